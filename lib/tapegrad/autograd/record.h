@@ -1,0 +1,100 @@
+#pragma once
+
+// How an op tells the tape about its derivative. Ops are functions that compute their result and pass it
+// through record(); a user's own op is written the same way.
+
+#include <concepts>
+#include <initializer_list>
+#include <new>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+/// A tensor as a rule saves it: the handle and the version of its elements. Reading it throws when the
+/// elements were changed in place since.
+class Saved {
+ public:
+  explicit Saved(const Tensor& x) : tensor_(x), version_(TensorAccess::storage(x)->version()) {}
+  const Tensor& operator()() const {
+    if (TensorAccess::storage(tensor_)->version() != version_) refuse_changed();
+    return tensor_;
+  }
+
+ private:
+  [[noreturn]] void refuse_changed() const;
+  Tensor tensor_;
+  std::uint64_t version_;
+};
+
+namespace detail {
+
+/// A derivative rule in the tape's memory, whatever its closure's type.
+struct Rule {
+  virtual ~Rule() = default;
+  virtual Tensor apply(const Tensor& output_gradient, const Tensor& output) const = 0;
+};
+
+template <class F>
+inline constexpr bool takes_output = std::is_invocable_r_v<Tensor, const F&, const Tensor&, const Tensor&>;
+
+template <class F>
+struct RuleOf final : Rule {
+  explicit RuleOf(F&& closure) : f(std::move(closure)) {}
+  Tensor apply(const Tensor& output_gradient, const Tensor& output) const override {
+    if constexpr (takes_output<F>)
+      return f(output_gradient, output);
+    else
+      return f(output_gradient);
+  }
+  F f;
+};
+
+/// The node that x stands for on the tape that is recording on this thread; nullptr when x is a constant
+/// there or nothing is recorded. Throws when x was made by another tape, or when this thread works on a loop
+/// that a recording thread started.
+Node* resolve(const Tensor& x);
+/// Memory that lives as long as the recording.
+void* tape_memory(std::size_t bytes);
+
+}  // namespace detail
+
+/// One input of an op and the rule for its gradient: a function of the output's gradient (and of the output,
+/// if it takes two arguments: only then is the output kept) that returns the input's gradient, with the
+/// input's shape and dtype, computed with differentiable ops. The rule captures the tensors it needs as
+/// Saved(x), never its own output. It is kept only if the input is tracked.
+class Input {
+ public:
+  template <class F>
+  Input(const Tensor& x, F rule) : node_(detail::resolve(x)) {
+    static_assert(detail::takes_output<F> || std::is_invocable_r_v<Tensor, const F&, const Tensor&>,
+                  "a rule is callable as Tensor(const Tensor& output_gradient) or with the output as well");
+    static_assert(alignof(detail::RuleOf<F>) <= alignof(std::max_align_t));
+    if (node_ == nullptr) return;
+    rule_ = new (detail::tape_memory(sizeof(detail::RuleOf<F>))) detail::RuleOf<F>(std::move(rule));
+    wants_output_ = detail::takes_output<F>;
+  }
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+  ~Input() {
+    if (rule_ != nullptr) rule_->~Rule();
+  }
+
+ private:
+  friend Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
+  detail::Node* node_;
+  mutable detail::Rule* rule_ = nullptr;  // record() takes it over
+  bool wants_output_ = false;
+};
+
+/// Passes on output, the result of op. When a tape is recording and one of the inputs is tracked, the tape
+/// gets a node for it, and the returned handle knows that node. op is a string literal.
+Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
+inline Tensor record(const char* op, Tensor output, std::initializer_list<Input> inputs) {
+  return record(op, std::move(output), std::span<const Input>(inputs.begin(), inputs.size()));
+}
+
+}  // namespace tapegrad

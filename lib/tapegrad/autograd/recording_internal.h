@@ -1,0 +1,86 @@
+#pragma once
+
+// The tape's memory: nodes in the order of execution, and the rules that belong to them.
+
+#include <cstddef>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "tapegrad/autograd/record.h"
+
+namespace tapegrad::detail {
+
+/// An input of a node and the rule for its gradient.
+struct Edge {
+  Node* input;
+  Rule* rule;
+};
+
+/// The result of one recorded op, a watched tensor, or a parameter (these two have no edges).
+struct Node {
+  const char* op;
+  index_t number;  // position on the tape
+  Shape shape;
+  DType dtype;
+  Edge* edges = nullptr;
+  int edge_count = 0;
+  Tensor* kept = nullptr;  // the output if a rule needs it, the tensor if this is a parameter
+};
+
+/// Memory handed out piece by piece and freed all at once.
+class Arena {
+ public:
+  void* take(std::size_t bytes);
+  void clear() { blocks_.clear(); }
+
+ private:
+  static constexpr std::size_t kBlock = 1 << 15;
+  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+  std::byte* next_ = nullptr;
+  std::size_t left_ = 0;
+};
+
+/// What one tape, and the tapes nested in it, have recorded. Belongs to the thread that made it.
+class Recording : public std::enable_shared_from_this<Recording> {
+ public:
+  Recording();
+  ~Recording() { clear(); }
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+  Node* add(const char* op, const Shape& shape, DType dtype);
+  /// The node of a parameter, or of a view of one.
+  Node* parameter_node(const Tensor& x);
+  /// The node of a parameter if it was used, nullptr if not.
+  Node* find_parameter(const Tensor& x) const;
+  Node& operator[](index_t number) const {
+    return chunks_[static_cast<std::size_t>(number / kChunk)][static_cast<std::size_t>(number % kChunk)];
+  }
+  index_t size() const { return size_; }
+
+  /// Keeps a handle for a node, until forget().
+  void keep(Node& node, const Tensor& x) { node.kept = new (arena.take(sizeof(Tensor))) Tensor(x); }
+  /// Destroys what a node saved.
+  static void forget(Node& node);
+  /// Destroys everything; the recording is spent.
+  void clear();
+
+  const std::uint64_t serial;
+  const std::thread::id thread = std::this_thread::get_id();
+  const int loop_depth;
+  bool spent = false;
+  Arena arena;
+
+ private:
+  static constexpr index_t kChunk = 128;
+  std::vector<std::unique_ptr<Node[]>> chunks_;  // nodes never move: rules record while the tape is read
+  index_t size_ = 0;
+  std::unordered_map<const Storage*, Node*> parameters_;
+};
+
+/// The recording that ops of this thread go to, nullptr when there is none.
+Recording* active_recording();
+
+}  // namespace tapegrad::detail

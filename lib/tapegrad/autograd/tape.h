@@ -1,0 +1,89 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+namespace detail {
+class Recording;
+struct RecordingScope : Scope {
+  Recording* recording = nullptr;
+};
+}  // namespace detail
+
+struct TapeOptions {
+  /// gradient() may be called several times; what was saved for it is kept until the tape goes out of scope.
+  bool persistent = false;
+};
+
+struct GradientOptions {
+  /// Record the computation of the gradients on the same tape, so that they can be differentiated again.
+  bool create_graph = false;
+  /// A source that the result does not depend on gets zeros instead of an error.
+  bool zeros_for_unreached = false;
+  /// The gradient of whatever comes after y, with y's shape. Not given: 1, for a y with one element.
+  Tensor output_gradient = {};
+};
+
+/// Records the differentiable ops of this thread from its construction until it goes out of scope or its
+/// gradient is taken. Parameters are watched by themselves.
+///
+/// A tape in the scope of another one of the same thread is a mark in the same recording: its gradient()
+/// covers what came after it, and is itself recorded for the outer one. To keep it apart, open a
+/// PauseRecording first.
+class Tape {
+ public:
+  explicit Tape(TapeOptions options = {});
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// A new handle on x's elements that is an independent variable of this tape. Throws unless x is Float32 or
+  /// Float64.
+  Tensor watch(const Tensor& x);
+
+  /// The gradients of y with respect to xs (parameters, watched tensors, or results of ops on this tape), in
+  /// their order, each with the shape and dtype of its x and in memory of its own. Frees what the tape saved,
+  /// and ends the recording, unless the tape is persistent or create_graph is set. A second call after that
+  /// is an error.
+  ///
+  /// Throws when y was not computed on this tape or has several elements and no output_gradient; when y does
+  /// not depend on one of xs; when a tensor that a rule needs was changed in place; and when a rule is wrong.
+  std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& xs,
+                               const GradientOptions& options = {});
+  Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
+
+  /// The number of nodes: recorded ops, watched tensors and parameters.
+  index_t size() const;
+
+ private:
+  void require_usable(const char* what) const;
+  std::shared_ptr<detail::Recording> recording_;
+  detail::RecordingScope scope_;
+  index_t mark_ = 0;  // what was recorded before is not this tape's
+  bool nested_ = false;
+  bool persistent_ = false;
+  bool spent_ = false;
+};
+
+/// Nothing is recorded on this thread until the end of the scope (but by tapes opened inside it, which are
+/// then on their own).
+class PauseRecording {
+ public:
+  PauseRecording();
+  ~PauseRecording();
+  PauseRecording(const PauseRecording&) = delete;
+  PauseRecording& operator=(const PauseRecording&) = delete;
+
+ private:
+  detail::RecordingScope scope_;
+};
+
+/// Whether ops of this thread are being recorded.
+bool is_recording();
+
+}  // namespace tapegrad

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad::detail {
+
+/// The elements of x from offset on as a tensor of this shape, sharing x's memory. Differentiable: the
+/// gradient is embed(g, x.shape(), offset).
+Tensor view(const char* op, const Tensor& x, const Shape& shape, index_t offset);
+/// Zeros of this shape with x's elements from offset on: the adjoint of view. No copy when nothing is left to
+/// fill.
+Tensor embed(const Tensor& x, const Shape& shape, index_t offset);
+
+/// a + b for equal shapes; differentiable. What gradients are accumulated with.
+Tensor sum_of(const Tensor& a, const Tensor& b);
+/// A copy in memory of its own; differentiable.
+Tensor copy_of(const Tensor& x);
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,82 @@
+#include "tapegrad/base/background.h"
+
+#include <cfenv>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad {
+
+struct Background::Shared {
+  enum class Stage { Idle, Waiting, Running, Done };
+
+  void loop() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return stage == Stage::Waiting || stopping; });
+      if (stage != Stage::Waiting) return;
+      stage = Stage::Running;
+      std::function<void()> now = std::exchange(task, nullptr);
+      lock.unlock();
+      std::fesetenv(&environment);
+      std::exception_ptr thrown;
+      try {
+        now();
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+      now = nullptr;  // what the task holds is freed before the caller hears of its end
+      lock.lock();
+      error = std::move(thrown);
+      stage = Stage::Done;
+      changed.notify_all();
+    }
+  }
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  Stage stage = Stage::Idle;
+  bool stopping = false;
+  std::function<void()> task;
+  std::fenv_t environment{};
+  std::exception_ptr error;
+  std::thread thread;
+};
+
+Background::Background() : shared_(std::make_unique<Shared>()) {}
+
+Background::~Background() {
+  if (!shared_->thread.joinable()) return;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->stopping = true;
+  }
+  shared_->changed.notify_all();
+  shared_->thread.join();
+}
+
+void Background::start(std::function<void()> task) {
+  const std::lock_guard lock(shared_->mutex);
+  if (shared_->stage != Shared::Stage::Idle)
+    fail("background", "a task was started before the last one was waited for");
+  if (!shared_->thread.joinable())
+    shared_->thread = std::thread([shared = shared_.get()] { shared->loop(); });
+  std::fegetenv(&shared_->environment);
+  shared_->task = std::move(task);
+  shared_->stage = Shared::Stage::Waiting;
+  shared_->changed.notify_all();
+}
+
+void Background::wait() {
+  std::unique_lock lock(shared_->mutex);
+  if (shared_->stage == Shared::Stage::Idle) return;
+  shared_->changed.wait(lock, [&] { return shared_->stage == Shared::Stage::Done; });
+  shared_->stage = Shared::Stage::Idle;
+  if (const std::exception_ptr error = std::exchange(shared_->error, nullptr)) std::rethrow_exception(error);
+}
+
+}  // namespace tapegrad

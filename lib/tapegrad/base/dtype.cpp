@@ -1,0 +1,23 @@
+#include "tapegrad/base/dtype.h"
+
+namespace tapegrad {
+
+std::string_view name(DType dtype) {
+  switch (dtype) {
+    case DType::Float64:
+      return "Float64";
+    case DType::Int32:
+      return "Int32";
+    case DType::UInt8:
+      return "UInt8";
+    case DType::Float32:
+      break;
+  }
+  return "Float32";
+}
+
+std::size_t size_of(DType dtype) {
+  return dispatch(dtype, [](auto type) { return sizeof(typename decltype(type)::type); });
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace tapegrad {
+
+/// The element types of a tensor.
+enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
+
+/// "Float32", "Float64", "Int32" or "UInt8".
+std::string_view name(DType dtype);
+
+/// Bytes of one element.
+std::size_t size_of(DType dtype);
+
+inline bool is_floating(DType dtype) {
+  return dtype == DType::Float32 || dtype == DType::Float64;
+}
+
+template <class T>
+inline constexpr bool is_element = std::is_same_v<T, float> || std::is_same_v<T, double> ||
+                                   std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::uint8_t>;
+
+/// The DType of a C++ element type: dtype_of<float> is DType::Float32.
+template <class T>
+inline constexpr DType dtype_of = [] {
+  static_assert(is_element<T>, "tensors hold float, double, std::int32_t or std::uint8_t");
+  if constexpr (std::is_same_v<T, float>) return DType::Float32;
+  if constexpr (std::is_same_v<T, double>) return DType::Float64;
+  if constexpr (std::is_same_v<T, std::int32_t>) return DType::Int32;
+  return DType::UInt8;
+}();
+
+/// Calls f(std::type_identity<T>{}) with the C++ type of dtype, and returns what it returns.
+template <class F>
+decltype(auto) dispatch(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::Float64:
+      return std::forward<F>(f)(std::type_identity<double>{});
+    case DType::Int32:
+      return std::forward<F>(f)(std::type_identity<std::int32_t>{});
+    case DType::UInt8:
+      return std::forward<F>(f)(std::type_identity<std::uint8_t>{});
+    case DType::Float32:
+      break;
+  }
+  return std::forward<F>(f)(std::type_identity<float>{});
+}
+
+}  // namespace tapegrad

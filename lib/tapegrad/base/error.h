@@ -1,0 +1,23 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace tapegrad {
+
+/// The one family of exceptions that tapegrad throws. what() is "[op] message"; op() names the function or
+/// layer that refused, so that a program can tell errors apart without reading their text.
+class Error : public std::runtime_error {
+ public:
+  Error(std::string_view op, std::string_view message);
+
+  const std::string& op() const { return op_; }
+  /// The message without the "[op] " in front.
+  std::string_view message() const;
+
+ private:
+  std::string op_;
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace tapegrad {
+
+/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four words that are
+/// a function of a counter and a key. The known answers of the Random123 library hold.
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key);
+
+/// Random numbers that are the same bits with every compiler and on every platform. A generator is its seed,
+/// its stream and the position in it; two generators with different streams are independent.
+class Generator {
+ public:
+  explicit Generator(std::uint64_t seed = 0, std::uint64_t stream = 0);
+
+  /// 32 random bits.
+  std::uint32_t bits();
+  /// Uniform in [0, 1), a multiple of 2^-53.
+  double uniform();
+  /// Uniform in [low, high). Throws when low > high or either is not finite.
+  double uniform(double low, double high);
+  /// Normal with mean 0 and standard deviation 1 (Box-Muller, with a logarithm and cosine of our own).
+  double normal();
+  double normal(double mean, double deviation);
+  /// A whole number in [0, bound), without bias. Throws when bound is 0.
+  std::uint64_t below(std::uint64_t bound);
+
+  /// A random order of the elements (Fisher-Yates).
+  template <class T>
+  void shuffle(std::span<T> values) {
+    for (std::size_t left = values.size(); left > 1; --left) {
+      const auto pick = static_cast<std::size_t>(below(left));
+      T moved = std::move(values[left - 1]);
+      values[left - 1] = std::move(values[pick]);
+      values[pick] = std::move(moved);
+    }
+  }
+
+  /// A generator that is independent of this one and of every other child, chosen by a number: a data set
+  /// gives sample i the child i, whatever the order of reading. Does not advance this generator.
+  Generator child(std::uint64_t number) const;
+
+  /// Everything needed to continue later: seed, stream, and how many 32-bit words were drawn.
+  struct Position {
+    std::uint64_t seed = 0, stream = 0, drawn = 0;
+    friend bool operator==(const Position&, const Position&) = default;
+  };
+  Position position() const { return position_; }
+  explicit Generator(const Position& position);
+
+ private:
+  Position position_;
+  std::array<std::uint32_t, 4> block_{};  // the four words of the counter drawn / 4
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,62 @@
+#include "tapegrad/base/shape.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad {
+
+// So that the bytes of the widest element type can be counted in index_t as well.
+constexpr index_t kMaxElements = std::numeric_limits<index_t>::max() / 16;
+
+Shape::Shape(std::span<const index_t> sizes) {
+  if (sizes.size() > static_cast<std::size_t>(kMaxRank))
+    fail("shape", "{} axes were given; a tensor has at most {}", sizes.size(), kMaxRank);
+  for (const index_t size : sizes) {
+    if (size < 0) fail("shape", "a size is negative in [{}]", fmt::join(sizes, ", "));
+    sizes_[rank_++] = size;
+  }
+  // An empty tensor is empty however large its other axes are, but their product must still be a number.
+  index_t nonzero = 1;
+  for (const index_t size : sizes) {
+    if (size == 0) continue;
+    if (nonzero > kMaxElements / size)
+      fail("shape", "the sizes of [{}] multiply to more elements than can be addressed",
+           fmt::join(sizes, ", "));
+    nonzero *= size;
+  }
+  size_ = std::find(sizes.begin(), sizes.end(), 0) == sizes.end() ? nonzero : 0;
+}
+
+std::string Shape::str() const {
+  return fmt::format("[{}]", fmt::join(begin(), end(), ", "));
+}
+
+bool operator==(const Shape& a, const Shape& b) {
+  return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
+}
+
+void Shape::refuse_axis(int axis) const {
+  if (rank_ == 0) fail("shape", "axis {} of a scalar: it has no axes", axis);
+  fail("shape", "axis {} of a tensor of shape {}: axes are {} to {}", axis, *this, -rank_, rank_ - 1);
+}
+
+Shape broadcast(std::string_view op, const Shape& a, const Shape& b) {
+  if (a == b) return a;
+  const int rank = std::max(a.rank(), b.rank());
+  index_t sizes[Shape::kMaxRank] = {};
+  for (int from_end = 1; from_end <= rank; ++from_end) {
+    const index_t in_a = from_end <= a.rank() ? a[-from_end] : 1;
+    const index_t in_b = from_end <= b.rank() ? b[-from_end] : 1;
+    if (in_a != in_b && in_a != 1 && in_b != 1)
+      fail(op,
+           "shapes {} and {} do not fit together: axis {} is {} in one and {} in the other (equal, or one of "
+           "them 1)",
+           a, b, -from_end, in_a, in_b);
+    sizes[rank - from_end] = in_a == 1 ? in_b : in_a;
+  }
+  return Shape(std::span<const index_t>(sizes, static_cast<std::size_t>(rank)));
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tapegrad {
+
+/// Sizes, offsets and counts of elements.
+using index_t = std::int64_t;
+
+/// The sizes of a tensor's axes, at most kMaxRank of them; no axes at all is a scalar. Sizes of 0 are legal.
+/// Throws Error for a negative size, too many axes, or a product that does not fit into memory's addresses.
+class Shape {
+ public:
+  static constexpr int kMaxRank = 8;
+
+  Shape() = default;
+  Shape(std::initializer_list<index_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
+  explicit Shape(std::span<const index_t> sizes);
+  explicit Shape(const std::vector<index_t>& sizes) : Shape(std::span(sizes)) {}
+
+  int rank() const { return rank_; }
+  /// The number of elements: the product of all sizes, 1 for a scalar.
+  index_t size() const { return size_; }
+  /// The size of an axis; -1 is the last one. Throws when there is no such axis.
+  index_t operator[](int axis) const { return sizes_[checked_axis(axis)]; }
+
+  const index_t* begin() const { return sizes_; }
+  const index_t* end() const { return sizes_ + rank_; }
+
+  /// The axis counted from the front: checked_axis(-1) is rank() - 1. Throws when there is no such axis.
+  int checked_axis(int axis) const {
+    const int at = axis < 0 ? axis + rank_ : axis;
+    if (at < 0 || at >= rank_) refuse_axis(axis);
+    return at;
+  }
+
+  /// "[2, 3]", and "[]" for a scalar.
+  std::string str() const;
+
+  friend bool operator==(const Shape& a, const Shape& b);
+
+ private:
+  [[noreturn]] void refuse_axis(int axis) const;
+
+  index_t sizes_[kMaxRank] = {};
+  index_t size_ = 1;
+  int rank_ = 0;
+};
+
+/// The shape of the result when a and b are combined element by element, by NumPy's rule: sizes are aligned
+/// at the last axis, and a size of 1 stretches. Throws an Error of op that names both shapes when they do not
+/// fit.
+Shape broadcast(std::string_view op, const Shape& a, const Shape& b);
+
+}  // namespace tapegrad

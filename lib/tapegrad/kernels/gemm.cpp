@@ -1,0 +1,95 @@
+#include "tapegrad/kernels/gemm.h"
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/parallel.h"
+
+namespace tapegrad::kernels {
+namespace {
+
+void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, const float* a, int lda,
+               const float* b, int ldb, float beta, float* c, int ldc) {
+  cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
+}
+
+void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, const double* a, int lda,
+               const double* b, int ldb, double beta, double* c, int ldc) {
+  cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1.0, a, lda, b, ldb, beta, c, ldc);
+}
+
+// OpenBLAS' threaded flavours start threads of their own unless m n k is at most this (interface/gemm.c:
+// SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD), and their number is a setting of the whole process, which
+// is not ours to change. The serial flavour has no such limit.
+index_t largest_product() {
+  static const bool threaded = openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
+  return threaded ? index_t{65536} * 4 : std::numeric_limits<index_t>::max();
+}
+
+int blas_int(index_t value) {
+  if (value > std::numeric_limits<int>::max())
+    fail("matmul", "a size of {} is more than BLAS can take", value);
+  return static_cast<int>(value);
+}
+
+template <class T>
+Matrix<T> part(const Matrix<T>& matrix, index_t row, index_t column) {
+  return {matrix.data + (matrix.transposed ? column * matrix.step + row : row * matrix.step + column),
+          matrix.step, matrix.transposed};
+}
+
+}  // namespace
+
+template <class T>
+void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
+          bool accumulate) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) {
+    for (index_t i = 0; !accumulate && i < m; ++i) std::fill_n(c.data + i * c.step, n, T{0});
+    return;
+  }
+  if (m > largest_product() / n / k) {
+    // The longest axis is cut in two, in the middle or at a multiple of what micro-kernels like.
+    const auto half = [](index_t size) { return size >= 64 ? size / 2 / 32 * 32 : size / 2; };
+    if (m >= n && m >= k) {
+      gemm(half(m), n, k, a, b, c, accumulate);
+      gemm(m - half(m), n, k, part(a, half(m), 0), b, part(c, half(m), 0), accumulate);
+    } else if (n >= k) {
+      gemm(m, half(n), k, a, b, c, accumulate);
+      gemm(m, n - half(n), k, a, part(b, 0, half(n)), part(c, 0, half(n)), accumulate);
+    } else {
+      gemm(m, n, half(k), a, b, c, accumulate);
+      gemm(m, n, k - half(k), part(a, 0, half(k)), part(b, half(k), 0), c, true);
+    }
+    return;
+  }
+  const auto flag = [](bool transposed) { return transposed ? CblasTrans : CblasNoTrans; };
+  // BLAS demands a step of at least one row even where a matrix has a single one.
+  const auto step = [](const auto& matrix, index_t rows, index_t columns) {
+    return blas_int(std::max({matrix.step, matrix.transposed ? rows : columns, index_t{1}}));
+  };
+  call_blas(flag(a.transposed), flag(b.transposed), blas_int(m), blas_int(n), blas_int(k), a.data,
+            step(a, m, k), b.data, step(b, k, n), accumulate ? T{1} : T{0}, c.data, step(c, m, n));
+}
+
+template <class T>
+void matmul(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c) {
+  // Pieces of at least a million multiplications: less would be spent on packing b again and again.
+  constexpr index_t kWork = 1 << 20;
+  const index_t per_row = std::max<index_t>(1, n * k);
+  const index_t rows = std::max<index_t>(64, kWork / per_row);
+  parallel_for(m, rows, [&](index_t begin, index_t end) {
+    gemm(end - begin, n, k, part(a, begin, 0), b, part(c, begin, 0));
+  });
+}
+
+template void gemm(index_t, index_t, index_t, Matrix<const float>, Matrix<const float>, Matrix<float>, bool);
+template void gemm(index_t, index_t, index_t, Matrix<const double>, Matrix<const double>, Matrix<double>,
+                   bool);
+template void matmul(index_t, index_t, index_t, Matrix<const float>, Matrix<const float>, Matrix<float>);
+template void matmul(index_t, index_t, index_t, Matrix<const double>, Matrix<const double>, Matrix<double>);
+
+}  // namespace tapegrad::kernels

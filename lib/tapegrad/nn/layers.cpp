@@ -1,0 +1,160 @@
+#include "tapegrad/nn/layers.h"
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/nn/initializers.h"
+#include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/matmul.h"
+
+namespace tapegrad {
+namespace {
+
+void require_positive(const char* layer, const char* what, index_t value) {
+  if (value < 1) fail(layer, "{} is {} but must be at least 1", what, value);
+}
+
+void require_divides(const char* layer, const char* what, index_t value, index_t groups) {
+  require_positive(layer, what, value);
+  require_positive(layer, "groups", groups);
+  if (value % groups != 0) fail(layer, "{} ({}) cannot be cut into {} groups", what, value, groups);
+}
+
+Tensor glorot_parameter(const Shape& shape, Generator& generator) {
+  return parameter(glorot_uniform(shape, generator));
+}
+
+Tensor zero_parameter(bool wanted, index_t size) {
+  return wanted ? parameter(zeros({size})) : Tensor();
+}
+
+// What every layer ends with.
+Tensor finish(Tensor y, const Tensor& bias, Activation activation) {
+  if (bias.defined()) y = y + bias;
+  return activation == nullptr ? y : activation(y);
+}
+
+}  // namespace
+
+Dense::Dense(const DenseOptions& options, Generator& generator) : options_(options) {
+  require_positive("Dense", "in_features", options.in_features);
+  require_positive("Dense", "units", options.units);
+  kernel = glorot_parameter({options.in_features, options.units}, generator);
+  bias = zero_parameter(options.use_bias, options.units);
+}
+
+Tensor Dense::forward(const Tensor& x) {
+  if (x.rank() != 2 || x.shape()[1] != options_.in_features)
+    fail("Dense", "takes [n, {}] but the input has shape {}{}", options_.in_features, x.shape(),
+         x.rank() > 2 ? ": put a Flatten before it" : "");
+  return finish(matmul(x, kernel), bias, options_.activation);
+}
+
+void Dense::visit(Visitor& visitor) {
+  visitor("kernel", kernel);
+  visitor("bias", bias);
+}
+
+Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : options_(options) {
+  require_divides("Conv2D", "in_channels", options.in_channels, options.groups);
+  require_divides("Conv2D", "filters", options.filters, options.groups);
+  const auto [kh, kw] = options.kernel_size;
+  kernel = glorot_parameter({kh, kw, options.in_channels / options.groups, options.filters}, generator);
+  bias = zero_parameter(options.use_bias, options.filters);
+}
+
+Tensor Conv2D::forward(const Tensor& x) {
+  return finish(conv2d(x, kernel,
+                       {.strides = options_.strides,
+                        .padding = options_.padding,
+                        .dilations = options_.dilation_rate,
+                        .groups = options_.groups}),
+                bias, options_.activation);
+}
+
+void Conv2D::visit(Visitor& visitor) {
+  visitor("kernel", kernel);
+  visitor("bias", bias);
+}
+
+Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Generator& generator)
+    : options_(options) {
+  require_divides("Conv2DTranspose", "in_channels", options.in_channels, options.groups);
+  require_divides("Conv2DTranspose", "filters", options.filters, options.groups);
+  const auto [kh, kw] = options.kernel_size;
+  kernel = glorot_parameter({kh, kw, options.filters / options.groups, options.in_channels}, generator);
+  bias = zero_parameter(options.use_bias, options.filters);
+}
+
+Tensor Conv2DTranspose::forward(const Tensor& x) {
+  return finish(conv2d_transpose(x, kernel,
+                                 {.strides = options_.strides,
+                                  .padding = options_.padding,
+                                  .dilations = options_.dilation_rate,
+                                  .groups = options_.groups,
+                                  .output_padding = options_.output_padding}),
+                bias, options_.activation);
+}
+
+void Conv2DTranspose::visit(Visitor& visitor) {
+  visitor("kernel", kernel);
+  visitor("bias", bias);
+}
+
+DepthwiseConv2D::DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generator& generator)
+    : options_(options) {
+  require_positive("DepthwiseConv2D", "in_channels", options.in_channels);
+  require_positive("DepthwiseConv2D", "depth_multiplier", options.depth_multiplier);
+  const auto [kh, kw] = options.kernel_size;
+  kernel = glorot_parameter({kh, kw, options.in_channels, options.depth_multiplier}, generator);
+  bias = zero_parameter(options.use_bias, options.in_channels * options.depth_multiplier);
+}
+
+Tensor DepthwiseConv2D::forward(const Tensor& x) {
+  // A convolution with as many groups as channels; the filter's elements already lie in the right order for
+  // it.
+  const auto [kh, kw] = options_.kernel_size;
+  const Tensor filter = reshape(kernel, Shape{kh, kw, 1, options_.in_channels * options_.depth_multiplier});
+  return finish(conv2d(x, filter,
+                       {.strides = options_.strides,
+                        .padding = options_.padding,
+                        .dilations = options_.dilation_rate,
+                        .groups = options_.in_channels}),
+                bias, options_.activation);
+}
+
+void DepthwiseConv2D::visit(Visitor& visitor) {
+  visitor("kernel", kernel);
+  visitor("bias", bias);
+}
+
+Tensor Flatten::forward(const Tensor& x) {
+  if (x.rank() == 0) fail("Flatten", "takes a batch, not a scalar");
+  const index_t batch = x.shape()[0];
+  index_t rest = 1;
+  for (int axis = 1; axis < x.rank(); ++axis) rest *= x.shape()[axis];
+  return reshape(x, Shape{batch, rest});
+}
+
+Tensor Reshape::forward(const Tensor& x) {
+  if (x.rank() == 0) fail("Reshape", "takes a batch, not a scalar");
+  std::vector<index_t> sizes = {x.shape()[0]};
+  sizes.insert(sizes.end(), shape_.begin(), shape_.end());
+  return reshape(x, sizes);
+}
+
+Module& Sequential::operator[](std::size_t index) {
+  if (index >= modules_.size()) fail("Sequential", "no module {} among {}", index, modules_.size());
+  return *modules_[index];
+}
+
+Tensor Sequential::forward(const Tensor& x) {
+  Tensor y = x;
+  for (const auto& module : modules_) y = module->forward(y);
+  return y;
+}
+
+void Sequential::visit(Visitor& visitor) {
+  for (std::size_t i = 0; i < modules_.size(); ++i) visitor(std::to_string(i), *modules_[i]);
+}
+
+}  // namespace tapegrad

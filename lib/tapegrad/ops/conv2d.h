@@ -1,0 +1,96 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "tapegrad/kernels/conv2d_geometry.h"
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+// One fact holds this file together: the number <conv2d(x, w), y> is linear in each of x, w and y, so
+//
+//   <conv2d(x, w), y>  =  <x, conv2d_backprop_input(y, w)>  =  <w, conv2d_backprop_filter(x, y)>
+//
+// and each of the three functions is differentiated by the other two:
+//
+//   conv2d(x, w)                    dx: backprop_input(g, w)     dw: backprop_filter(x, g)
+//   conv2d_backprop_input(dy, w)    ddy: conv2d(g, w)            dw: backprop_filter(g, dy)
+//   conv2d_backprop_filter(x, dy)   dx: backprop_input(dy, g)    ddy: conv2d(x, g)
+//
+// conv2d_transpose is conv2d_backprop_input under the name of the layer that uses it as its forward pass.
+//
+// Images are NHWC [batch, height, width, channels], filters HWIO [height, width, in / groups, out]. All
+// functions take Float32 or Float64, and throw an Error that names the function, both shapes and the way out
+// when their arguments do not fit together. Following the field's habit the filter is not turned: this is a
+// cross-correlation.
+
+/// The convolution of images x with filters w: y[n, p, q, o] = sum over i, j, c of
+/// x[n, p * stride + i * dilation - top, q * stride + j * dilation - left, c] * w[i, j, c, o].
+/// Along each axis the result has floor((size + before + after - ke) / stride) + 1 pixels, ke = (k - 1)
+/// dilation + 1; ceil(size / stride) for Same.
+Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2DOptions& options = {});
+
+/// The gradient of sum(dy * conv2d(x, w)) with respect to x, which has this shape. It does not depend on x's
+/// values.
+Tensor conv2d_backprop_input(const Shape& input_shape, const Tensor& w, const Tensor& dy,
+                             const Conv2DOptions& options = {});
+
+/// The gradient of sum(dy * conv2d(x, w)) with respect to w, which has this shape. It does not depend on w's
+/// values.
+Tensor conv2d_backprop_filter(const Tensor& x, const Shape& filter_shape, const Tensor& dy,
+                              const Conv2DOptions& options = {});
+
+struct Conv2DTransposeOptions {
+  Size2D strides = 1;
+  Padding padding = Padding::Valid;
+  Size2D dilations = 1;
+  index_t groups = 1;
+  /// The result's shape: [height, width] or [batch, height, width, channels].
+  std::optional<std::vector<index_t>> output_shape = std::nullopt;
+  /// Pixels added to the smallest size (as in Keras and PyTorch), 0 to stride - 1. Not with output_shape.
+  std::optional<Size2D> output_padding = std::nullopt;
+};
+
+/// The transposed convolution: for x [n, h, w, in] and w [kh, kw, out / groups, in] the result
+/// [n, height, width, out] that a conv2d with the same filter and options would lead back to x's shape. Every
+/// pixel of x stamps the filter, times its value, onto the result; `strides` is how far apart the stamps are.
+///
+/// Several sizes lead back to the same x. Without output_shape and output_padding it is, with ke = (k - 1)
+/// dilation + 1:
+///   Same                in * stride
+///   Valid               (in - 1) stride + max(ke, stride)
+///   Full, Explicit      (in - 1) stride + ke - before - after
+/// With output_padding p it is (in - 1) stride + ke + p, less 2 floor(ke / 2) for Same and the paddings for
+/// Full and Explicit. A size that no convolution leads back from is an error that lists the possible ones.
+Tensor conv2d_transpose(const Tensor& x, const Tensor& w, const Conv2DTransposeOptions& options = {});
+
+/// im2col: every window of x as a row, [n, out height, out width, kh * kw * channels], zeros where it hangs
+/// over. A convolution is matmul(unfold(x), w as [kh * kw * channels, out]). Differentiable; options.groups
+/// must be 1.
+Tensor unfold(const Tensor& x, Size2D kernel_size, const Conv2DOptions& options = {});
+/// The adjoint of unfold: adds every window back onto the image of this shape.
+Tensor fold(const Tensor& columns, const Shape& input_shape, Size2D kernel_size,
+            const Conv2DOptions& options = {});
+
+/// The convolution of one image as the matrix C it is: [out_h * out_w * out_channels, in_h * in_w *
+/// in_channels], with conv2d(x, w) = C x for x flattened, and dx = C^T dy. Built entry by entry from the
+/// definition, for learning and for testing; geometry is that of conv2d (its batch does not matter). Not
+/// differentiable.
+Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& geometry);
+
+// Layouts of other systems. Each is a permutation of the axes, and its own document of what is where.
+
+Tensor nhwc_to_nchw(const Tensor& images);
+Tensor nchw_to_nhwc(const Tensor& images);
+/// TensorFlow's filter [kh, kw, in, out] to PyTorch's Conv2d.weight [out, in, kh, kw], and back.
+Tensor hwio_to_oihw(const Tensor& filter);
+Tensor oihw_to_hwio(const Tensor& filter);
+/// TensorFlow's filter of a transposed convolution [kh, kw, out, in] to PyTorch's ConvTranspose2d.weight
+/// [in, out, kh, kw], and back (with groups, out stands for out / groups in both).
+Tensor hwoi_to_iohw(const Tensor& filter);
+Tensor iohw_to_hwoi(const Tensor& filter);
+/// A filter [kh, kw, ...] turned by 180 degrees: both of its first axes reversed.
+Tensor rot180(const Tensor& filter);
+
+}  // namespace tapegrad

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <concepts>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+// Element by element. Two tensors are broadcast to each other by NumPy's rule and must have the same dtype; a
+// C++ number takes the tensor's. All throw an Error that names both shapes or dtypes when they do not fit.
+
+Tensor add(const Tensor& a, const Tensor& b);
+Tensor subtract(const Tensor& a, const Tensor& b);
+Tensor multiply(const Tensor& a, const Tensor& b);
+/// Float32 or Float64.
+Tensor divide(const Tensor& a, const Tensor& b);
+
+Tensor add(const Tensor& a, double b);
+Tensor multiply(const Tensor& a, double b);
+/// a / b for a number a.
+Tensor divide(double a, const Tensor& b);
+Tensor negate(const Tensor& x);
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) {
+  return add(a, b);
+}
+inline Tensor operator-(const Tensor& a, const Tensor& b) {
+  return subtract(a, b);
+}
+inline Tensor operator*(const Tensor& a, const Tensor& b) {
+  return multiply(a, b);
+}
+inline Tensor operator/(const Tensor& a, const Tensor& b) {
+  return divide(a, b);
+}
+inline Tensor operator+(const Tensor& a, double b) {
+  return add(a, b);
+}
+inline Tensor operator+(double a, const Tensor& b) {
+  return add(b, a);
+}
+inline Tensor operator-(const Tensor& a, double b) {
+  return add(a, -b);
+}
+inline Tensor operator-(double a, const Tensor& b) {
+  return add(negate(b), a);
+}
+inline Tensor operator*(const Tensor& a, double b) {
+  return multiply(a, b);
+}
+inline Tensor operator*(double a, const Tensor& b) {
+  return multiply(b, a);
+}
+inline Tensor operator/(const Tensor& a, double b) {
+  return multiply(a, 1.0 / b);
+}
+inline Tensor operator/(double a, const Tensor& b) {
+  return divide(a, b);
+}
+inline Tensor operator-(const Tensor& x) {
+  return negate(x);
+}
+
+// From here on Float32 and Float64 only.
+
+Tensor exp(const Tensor& x);
+/// The natural logarithm.
+Tensor log(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor square(const Tensor& x);
+/// |x|; the derivative at 0 is 0.
+Tensor abs(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tanh(const Tensor& x);
+/// 1 / (1 + exp(-x))
+Tensor sigmoid(const Tensor& x);
+/// max(x, 0); the derivative at 0 is 0.
+Tensor relu(const Tensor& x);
+/// log(1 + exp(x)), accurate for every x.
+Tensor softplus(const Tensor& x);
+/// min(max(x, low), high); the derivative is 1 from low to high, both included, and 0 outside. NaN stays NaN.
+Tensor clamp(const Tensor& x, double low, double high);
+
+}  // namespace tapegrad

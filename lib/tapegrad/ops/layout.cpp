@@ -1,0 +1,219 @@
+#include "tapegrad/ops/layout.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/view.h"
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/kernels/elementwise.h"
+
+namespace tapegrad {
+namespace {
+
+using kernels::Strides;
+
+// A regular pattern of places in a tensor of shape `whole`: it starts at element `offset` and walks with
+// `strides`. take() reads a tensor of shape `part` from there; place() writes one there, into zeros. They are
+// each other's adjoint, and slicing, cropping, flipping, padding and inserting zeros are all one of them.
+struct Pattern {
+  Shape whole, part;
+  Strides strides;
+  index_t offset = 0;
+};
+
+Tensor place(const char* op, const Tensor& x, const Pattern& at);
+
+Tensor take(const char* op, const Tensor& x, const Pattern& at) {
+  Tensor y = TensorAccess::empty(at.part, x.dtype());
+  dispatch(x.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    kernels::copy_strided(at.part, y.mutable_data<T>(), kernels::strides_of(at.part), x.data<T>() + at.offset,
+                          at.strides);
+  });
+  return record(op, std::move(y), {{x, [at](const Tensor& g) { return place("place", g, at); }}});
+}
+
+Tensor place(const char* op, const Tensor& x, const Pattern& at) {
+  Tensor y = zeros(at.whole, x.dtype());
+  dispatch(x.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    kernels::copy_strided(at.part, y.mutable_data<T>() + at.offset, at.strides, x.data<T>(),
+                          kernels::strides_of(at.part));
+  });
+  return record(op, std::move(y), {{x, [at](const Tensor& g) { return take("take", g, at); }}});
+}
+
+// The pattern of the elements first + i * step along each axis.
+struct Walk {
+  index_t first = 0, step = 1;
+};
+Pattern pattern(const Shape& whole, const Shape& part, const std::vector<Walk>& walks) {
+  Pattern at{whole, part, kernels::strides_of(whole), 0};
+  for (std::size_t axis = 0; axis < walks.size(); ++axis) {
+    at.offset += walks[axis].first * at.strides.along[axis];
+    at.strides.along[axis] *= walks[axis].step;
+  }
+  if (part.size() == 0) at.offset = 0;
+  return at;
+}
+
+template <class T>
+void require_one_per_axis(const char* op, const Tensor& x, const std::vector<T>& given) {
+  if (static_cast<int>(given.size()) != x.rank())
+    fail(op, "{} entries were given for the {} axes of shape {}", given.size(), x.rank(), x.shape());
+}
+
+}  // namespace
+
+Tensor reshape(const Tensor& x, const Shape& shape) {
+  if (shape.size() != x.size())
+    fail("reshape", "shape {} has {} elements, shape {} has {}", x.shape(), x.size(), shape, shape.size());
+  return detail::view("reshape", x, shape, 0);
+}
+
+Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
+  std::vector<index_t> filled = sizes;
+  const auto open = std::ranges::find(filled, -1);
+  if (open != filled.end()) {
+    *open = 1;
+    const index_t others = Shape(filled).size();
+    if (others == 0 || x.size() % others != 0)
+      fail("reshape", "the {} elements of shape {} cannot be arranged as [{}]", x.size(), x.shape(),
+           fmt::join(sizes, ", "));
+    *open = x.size() / others;
+  }
+  return reshape(x, Shape(filled));
+}
+
+Tensor permute(const Tensor& x, const std::vector<int>& order) {
+  std::vector<int> inverse(order.size(), -1);
+  std::vector<index_t> sizes;
+  const Strides own = kernels::strides_of(x.shape());
+  Strides strides;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const int axis = order[i] < 0 ? order[i] + x.rank() : order[i];
+    const bool fits = static_cast<int>(order.size()) == x.rank() && axis >= 0 && axis < x.rank() &&
+                      inverse[static_cast<std::size_t>(axis)] < 0;
+    if (!fits)
+      fail("permute", "[{}] is not an order of the axes of shape {}", fmt::join(order, ", "), x.shape());
+    inverse[static_cast<std::size_t>(axis)] = static_cast<int>(i);
+    sizes.push_back(x.shape()[axis]);
+    strides.along[i] = own.along[axis];
+  }
+  if (static_cast<int>(order.size()) != x.rank())
+    fail("permute", "[{}] is not an order of the axes of shape {}", fmt::join(order, ", "), x.shape());
+  const Shape shape(sizes);
+  Tensor y = TensorAccess::empty(shape, x.dtype());
+  dispatch(x.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    kernels::copy_strided(shape, y.mutable_data<T>(), kernels::strides_of(shape), x.data<T>(), strides);
+  });
+  return record("permute", std::move(y), {{x, [inverse](const Tensor& g) { return permute(g, inverse); }}});
+}
+
+Tensor transpose(const Tensor& x) {
+  if (x.rank() < 2) fail("transpose", "a tensor of shape {} has no two axes to exchange", x.shape());
+  std::vector<int> order(static_cast<std::size_t>(x.rank()));
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[order.size() - 1], order[order.size() - 2]);
+  return permute(x, order);
+}
+
+Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
+  if (static_cast<int>(ranges.size()) > x.rank())
+    fail("slice", "{} ranges were given for the {} axes of shape {}", ranges.size(), x.rank(), x.shape());
+  std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+  std::vector<Walk> walks(sizes.size());
+  bool together = true;
+  for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
+    const auto [begin, end, step] = ranges[axis];
+    const index_t size = sizes[axis];
+    if (step < 1)
+      fail("slice", "the step of axis {} is {} but must be at least 1: use flip() to go backwards", axis,
+           step);
+    const auto cut = [size](index_t at) { return std::clamp<index_t>(at < 0 ? at + size : at, 0, size); };
+    const index_t first = cut(begin), last = std::max(cut(end), first);
+    walks[axis] = {first, step};
+    sizes[axis] = (last - first + step - 1) / step;
+    together = together && (axis == 0 ? step == 1 : sizes[axis] == size);
+  }
+  const Shape part(sizes);
+  const Pattern at = pattern(x.shape(), part, walks);
+  return together ? detail::view("slice", x, part, at.offset) : take("slice", x, at);
+}
+
+Tensor row(const Tensor& x, index_t index) {
+  if (x.rank() == 0 || index < -x.shape()[0] || index >= x.shape()[0])
+    fail("row", "no row {} in a tensor of shape {}", index, x.shape());
+  const index_t first = index < 0 ? index + x.shape()[0] : index;
+  const Shape part(std::span(x.shape().begin() + 1, x.shape().end()));
+  return detail::view("row", x, part, first * part.size());
+}
+
+Tensor flip(const Tensor& x, const std::vector<int>& axes) {
+  std::vector<Walk> walks(static_cast<std::size_t>(x.rank()));
+  for (const int axis : axes) {
+    if (axis < -x.rank() || axis >= x.rank())
+      fail("flip", "axis {} of a tensor of shape {}: there is none", axis, x.shape());
+    walks[static_cast<std::size_t>(x.shape().checked_axis(axis))] = {x.shape()[axis] - 1, -1};
+  }
+  return take("flip", x, pattern(x.shape(), x.shape(), walks));
+}
+
+Tensor pad(const Tensor& x, const std::vector<Margin>& margins) {
+  require_one_per_axis("pad", x, margins);
+  std::vector<index_t> sizes;
+  std::vector<Walk> walks;
+  for (const auto [before, after] : margins) {
+    if (before < 0 || after < 0)
+      fail("pad", "a margin of {} and {} is negative: use slice() to crop", before, after);
+    sizes.push_back(x.shape()[static_cast<int>(sizes.size())] + before + after);
+    walks.push_back({before, 1});
+  }
+  return place("pad", x, pattern(Shape(sizes), x.shape(), walks));
+}
+
+Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
+  require_one_per_axis("zero_insert", x, counts);
+  std::vector<index_t> sizes;
+  std::vector<Walk> walks;
+  for (const index_t count : counts) {
+    const index_t size = x.shape()[static_cast<int>(sizes.size())];
+    if (count < 0) fail("zero_insert", "{} zeros between neighbours were asked for", count);
+    sizes.push_back(size == 0 ? 0 : (size - 1) * (count + 1) + 1);
+    walks.push_back({0, count + 1});
+  }
+  return place("zero_insert", x, pattern(Shape(sizes), x.shape(), walks));
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  Tensor y = TensorAccess::empty(x.shape(), dtype);
+  dispatch(x.dtype(), [&](auto from) {
+    using From = typename decltype(from)::type;
+    dispatch(dtype, [&](auto to) {
+      using To = typename decltype(to)::type;
+      const auto convert = [dtype](From v) {
+        if constexpr (std::is_integral_v<To>) {
+          const double cut_off = std::trunc(static_cast<double>(v));
+          const bool fits = cut_off >= static_cast<double>(std::numeric_limits<To>::lowest()) &&
+                            cut_off <= static_cast<double>(std::numeric_limits<To>::max());
+          if (!fits) fail("cast", "{} is not a value of {}", v, dtype);
+        }
+        return static_cast<To>(v);
+      };
+      kernels::map(x.size(), y.mutable_data<To>(), convert, x.data<From>());
+    });
+  });
+  if (!is_floating(dtype)) return y;  // whole numbers have no derivative
+  return record("cast", std::move(y),
+                {{x, [original = x.dtype()](const Tensor& g) { return cast(g, original); }}});
+}
+
+Tensor copy(const Tensor& x) {
+  return detail::copy_of(x);
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <limits>
+#include <vector>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+/// The same elements with another shape, sharing x's memory. One size may be -1: it is what is left. Throws
+/// when the number of elements differs.
+Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes);
+Tensor reshape(const Tensor& x, const Shape& shape);
+
+/// The axes in another order: result axis i is x's axis order[i]. permute(x, {0, 3, 1, 2}) turns NHWC into
+/// NCHW. Throws when order is not a permutation of x's axes.
+Tensor permute(const Tensor& x, const std::vector<int>& order);
+/// The last two axes exchanged.
+Tensor transpose(const Tensor& x);
+
+/// Which indices of an axis are taken: begin, begin + step, ... before end, as Python's begin:end:step.
+/// Negative begin and end count from the end of the axis; out of range they are cut off.
+struct Range {
+  static constexpr index_t kToEnd = std::numeric_limits<index_t>::max();
+  index_t begin = 0;
+  index_t end = kToEnd;
+  index_t step = 1;
+};
+/// A part of x, with one Range for each of its first axes; the others are taken whole. A part that lies
+/// together in memory (a range of the first axis with step 1) shares x's memory, any other is a copy. Throws
+/// for a step below 1 and for more ranges than axes.
+Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
+/// x[index] along the first axis, which is dropped. Shares x's memory.
+Tensor row(const Tensor& x, index_t index);
+
+/// The order along these axes reversed.
+Tensor flip(const Tensor& x, const std::vector<int>& axes);
+
+/// Zeros before and after along an axis.
+struct Margin {
+  index_t before = 0, after = 0;
+};
+/// x surrounded by zeros, with one Margin for each axis of x. Throws for negative margins.
+Tensor pad(const Tensor& x, const std::vector<Margin>& margins);
+/// x with counts[axis] zeros between neighbours along each axis (none before the first or after the last):
+/// for an image [n, h, w, c] and counts {0, s - 1, s - 1, 0} this is the "fractional stride" 1 / s.
+Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts);
+
+/// The elements converted. From floating to whole numbers they are cut off towards zero; a value outside of
+/// the dtype's range, or NaN, throws. Gradients pass between Float32 and Float64.
+Tensor cast(const Tensor& x, DType dtype);
+/// A copy in memory of its own.
+Tensor copy(const Tensor& x);
+
+}  // namespace tapegrad

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+namespace tapegrad::detail {
+
+struct Node;
+
+/// Which tape made a tensor, and which of its nodes. Only autograd/ gives these a meaning; a tensor carries
+/// them.
+struct Origin {
+  std::uint64_t tape = 0;  // serial number, 0: made by none
+  Node* node = nullptr;    // valid only while that tape is
+};
+
+/// The scopes that are open on a thread, innermost first: tapes, and pauses of recording. They live in the
+/// objects that the user holds (Tape, PauseRecording).
+struct Scope {
+  std::uint64_t tape = 0;  // 0: recording is paused in this scope, or its tape is spent
+  Scope* outer = nullptr;
+};
+Scope*& innermost_scope();
+
+/// Whether a tape of the calling thread with this serial number is recording.
+bool is_open(std::uint64_t tape);
+
+}  // namespace tapegrad::detail

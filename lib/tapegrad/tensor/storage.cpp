@@ -1,0 +1,137 @@
+#include "tapegrad/tensor/storage.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad {
+namespace {
+
+constexpr std::size_t kHeader = 64;
+static_assert(sizeof(detail::Storage) <= kHeader);
+
+// Blocks come in sizes of four steps to each power of two from 128 bytes on: at most a quarter is left
+// unused.
+constexpr int kSizeClasses = 4 * 40;
+constexpr std::size_t block_bytes(int size_class) {
+  const int power = size_class / 4;
+  const auto quarter = static_cast<std::size_t>(size_class % 4);
+  return (std::size_t{128} << power) + ((std::size_t{32} << power) * quarter);
+}
+
+constexpr int class_for(std::size_t bytes) {
+  if (bytes <= 128) return 0;
+  const int power = static_cast<int>(std::bit_width((bytes - 1) >> 7)) - 1;  // 128 << power <= bytes - 1
+  int size_class = power * 4;
+  while (block_bytes(size_class) < bytes) ++size_class;
+  return size_class;
+}
+
+// Freed blocks of one thread, by size. A block may be freed on another thread than the one that took it, so a
+// thread keeps no more than what it once had in use itself: then a consumer does not hoard what its producer
+// made.
+struct Cache {
+  std::array<std::vector<void*>, kSizeClasses> blocks;
+  std::size_t kept = 0, in_use = 0, peak_in_use = 0;
+
+  Cache();
+  ~Cache();
+
+  void* take(int size_class) {
+    in_use += block_bytes(size_class);
+    peak_in_use = std::max(peak_in_use, in_use);
+    auto& list = blocks[static_cast<std::size_t>(size_class)];
+    if (list.empty()) return nullptr;
+    void* block = list.back();
+    list.pop_back();
+    kept -= block_bytes(size_class);
+    return block;
+  }
+
+  bool give(void* block, int size_class) {
+    const std::size_t bytes = block_bytes(size_class);
+    in_use -= std::min(in_use, bytes);
+    if (kept + in_use + bytes > peak_in_use) return false;
+    try {
+      blocks[static_cast<std::size_t>(size_class)].push_back(block);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    kept += bytes;
+    return true;
+  }
+
+  void clear() {
+    for (auto& list : blocks) {
+      for (void* block : list) std::free(block);
+      list.clear();
+    }
+    kept = 0;
+    peak_in_use = in_use;
+  }
+};
+
+// Tensors may outlive their thread's cache (a global one does): then the system is asked directly.
+thread_local bool cache_exists = false;
+Cache::Cache() {
+  cache_exists = true;
+}
+Cache::~Cache() {
+  cache_exists = false;
+  clear();
+}
+
+Cache* cache() {
+  thread_local Cache instance;
+  return cache_exists ? &instance : nullptr;
+}
+
+}  // namespace
+
+namespace detail {
+
+Storage* Storage::allocate(DType dtype, std::int64_t count) {
+  const std::size_t bytes = kHeader + static_cast<std::size_t>(count) * size_of(dtype);
+  const int size_class = class_for(bytes);
+  void* block = nullptr;
+  if (size_class < kSizeClasses) {
+    if (Cache* own = cache(); own != nullptr) block = own->take(size_class);
+    if (block == nullptr) block = std::aligned_alloc(64, (block_bytes(size_class) + 63) / 64 * 64);
+  }
+  if (block == nullptr) fail("tensor", "no memory for {} elements of {} ({} bytes)", count, dtype, bytes);
+  void* data = static_cast<std::byte*>(block) + kHeader;
+  return new (block) Storage(dtype, data, count, static_cast<std::int16_t>(size_class), false);
+}
+
+Storage* Storage::wrap(DType dtype, void* data, std::int64_t count, bool read_only) {
+  return new Storage(dtype, data, count, kWrapped, read_only);
+}
+
+void Storage::destroy() {
+  if (!owns_memory()) {
+    delete this;
+    return;
+  }
+  const int size_class = size_class_;
+  this->~Storage();
+  void* block = this;
+  if (Cache* own = cache(); own == nullptr || !own->give(block, size_class)) std::free(block);
+}
+
+}  // namespace detail
+
+void release_cached_memory() {
+  if (Cache* own = cache(); own != nullptr) own->clear();
+}
+
+std::size_t cached_memory() {
+  const Cache* own = cache();
+  return own == nullptr ? 0 : own->kept;
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,259 @@
+#include "tapegrad/tensor/tensor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/random.h"
+
+namespace tapegrad {
+namespace {
+
+// Converts a number to an element, or says that the dtype has no such value. Floats are rounded, never
+// refused.
+template <class T>
+T element_from(std::string_view op, double value) {
+  if constexpr (std::is_integral_v<T>) {
+    constexpr double low = std::numeric_limits<T>::lowest(), high = std::numeric_limits<T>::max();
+    if (!(value >= low && value <= high) || value != std::trunc(value))
+      fail(op, "{} is not a value of {}, which holds the whole numbers {} to {}", value, dtype_of<T>, low,
+           high);
+  }
+  return static_cast<T>(value);
+}
+
+// The new tensor whose element i, in row-major order, is value(i).
+template <class F>
+Tensor generate(std::string_view op, const Shape& shape, DType dtype, F&& value) {
+  Tensor made = TensorAccess::empty(shape, dtype);
+  dispatch(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    index_t i = 0;
+    for (T& element : made.mutable_values<T>()) element = element_from<T>(op, value(i++));
+  });
+  return made;
+}
+
+void require_floating(std::string_view op, DType dtype) {
+  if (!is_floating(dtype)) fail(op, "takes Float32 or Float64, not {}", dtype);
+}
+
+void literal_shape(const Literal& literal, std::vector<index_t>& sizes) {
+  for (const Literal* at = &literal; !at->is_number(); at = &at->rows().front()) {
+    sizes.push_back(static_cast<index_t>(at->rows().size()));
+    if (at->rows().empty()) return;
+  }
+}
+
+void flatten(const Literal& literal, std::span<const index_t> sizes, std::vector<double>& values) {
+  if (literal.is_number() != sizes.empty() ||
+      (!sizes.empty() && static_cast<index_t>(literal.rows().size()) != sizes.front()))
+    fail("tensor", "the rows of the literal do not all have the same length");
+  if (literal.is_number()) values.push_back(literal.value());
+  for (const Literal& row : literal.rows()) flatten(row, sizes.subspan(1), values);
+}
+
+}  // namespace
+
+void Tensor::refuse_undefined() {
+  fail("tensor", "this Tensor was declared but never given a value");
+}
+
+Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool read_only) {
+  if (data == nullptr && shape.size() > 0) fail("wrap", "a null pointer cannot hold shape {}", shape);
+  Tensor made;
+  made.shape_ = shape;
+  made.storage_ = detail::StorageHandle(detail::Storage::wrap(dtype, data, shape.size(), read_only));
+  return made;
+}
+
+const void* Tensor::raw(DType asked) const {
+  if (asked != dtype())
+    fail("tensor", "the elements of a {} tensor of shape {} were asked for as {}; convert with cast()",
+         dtype(), shape_, asked);
+  return static_cast<const std::byte*>(storage().data()) + static_cast<std::size_t>(offset_) * size_of(asked);
+}
+
+void* Tensor::raw_mutable(DType asked) {
+  const void* elements = raw(asked);
+  detail::Storage& memory = storage();
+  if (memory.read_only())
+    fail("tensor", "a tensor of shape {} wraps read-only memory; copy it first", shape_);
+  if (detail::is_open(memory.recorded_by) || detail::is_open(origin_.tape))
+    fail("tensor",
+         "a tensor of shape {} is part of a tape that is still recording: writing to it would make gradients "
+         "wrong. "
+         "Write before the tape, after gradient(), or to a copy",
+         shape_);
+  memory.raise_version();
+  return const_cast<void*>(elements);
+}
+
+index_t Tensor::element(std::initializer_list<index_t> index) const {
+  bool inside = static_cast<int>(index.size()) == rank();
+  index_t at = 0;
+  for (int axis = 0; inside && axis < rank(); ++axis) {
+    const index_t i = index.begin()[axis], size = shape_[axis];
+    inside = i >= -size && i < size;
+    if (inside) at = at * size + (i < 0 ? i + size : i);
+  }
+  if (!inside) fail("tensor", "no element [{}] in a tensor of shape {}", fmt::join(index, ", "), shape_);
+  return at;
+}
+
+double Tensor::at(std::initializer_list<index_t> index) const {
+  storage();
+  const index_t i = element(index);
+  return dispatch(dtype(),
+                  [&](auto type) { return static_cast<double>(data<typename decltype(type)::type>()[i]); });
+}
+
+void Tensor::set(std::initializer_list<index_t> index, double value) {
+  storage();
+  const index_t i = element(index);
+  dispatch(dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T converted = element_from<T>("tensor", value);
+    mutable_data<T>()[i] = converted;
+  });
+}
+
+double Tensor::item() const {
+  storage();
+  if (size() != 1) fail("item", "a tensor of shape {} has {} elements, not one", shape_, size());
+  return dispatch(dtype(),
+                  [&](auto type) { return static_cast<double>(data<typename decltype(type)::type>()[0]); });
+}
+
+Tensor TensorAccess::empty(const Shape& shape, DType dtype) {
+  Tensor made;
+  made.shape_ = shape;
+  made.storage_ = detail::StorageHandle(detail::Storage::allocate(dtype, shape.size()));
+  return made;
+}
+
+Tensor TensorAccess::view(const Tensor& x, const Shape& shape, index_t offset) {
+  x.storage();  // there must be one
+  if (offset < 0 || offset > x.size() - shape.size())
+    fail("view", "{} elements from element {} on do not lie inside a tensor of shape {}", shape.size(),
+         offset, x.shape());
+  Tensor made;
+  made.shape_ = shape;
+  made.storage_ = x.storage_;
+  made.offset_ = x.offset_ + offset;
+  made.stopped_ = x.stopped_;
+  return made;
+}
+
+Tensor TensorAccess::clone(const Tensor& x) {
+  Tensor made = empty(x.shape(), x.dtype());
+  dispatch(x.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    std::ranges::copy(x.values<T>(), made.mutable_values<T>().begin());
+  });
+  return made;
+}
+
+Tensor tensor(const Literal& values, DType dtype) {
+  std::vector<index_t> sizes;
+  literal_shape(values, sizes);
+  std::vector<double> flat;
+  flatten(values, sizes, flat);
+  return generate("tensor", Shape(sizes), dtype,
+                  [&](index_t i) { return flat[static_cast<std::size_t>(i)]; });
+}
+
+template <class T>
+Tensor tensor(std::span<const T> values, const Shape& shape) {
+  if (static_cast<index_t>(values.size()) != shape.size())
+    fail("tensor", "{} values were given for shape {}, which has {} elements", values.size(), shape,
+         shape.size());
+  Tensor made = TensorAccess::empty(shape, dtype_of<T>);
+  std::ranges::copy(values, made.mutable_values<T>().begin());
+  return made;
+}
+template Tensor tensor(std::span<const float>, const Shape&);
+template Tensor tensor(std::span<const double>, const Shape&);
+template Tensor tensor(std::span<const std::int32_t>, const Shape&);
+template Tensor tensor(std::span<const std::uint8_t>, const Shape&);
+
+Tensor full(const Shape& shape, double value, DType dtype) {
+  Tensor made = TensorAccess::empty(shape, dtype);
+  dispatch(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    std::ranges::fill(made.mutable_values<T>(), element_from<T>("full", value));
+  });
+  return made;
+}
+
+Tensor zeros(const Shape& shape, DType dtype) {
+  return full(shape, 0, dtype);
+}
+
+Tensor ones(const Shape& shape, DType dtype) {
+  return full(shape, 1, dtype);
+}
+
+Tensor zeros_like(const Tensor& x) {
+  return zeros(x.shape(), x.dtype());
+}
+
+Tensor ones_like(const Tensor& x) {
+  return ones(x.shape(), x.dtype());
+}
+
+Tensor arange(double start, double stop, double step, DType dtype) {
+  const double steps = std::ceil((stop - start) / step);
+  if (!(std::abs(steps) < 0x1p53))
+    fail("arange", "start {}, stop {}, step {} give no finite number of values", start, stop, step);
+  const auto value = [&](index_t i) { return start + static_cast<double>(i) * step; };
+  auto count = std::max(static_cast<index_t>(steps), index_t{0});
+  // The quotient may have been rounded up past stop.
+  while (count > 0 && !(step > 0 ? value(count - 1) < stop : value(count - 1) > stop)) --count;
+  return generate("arange", Shape{count}, dtype, value);
+}
+
+Tensor arange(double stop, DType dtype) {
+  return arange(0, stop, 1, dtype);
+}
+
+Tensor uniform(const Shape& shape, double low, double high, Generator& generator, DType dtype) {
+  require_floating("uniform", dtype);
+  // Rounding to Float32 may reach high, which is outside.
+  return generate("uniform", shape, dtype, [&](index_t) {
+    const double drawn = generator.uniform(low, high);
+    const bool rounds_up = dtype == DType::Float32 && static_cast<float>(drawn) >= high && low < high;
+    return rounds_up ? std::max(low, static_cast<double>(
+                                         std::nextafterf(static_cast<float>(high), static_cast<float>(low))))
+                     : drawn;
+  });
+}
+
+Tensor normal(const Shape& shape, double mean, double deviation, Generator& generator, DType dtype) {
+  require_floating("normal", dtype);
+  return generate("normal", shape, dtype, [&](index_t) { return generator.normal(mean, deviation); });
+}
+
+bool equal(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
+  return dispatch(a.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    return std::ranges::equal(a.values<T>(), b.values<T>());
+  });
+}
+
+Tensor parameter(const Tensor& x) {
+  require_floating("parameter", x.dtype());
+  Tensor made = TensorAccess::clone(x);
+  TensorAccess::storage(made)->trainable = true;
+  return made;
+}
+
+Tensor stop_gradient(const Tensor& x) {
+  Tensor stopped = TensorAccess::view(x, x.shape());
+  TensorAccess::set_stopped(stopped, true);
+  return stopped;
+}
+
+}  // namespace tapegrad
