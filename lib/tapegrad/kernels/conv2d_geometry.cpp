@@ -50,9 +50,11 @@ Window window(const Axis& axis, const Padding& padding, int which, index_t size)
 std::array<Axis, 2> checked_axes(std::string_view op, const Shape& x, std::string_view x_layout,
                                  const Shape& w, std::string_view w_layout, const Conv2DOptions& options) {
   if (x.rank() != 4)
-    fail(op, "the image has {} axes (x: {}) but must have four, {}: reshape it", x.rank(), x, x_layout);
+    fail(op, "the image has {} axes (x: {}; w: {}) but must have four, {}: reshape it", x.rank(), x, w,
+         x_layout);
   if (w.rank() != 4)
-    fail(op, "the filter has {} axes (w: {}) but must have four, {}: reshape it", w.rank(), w, w_layout);
+    fail(op, "the filter has {} axes (w: {}; x: {}) but must have four, {}: reshape it", w.rank(), w, x,
+         w_layout);
   const auto check = [&](std::string_view what, Size2D size) {
     if (size.height < 1 || size.width < 1)
       fail(op, "{} are {} x {} but must be at least 1 (x: {}, {}; w: {}, {})", what, size.height, size.width,

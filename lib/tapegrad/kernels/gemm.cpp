@@ -1,9 +1,11 @@
 #include "tapegrad/kernels/gemm.h"
 
 #include <cblas.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <limits>
+#include <mutex>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
@@ -21,12 +23,59 @@ void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, cons
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1.0, a, lda, b, ldb, beta, c, ldc);
 }
 
-// OpenBLAS' threaded flavours start threads of their own unless m n k is at most this (interface/gemm.c:
-// SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD), and their number is a setting of the whole process, which
-// is not ours to change. The serial flavour has no such limit.
+// Our threads call OpenBLAS at the same time, each for itself, and it must not start threads of its own under
+// them. How that is done without changing a setting of the process depends on the flavour that was loaded:
+//   OpenMP   takes the number of threads of the calling thread, which is set to 1 for the call.
+//   pthread  has one number for the whole process, but uses a single thread while m n k is at most 2^18
+//            (SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD in its interface/gemm.c): larger products are
+//            cut.
+//   serial   hands the same work space to two threads (Debian builds it without USE_LOCKING): one call at a
+//   time.
+enum class Flavour { OpenMP, Pthread, Serial };
+
+using GetThreads = int (*)();
+using SetThreads = void (*)(int);
+
+struct Blas {
+  Flavour flavour;
+  GetThreads get_threads = nullptr;
+  SetThreads set_threads = nullptr;
+};
+
+const Blas& blas() {
+  static const Blas loaded = [] {
+    const int parallel = openblas_get_parallel();
+    if (parallel == OPENBLAS_SEQUENTIAL) return Blas{.flavour = Flavour::Serial};
+    // OpenBLAS brought its OpenMP runtime along; what it calls is what the dynamic linker finds first.
+    Blas openmp{.flavour = Flavour::OpenMP,
+                .get_threads = reinterpret_cast<GetThreads>(dlsym(RTLD_DEFAULT, "omp_get_max_threads")),
+                .set_threads = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))};
+    const bool usable = openmp.get_threads != nullptr && openmp.set_threads != nullptr;
+    return parallel == OPENBLAS_OPENMP && usable ? openmp : Blas{.flavour = Flavour::Pthread};
+  }();
+  return loaded;
+}
+
 index_t largest_product() {
-  static const bool threaded = openblas_get_parallel() != OPENBLAS_SEQUENTIAL;
-  return threaded ? index_t{65536} * 4 : std::numeric_limits<index_t>::max();
+  return blas().flavour == Flavour::Pthread ? index_t{1} << 18 : std::numeric_limits<index_t>::max();
+}
+
+// Runs call() on the calling thread alone.
+template <class Call>
+void alone(Call call) {
+  const Blas& loaded = blas();
+  if (loaded.flavour == Flavour::OpenMP) {
+    const int before = loaded.get_threads();
+    loaded.set_threads(1);
+    call();
+    loaded.set_threads(before);
+  } else if (loaded.flavour == Flavour::Serial) {
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
+    call();
+  } else {
+    call();
+  }
 }
 
 int blas_int(index_t value) {
@@ -71,8 +120,10 @@ void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b,
   const auto step = [](const auto& matrix, index_t rows, index_t columns) {
     return blas_int(std::max({matrix.step, matrix.transposed ? rows : columns, index_t{1}}));
   };
-  call_blas(flag(a.transposed), flag(b.transposed), blas_int(m), blas_int(n), blas_int(k), a.data,
-            step(a, m, k), b.data, step(b, k, n), accumulate ? T{1} : T{0}, c.data, step(c, m, n));
+  alone([&] {
+    call_blas(flag(a.transposed), flag(b.transposed), blas_int(m), blas_int(n), blas_int(k), a.data,
+              step(a, m, k), b.data, step(b, k, n), accumulate ? T{1} : T{0}, c.data, step(c, m, n));
+  });
 }
 
 template <class T>

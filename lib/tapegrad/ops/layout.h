@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace tapegrad {
 /// when the number of elements differs.
 Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes);
 Tensor reshape(const Tensor& x, const Shape& shape);
+inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
+  return reshape(x, std::vector<index_t>(sizes));
+}
 
 /// The axes in another order: result axis i is x's axis order[i]. permute(x, {0, 3, 1, 2}) turns NHWC into
 /// NCHW. Throws when order is not a permutation of x's axes.

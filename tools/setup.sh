@@ -1,0 +1,22 @@
+#!/bin/sh
+# Installs the Debian packages of tools/packages.txt that are missing, and any named on the command line.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+
+missing=
+for package in $(cat "$here/packages.txt") "$@"; do
+  if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$'; then
+    missing="$missing $package"
+  fi
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "setup.sh: run as root, or install sudo; needed:$missing" >&2; exit 1; }
+  as_root=sudo
+fi
+echo "setup.sh: installing$missing"
+$as_root apt-get update -q
+# shellcheck disable=SC2086  # one word a package
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
