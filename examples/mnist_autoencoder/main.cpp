@@ -14,12 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "tapegrad/data/dataset.h"
-#include "tapegrad/data/loader.h"
-#include "tapegrad/io/image.h"
-#include "tapegrad/io/plot.h"
-#include "tapegrad/io/progress.h"
-#include "tapegrad/io/safetensors.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;

@@ -2,9 +2,6 @@
 #include <cmath>
 #include <iostream>
 
-#include "tapegrad/data/loader.h"
-#include "tapegrad/io/image.h"
-#include "tapegrad/io/safetensors.h"
 #include "tapegrad/tapegrad.h"
 
 int main() {

@@ -11,6 +11,11 @@
 
 namespace tapegrad {
 
+std::uint64_t Saved::version_of(const Tensor& x) {
+  if (!x.defined()) fail("saved", "a rule cannot save a Tensor that was never given a value");
+  return TensorAccess::storage(x)->version();
+}
+
 void Saved::refuse_changed() const {
   fail("saved",
        "a tensor of shape {} was changed in place after the op used it, so its gradient cannot be computed; "
@@ -50,34 +55,36 @@ Node* Recording::add(const char* op, const Shape& shape, DType dtype) {
 
 Node* Recording::find_parameter(const Tensor& x) const {
   const auto found = parameters_.find(TensorAccess::storage(x));
-  return found == parameters_.end() ? nullptr : found->second;
+  return found == parameters_.end() ? nullptr : found->second.node;
 }
 
 Node* Recording::parameter_node(const Tensor& x) {
   const Storage* storage = TensorAccess::storage(x);
-  Node*& leaf = parameters_[storage];
-  if (leaf == nullptr) {
+  Parameter& known = parameters_[storage];
+  if (known.node == nullptr) {
     const bool whole = x.size() == storage->count();
-    leaf = add("parameter", whole ? x.shape() : Shape{storage->count()}, x.dtype());
-    keep(*leaf, x);  // the storage must not be freed and its address given to another parameter
-    TensorAccess::origin(*leaf->kept) = {serial, leaf};
+    known.node = add("parameter", whole ? x.shape() : Shape{storage->count()}, x.dtype());
+    known.handle = TensorAccess::view(x, x.shape());
+    TensorAccess::origin(known.handle) = {serial, known.node};
   }
-  if (leaf->shape == x.shape()) return leaf;
+  if (known.node->shape == x.shape()) return known.node;
   // A view of a parameter is that parameter: what it stands for is a node of its own on the way to the leaf.
-  const auto rule = [shape = leaf->shape, offset = TensorAccess::offset(x)](const Tensor& g) {
+  const auto rule = [shape = known.node->shape, offset = TensorAccess::offset(x)](const Tensor& g) {
     return embed(g, shape, offset);
   };
-  return TensorAccess::origin(record("view", TensorAccess::view(x, x.shape()), {{*leaf->kept, rule}})).node;
+  return TensorAccess::origin(record("view", TensorAccess::view(x, x.shape()), {{known.handle, rule}})).node;
 }
 
 void Recording::forget(Node& node) {
   for (int i = 0; i < node.edge_count; ++i) node.edges[i].rule->~Rule();
   node.edge_count = 0;
-  if (node.kept != nullptr) std::exchange(node.kept, nullptr)->~Tensor();
+  if (node.output != nullptr) std::exchange(node.output, nullptr)->~Saved();
 }
 
 void Recording::clear() {
   spent = true;
+  for (Scope* scope = innermost_scope(); scope != nullptr; scope = scope->outer)
+    if (scope->tape == serial) scope->tape = 0;
   for (index_t i = size_; i-- > 0;) forget((*this)[i]);
   parameters_.clear();
 }
@@ -106,6 +113,7 @@ void* tape_memory(std::size_t bytes) {
 }
 
 Node* resolve(const Tensor& x) {
+  if (!x.defined()) fail("record", "an input of the op is a Tensor that was never given a value");
   const Origin& origin = TensorAccess::origin(x);
   const bool trainable = x.is_parameter();
   if (x.is_stopped() || (origin.tape == 0 && !trainable)) return nullptr;
@@ -122,9 +130,13 @@ Node* resolve(const Tensor& x) {
 }  // namespace detail
 
 Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
+  if (!output.defined()) fail(op, "the op's result is a Tensor that was never given a value");
   const auto tracked =
       std::ranges::count_if(inputs, [](const Input& input) { return input.node_ != nullptr; });
-  if (tracked == 0) return output;
+  if (tracked == 0) {
+    TensorAccess::origin(output) = {};
+    return output;
+  }
   detail::Recording& recording = *detail::active_recording();
   detail::Node* node = recording.add(op, output.shape(), output.dtype());
   node->edges = static_cast<detail::Edge*>(
@@ -135,10 +147,11 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
     node->edges[node->edge_count++] = {input.node_, std::exchange(input.rule_, nullptr)};
     wants_output |= input.wants_output_;
   }
-  TensorAccess::origin(output) = {recording.serial, node};
   detail::Storage* storage = TensorAccess::storage(output);
   if (storage->use_count() == 1) storage->recorded_by = recording.serial;
-  if (wants_output) recording.keep(*node, output);
+  TensorAccess::origin(output) = {recording.serial, node};
+  TensorAccess::set_stopped(output, false);
+  if (wants_output) node->output = new (recording.arena.take(sizeof(Saved))) Saved(output);
   return output;
 }
 

@@ -4,6 +4,7 @@
 // through record(); a user's own op is written the same way.
 
 #include <concepts>
+#include <cstdint>
 #include <initializer_list>
 #include <new>
 #include <span>
@@ -18,13 +19,15 @@ namespace tapegrad {
 /// elements were changed in place since.
 class Saved {
  public:
-  explicit Saved(const Tensor& x) : tensor_(x), version_(TensorAccess::storage(x)->version()) {}
+  /// Throws when x was never given a value.
+  explicit Saved(const Tensor& x) : tensor_(x), version_(version_of(x)) {}
   const Tensor& operator()() const {
-    if (TensorAccess::storage(tensor_)->version() != version_) refuse_changed();
+    if (version_of(tensor_) != version_) refuse_changed();
     return tensor_;
   }
 
  private:
+  static std::uint64_t version_of(const Tensor& x);
   [[noreturn]] void refuse_changed() const;
   Tensor tensor_;
   std::uint64_t version_;

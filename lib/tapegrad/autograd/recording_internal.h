@@ -18,7 +18,7 @@ struct Edge {
   Rule* rule;
 };
 
-/// The result of one recorded op, a watched tensor, or a parameter (these two have no edges).
+/// The result of one recorded op, a watched tensor, or a parameter (which has no edges).
 struct Node {
   const char* op;
   index_t number;  // position on the tape
@@ -26,7 +26,9 @@ struct Node {
   DType dtype;
   Edge* edges = nullptr;
   int edge_count = 0;
-  Tensor* kept = nullptr;  // the output if a rule needs it, the tensor if this is a parameter
+  int watched_by =
+      0;  // the number of the tape that watches it: a variable for that one, an op for those around it
+  Saved* output = nullptr;  // if a rule needs it
 };
 
 /// Memory handed out piece by piece and freed all at once.
@@ -60,24 +62,29 @@ class Recording : public std::enable_shared_from_this<Recording> {
   }
   index_t size() const { return size_; }
 
-  /// Keeps a handle for a node, until forget().
-  void keep(Node& node, const Tensor& x) { node.kept = new (arena.take(sizeof(Tensor))) Tensor(x); }
   /// Destroys what a node saved.
   static void forget(Node& node);
-  /// Destroys everything; the recording is spent.
+  /// Destroys everything. The recording is spent, and the scopes of its tapes record nothing any more.
   void clear();
 
   const std::uint64_t serial;
   const std::thread::id thread = std::this_thread::get_id();
   const int loop_depth;
   bool spent = false;
+  int tapes = 0;              // that have shared it so far
+  int gradients_running = 0;  // a rule may ask a tape for gradients itself
   Arena arena;
 
  private:
   static constexpr index_t kChunk = 128;
   std::vector<std::unique_ptr<Node[]>> chunks_;  // nodes never move: rules record while the tape is read
   index_t size_ = 0;
-  std::unordered_map<const Storage*, Node*> parameters_;
+  struct Parameter {
+    Node* node = nullptr;
+    Tensor
+        handle;  // with the node as its origin; keeps the storage from being freed and its address used again
+  };
+  std::unordered_map<const Storage*, Parameter> parameters_;
 };
 
 /// The recording that ops of this thread go to, nullptr when there is none.

@@ -57,14 +57,17 @@ bool nobody_else_holds(const Tensor& x) {
   return storage->use_count() == 1 && storage->owns_memory() && !storage->trainable;
 }
 
-/// The gradients that one call of gradient() has found so far, by node. Most nodes wait for theirs only
-/// briefly, so the tensors live in a few slots that are used again.
+/// The gradients that one backward pass has found so far, by the position of their node. Most nodes wait for
+/// theirs only briefly, so the tensors live in a few slots that are used again.
 class Slots {
  public:
-  explicit Slots(index_t nodes) : slot_of_(static_cast<std::size_t>(nodes), kNone) {}
+  /// recorded: sums are recorded as well, and so never made in place.
+  Slots(std::size_t positions, bool recorded) : slot_of_(positions, kNone), recorded_(recorded) {}
 
-  void add(const Recording& recording, index_t node, Tensor gradient) {
-    std::int32_t& slot = slot_of_[static_cast<std::size_t>(node)];
+  bool has(std::size_t position) const { return slot_of_[position] != kNone; }
+
+  void add(std::size_t position, Tensor gradient) {
+    std::int32_t& slot = slot_of_[position];
     if (slot == kNone) {
       if (free_.empty()) {
         free_.push_back(static_cast<std::int32_t>(tensors_.size()));
@@ -76,59 +79,169 @@ class Slots {
       return;
     }
     Tensor& sum = tensors_[static_cast<std::size_t>(slot)];
-    if (nobody_else_holds(sum) && !tracked_by(recording, sum) && !tracked_by(recording, gradient)) {
-      dispatch(sum.dtype(), [&](auto type) {
-        using T = typename decltype(type)::type;
-        T* into = sum.mutable_data<T>();
-        kernels::map(
-            sum.size(), into, [](T x, T y) { return static_cast<T>(x + y); }, static_cast<const T*>(into),
-            gradient.data<T>());
-      });
-    } else {
+    if (recorded_ || !nobody_else_holds(sum)) {
       sum = detail::sum_of(sum, gradient);
+      return;
     }
+    dispatch(sum.dtype(), [&]<class T>(std::type_identity<T>) {
+      T* into = sum.mutable_data<T>();
+      kernels::map(
+          sum.size(), into, [](T a, T b) { return static_cast<T>(a + b); }, static_cast<const T*>(into),
+          gradient.data<T>());
+    });
   }
 
-  bool has(index_t node) const { return slot_of_[static_cast<std::size_t>(node)] != kNone; }
-
-  Tensor take(index_t node) {
-    const std::int32_t slot = std::exchange(slot_of_[static_cast<std::size_t>(node)], kNone);
+  Tensor take(std::size_t position) {
+    const std::int32_t slot = std::exchange(slot_of_[position], kNone);
     free_.push_back(slot);
-    return std::move(tensors_[static_cast<std::size_t>(slot)]);
+    return std::exchange(tensors_[static_cast<std::size_t>(slot)], Tensor());
   }
 
  private:
   static constexpr std::int32_t kNone = -1;
   std::vector<std::int32_t> slot_of_, free_;
   std::vector<Tensor> tensors_;
+  bool recorded_;
 };
 
-Tensor run_rule(const Recording& recording, const Node& node, const Edge& edge, const Tensor& g) {
-  Tensor found;
-  try {
-    found = edge.rule->apply(g, node.kept != nullptr ? *node.kept : Tensor());
-  } catch (const Error& error) {
-    fail(node.op, "while computing a gradient: {}", error.op() == "saved" ? error.message() : error.what());
+/// One call of gradient(): from the node `last` back to the sources. A tape's own nodes are those from `mark`
+/// on, and what it watches are variables for it: behind these, and behind the mark, nothing is followed.
+class Backward {
+ public:
+  Backward(Recording& recording, index_t mark, int tape, const Node& last, const std::vector<Node*>& sources)
+      : recording_(recording), tape_(tape), last_(last.number), next_source_(sources.size(), kNone) {
+    // Only what lies between the first source and the result can matter, and sources from before the mark.
+    low_ = last_ + 1;
+    for (const Node* source : sources) {
+      if (source == nullptr) continue;
+      if (source->number < mark)
+        early_.push_back(source->number);
+      else
+        low_ = std::min(low_, source->number);
+    }
+    if (!early_.empty()) low_ = mark;
+    std::ranges::sort(early_);
+    early_.erase(std::unique(early_.begin(), early_.end()), early_.end());
+    low_ = std::min(low_, std::max(mark, last_ + 1));
+
+    const std::size_t positions =
+        early_.size() + static_cast<std::size_t>(std::max<index_t>(0, last_ + 1 - low_));
+    leads_.assign(positions, 0);
+    source_at_.assign(positions, kNone);
+    for (std::size_t s = sources.size(); s-- > 0;) {
+      if (sources[s] == nullptr) continue;
+      const std::size_t at = position(*sources[s]);
+      if (at == kNowhere) continue;  // younger than the result
+      leads_[at] = 1;
+      next_source_[s] = std::exchange(source_at_[at], static_cast<std::int32_t>(s));
+    }
+    for (index_t i = low_; i <= last_; ++i) {
+      const Node& node = recording_[i];
+      char& leads = leads_[position(node)];
+      for (const Edge& edge : followed(node)) leads |= leads_to_source(*edge.input);
+    }
   }
-  const Node& input = *edge.input;
-  if (!found.defined())
-    fail(node.op, "its gradient rule returned no tensor for the input of shape {}", input.shape);
-  if (found.shape() != input.shape || found.dtype() != input.dtype)
-    fail(node.op, "its gradient rule returned {} {} for an input of {} {}", found.dtype(), found.shape(),
-         input.dtype, input.shape);
-  if (tracked_by(recording, g) && !tracked_by(recording, found))
-    fail(node.op,
-         "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
-         "gradients "
-         "would be wrong",
-         input.shape);
-  return found;
-}
+
+  /// Runs the rules on the way, the last op's first. found[s] becomes the gradient of source s if it is
+  /// reached.
+  void run(Tensor seed, std::vector<Tensor>& found, bool recorded, bool forget) {
+    Slots slots(leads_.size(), recorded);
+    const std::size_t top = position(recording_[last_]);
+    if (top != kNowhere) slots.add(top, std::move(seed));
+    const auto deliver = [&](std::size_t at, const Tensor& g) {
+      for (std::int32_t s = source_at_[at]; s != kNone; s = next_source_[static_cast<std::size_t>(s)])
+        found[static_cast<std::size_t>(s)] = g;
+    };
+    for (index_t i = last_; i >= low_; --i) {
+      Node& node = recording_[i];
+      if (const std::size_t at = position(node); slots.has(at)) {
+        const Tensor g = slots.take(at);
+        deliver(at, g);
+        for (const Edge& edge : followed(node))
+          if (leads_to_source(*edge.input))
+            slots.add(position(*edge.input), run_rule(node, edge, g, recorded));
+      }
+      if (forget) Recording::forget(node);
+    }
+    for (std::size_t at = 0; at < early_.size(); ++at)
+      if (slots.has(at)) deliver(at, slots.take(at));
+  }
+
+ private:
+  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+  static constexpr std::int32_t kNone = -1;
+
+  std::size_t position(const Node& node) const {
+    if (node.number > last_) return kNowhere;
+    if (node.number >= low_) return early_.size() + static_cast<std::size_t>(node.number - low_);
+    const auto found = std::ranges::lower_bound(early_, node.number);
+    return found == early_.end() || *found != node.number ? kNowhere
+                                                          : static_cast<std::size_t>(found - early_.begin());
+  }
+
+  bool leads_to_source(const Node& node) const {
+    const std::size_t at = position(node);
+    return at != kNowhere && leads_[at] != 0;
+  }
+
+  std::span<const Edge> followed(const Node& node) const {
+    if (node.watched_by == tape_) return {};
+    return {node.edges, static_cast<std::size_t>(node.edge_count)};
+  }
+
+  Tensor run_rule(const Node& node, const Edge& edge, const Tensor& g, bool recorded) const {
+    const std::uint64_t version = TensorAccess::storage(g)->version();
+    Tensor found;
+    try {
+      found = edge.rule->apply(g, node.output != nullptr ? (*node.output)() : Tensor());
+    } catch (const Error& error) {
+      fail(node.op, "while computing a gradient: {}", error.op() == "saved" ? error.message() : error.what());
+    }
+    const Node& input = *edge.input;
+    if (!found.defined())
+      fail(node.op, "its gradient rule returned no tensor for the input of shape {}", input.shape);
+    if (found.shape() != input.shape || found.dtype() != input.dtype)
+      fail(node.op, "its gradient rule returned {} {} for an input of {} {}", found.dtype(), found.shape(),
+           input.dtype, input.shape);
+    if (TensorAccess::storage(g)->version() != version)
+      fail(node.op, "its gradient rule changed the output gradient (shape {}) in place: others hold it too",
+           g.shape());
+    if (recorded && (!tracked_by(recording_, found) || found.is_stopped()))
+      fail(node.op,
+           "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
+           "gradients "
+           "would be wrong",
+           input.shape);
+    return found;
+  }
+
+  Recording& recording_;
+  const int tape_;
+  const index_t last_;
+  index_t low_;                          // the first node that is looked at, but for the early sources
+  std::vector<index_t> early_;           // the numbers of sources from before the mark, sorted
+  std::vector<char> leads_;              // by position: the early sources, then the nodes from low_ to last_
+  std::vector<std::int32_t> source_at_;  // by position: the first source that this node is
+  std::vector<std::int32_t> next_source_;  // by source: the next one that is the same node
+};
+
+// Counts the gradients that are being computed, so that no rule frees what another one still reads.
+class Running {
+ public:
+  explicit Running(int& count) : count_(++count) {}
+  ~Running() { --count_; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  int& count_;
+};
 
 }  // namespace
 
 bool is_recording() {
-  return detail::active_recording() != nullptr;
+  const detail::Scope* scope = detail::innermost_scope();
+  return scope != nullptr && scope->tape != 0;
 }
 
 Tape::Tape(TapeOptions options) : persistent_(options.persistent) {
@@ -144,6 +257,7 @@ Tape::Tape(TapeOptions options) : persistent_(options.persistent) {
   } else {
     recording_ = std::make_shared<Recording>();
   }
+  number_ = ++recording_->tapes;
   scope_.tape = recording_->serial;
   scope_.recording = recording_.get();
   enter(scope_);
@@ -156,6 +270,8 @@ Tape::~Tape() {
 void Tape::require_usable(const char* what) const {
   if (recording_->thread != std::this_thread::get_id())
     fail("tape", "{} was called on another thread than the one that made the tape", what);
+  if (recording_->loop_depth != detail::loop_context().depth)
+    fail("tape", "{} was called inside a parallel loop on a tape from outside of it", what);
   if (spent_ || recording_->spent)
     fail("tape",
          "{} was called on a spent tape: gradient() frees what the tape saved. For several calls make it "
@@ -170,14 +286,20 @@ index_t Tape::size() const {
 Tensor Tape::watch(const Tensor& x) {
   require_usable("watch");
   if (!is_floating(x.dtype())) fail("watch", "takes Float32 or Float64, not {}", x.dtype());
-  const RuleScope scope(recording_.get());
-  // For the outer tapes it is x itself.
-  Tensor watched = TensorAccess::view(x, x.shape());
-  const bool known_outside = nested_ && (tracked_by(*recording_, x) || x.is_parameter()) && !x.is_stopped();
-  if (known_outside) return record("watch", watched, {{x, [](const Tensor& g) { return g; }}});
-  TensorAccess::set_stopped(watched, false);
-  TensorAccess::origin(watched) = {recording_->serial, recording_->add("watch", x.shape(), x.dtype())};
+  Tensor watched = variable("watch", x, nested_);
+  TensorAccess::origin(watched).node->watched_by = number_;
   return watched;
+}
+
+// A handle on x with a node of its own; linked: it depends on x, if x is known to the recording.
+Tensor Tape::variable(const char* op, const Tensor& x, bool linked) {
+  const RuleScope scope(recording_.get());
+  Tensor made = TensorAccess::view(x, x.shape());
+  if (linked && !x.is_stopped() && (tracked_by(*recording_, x) || x.is_parameter()))
+    return record(op, std::move(made), {{x, [](const Tensor& g) { return g; }}});
+  TensorAccess::set_stopped(made, false);
+  TensorAccess::origin(made) = {recording_->serial, recording_->add(op, x.shape(), x.dtype())};
+  return made;
 }
 
 Tensor Tape::gradient(const Tensor& y, const Tensor& x, const GradientOptions& options) {
@@ -188,27 +310,34 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
                                    const GradientOptions& options) {
   require_usable("gradient");
   Recording& recording = *recording_;
-  const index_t first = mark_;
+  // Inside another tape the backward pass is a part of that tape's computation.
+  const bool recorded = options.create_graph || (nested_ && is_recording());
+  const bool keep = recorded || nested_ || persistent_;
+  if (!keep && recording.gradients_running > 0)
+    fail("gradient", "a gradient rule asked for a gradient that would end the tape which runs it");
+
   const auto node_of = [&](const Tensor& x) -> Node* {
     if (x.is_stopped()) return nullptr;
     if (tracked_by(recording, x)) return TensorAccess::origin(x).node;
     return x.is_parameter() ? recording.find_parameter(x) : nullptr;
   };
-
-  // The arguments.
-  Node* const last = node_of(y);
+  const Node* const last = node_of(y);
   if (last == nullptr)
     fail("gradient",
          "the result (shape {}) was not computed on this tape from a parameter or a watched tensor, so it "
          "has no "
          "gradient",
          y.shape());
+  if (last->shape.size() != y.size())
+    fail("gradient",
+         "the result (shape {}) is a part of a parameter of shape {}, taken before the tape: take it inside",
+         y.shape(), last->shape);
   Tensor seed = options.output_gradient;
   if (!seed.defined()) {
     if (y.size() != 1)
       fail("gradient",
-           "the result has shape {}: reduce it to one element (sum, mean) or give an output_gradient of "
-           "that shape",
+           "the result has shape {}: reduce it to one element (sum, mean) or give an output_gradient of that "
+           "shape",
            y.shape());
     seed = ones(y.shape(), y.dtype());
   }
@@ -219,7 +348,7 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
   for (const Tensor& x : xs) {
     Node* node = node_of(x);
     const auto number = sources.size();
-    if (node == nullptr && !x.is_parameter())
+    if (node == nullptr && (!x.is_parameter() || x.is_stopped()))
       fail("gradient",
            "source {} (shape {}) is a constant of this tape: make it a parameter(), or watch() it before use",
            number, x.shape());
@@ -229,41 +358,18 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
     sources.push_back(node);
   }
 
-  // Which nodes lead to a source. Sources from before the mark are variables of their own: nothing behind
-  // them counts.
-  const index_t count = std::max(last->number + 1, first);
-  std::vector<char> leads(static_cast<std::size_t>(count), 0);
-  for (const Node* source : sources)
-    if (source != nullptr && source->number < count) leads[static_cast<std::size_t>(source->number)] = 1;
-  std::vector<char> is_source = leads;
-  const auto leads_at = [&](index_t number) -> char& { return leads[static_cast<std::size_t>(number)]; };
-  for (index_t i = first; i < count; ++i)
-    for (int e = 0; e < recording[i].edge_count; ++e)
-      leads_at(i) |= leads_at(recording[i].edges[e].input->number);
-
-  // Inside another tape the backward pass is a part of that tape's computation.
-  const bool record_rules = options.create_graph || nested_;
-  const bool keep = record_rules || persistent_;
   std::vector<Tensor> found(sources.size());
-  const auto deliver = [&](const Node& node, const Tensor& g) {
-    for (std::size_t s = 0; s < sources.size(); ++s)
-      if (sources[s] == &node) found[s] = g;
+  const auto end = [&] {
+    if (!keep) recording.clear();
+    spent_ = !persistent_ && !options.create_graph;
   };
   try {
-    const RuleScope scope(record_rules ? &recording : nullptr);
-    Slots slots(count);
-    slots.add(recording, last->number, std::move(seed));
-    for (index_t i = count; i-- > 0;) {
-      Node& node = recording[i];
-      if (slots.has(i)) {
-        const Tensor g = slots.take(i);
-        if (is_source[static_cast<std::size_t>(i)]) deliver(node, g);
-        for (int e = 0; i >= first && e < node.edge_count; ++e)
-          if (leads_at(node.edges[e].input->number) != 0)
-            slots.add(recording, node.edges[e].input->number, run_rule(recording, node, node.edges[e], g));
-      }
-      if (!keep) Recording::forget(node);
-    }
+    const Running running(recording.gradients_running);
+    const RuleScope scope(recorded ? &recording : nullptr);
+    // Recorded, the output gradient is a variable as well: then every rule's result must be, too.
+    seed = recorded ? detail::view("reshape", variable("output_gradient", seed, true), last->shape, 0)
+                    : TensorAccess::view(seed, last->shape);
+    Backward(recording, mark_, number_, *last, sources).run(std::move(seed), found, recorded, !keep);
     for (std::size_t s = 0; s < sources.size(); ++s) {
       Tensor& g = found[s];
       if (!g.defined()) {
@@ -278,19 +384,13 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
       if (g.shape() != xs[s].shape())
         g = detail::view("reshape", std::exchange(g, Tensor()), xs[s].shape(), 0);
       if (!nobody_else_holds(g) || TensorAccess::storage(g)->count() != g.size()) g = detail::copy_of(g);
-      if (!record_rules) g = TensorAccess::view(std::exchange(g, Tensor()), xs[s].shape());
+      if (!recorded) g = TensorAccess::view(std::exchange(g, Tensor()), xs[s].shape());
     }
   } catch (...) {
-    if (!keep) recording.clear();
-    spent_ = spent_ || !(persistent_ || options.create_graph);
-    scope_.tape = spent_ && !nested_ ? 0 : scope_.tape;
+    end();
     throw;
   }
-  if (!keep) recording.clear();
-  if (!persistent_ && !options.create_graph) {
-    spent_ = true;
-    if (!nested_) scope_.tape = 0;  // an outer tape goes on recording, this one is done
-  }
+  end();
   return found;
 }
 

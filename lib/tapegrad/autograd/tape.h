@@ -42,8 +42,8 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  /// A new handle on x's elements that is an independent variable of this tape. Throws unless x is Float32 or
-  /// Float64.
+  /// A new handle on x's elements that is an independent variable of this tape (for a tape around this one it
+  /// is x). Throws unless x is Float32 or Float64.
   Tensor watch(const Tensor& x);
 
   /// The gradients of y with respect to xs (parameters, watched tensors, or results of ops on this tape), in
@@ -62,9 +62,11 @@ class Tape {
 
  private:
   void require_usable(const char* what) const;
+  Tensor variable(const char* op, const Tensor& x, bool linked);
   std::shared_ptr<detail::Recording> recording_;
   detail::RecordingScope scope_;
   index_t mark_ = 0;  // what was recorded before is not this tape's
+  int number_ = 0;    // among the tapes of this recording, from 1
   bool nested_ = false;
   bool persistent_ = false;
   bool spent_ = false;
@@ -83,7 +85,7 @@ class PauseRecording {
   detail::RecordingScope scope_;
 };
 
-/// Whether ops of this thread are being recorded.
+/// Whether a tape records the ops of this thread.
 bool is_recording();
 
 }  // namespace tapegrad

@@ -20,7 +20,7 @@ struct Background::Shared {
       changed.wait(lock, [&] { return stage == Stage::Waiting || stopping; });
       if (stage != Stage::Waiting) return;
       stage = Stage::Running;
-      std::function<void()> now = std::exchange(task, nullptr);
+      const std::function<void()> now = std::exchange(task, nullptr);
       lock.unlock();
       std::fesetenv(&environment);
       std::exception_ptr thrown;
@@ -29,12 +29,11 @@ struct Background::Shared {
       } catch (...) {
         thrown = std::current_exception();
       }
-      now = nullptr;  // what the task holds is freed before the caller hears of its end
       lock.lock();
       error = std::move(thrown);
       stage = Stage::Done;
       changed.notify_all();
-    }
+    }  // the task is freed here, before the caller gets the lock and hears of its end
   }
 
   std::mutex mutex;

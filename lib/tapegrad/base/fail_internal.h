@@ -12,16 +12,18 @@
 #include "tapegrad/base/shape.h"
 
 template <>
-struct fmt::formatter<tapegrad::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<tapegrad::Shape> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
   auto format(const tapegrad::Shape& shape, format_context& context) const {
-    return fmt::formatter<std::string>::format(shape.str(), context);
+    return fmt::format_to(context.out(), "{}", shape.str());
   }
 };
 
 template <>
-struct fmt::formatter<tapegrad::DType> : fmt::formatter<std::string_view> {
+struct fmt::formatter<tapegrad::DType> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
   auto format(tapegrad::DType dtype, format_context& context) const {
-    return fmt::formatter<std::string_view>::format(tapegrad::name(dtype), context);
+    return fmt::format_to(context.out(), "{}", tapegrad::name(dtype));
   }
 };
 

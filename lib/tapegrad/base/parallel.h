@@ -57,6 +57,15 @@ struct LoopContext {
 };
 LoopContext& loop_context();
 
+/// While the only piece of a loop runs on the thread that started it.
+class SinglePiece {
+ public:
+  SinglePiece() { ++loop_context().depth; }
+  ~SinglePiece() { --loop_context().depth; }
+  SinglePiece(const SinglePiece&) = delete;
+  SinglePiece& operator=(const SinglePiece&) = delete;
+};
+
 }  // namespace detail
 
 /// Calls f(begin, end) for the pieces [0, piece), [piece, 2 piece), ... of [0, count), on several threads.
@@ -68,6 +77,7 @@ template <class F>
 void parallel_for(index_t count, index_t piece, F&& f) {
   if (count <= 0) return;
   if (count <= piece) {
+    const detail::SinglePiece inside;
     f(index_t{0}, count);
     return;
   }

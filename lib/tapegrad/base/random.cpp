@@ -127,7 +127,7 @@ std::uint64_t Generator::below(std::uint64_t bound) {
 }
 
 Generator Generator::child(std::uint64_t number) const {
-  // A hash of who this is and which child is asked for. The third counter word keeps it apart from bits().
+  // A hash of who this is and which child is asked for. The inverted word keeps it apart from bits().
   const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
   const auto high = [](std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); };
   const auto mixed = philox4x32({low(number), high(number), low(position_.stream), ~high(position_.stream)},

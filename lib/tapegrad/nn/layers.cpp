@@ -19,6 +19,11 @@ void require_divides(const char* layer, const char* what, index_t value, index_t
   if (value % groups != 0) fail(layer, "{} ({}) cannot be cut into {} groups", what, value, groups);
 }
 
+void require_taps(const char* layer, Size2D kernel_size) {
+  if (kernel_size.height < 1 || kernel_size.width < 1)
+    fail(layer, "kernel_size is {} x {} but must be at least 1", kernel_size.height, kernel_size.width);
+}
+
 Tensor glorot_parameter(const Shape& shape, Generator& generator) {
   return parameter(glorot_uniform(shape, generator));
 }
@@ -57,6 +62,7 @@ void Dense::visit(Visitor& visitor) {
 Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : options_(options) {
   require_divides("Conv2D", "in_channels", options.in_channels, options.groups);
   require_divides("Conv2D", "filters", options.filters, options.groups);
+  require_taps("Conv2D", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
   kernel = glorot_parameter({kh, kw, options.in_channels / options.groups, options.filters}, generator);
   bias = zero_parameter(options.use_bias, options.filters);
@@ -80,6 +86,7 @@ Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Gen
     : options_(options) {
   require_divides("Conv2DTranspose", "in_channels", options.in_channels, options.groups);
   require_divides("Conv2DTranspose", "filters", options.filters, options.groups);
+  require_taps("Conv2DTranspose", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
   kernel = glorot_parameter({kh, kw, options.filters / options.groups, options.in_channels}, generator);
   bias = zero_parameter(options.use_bias, options.filters);
@@ -104,6 +111,7 @@ DepthwiseConv2D::DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generato
     : options_(options) {
   require_positive("DepthwiseConv2D", "in_channels", options.in_channels);
   require_positive("DepthwiseConv2D", "depth_multiplier", options.depth_multiplier);
+  require_taps("DepthwiseConv2D", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
   kernel = glorot_parameter({kh, kw, options.in_channels, options.depth_multiplier}, generator);
   bias = zero_parameter(options.use_bias, options.in_channels * options.depth_multiplier);

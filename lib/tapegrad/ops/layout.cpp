@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "tapegrad/autograd/record.h"
@@ -59,6 +60,9 @@ Pattern pattern(const Shape& whole, const Shape& part, const std::vector<Walk>& 
   return at;
 }
 
+// So that no size or offset that is made of such a number of zeros overflows.
+constexpr index_t kMostZeros = std::numeric_limits<std::int32_t>::max();
+
 template <class T>
 void require_one_per_axis(const char* op, const Tensor& x, const std::vector<T>& given) {
   if (static_cast<int>(given.size()) != x.rank())
@@ -74,6 +78,8 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 }
 
 Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
+  if (std::ranges::count(sizes, -1) > 1)
+    fail("reshape", "only one size of [{}] may be -1 (shape {})", fmt::join(sizes, ", "), x.shape());
   std::vector<index_t> filled = sizes;
   const auto open = std::ranges::find(filled, -1);
   if (open != filled.end()) {
@@ -135,8 +141,8 @@ Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
            step);
     const auto cut = [size](index_t at) { return std::clamp<index_t>(at < 0 ? at + size : at, 0, size); };
     const index_t first = cut(begin), last = std::max(cut(end), first);
-    walks[axis] = {first, step};
-    sizes[axis] = (last - first + step - 1) / step;
+    walks[axis] = {first, std::min(step, std::max<index_t>(size, 1))};  // a longer one takes as much
+    sizes[axis] = first == last ? 0 : (last - first - 1) / step + 1;
     together = together && (axis == 0 ? step == 1 : sizes[axis] == size);
   }
   const Shape part(sizes);
@@ -169,6 +175,8 @@ Tensor pad(const Tensor& x, const std::vector<Margin>& margins) {
   for (const auto [before, after] : margins) {
     if (before < 0 || after < 0)
       fail("pad", "a margin of {} and {} is negative: use slice() to crop", before, after);
+    if (before > kMostZeros || after > kMostZeros)
+      fail("pad", "a margin of {} and {} is too large (shape {})", before, after, x.shape());
     sizes.push_back(x.shape()[static_cast<int>(sizes.size())] + before + after);
     walks.push_back({before, 1});
   }
@@ -181,7 +189,9 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
   std::vector<Walk> walks;
   for (const index_t count : counts) {
     const index_t size = x.shape()[static_cast<int>(sizes.size())];
-    if (count < 0) fail("zero_insert", "{} zeros between neighbours were asked for", count);
+    if (count < 0 || count > kMostZeros)
+      fail("zero_insert", "{} zeros between neighbours were asked for: must lie in 0 to {}", count,
+           kMostZeros);
     sizes.push_back(size == 0 ? 0 : (size - 1) * (count + 1) + 1);
     walks.push_back({0, count + 1});
   }

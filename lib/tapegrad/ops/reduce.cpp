@@ -1,6 +1,7 @@
 #include "tapegrad/ops/reduce.h"
 
 #include <array>
+#include <limits>
 #include <numeric>
 
 #include "tapegrad/autograd/record.h"
@@ -84,7 +85,14 @@ Tensor sum_forward(const Tensor& x, const Mask& reduced, const Shape& result) {
       std::swap(before, after);
     }
     T* out = y.mutable_data<T>();
-    for (std::size_t i = 0; i < before.size(); ++i) out[i] = static_cast<T>(before[i]);
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      if constexpr (std::is_integral_v<T>)
+        if (before[i] < static_cast<double>(std::numeric_limits<T>::lowest()) ||
+            before[i] > static_cast<double>(std::numeric_limits<T>::max()))
+          fail("sum", "{} is not a value of {} (shape {}): convert with cast() first", before[i], x.dtype(),
+               x.shape());
+      out[i] = static_cast<T>(before[i]);
+    }
   });
   return y;
 }
@@ -107,6 +115,7 @@ Tensor sum(const Tensor& x) {
 Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
   if (!is_floating(x.dtype()))
     fail("mean", "takes Float32 or Float64, not {} {}: convert with cast()", x.dtype(), x.shape());
+  (void)reduced_axes("mean", x, axes);  // an error is that of mean
   Tensor total = sum(x, axes, keep_dims);
   if (x.size() == 0) fail("mean", "there is nothing to average in a tensor of shape {}", x.shape());
   return total * (static_cast<double>(total.size()) / static_cast<double>(x.size()));

@@ -72,8 +72,11 @@ void Optimizer::load_state(const State& state) {
       fail(name_, "'{}' is {} {} in the state but {} {} here", key, given->dtype(), given->shape(),
            tensor.dtype(), tensor.shape());
   }
+  const double steps = state.numbers.at("steps");
+  require(name_, steps >= 0 && steps <= 0x1p53 && steps == std::floor(steps), "the state's number of steps",
+          steps, "a whole number, 0 or more");
   set_learning_rate(state.numbers.at("learning_rate"));
-  steps_ = static_cast<std::int64_t>(state.numbers.at("steps"));
+  steps_ = static_cast<std::int64_t>(steps);
   for (std::size_t i = 0; i < memory_.size(); ++i)
     for (std::size_t k = 0; k < memory_[i].size(); ++k)
       memory_[i][k] = TensorAccess::clone(*state.find(fmt::format("{}.{}", i, k)));

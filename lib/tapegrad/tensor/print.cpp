@@ -86,8 +86,8 @@ std::vector<std::string> align(const std::vector<T>& values) {
       fraction = std::max(fraction, number.fraction.size());
       exponent = std::max(exponent, number.exponent.size());
     }
-    const std::size_t after =
-        1 + fraction + (scientific ? 1 + exponent : 0);  // the point and what follows it
+    // The point and what follows it.
+    const std::size_t after = 1 + fraction + (scientific ? 1 + exponent : 0);
     whole = std::max(whole, longest_special - std::min(longest_special, after));
     auto number = numbers.begin();
     for (const T value : values) {
@@ -120,8 +120,8 @@ std::string scalar(T value) {
     const bool scientific = size != 0 && (size >= 1e16 || size < 1e-4);
     const Number shortest = number_from(value, true);
     Number number = scientific ? shortest : number_from(value, false);
-    if (number.fraction.empty() &&
-        !scientific) {  // 33554432 in Float32 is 3.355443e7: zeros after its digits
+    // 43440152 in Float32 has the shortest digits 4.344015e7: zeros after them.
+    if (number.fraction.empty() && !scientific) {
       number.whole = fmt::format("{:0<{}}", shortest.whole + shortest.fraction, number.whole.size());
       number.fraction = "0";
     }

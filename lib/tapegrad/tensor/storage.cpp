@@ -56,7 +56,14 @@ struct Cache {
   bool give(void* block, int size_class) {
     const std::size_t bytes = block_bytes(size_class);
     in_use -= std::min(in_use, bytes);
-    if (kept + in_use + bytes > peak_in_use) return false;
+    if (in_use + bytes > peak_in_use) return false;
+    // What was freed last is wanted again first: sizes that are no longer used make room.
+    for (auto& list : blocks) {
+      if (kept + in_use + bytes <= peak_in_use) break;
+      const std::size_t each = block_bytes(static_cast<int>(&list - blocks.data()));
+      for (; !list.empty() && kept + in_use + bytes > peak_in_use; list.pop_back(), kept -= each)
+        std::free(list.back());
+    }
     try {
       blocks[static_cast<std::size_t>(size_class)].push_back(block);
     } catch (const std::bad_alloc&) {
@@ -100,8 +107,10 @@ Storage* Storage::allocate(DType dtype, std::int64_t count) {
   const int size_class = class_for(bytes);
   void* block = nullptr;
   if (size_class < kSizeClasses) {
-    if (Cache* own = cache(); own != nullptr) block = own->take(size_class);
+    Cache* own = cache();
+    if (own != nullptr) block = own->take(size_class);
     if (block == nullptr) block = std::aligned_alloc(64, (block_bytes(size_class) + 63) / 64 * 64);
+    if (block == nullptr && own != nullptr) own->in_use -= block_bytes(size_class);
   }
   if (block == nullptr) fail("tensor", "no memory for {} elements of {} ({} bytes)", count, dtype, bytes);
   void* data = static_cast<std::byte*>(block) + kHeader;

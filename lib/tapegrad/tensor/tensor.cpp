@@ -220,13 +220,15 @@ Tensor arange(double stop, DType dtype) {
 
 Tensor uniform(const Shape& shape, double low, double high, Generator& generator, DType dtype) {
   require_floating("uniform", dtype);
-  // Rounding to Float32 may reach high, which is outside.
   return generate("uniform", shape, dtype, [&](index_t) {
     const double drawn = generator.uniform(low, high);
-    const bool rounds_up = dtype == DType::Float32 && static_cast<float>(drawn) >= high && low < high;
-    return rounds_up ? std::max(low, static_cast<double>(
-                                         std::nextafterf(static_cast<float>(high), static_cast<float>(low))))
-                     : drawn;
+    if (dtype == DType::Float64 || low == high) return drawn;
+    // Rounding to Float32 may leave the range at either end.
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    auto rounded = static_cast<float>(drawn);
+    if (rounded >= high) rounded = std::nextafter(rounded, -infinity);
+    if (rounded < low) rounded = std::nextafter(rounded, infinity);
+    return static_cast<double>(rounded);
   });
 }
 

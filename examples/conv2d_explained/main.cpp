@@ -1,0 +1,120 @@
+// Runs every worked example of the documents about conv2d and conv2d_transpose, from a single stamp to the
+// identity that ties the convolution, its transpose and its gradients together. Whatever it claims is
+// computed and compared while it runs; a claim that does not hold makes it exit with code 1.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "pictures.h"
+#include "sections.h"
+
+namespace {
+
+using namespace conv2d_explained;
+
+struct Section {
+  const char* name;
+  const char* title;
+  const char* question;
+  const char* document;
+  void (*run)(Lesson&);
+};
+
+constexpr Section kSections[] = {
+    {"one_stamp", "One stamp", "What does a transposed convolution do with a single pixel?", k001, one_stamp},
+    {"side_by_side", "Stamps side by side", "How does it make a 3 x 3 image into one of 6 x 6?", k001,
+     side_by_side},
+    {"nearest_neighbour", "Nearest-neighbour upsampling",
+     "What does Conv2DTranspose(64, (2, 2), strides=(2, 2)) do?", k001, nearest_neighbour},
+    {"overlapping_stamps", "Overlapping stamps", "Why is the first element 67, and not 603?", k004,
+     overlapping_stamps},
+    {"four_steps", "Four steps", "How is a transposed convolution computed as a plain one?", k003,
+     four_steps_of_torch},
+    {"sizes", "Sizes", "How large is the result?", k003, sizes},
+    {"matrix", "A matrix and its transpose", "What is transposed in a transposed convolution?", k003, matrix},
+    {"many_channels", "Many channels, by hand", "What happens with 4 channels in and 2 out?", k002,
+     many_channels},
+    {"three_calls", "Three calls, one result",
+     "Are conv2d_transpose, conv2d with a turned filter and conv2d_backprop_input the same?", k000,
+     three_calls},
+    {"gradients", "Gradients are convolutions", "In how many ways can dx and dw be computed?", k001,
+     gradients},
+    {"corrections", "Loose ends", "What do the documents say loosely or wrongly?", "all five documents",
+     corrections},
+    {"identity", "One identity behind it all", "How do the four functions hang together?", k001, identity},
+};
+
+/// The section with this name or number, or nullptr.
+const Section* find_section(std::string_view wanted) {
+  for (const Section& section : kSections)
+    if (wanted == section.name || wanted == std::to_string(&section - kSections + 1)) return &section;
+  return nullptr;
+}
+
+void list_sections() {
+  for (const Section& section : kSections)
+    fmt::print("{:2}  {:<19} {}\n", &section - kSections + 1, section.name, section.question);
+}
+
+void run_section(const Section& section, Lesson& lesson) {
+  const std::string line(92, '=');
+  fmt::print("{}\n{}. {}\n{}\n({})\n{}\n\n", line, &section - kSections + 1, section.title, section.question,
+             section.document, line);
+  section.run(lesson);
+  fmt::print("\n");
+}
+
+/// Whether every claim of these sections holds.
+bool run(std::span<const Section> sections) {
+  Lesson lesson;
+  for (const Section& section : sections) run_section(section, lesson);
+  if (lesson.failures() == 0) {
+    fmt::print("All {} claims hold.\n", lesson.claims());
+    return true;
+  }
+  fmt::print(stderr, "conv2d_explained: {} of {} claims do not hold\n", lesson.failures(), lesson.claims());
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool list = false;
+  std::string only;
+  std::filesystem::path pictures;
+  CLI::App app("Explains conv2d, conv2d_transpose and their gradients with examples that run.",
+               "conv2d_explained");
+  CLI::Option* list_option = app.add_flag("--list", list, "list the sections");
+  CLI::Option* only_option =
+      app.add_option("--only", only, "run one section, by its number or name")
+          ->check([](const std::string& wanted) {
+            return find_section(wanted) ? "" : fmt::format("there is no section '{}' (see --list)", wanted);
+          });
+  app.add_option("--pictures", pictures,
+                 "draw the stamps, the inserted zeros and the matrix into this folder, and run nothing else")
+      ->excludes(list_option, only_option);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("conv2d_explained: {} (--help tells the options)\n", error.what());
+  });
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (list)
+      list_sections();
+    else if (app.count("--pictures") > 0)
+      draw_pictures(pictures);
+    else if (const Section* section = only.empty() ? nullptr : find_section(only))
+      return run({section, 1}) ? 0 : 1;
+    else
+      return run(kSections) ? 0 : 1;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "conv2d_explained: {}\n", error.what());
+    return 1;
+  }
+}

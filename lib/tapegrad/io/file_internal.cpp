@@ -1,0 +1,203 @@
+#include "tapegrad/io/file_internal.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+namespace tapegrad::detail {
+namespace {
+
+[[noreturn]] void fail_errno(std::string_view op, std::string_view what, const std::filesystem::path& path) {
+  const int error = errno;
+  fail(op, "cannot {} '{}': {}", what, path.string(), std::generic_category().message(error));
+}
+
+// Deflate packs at most 258 bytes into two bits: no file holds more than this many times its length.
+constexpr std::uint64_t kMostDeflated = 1032;
+
+constexpr std::size_t kChunk = std::size_t{1} << 16;
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  close();
+}
+
+int Descriptor::close() {
+  return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1));
+}
+
+InputFile::InputFile(std::string_view op, std::filesystem::path path)
+    : op_(op), path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (file_.get() < 0) fail_errno(op_, "open", path_);
+  struct stat status {};
+  if (::fstat(file_.get(), &status) != 0) fail_errno(op_, "open", path_);
+  if (!S_ISREG(status.st_mode)) fail("is not a regular file");
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+std::size_t InputFile::read_some(std::span<std::uint8_t> buffer) {
+  std::size_t filled = 0;
+  while (filled < buffer.size()) {
+    const ssize_t got = ::read(file_.get(), buffer.data() + filled, buffer.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_errno(op_, "read", path_);
+    if (got == 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
+  position_ += filled;
+  return filled;
+}
+
+void InputFile::read(std::span<std::uint8_t> buffer) {
+  if (read_some(buffer) != buffer.size()) fail("ends too early: it was cut off");
+}
+
+struct Unzipped::Stream {
+  explicit Stream(const InputFile& file) {
+    constexpr int kGzipOnly = 16;
+    if (inflateInit2(&state, MAX_WBITS + kGzipOnly) != Z_OK) file.fail("cannot be unzipped: no memory");
+  }
+  ~Stream() { inflateEnd(&state); }
+
+  z_stream state{};
+  std::array<std::uint8_t, kChunk> input{};
+  bool at_end = false;
+};
+
+Unzipped::Unzipped(std::string_view op, const std::filesystem::path& path) : file_(op, path), begin_(2) {
+  begin_.resize(file_.read_some(begin_));
+  if (begin_.size() < 2 || begin_[0] != 0x1f || begin_[1] != 0x8b) return;
+  stream_ = std::make_unique<Stream>(file_);
+  std::ranges::copy(begin_, stream_->input.begin());
+  stream_->state.next_in = stream_->input.data();
+  stream_->state.avail_in = 2;
+  begin_.clear();
+}
+
+Unzipped::~Unzipped() = default;
+
+std::uint64_t Unzipped::size_limit() const {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  if (!is_gzip()) return file_.size();
+  return file_.size() > kMost / kMostDeflated ? kMost : file_.size() * kMostDeflated;
+}
+
+std::size_t Unzipped::read_some(std::span<std::uint8_t> buffer) {
+  if (!is_gzip()) {
+    const std::size_t seen = std::min(begin_.size(), buffer.size());
+    std::copy_n(begin_.begin(), seen, buffer.begin());
+    begin_.erase(begin_.begin(), begin_.begin() + static_cast<std::ptrdiff_t>(seen));
+    return seen + file_.read_some(buffer.subspan(seen));
+  }
+  z_stream& state = stream_->state;
+  std::size_t filled = 0;
+  while (filled < buffer.size() && !stream_->at_end) {
+    if (state.avail_in == 0) {
+      state.next_in = stream_->input.data();
+      state.avail_in = static_cast<uInt>(file_.read_some(stream_->input));
+      if (state.avail_in == 0) file_.fail("ends too early: its gzip data was cut off");
+    }
+    const std::size_t room = std::min<std::size_t>(buffer.size() - filled, std::numeric_limits<uInt>::max());
+    state.next_out = buffer.data() + filled;
+    state.avail_out = static_cast<uInt>(room);
+    const int result = inflate(&state, Z_NO_FLUSH);
+    filled += room - state.avail_out;
+    if (result == Z_STREAM_END) {
+      stream_->at_end = true;
+      std::uint8_t behind = 0;
+      if (state.avail_in != 0 || file_.read_some({&behind, 1}) != 0)
+        file_.fail("has more bytes after the end of its gzip data");
+    } else if (result != Z_OK) {
+      file_.fail("is damaged: its gzip data cannot be unpacked ({})", state.msg ? state.msg : zError(result));
+    }
+  }
+  return filled;
+}
+
+void Unzipped::read(std::span<std::uint8_t> buffer) {
+  if (read_some(buffer) != buffer.size()) file_.fail("ends too early: it was cut off");
+}
+
+std::vector<std::uint8_t> gzip(std::string_view op, std::span<const std::uint8_t> content) {
+  z_stream state{};
+  constexpr int kGzip = 16, kMemoryLevel = 9;
+  if (deflateInit2(&state, Z_BEST_COMPRESSION, Z_DEFLATED, MAX_WBITS + kGzip, kMemoryLevel,
+                   Z_DEFAULT_STRATEGY) != Z_OK)
+    fail(op, "no memory to compress {} bytes", content.size());
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&state, deflateEnd);
+  std::vector<std::uint8_t> zipped;
+  std::vector<std::uint8_t> chunk(kChunk);
+  for (int result = Z_OK; result != Z_STREAM_END;) {
+    const std::size_t taken = std::min<std::size_t>(content.size(), std::numeric_limits<uInt>::max());
+    state.next_in = const_cast<std::uint8_t*>(content.data());
+    state.avail_in = static_cast<uInt>(taken);
+    state.next_out = chunk.data();
+    state.avail_out = static_cast<uInt>(chunk.size());
+    result = deflate(&state, taken == content.size() ? Z_FINISH : Z_NO_FLUSH);
+    if (result == Z_STREAM_ERROR) fail(op, "{} bytes cannot be compressed", content.size());
+    content = content.subspan(taken - state.avail_in);
+    zipped.insert(zipped.end(), chunk.begin(), chunk.end() - static_cast<std::ptrdiff_t>(state.avail_out));
+  }
+  return zipped;
+}
+
+std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::path& path,
+                                    std::uint64_t size_limit) {
+  InputFile file(op, path);
+  if (file.size() > size_limit) file.fail("is {} bytes long; at most {} are read", file.size(), size_limit);
+  std::vector<std::uint8_t> content(static_cast<std::size_t>(file.size()));
+  file.read(content);
+  return content;
+}
+
+void write_file(std::string_view op, const std::filesystem::path& path,
+                std::span<const std::span<const std::uint8_t>> parts) {
+  // A link is followed: what it points to is replaced, not the link.
+  std::error_code none;
+  std::filesystem::path target = std::filesystem::canonical(path, none);
+  struct stat status {};
+  const bool exists = !none && ::stat(target.c_str(), &status) == 0;
+  if (!exists) target = path;
+  if (exists && !S_ISREG(status.st_mode)) fail_file(op, path, "is not a regular file");
+
+  std::filesystem::path temporary;
+  int fd = -1;
+  for (int attempt = 0; fd < 0; ++attempt) {
+    temporary = target;
+    temporary += fmt::format(".{}-{}.tmp", ::getpid(), attempt);
+    fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && (errno != EEXIST || attempt == 1000)) fail_errno(op, "write", path);
+  }
+  struct Removal {
+    const std::filesystem::path& path;
+    bool armed = true;
+    ~Removal() {
+      if (armed) ::unlink(path.c_str());
+    }
+  } removal{temporary};
+  Descriptor file(fd);
+
+  if (exists && ::fchmod(fd, status.st_mode & 0777) != 0) fail_errno(op, "write", path);
+  for (std::span<const std::uint8_t> part : parts) {
+    while (!part.empty()) {
+      const ssize_t written = ::write(fd, part.data(), part.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail_errno(op, "write", path);
+      part = part.subspan(static_cast<std::size_t>(written));
+    }
+  }
+  if (::fsync(fd) != 0 || file.close() != 0 || ::rename(temporary.c_str(), target.c_str()) != 0)
+    fail_errno(op, "write", path);
+  removal.armed = false;
+}
+
+}  // namespace tapegrad::detail

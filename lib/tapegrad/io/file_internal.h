@@ -1,0 +1,100 @@
+#pragma once
+
+// Internal: files, with errors that name the caller's op, the path and what the system says.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad::detail {
+
+/// Throws Error(op, "'path' <message>").
+template <class... Args>
+[[noreturn]] void fail_file(std::string_view op, const std::filesystem::path& path,
+                            fmt::format_string<Args...> message, Args&&... args) {
+  fail(op, "'{}' {}", path.string(), fmt::format(message, std::forward<Args>(args)...));
+}
+
+/// An open file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor();
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  /// The result of close().
+  int close();
+
+ private:
+  int fd_;
+};
+
+/// A regular file that is read from its beginning to its end.
+class InputFile {
+ public:
+  InputFile(std::string_view op, std::filesystem::path path);
+
+  std::uint64_t size() const { return size_; }
+  std::uint64_t position() const { return position_; }
+  std::string_view op() const { return op_; }
+  const std::filesystem::path& path() const { return path_; }
+
+  /// Fills buffer as far as the file reaches and returns how far that was.
+  std::size_t read_some(std::span<std::uint8_t> buffer);
+  /// Fills buffer, or throws.
+  void read(std::span<std::uint8_t> buffer);
+  /// Throws the error of a file that is damaged or of another format.
+  template <class... Args>
+  [[noreturn]] void fail(fmt::format_string<Args...> message, Args&&... args) const {
+    fail_file(op_, path_, message, std::forward<Args>(args)...);
+  }
+
+ private:
+  std::string op_;
+  std::filesystem::path path_;
+  Descriptor file_;
+  std::uint64_t size_ = 0, position_ = 0;
+};
+
+/// The content of a file that may be gzipped (recognized by its first two bytes).
+class Unzipped {
+ public:
+  Unzipped(std::string_view op, const std::filesystem::path& path);
+  ~Unzipped();
+
+  const InputFile& file() const { return file_; }
+  /// The length of the content: exact for a plain file, else the most that gzip could have packed into the
+  /// file.
+  std::uint64_t size_limit() const;
+  bool is_gzip() const { return stream_ != nullptr; }
+  /// As InputFile. The end of gzip's content is reached only when its checksum is right.
+  std::size_t read_some(std::span<std::uint8_t> buffer);
+  void read(std::span<std::uint8_t> buffer);
+
+ private:
+  struct Stream;
+  InputFile file_;
+  std::vector<std::uint8_t> begin_;  // of a plain file: the bytes that were looked at
+  std::unique_ptr<Stream> stream_;
+};
+
+/// The bytes as a gzip file: the same ones for the same content (no time, no name in it).
+std::vector<std::uint8_t> gzip(std::string_view op, std::span<const std::uint8_t> content);
+
+std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::path& path,
+                                    std::uint64_t size_limit);
+
+/// Writes the parts one after the other into a new file beside path, and puts it in path's place once all of
+/// it is on the disk. On failure path is as it was and nothing is left behind.
+void write_file(std::string_view op, const std::filesystem::path& path,
+                std::span<const std::span<const std::uint8_t>> parts);
+
+}  // namespace tapegrad::detail

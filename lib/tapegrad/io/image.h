@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+struct Colour {
+  std::uint8_t red = 0, green = 0, blue = 0;
+  /// What a grey image shows instead: the luma of ITU-R BT.601.
+  std::uint8_t brightness() const {
+    return static_cast<std::uint8_t>((77 * red + 150 * green + 29 * blue) / 256);
+  }
+  friend bool operator==(const Colour&, const Colour&) = default;
+};
+
+inline constexpr Colour kBlack{0, 0, 0};
+inline constexpr Colour kWhite{255, 255, 255};
+
+/// A picture: grey (1 channel) or red, green, blue (3), rows from the top, pixels of a row from the left,
+/// channels of a pixel together. 0 is black, 255 is full light.
+struct Image {
+  int height = 0, width = 0, channels = 1;
+  std::vector<std::uint8_t> pixels;
+
+  Image() = default;
+  /// Filled with one colour; a grey image takes its brightness. Throws for sizes that are not positive or
+  /// together exceed 2^28 bytes, and for channels other than 1 and 3.
+  Image(int height, int width, int channels, Colour fill = kBlack);
+
+  /// The first channel of a pixel, without a check of bounds.
+  std::uint8_t* at(int y, int x) { return pixels.data() + offset(y, x); }
+  const std::uint8_t* at(int y, int x) const { return pixels.data() + offset(y, x); }
+
+ private:
+  std::size_t offset(int y, int x) const {
+    return (static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) *
+           static_cast<std::size_t>(channels);
+  }
+};
+
+/// Writes a PNG file, replacing it only once all of it is written. Throws when it cannot be written, and when
+/// the number of pixels is not what the sizes say.
+void write_png(const std::filesystem::path& path, const Image& image);
+
+/// Reads a PNG, JPEG or BMP file as grey (channels 1) or colour (3), converted if need be. Throws when it
+/// cannot be read or decoded, or is larger than 2^26 pixels.
+Image read_image(const std::filesystem::path& path, int channels);
+
+struct SheetOptions {
+  int columns = 10;                   ///< images side by side
+  int scale = 1;                      ///< every pixel becomes a square of scale x scale
+  int gap = 2;                        ///< pixels between images and around them, after scaling
+  std::vector<std::string> labels{};  ///< what stands left of each row; none, or one for each tensor
+  Colour background = kWhite;
+};
+
+/// Tiles images into one picture, to compare sets of them: each tensor of rows is [n, h, w, c], all of one
+/// shape, Float32 or Float64 with 0 black and 1 white (values outside are clamped, NaN is black) or UInt8, c
+/// = 1 or 3. The first line shows the first `columns` images of rows[0], the line below it the same of
+/// rows[1] and so on; then come the next images, below a wider gap. Throws for other shapes and dtypes, no
+/// images, and a sheet of more than 2^28 bytes.
+Image sheet(std::span<const Tensor> rows, const SheetOptions& options = {});
+
+/// Tiles the images of one tensor, line by line: sheet() of one row.
+Image grid(const Tensor& images, const SheetOptions& options = {});
+
+/// The filters of a convolution, w: [kh, kw, in, out], Float32 or Float64: one tile for each pair of
+/// channels, negative values blue, positive ones red, zero white, each tile scaled to its own largest
+/// magnitude. Each input channel is a line of all its outputs; a single input channel is wrapped into a
+/// square. Throws for other ranks and dtypes.
+Image filters_image(const Tensor& w, int scale = 8, int gap = 2);
+
+}  // namespace tapegrad

@@ -1,0 +1,360 @@
+#include "tapegrad/io/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "tapegrad/io/file_internal.h"
+
+namespace tapegrad {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian, and so is this code");
+
+constexpr std::string_view kRead = "read_safetensors", kWrite = "write_safetensors";
+constexpr std::string_view kMetadata = "__metadata__";
+constexpr std::string_view kNumberPrefix = "tapegrad.number.";
+constexpr std::uint64_t kMaxHeader = 100'000'000;  // as the reference implementation has it
+constexpr std::size_t kAlignment = 8;
+
+// ---- The header
+// ------------------------------------------------------------------------------------------------
+
+struct Entry {
+  std::string name, dtype;
+  std::optional<std::vector<std::uint64_t>> shape;
+  std::vector<std::uint64_t> offsets;
+};
+
+struct Header {
+  std::vector<Entry> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+// Builds a Header from the events of the JSON parser, refusing whatever the format has no place for as soon
+// as it is met: no document is built, so a hostile header costs no memory.
+class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit HeaderReader(const detail::InputFile& file) : file_(file) {}
+  Header take() { return std::move(header_); }
+
+  bool null() override { refuse("null"); }
+  bool boolean(bool) override { refuse("a boolean"); }
+  bool number_integer(number_integer_t) override { refuse("a negative number"); }
+  bool number_float(number_float_t, const string_t&) override { refuse("a number that is not whole"); }
+  bool binary(binary_t&) override { refuse("binary data"); }
+
+  bool number_unsigned(number_unsigned_t value) override {
+    if (place_ != Place::Numbers) refuse("a number");
+    if (numbers_.size() == Shape::kMaxRank)
+      file_.fail("has more than {} numbers in the {} of the tensor '{}'", Shape::kMaxRank, key_,
+                 header_.tensors.back().name);
+    numbers_.push_back(value);
+    return true;
+  }
+
+  bool string(string_t& value) override {
+    if (place_ == Place::Metadata) {
+      header_.metadata[key_] = value;
+    } else if (place_ == Place::Tensor && key_ == "dtype") {
+      header_.tensors.back().dtype = value;
+    } else {
+      refuse("a string");
+    }
+    return true;
+  }
+
+  bool start_object(std::size_t) override {
+    if (place_ == Place::Outside) {
+      place_ = Place::Tensors;
+    } else if (place_ == Place::Tensors) {
+      place_ = key_ == kMetadata ? Place::Metadata : Place::Tensor;
+      if (place_ == Place::Tensor)
+        header_.tensors.push_back({.name = key_, .dtype = {}, .shape = {}, .offsets = {}});
+      keys_.clear();
+    } else {
+      refuse("an object");
+    }
+    return true;
+  }
+
+  bool key(string_t& name) override {
+    std::set<std::string>& seen = place_ == Place::Tensors ? names_ : keys_;
+    if (!seen.insert(name).second) file_.fail("has the key '{}' twice in its header", name);
+    if (place_ == Place::Tensor && name != "dtype" && name != "shape" && name != "data_offsets")
+      file_.fail("says '{}' of the tensor '{}', which the format does not know", name,
+                 header_.tensors.back().name);
+    key_ = name;
+    return true;
+  }
+
+  bool end_object() override {
+    if (place_ == Place::Tensor) {
+      const Entry& entry = header_.tensors.back();
+      if (entry.dtype.empty() || !entry.shape || entry.offsets.size() != 2)
+        file_.fail("does not give dtype, shape and two data_offsets of the tensor '{}'", entry.name);
+    }
+    place_ = place_ == Place::Tensors ? Place::Outside : Place::Tensors;
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (place_ != Place::Tensor || key_ == "dtype") refuse("an array");
+    place_ = Place::Numbers;
+    numbers_.clear();
+    return true;
+  }
+
+  bool end_array() override {
+    place_ = Place::Tensor;
+    Entry& entry = header_.tensors.back();
+    if (key_ == "shape") {
+      entry.shape = numbers_;
+    } else {
+      entry.offsets = numbers_;
+    }
+    return true;
+  }
+
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
+    file_.fail("has a header that is not JSON: the mistake is at byte {}", position + sizeof(std::uint64_t));
+  }
+
+ private:
+  enum class Place { Outside, Tensors, Tensor, Numbers, Metadata };
+
+  [[noreturn]] void refuse(std::string_view what) const {
+    file_.fail("has {} in its header where the format has no place for it{}", what,
+               key_.empty() ? "" : fmt::format(" (after the key '{}')", key_));
+  }
+
+  const detail::InputFile& file_;
+  Header header_;
+  Place place_ = Place::Outside;
+  std::string key_;
+  std::set<std::string> names_, keys_;
+  std::vector<std::uint64_t> numbers_;
+};
+
+// ---- Elements
+// --------------------------------------------------------------------------------------------------
+
+float widen_bfloat16(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
+
+float widen_float16(std::uint16_t bits) {
+  const std::uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ffu;
+  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
+  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+  const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+  return sign != 0 ? -magnitude : magnitude;
+}
+
+// How elements of a file become elements of a tensor.
+struct Format {
+  std::string_view name;
+  std::size_t bytes;
+  DType dtype;
+  Tensor (*read)(detail::InputFile& file, const Entry& entry, const Shape& shape);
+};
+
+template <class Stored, class T, class Convert>
+Tensor read_converted(detail::InputFile& file, const Shape& shape, Convert convert) {
+  Tensor made = TensorAccess::empty(shape, dtype_of<T>);
+  std::span<T> left = made.mutable_values<T>();
+  std::vector<Stored> chunk(std::size_t{1} << 13);
+  while (!left.empty()) {
+    const auto stored = std::span(chunk).first(std::min(left.size(), chunk.size()));
+    file.read({reinterpret_cast<std::uint8_t*>(stored.data()), stored.size_bytes()});
+    std::ranges::transform(stored, left.begin(), convert);
+    left = left.subspan(stored.size());
+  }
+  return made;
+}
+
+template <class T>
+Tensor read_plain(detail::InputFile& file, const Entry&, const Shape& shape) {
+  Tensor made = TensorAccess::empty(shape, dtype_of<T>);
+  const std::span<T> values = made.mutable_values<T>();
+  file.read({reinterpret_cast<std::uint8_t*>(values.data()), values.size_bytes()});
+  return made;
+}
+
+Tensor read_bool(detail::InputFile& file, const Entry& entry, const Shape& shape) {
+  return read_converted<std::uint8_t, std::uint8_t>(file, shape, [&](std::uint8_t value) {
+    if (value > 1) file.fail("has {} in the tensor '{}' of BOOL, which holds 0 and 1", value, entry.name);
+    return value;
+  });
+}
+
+Tensor read_float16(detail::InputFile& file, const Entry&, const Shape& shape) {
+  return read_converted<std::uint16_t, float>(file, shape, widen_float16);
+}
+
+Tensor read_bfloat16(detail::InputFile& file, const Entry&, const Shape& shape) {
+  return read_converted<std::uint16_t, float>(file, shape, widen_bfloat16);
+}
+
+Tensor read_int64(detail::InputFile& file, const Entry& entry, const Shape& shape) {
+  return read_converted<std::int64_t, std::int32_t>(file, shape, [&](std::int64_t value) {
+    if (value != static_cast<std::int32_t>(value))
+      file.fail("has {} in the tensor '{}' of I64; only numbers that fit Int32 can be read", value,
+                entry.name);
+    return static_cast<std::int32_t>(value);
+  });
+}
+
+// A dtype is written as the first format that has it.
+constexpr std::array kFormats{
+    Format{"F32", 4, DType::Float32, read_plain<float>},
+    Format{"F64", 8, DType::Float64, read_plain<double>},
+    Format{"I32", 4, DType::Int32, read_plain<std::int32_t>},
+    Format{"U8", 1, DType::UInt8, read_plain<std::uint8_t>},
+    Format{"BOOL", 1, DType::UInt8, read_bool},
+    Format{"F16", 2, DType::Float32, read_float16},
+    Format{"BF16", 2, DType::Float32, read_bfloat16},
+    Format{"I64", 8, DType::Int32, read_int64},
+};
+
+const Format& format_of(const detail::InputFile& file, const Entry& entry) {
+  for (const Format& format : kFormats)
+    if (format.name == entry.dtype) return format;
+  file.fail("has elements of type '{}' in the tensor '{}', which cannot be read", entry.dtype, entry.name);
+}
+
+// ---- Checks
+// ----------------------------------------------------------------------------------------------------
+
+Shape shape_of(const detail::InputFile& file, const Entry& entry) {
+  std::vector<index_t> sizes;
+  for (const std::uint64_t size : *entry.shape) {
+    if (size > static_cast<std::uint64_t>(std::numeric_limits<index_t>::max()))
+      file.fail("has an impossible shape in the tensor '{}': {}", entry.name, size);
+    sizes.push_back(static_cast<index_t>(size));
+  }
+  try {
+    return Shape(sizes);
+  } catch (const Error& error) {
+    file.fail("has an impossible shape in the tensor '{}': {}", entry.name, error.message());
+  }
+}
+
+Header read_header(detail::InputFile& file) {
+  std::array<std::uint8_t, sizeof(std::uint64_t)> bytes{};
+  file.read(bytes);
+  const auto length = std::bit_cast<std::uint64_t>(bytes);
+  if (length > kMaxHeader || length > file.size() - bytes.size())
+    file.fail("is not a safetensors file, or damaged: it is {} bytes long and its header would be {}",
+              file.size(), length);
+  std::string text(static_cast<std::size_t>(length), '\0');
+  file.read({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  if (!text.starts_with('{')) file.fail("is not a safetensors file: its header does not begin with '{{'");
+  HeaderReader reader(file);
+  nlohmann::json::sax_parse(text, &reader);
+  return reader.take();
+}
+
+double parse_number(const detail::InputFile& file, std::string_view name, std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    file.fail("has '{}' as the number '{}'", text, name);
+  return value;
+}
+
+}  // namespace
+
+State read_safetensors(const std::filesystem::path& path) {
+  detail::InputFile file(kRead, path);
+  Header header = read_header(file);
+  const std::uint64_t data_begin = file.position();
+
+  struct Planned {
+    const Entry* entry;
+    const Format* format;
+    Shape shape;
+    std::size_t place;  // in the header
+  };
+  std::vector<Planned> plan;
+  for (const Entry& entry : header.tensors)
+    plan.push_back({&entry, &format_of(file, entry), shape_of(file, entry), plan.size()});
+  std::ranges::stable_sort(plan, {}, [](const Planned& planned) { return planned.entry->offsets; });
+
+  // Tensors must lie one behind the other, from the first byte to the last.
+  std::uint64_t end = 0;
+  for (const auto& [entry, format, shape, place] : plan) {
+    const std::uint64_t first = entry->offsets[0], last = entry->offsets[1];
+    if (first != end || last < first || last > file.size() - data_begin)
+      file.fail("has the tensor '{}' in the bytes {} to {}; they should begin at {} and end within {}",
+                entry->name, first, last, end, file.size() - data_begin);
+    if (last - first != static_cast<std::uint64_t>(shape.size()) * format->bytes)
+      file.fail("has {} bytes for the tensor '{}', which takes {} of {} bytes (shape {})", last - first,
+                entry->name, shape.size(), format->bytes, shape);
+    end = last;
+  }
+  if (data_begin + end != file.size())
+    file.fail("has {} bytes of data, of which tensors take only {}", file.size() - data_begin, end);
+
+  State state;
+  for (const auto& [name, text] : header.metadata)
+    if (name.starts_with(kNumberPrefix)) {
+      const std::string number = name.substr(kNumberPrefix.size());
+      state.numbers[number] = parse_number(file, number, text);
+    }
+  state.tensors.resize(plan.size());
+  for (const auto& [entry, format, shape, place] : plan)
+    state.tensors[place] = {entry->name, format->read(file, *entry, shape)};
+  return state;
+}
+
+void write_safetensors(const std::filesystem::path& path, const State& state) {
+  auto header = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : state.numbers)
+    header[kMetadata][fmt::format("{}{}", kNumberPrefix, name)] = fmt::format("{}", value);
+
+  std::set<std::string_view> names;
+  std::vector<std::span<const std::uint8_t>> parts(1);
+  std::uint64_t end = 0;
+  for (const auto& [name, value] : state.tensors) {
+    const Tensor& x = value;
+    if (name == kMetadata)
+      fail(kWrite, "a tensor cannot be called '{}': the format has that for itself", name);
+    if (!names.insert(name).second) fail(kWrite, "two tensors are called '{}'", name);
+    if (!x.defined()) fail(kWrite, "the tensor '{}' is not defined", name);
+    const auto format = std::ranges::find(kFormats, x.dtype(), &Format::dtype);
+    const std::uint64_t begin = end;
+    dispatch(x.dtype(), [&](auto type) {
+      const auto values = x.values<typename decltype(type)::type>();
+      parts.emplace_back(reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes());
+      end += values.size_bytes();
+    });
+    auto& entry = header[name];
+    entry["dtype"] = format->name;
+    entry["shape"] = std::vector<index_t>(x.shape().begin(), x.shape().end());
+    entry["data_offsets"] = {begin, end};
+  }
+
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::exception&) {
+    fail(kWrite, "a name in the state is not UTF-8");
+  }
+  text.resize((text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
+  if (text.size() > kMaxHeader)
+    fail(kWrite, "the header is {} bytes long; {} are allowed", text.size(), kMaxHeader);
+  const auto length = std::bit_cast<std::array<char, sizeof(std::uint64_t)>>(std::uint64_t{text.size()});
+  text.insert(text.begin(), length.begin(), length.end());
+  parts.front() = {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+  detail::write_file(kWrite, path, parts);
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,108 @@
+#include "tapegrad/base/background.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cfenv>
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "tapegrad/base/error.h"
+
+namespace tapegrad {
+namespace {
+
+TEST(Background, RunsTasksOnOneOtherThread) {
+  Background background;
+  std::thread::id first;
+  for (int i = 0; i < 100; ++i) {
+    std::thread::id here;
+    int result = 0;
+    background.start([&] {
+      here = std::this_thread::get_id();
+      result = i + 1;
+    });
+    background.wait();
+    EXPECT_EQ(result, i + 1);
+    EXPECT_NE(here, std::this_thread::get_id());
+    if (i == 0) first = here;
+    EXPECT_EQ(here, first);
+  }
+}
+
+TEST(Background, CallerGoesOnMeanwhile) {
+  std::atomic<bool> released = false;
+  Background background;
+  background.start([&] {
+    while (!released) std::this_thread::yield();
+  });
+  released = true;  // would never be reached if start waited
+  background.wait();
+}
+
+TEST(Background, ExceptionsReachTheCallerOnce) {
+  Background background;
+  background.start([] { throw std::out_of_range("far"); });
+  EXPECT_THROW(background.wait(), std::out_of_range);
+  background.wait();
+  int done = 0;
+  background.start([&] { done = 1; });
+  background.wait();
+  EXPECT_EQ(done, 1);
+}
+
+TEST(Background, WaitWithoutTaskReturns) {
+  Background background;
+  background.wait();
+}
+
+TEST(Background, SecondTaskMustWait) {
+  Background background;
+  background.start([] {});
+  EXPECT_THROW(background.start([] {}), Error);
+  background.wait();
+}
+
+TEST(Background, DestructorWaitsForTheTask) {
+  std::atomic<bool> finished = false;
+  {
+    Background background;
+    background.start([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      finished = true;
+    });
+  }
+  EXPECT_TRUE(finished);
+  Background dropped;
+  dropped.start([] { throw std::runtime_error("nobody asks"); });
+}
+
+TEST(Background, TaskIsFreedWhenWaitReturns) {
+  std::atomic<bool> freed = false;
+  std::shared_ptr<void> held(nullptr, [&freed](void*) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    freed = true;
+  });
+  Background background;
+  background.start([held = std::move(held)] {});
+  background.wait();
+  EXPECT_TRUE(freed);
+}
+
+TEST(Background, TakesTheRoundingOfItsCaller) {
+  int mode = -1;
+  Background background;
+  background.start([] {});  // its thread begins with the rounding of now
+  background.wait();
+  std::fesetround(FE_UPWARD);
+  background.start([&] { mode = std::fegetround(); });
+  background.wait();
+  std::fesetround(FE_TONEAREST);
+  EXPECT_EQ(mode, FE_UPWARD);
+}
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,444 @@
+#include "tapegrad/base/parallel.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cfenv>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "refuses.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TAPEGRAD_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TAPEGRAD_SANITIZED 1
+#endif
+#endif
+#ifndef TAPEGRAD_SANITIZED
+#define TAPEGRAD_SANITIZED 0
+#endif
+
+namespace tapegrad {
+namespace {
+
+using testing::refuses;
+
+constexpr int kThreadCounts[] = {1, 2, 3, 8};
+
+// Runs one piece on each of `threads` threads at the same time: every piece waits until all have begun.
+// Returns whether they met.
+template <class F>
+bool on_each_thread(int threads, F&& f) {
+  const ThreadCountScope scope(threads);
+  std::atomic<int> arrived{0};
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  parallel_for(threads, 1, [&](index_t begin, index_t) {
+    ++arrived;
+    while (arrived < threads && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    f(begin);
+  });
+  return arrived == threads && std::chrono::steady_clock::now() < deadline;
+}
+
+// The sum of 1 / (i + 1), by pieces, added up in their order.
+double harmonic(index_t count, index_t piece) {
+  std::vector<double> sums(static_cast<std::size_t>((count + piece - 1) / piece));
+  parallel_for(count, piece, [&](index_t begin, index_t end) {
+    double sum = 0;
+    for (index_t i = begin; i < end; ++i) sum += 1.0 / static_cast<double>(i + 1);
+    sums[static_cast<std::size_t>(begin / piece)] = sum;
+  });
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  return sum;
+}
+
+TEST(ParallelFor, VisitsEveryIndexOnceInPiecesCutBySizeOnly) {
+  for (const int threads : kThreadCounts) {
+    const ThreadCountScope scope(threads);
+    for (const index_t count : {0, 1, 2, 7, 63, 64, 65, 1000, 10007})
+      for (const index_t piece : {1, 2, 3, 64, 1000, 10006, 10007, 20000}) {
+        std::vector<std::atomic<int>> visits(static_cast<std::size_t>(count));
+        std::atomic<bool> as_promised{true};
+        parallel_for(count, piece, [&](index_t begin, index_t end) {
+          if (begin % piece != 0 || end != std::min(begin + piece, count)) as_promised = false;
+          for (index_t i = begin; i < end; ++i) ++visits[static_cast<std::size_t>(i)];
+        });
+        EXPECT_TRUE(as_promised) << count << " by " << piece;
+        for (const auto& visit : visits) ASSERT_EQ(visit, 1) << count << " by " << piece;
+      }
+  }
+}
+
+TEST(ParallelFor, OfNothingDoesNothing) {
+  for (const index_t count : {index_t{0}, index_t{-1}, INT64_MIN})
+    parallel_for(count, 4, [](index_t, index_t) { FAIL() << "was called"; });
+}
+
+TEST(ParallelFor, CountsAndPiecesMayBeHuge) {
+  // The cut must not overflow where count and piece are near the largest number.
+  const ThreadCountScope scope(3);
+  std::mutex mutex;
+  std::set<std::pair<index_t, index_t>> pieces;
+  const auto collect = [&](index_t begin, index_t end) {
+    const std::lock_guard lock(mutex);
+    pieces.emplace(begin, end);
+  };
+  const index_t piece = INT64_MAX / 2;
+  parallel_for(INT64_MAX, piece, collect);
+  EXPECT_EQ(pieces,
+            (std::set<std::pair<index_t, index_t>>{{0, piece}, {piece, 2 * piece}, {2 * piece, INT64_MAX}}));
+  pieces.clear();
+  parallel_for(INT64_MAX, INT64_MAX, collect);
+  EXPECT_EQ(pieces, (std::set<std::pair<index_t, index_t>>{{0, INT64_MAX}}));
+}
+
+TEST(ParallelFor, RefusesPiecesOfNothing) {
+  for (const index_t piece : {0, -1})
+    EXPECT_TRUE(refuses("parallel_for", {"10", std::to_string(piece)},
+                        [&] { parallel_for(10, piece, [](index_t, index_t) {}); }));
+}
+
+TEST(ParallelFor, TakesTemporariesAndConstAndMutableFunctions) {
+  std::atomic<int> calls{0};
+  const auto constant = [&](index_t, index_t) { ++calls; };
+  parallel_for(4, 1, constant);
+  auto stateful = [&, own = 0](index_t, index_t) mutable { calls += ++own > 0; };
+  const ThreadCountScope scope(1);
+  parallel_for(4, 1, stateful);
+  parallel_for(4, 1, [&](index_t, index_t) { ++calls; });
+  EXPECT_EQ(calls, 12);
+}
+
+TEST(ParallelFor, UsesAsManyThreadsAsWereAskedFor) {
+  for (const int threads : {2, 3, 8, 3}) {
+    std::mutex mutex;
+    std::set<std::thread::id> ids;
+    EXPECT_TRUE(on_each_thread(threads, [&](index_t) {
+      const std::lock_guard lock(mutex);
+      ids.insert(std::this_thread::get_id());
+    }));
+    EXPECT_EQ(ids.size(), static_cast<std::size_t>(threads));
+    EXPECT_TRUE(ids.count(std::this_thread::get_id()) == 1) << "the caller works too";
+  }
+}
+
+TEST(ParallelFor, StaysOnTheCallerWithOneThread) {
+  const ThreadCountScope scope(1);
+  const auto caller = std::this_thread::get_id();
+  parallel_for(100, 1, [&](index_t, index_t) { ASSERT_EQ(std::this_thread::get_id(), caller); });
+}
+
+TEST(ParallelFor, ReductionsAreTheSameBitsForAnyNumberOfThreads) {
+  for (const index_t piece : {1, 7, 1000, 99999}) {
+    const double expected = [&] {
+      const ThreadCountScope scope(1);
+      return harmonic(100000, piece);
+    }();
+    for (const int threads : kThreadCounts) {
+      const ThreadCountScope scope(threads);
+      for (int again = 0; again < 5; ++again) ASSERT_EQ(harmonic(100000, piece), expected) << threads;
+    }
+  }
+}
+
+TEST(ParallelFor, RethrowsTheExceptionOfTheLowestPiece) {
+  for (const int threads : kThreadCounts) {
+    const ThreadCountScope scope(threads);
+    for (int again = 0; again < 200; ++again) {
+      std::string caught;
+      try {
+        parallel_for(1000, 10, [](index_t begin, index_t) {
+          if (begin >= 130) throw Error("piece", std::to_string(begin));
+        });
+      } catch (const Error& error) {
+        caught = error.message();
+      }
+      ASSERT_EQ(caught, "130") << threads;
+    }
+    EXPECT_EQ(detail::loop_context().depth, 0);
+    EXPECT_GT(harmonic(1000, 10), 7);  // loops work afterwards
+  }
+}
+
+TEST(ParallelFor, RethrowsWhateverWasThrown) {
+  const ThreadCountScope scope(3);
+  EXPECT_THROW(parallel_for(8, 1, [](index_t, index_t) { throw 5; }), int);
+  EXPECT_THROW(parallel_for(8, 8, [](index_t, index_t) { throw 5; }), int);
+  EXPECT_THROW(parallel_for(8, 1, [](index_t, index_t) { throw std::out_of_range("x"); }), std::out_of_range);
+}
+
+TEST(ParallelFor, StopsSoonAfterAnException) {
+  const ThreadCountScope scope(2);
+  std::atomic<index_t> calls{0};
+  EXPECT_THROW(parallel_for(1000000, 1,
+                            [&](index_t, index_t) {
+                              ++calls;
+                              throw 5;
+                            }),
+               int);
+  EXPECT_LE(calls, 2);
+}
+
+TEST(ParallelFor, NestedLoopsRunOnTheThreadTheyAreIn) {
+  for (const int threads : kThreadCounts) {
+    const ThreadCountScope scope(threads);
+    std::vector<std::atomic<int>> visits(20 * 30 * 4);
+    std::atomic<bool> moved{false};
+    parallel_for(20, 1, [&](index_t i, index_t) {
+      const auto here = std::this_thread::get_id();
+      parallel_for(30, 1, [&](index_t j, index_t) {
+        parallel_for(4, 1, [&](index_t k, index_t) {
+          if (std::this_thread::get_id() != here) moved = true;
+          ++visits[static_cast<std::size_t>((i * 30 + j) * 4 + k)];
+        });
+      });
+    });
+    EXPECT_FALSE(moved);
+    for (const auto& visit : visits) ASSERT_EQ(visit, 1);
+  }
+}
+
+TEST(ParallelFor, ExceptionsLeaveNestedLoops) {
+  const ThreadCountScope scope(3);
+  for (int again = 0; again < 50; ++again)
+    EXPECT_TRUE(refuses("inner", {"2 1"}, [] {
+      parallel_for(10, 1, [](index_t i, index_t) {
+        parallel_for(10, 1, [&](index_t j, index_t) {
+          if (i >= 2 && j >= 1) throw Error("inner", std::to_string(i) + " " + std::to_string(j));
+        });
+      });
+    }));
+  EXPECT_EQ(detail::loop_context().depth, 0);
+}
+
+TEST(ParallelFor, WorkersSeeTheCallersRoundingMode) {
+  const int before = std::fegetround();
+  const auto modes_seen = [] {
+    std::mutex mutex;
+    std::set<int> modes;
+    std::set<double> sums;  // what the mode does, beside what is reported
+    EXPECT_TRUE(on_each_thread(3, [&](index_t) {
+      volatile double one = 1, tiny = 1e-30;
+      const double sum = one + tiny;
+      const std::lock_guard lock(mutex);
+      modes.insert(std::fegetround());
+      sums.insert(sum);
+    }));
+    EXPECT_EQ(sums.size(), 1u);
+    return std::pair(modes, *sums.begin());
+  };
+  for (const int mode : {FE_UPWARD, FE_TONEAREST, FE_DOWNWARD, FE_UPWARD, before}) {
+    std::fesetround(mode);
+    const auto [modes, sum] = modes_seen();
+    std::fesetround(before);
+    EXPECT_EQ(modes, std::set<int>{mode});
+    EXPECT_EQ(sum > 1, mode == FE_UPWARD);
+  }
+}
+
+TEST(LoopContext, SaysHowDeepAThreadIsInLoops) {
+  const auto depth = [] { return detail::loop_context().depth; };
+  EXPECT_EQ(depth(), 0);
+  std::atomic<int> wrong{0};
+  EXPECT_TRUE(on_each_thread(3, [&](index_t) {
+    wrong += depth() != 1;
+    parallel_for(4, 1, [&](index_t, index_t) { wrong += depth() != 2; });
+    wrong += depth() != 1;
+  }));
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(depth(), 0);
+}
+
+thread_local bool records = false;  // as a tape does, on its own thread only
+
+TEST(LoopContext, TellsWorkersWhetherTheCallerRecords) {
+  detail::LoopContext& context = detail::loop_context();
+  for (const bool recording : {true, false, true}) {
+    records = recording;
+    context.is_recording = [] { return records; };
+    std::atomic<int> told{0};
+    EXPECT_TRUE(on_each_thread(3, [&](index_t) {
+      parallel_for(2, 1, [&](index_t, index_t) { told += detail::loop_context().recording_outside; });
+    }));
+    EXPECT_EQ(told, recording ? 6 : 0);
+    EXPECT_FALSE(context.recording_outside);
+  }
+  records = false;
+  context.is_recording = nullptr;
+}
+
+TEST(ThreadCount, DefaultsToWhatTheProcessMayUse) {
+  EXPECT_GE(thread_count(), 1);
+  EXPECT_LE(thread_count(), 64);
+}
+
+TEST(ThreadCountScope, SetsAndRestores) {
+  const int before = thread_count();
+  {
+    const ThreadCountScope five(5);
+    EXPECT_EQ(thread_count(), 5);
+    {
+      const ThreadCountScope one(1);
+      EXPECT_EQ(thread_count(), 1);
+    }
+    EXPECT_EQ(thread_count(), 5);
+    EXPECT_THROW(
+        {
+          const ThreadCountScope nine(9);
+          throw std::runtime_error("");
+        },
+        std::runtime_error);
+    EXPECT_EQ(thread_count(), 5);
+  }
+  EXPECT_EQ(thread_count(), before);
+}
+
+TEST(ThreadCountScope, IsOfItsThreadOnly) {
+  const int before = thread_count();
+  const ThreadCountScope scope(before + 3);
+  int elsewhere = 0;
+  std::thread([&] {
+    elsewhere = thread_count();
+    const ThreadCountScope own(17);
+  }).join();
+  EXPECT_EQ(elsewhere, before);
+  EXPECT_EQ(thread_count(), before + 3);
+}
+
+TEST(ThreadCountScope, RefusesWhatIsNoNumberOfThreads) {
+  const int before = thread_count();
+  for (const int count : {0, -1, 1025, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()})
+    EXPECT_TRUE(refuses("threads", {std::to_string(count), "1024"}, [&] { ThreadCountScope{count}; }));
+  EXPECT_EQ(thread_count(), before);
+  EXPECT_EQ((ThreadCountScope(1024), thread_count()), 1024);
+  EXPECT_EQ(thread_count(), before);
+}
+
+TEST(Workers, ManyThreadsRunLoopsAtOnce) {
+  const double expected = harmonic(20000, 100);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&, i] {
+      const ThreadCountScope scope(1 + i % 4);
+      for (int again = 0; again < 50; ++again) wrong += harmonic(20000, 100) != expected;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Workers, EndWithTheirThread) {
+  for (int i = 0; i < 50; ++i) {
+    double sum = 0;
+    std::thread([&] {
+      const ThreadCountScope scope(3);
+      sum = harmonic(1000, 10);
+    }).join();
+    EXPECT_GT(sum, 7);
+  }
+}
+
+TEST(Workers, WakeAfterEveryLengthOfPause) {
+  const ThreadCountScope scope(3);
+  for (int i = 0; i < 2000; ++i) {
+    std::atomic<int> calls{0};
+    parallel_for(6, 1, [&](index_t, index_t) { ++calls; });
+    ASSERT_EQ(calls, 6);
+    if (i % 20 == 0) std::this_thread::sleep_for(std::chrono::microseconds(10 * i));
+  }
+}
+
+#if !defined(__SANITIZE_THREAD__)  // which does not support threads after fork()
+
+// Runs f in a child process; its result, or -1 if it did not end by itself within 20 seconds.
+template <class F>
+int in_child(F&& f) {
+  std::fflush(nullptr);  // or the child prints it again
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    const int result = f();
+    std::exit(result);  // and not _exit: what ends with the thread shall end
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void sleep_a_little() {
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+}
+
+TEST(Workers, AChildProcessHasItsOwn) {
+  const ThreadCountScope scope(3);
+  const double expected = harmonic(1000, 10);
+  for (const bool asleep : {false, true}) {
+    if (asleep) sleep_a_little();  // the workers wait for their condition when the process is copied
+    EXPECT_EQ(in_child([&] {
+                int wrong = 0;
+                for (int i = 0; i < 10; ++i) {
+                  wrong += harmonic(1000, 10) != expected;
+                  sleep_a_little();
+                }
+                wrong += !on_each_thread(3, [](index_t) {});
+                return wrong;
+              }),
+              0);
+    EXPECT_EQ(harmonic(1000, 10), expected);
+  }
+}
+
+TEST(Workers, AChildProcessThatRunsNoLoopEnds) {
+  const ThreadCountScope scope(3);
+  harmonic(1000, 10);
+  sleep_a_little();
+  EXPECT_EQ(in_child([] { return 7; }), 7);
+}
+
+TEST(Workers, AChildProcessKeepsItsOtherThreads) {
+  const ThreadCountScope scope(3);
+  harmonic(1000, 10);
+  EXPECT_EQ(in_child([] {
+              // The system may give this thread the handle that a worker had in the parent.
+              std::vector<std::thread> others;
+              for (int i = 0; i < 4; ++i) others.emplace_back([] { sleep_a_little(); });
+              harmonic(1000, 10);
+              for (std::thread& other : others) other.join();
+              return 7;
+            }),
+            7);
+}
+
+#if !TAPEGRAD_SANITIZED
+TEST(Workers, LoopsRunWhereTheSystemGivesNoThreads) {
+  EXPECT_EQ(in_child([] {
+              const rlimit none{1, 1};
+              setrlimit(RLIMIT_AS, &none);  // no memory for another stack
+              const ThreadCountScope scope(8);
+              std::atomic<int> visits{0};
+              parallel_for(100, 1, [&](index_t, index_t) { ++visits; });
+              return visits == 100 && detail::loop_context().depth == 0 ? 7 : 1;
+            }),
+            7);
+}
+#endif
+
+#endif
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,240 @@
+#include "tapegrad/io/idx.h"
+
+#include <gtest/gtest.h>
+
+#include <sys/resource.h>
+
+#include <bit>
+#include <cmath>
+#include <csignal>
+#include <limits>
+
+#include "io/temporary.h"
+
+namespace tapegrad {
+namespace {
+
+using testing::Bytes, testing::error_of, testing::expect_contains, testing::read_bytes,
+    testing::TemporaryFolder, testing::write_bytes;
+
+Tensor read(const Bytes& bytes) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "x", bytes);
+  return read_idx(folder / "x");
+}
+
+std::string refusal(const Bytes& bytes) {
+  return error_of("read_idx", [&] { read(bytes); });
+}
+
+Bytes written(const Tensor& x, const std::string& name = "x") {
+  const TemporaryFolder folder;
+  write_idx(folder / name, x);
+  EXPECT_EQ(folder.entries(), 1u);
+  return read_bytes(folder / name);
+}
+
+std::vector<Tensor> samples() {
+  std::vector<Tensor> made;
+  for (const DType dtype : {DType::UInt8, DType::Int32, DType::Float32, DType::Float64})
+    for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{7}, Shape{3, 0, 2}, Shape{2, 3, 5},
+                               Shape{2, 1, 2, 1, 2, 1, 2, 2}, Shape{40000}}) {
+      Tensor x = zeros(shape, dtype);
+      dispatch(dtype, [&](auto type) {
+        using T = typename decltype(type)::type;
+        std::uint32_t state = 1;
+        for (T& value : x.mutable_values<T>()) {
+          state = state * 1664525u + 1013904223u;
+          if constexpr (std::is_floating_point_v<T>) {
+            value = static_cast<T>(state) / T{7};
+          } else {
+            value = static_cast<T>(state >> (32 - 8 * sizeof(T)));
+          }
+        }
+      });
+      made.push_back(x);
+    }
+  return made;
+}
+
+TEST(Idx, RoundTripIsExact) {
+  for (const Tensor& x : samples())
+    for (const char* name : {"x.idx", "x.gz"}) {
+      const TemporaryFolder folder;
+      write_idx(folder / name, x);
+      const Tensor back = read_idx(folder / name);
+      EXPECT_TRUE(equal(x, back)) << x.shape().str() << " " << name;
+      EXPECT_EQ(back.shape(), x.shape());
+      EXPECT_EQ(back.dtype(), x.dtype());
+    }
+}
+
+TEST(Idx, SpecialFloatsKeepTheirBits) {
+  const std::vector<double> values{-0.0, std::numeric_limits<double>::infinity(), std::nan("0x123"),
+                                   std::numeric_limits<double>::denorm_min()};
+  const TemporaryFolder folder;
+  write_idx(folder / "x", tensor(values, {4}));
+  const Tensor back = read_idx(folder / "x");
+  for (std::size_t i = 0; i < values.size(); ++i)
+    EXPECT_EQ(std::bit_cast<std::uint64_t>(back.values<double>()[i]),
+              std::bit_cast<std::uint64_t>(values[i]));
+}
+
+TEST(Idx, BytesAreThoseOfTheFormat) {
+  EXPECT_EQ(written(tensor({{1, 2, 3}, {4, 5, 255}}, DType::UInt8)),
+            (Bytes{0, 0, 0x08, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255}));
+  EXPECT_EQ(written(tensor({-2, 0x01020304}, DType::Int32)),
+            (Bytes{0, 0, 0x0C, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xfe, 1, 2, 3, 4}));
+  EXPECT_EQ(written(tensor(1.5)), (Bytes{0, 0, 0x0D, 0, 0x3f, 0xc0, 0, 0}));
+  EXPECT_EQ(written(tensor(-2, DType::Float64)), (Bytes{0, 0, 0x0E, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0}));
+}
+
+TEST(Idx, ReadsSmallIntegersAsInt32) {
+  EXPECT_TRUE(
+      equal(read({0, 0, 0x09, 1, 0, 0, 0, 3, 0x80, 0xff, 0x7f}), tensor({-128, -1, 127}, DType::Int32)));
+  EXPECT_TRUE(
+      equal(read({0, 0, 0x0B, 1, 0, 0, 0, 2, 0x80, 0x00, 0x01, 0x02}), tensor({-32768, 258}, DType::Int32)));
+}
+
+TEST(Idx, GzipHasNoTimeAndNoName) {
+  const Tensor x = arange(1000);
+  const Bytes bytes = written(x, "x.gz");
+  EXPECT_EQ(bytes, written(x, "another.gz"));
+  ASSERT_GT(bytes.size(), 18u);
+  EXPECT_EQ(Bytes(bytes.begin(), bytes.begin() + 8),
+            (Bytes{0x1f, 0x8b, 8, 0, 0, 0, 0, 0}));  // flags 0, time 0
+  EXPECT_LT(bytes.size(), written(x).size());
+}
+
+TEST(Idx, ContentDecidesNotTheName) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "plain.gz", written(tensor({1, 2})));
+  write_bytes(folder / "zipped", written(tensor({1, 2}), "x.gz"));
+  EXPECT_TRUE(equal(read_idx(folder / "plain.gz"), tensor({1, 2})));
+  EXPECT_TRUE(equal(read_idx(folder / "zipped"), tensor({1, 2})));
+}
+
+TEST(Idx, EveryTruncationIsAnError) {
+  for (const char* name : {"x", "x.gz"}) {
+    const Bytes whole = written(tensor({{1, 2, 3}, {4, 5, 6}}), name);
+    for (std::size_t length = 0; length < whole.size(); ++length)
+      EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)}), "") << length;
+  }
+}
+
+TEST(Idx, TrailingBytesAreAnError) {
+  for (const char* name : {"x", "x.gz"}) {
+    Bytes longer = written(tensor({1, 2, 3}), name);
+    longer.push_back(0);
+    refusal(longer);
+  }
+  // One element more than the header says, in a gzip file that is sound.
+  const TemporaryFolder folder;
+  Bytes plain = written(tensor({1, 2, 3}, DType::UInt8));
+  plain[7] = 2;
+  expect_contains(refusal(plain), "11 bytes long, but its header says 10");
+}
+
+TEST(Idx, NoFlippedBitOfGzipGivesOtherNumbers) {
+  const Tensor x = tensor({{1, 2, 3}, {4, 5, 6}});
+  const Bytes whole = written(x, "x.gz");
+  const TemporaryFolder folder;
+  std::size_t refused = 0;
+  for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
+    Bytes flipped = whole;
+    flipped[bit / 8] = static_cast<std::uint8_t>(flipped[bit / 8] ^ 1u << bit % 8);
+    write_bytes(folder / "x", flipped);
+    // The time in the header may change, and there may be two ways to pack the same bytes; the numbers stay.
+    try {
+      EXPECT_TRUE(equal(read_idx(folder / "x"), x)) << bit;
+      EXPECT_LT(bit / 8, whole.size() - 8) << "the checksum or the length was changed";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.op(), "read_idx");
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, whole.size() * 8 / 2);
+}
+
+TEST(Idx, HostileHeaders) {
+  expect_contains(refusal({1, 0, 8, 1, 0, 0, 0, 0}), "not an IDX file");
+  expect_contains(refusal({'P', 'K', 3, 4}), "not an IDX file");
+  expect_contains(refusal({0, 0, 0x0A, 1, 0, 0, 0, 0}), "0x0a");
+  expect_contains(refusal({0, 0, 8, 9}), "9 axes");
+  expect_contains(refusal({0, 0, 8, 255}), "255 axes");
+  // 2^32 - 1 on each of eight axes, also where one is empty.
+  for (const std::uint8_t last : Bytes{0, 255}) {
+    Bytes huge{0, 0, 0x0E, 8};
+    huge.insert(huge.end(), 28, 255);
+    huge.insert(huge.end(), {0, 0, 0, last});
+    expect_contains(refusal(huge), "impossible header");
+  }
+  // 16 TB: refused before memory is taken, plain and zipped.
+  expect_contains(refusal({0, 0, 8, 2, 0, 0x40, 0, 0, 0, 0x40, 0, 0, 1, 2}), "its header says");
+  const Bytes packed{0x1f, 0x8b, 8, 0,    0,    0,    0, 0, 0, 3,  // gzip's header
+                     0,    12,   0, 0xf3, 0xff,                    // twelve bytes that are not packed
+                     0,    0,    8, 2,    0,    0x40, 0, 0, 0, 0x40, 0, 0,  //
+                     0,    0,    0, 0xff, 0xff, 0,    0, 0};                // none, and the beginning of more
+  expect_contains(refusal(packed), "its header says");
+  const Bytes zipped = written(zeros({100000}, DType::UInt8), "x.gz");
+  EXPECT_TRUE(equal(read(zipped), zeros({100000}, DType::UInt8)));
+  const TemporaryFolder folder;
+  write_idx(folder / "x.gz", tensor({1}));
+  expect_contains(error_of("read_idx", [&] { read_idx(folder / "none"); }),
+                  "/none': No such file or directory");
+  error_of("read_idx", [&] { read_idx(folder.path()); });
+}
+
+TEST(Idx, WritingReplacesWholeFilesOnly) {
+  const TemporaryFolder folder;
+  write_idx(folder / "x", tensor({1, 2}));
+  write_idx(folder / "x", tensor({3}));
+  EXPECT_TRUE(equal(read_idx(folder / "x"), tensor({3})));
+  EXPECT_EQ(folder.entries(), 1u);
+
+  std::filesystem::create_directory(folder / "folder");
+  error_of("write_idx", [&] { write_idx(folder / "folder", tensor({1})); });
+  error_of("write_idx", [&] { write_idx("/dev/null", tensor({1})); });
+  expect_contains(error_of("write_idx", [&] { write_idx(folder / "none/x", tensor({1})); }),
+                  "cannot write '" + (folder / "none/x").string() + "': No such file or directory");
+  EXPECT_EQ(folder.entries(), 2u);
+
+  // A link stays one, and what it points to keeps its permissions.
+  using std::filesystem::perms;
+  std::filesystem::permissions(folder / "x", perms::owner_read | perms::owner_write);
+  std::filesystem::create_symlink("x", folder / "link");
+  write_idx(folder / "link", tensor({7}));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_TRUE(equal(read_idx(folder / "x"), tensor({7})));
+  EXPECT_EQ(std::filesystem::status(folder / "x").permissions(), perms::owner_read | perms::owner_write);
+}
+
+TEST(Idx, AFailedWriteLeavesEverythingAsItWas) {
+  const TemporaryFolder folder;
+  write_idx(folder / "x", tensor({1, 2}));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  std::string message;
+  try {
+    write_idx(folder / "x", zeros({10000}));
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  expect_contains(message, "x': File too large");
+  EXPECT_TRUE(equal(read_idx(folder / "x"), tensor({1, 2})));
+  EXPECT_EQ(folder.entries(), 1u);
+}
+
+TEST(Idx, UndefinedTensorIsAnError) {
+  const TemporaryFolder folder;
+  EXPECT_THROW(write_idx(folder / "x", Tensor()), Error);
+  EXPECT_EQ(folder.entries(), 0u);
+}
+
+}  // namespace
+}  // namespace tapegrad
