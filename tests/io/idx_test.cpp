@@ -164,9 +164,9 @@ TEST(Idx, HostileHeaders) {
   expect_contains(refusal({0, 0, 8, 255}), "255 axes");
   // 2^32 - 1 on each of eight axes, also where one is empty.
   for (const std::uint8_t last : Bytes{0, 255}) {
-    Bytes huge{0, 0, 0x0E, 8};
-    huge.insert(huge.end(), 28, 255);
-    huge.insert(huge.end(), {0, 0, 0, last});
+    Bytes huge(4 + 8 * 4, 255);
+    std::ranges::copy(Bytes{0, 0, 0x0E, 8}, huge.begin());
+    std::ranges::copy(Bytes{0, 0, 0, last}, huge.end() - 4);
     expect_contains(refusal(huge), "impossible header");
   }
   // 16 TB: refused before memory is taken, plain and zipped.

@@ -80,8 +80,9 @@ class Input {
     rule_ = new (detail::tape_memory(sizeof(detail::RuleOf<F>))) detail::RuleOf<F>(std::move(rule));
     wants_output_ = detail::takes_output<F>;
   }
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
+  Input(Input&& other) noexcept
+      : node_(other.node_), rule_(std::exchange(other.rule_, nullptr)), wants_output_(other.wants_output_) {}
+  Input& operator=(Input&&) = delete;
   ~Input() {
     if (rule_ != nullptr) rule_->~Rule();
   }

@@ -322,6 +322,11 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
     return x.is_parameter() ? recording.find_parameter(x) : nullptr;
   };
   const Node* const last = node_of(y);
+  if (last == nullptr && options.zeros_for_unreached && (y.is_stopped() || TensorAccess::origin(y).tape == 0)) {
+    std::vector<Tensor> zero;
+    for (const Tensor& x : xs) zero.push_back(zeros_like(x));
+    return zero;
+  }
   if (last == nullptr)
     fail("gradient",
          "the result (shape {}) was not computed on this tape from a parameter or a watched tensor, so it "
