@@ -150,7 +150,7 @@ void margins_depend_on_the_size(Lesson& lesson) {
   const tg::Tensor w5 = random_integers({5, 5, 1, 1}, 1, 9, generator);
   const tg::Tensor y5 = tg::conv2d_transpose(x, w5, {.strides = 2, .padding = tg::Padding::Same});
   const tg::Conv2DGeometry back =
-      tg::resolve_conv2d("conv2d", y5.shape(), w5.shape(), {.strides = 2, .padding = tg::Padding::Same});
+      tg::conv2d_geometry(y5.shape(), w5.shape(), {.strides = 2, .padding = tg::Padding::Same});
   const tg::Tensor by_hand = four_steps(x, w5, 2, tg::Padding::Explicit(2));
   lesson.check(fmt::format("a 5 x 5 kernel: with the document's margins of 2 it is {}, not {}",
                            by_hand.shape().str(), y5.shape().str()),
@@ -179,7 +179,7 @@ void transpose_is_no_inverse(Lesson& lesson) {
       "transpose of C, not its inverse. The convolution multiplies by C forward and C^T backward, the "
       "transposed convolution by C^T forward and C backward.");
   const tg::Tensor w = torch_example().w;
-  const tg::Tensor c = tg::conv2d_matrix(w, tg::resolve_conv2d("conv2d", {1, 4, 4, 1}, w.shape(), {}));
+  const tg::Tensor c = tg::conv2d_matrix(w, tg::conv2d_geometry({1, 4, 4, 1}, w.shape(), {}));
   const tg::Tensor y = torch_example().x;
   const tg::Tensor there_and_back = tg::conv2d(tg::conv2d_transpose(y, w), w);
   lesson.show("y", y);

@@ -58,7 +58,7 @@ void one_channel(Lesson& lesson) {
 // dx in four ways, dw in three.
 void compare(Lesson& lesson, const std::string& title, const tg::Tensor& x, const tg::Tensor& w,
              const tg::Conv2DOptions& options, tg::Generator& generator) {
-  const tg::Conv2DGeometry geometry = tg::resolve_conv2d("conv2d", x.shape(), w.shape(), options);
+  const tg::Conv2DGeometry geometry = tg::conv2d_geometry(x.shape(), w.shape(), options);
   const tg::Tensor dy = random_integers(geometry.out_shape(), -3, 3, generator);
   const Gradients tape = on_tape(x, w, dy, options);
 

@@ -329,8 +329,8 @@ void draw_transposed(Image& image, const tg::Tensor& ct, const tg::Tensor& pixel
 Image draw_matrix(const Example& example) {
   Image image(1370, 1540, 3, tg::kWhite);
   title(image, "conv2d is a matrix C, conv2d_transpose is its transpose");
-  const tg::Tensor c = tg::conv2d_matrix(
-      example.w, tg::resolve_conv2d("conv2d", example.y.shape(), example.w.shape(), {.strides = 2}));
+  const tg::Tensor c =
+      tg::conv2d_matrix(example.w, tg::conv2d_geometry(example.y.shape(), example.w.shape(), {.strides = 2}));
   draw_c(image, c);
   draw_transposed(image, tg::transpose(c), tg::reshape(example.x, {4, 1}));
   return image;

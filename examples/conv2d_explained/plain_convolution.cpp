@@ -101,7 +101,7 @@ void matrix(Lesson& lesson) {
       "kernel has 4. A linear map from 16 to 4 numbers is a matrix C of 4 x 16: each row holds the "
       "kernel where its window lies.");
   lesson.show("w", w);
-  const tg::Tensor c = tg::conv2d_matrix(w, tg::resolve_conv2d("conv2d", {1, 4, 4, 1}, w.shape(), {}));
+  const tg::Tensor c = tg::conv2d_matrix(w, tg::conv2d_geometry({1, 4, 4, 1}, w.shape(), {}));
   lesson.show("C", c);
 
   const tg::Tensor x = tg::reshape(tg::arange(16), {1, 4, 4, 1});

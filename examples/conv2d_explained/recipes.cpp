@@ -118,8 +118,7 @@ tg::Padding margins_of(const tg::Conv2DGeometry& conv) {
 
 tg::Tensor filter_gradient_by_conv2d(const tg::Tensor& x, const tg::Shape& filter_shape, const tg::Tensor& dy,
                                      const tg::Conv2DOptions& options) {
-  const tg::Conv2DGeometry g =
-      tg::resolve_conv2d("filter_gradient_by_conv2d", x.shape(), filter_shape, options);
+  const tg::Conv2DGeometry g = tg::conv2d_geometry(x.shape(), filter_shape, options);
   const tg::Tensor images = tg::permute(x, {3, 1, 2, 0});    // [in, h, w, n]
   const tg::Tensor filters = tg::permute(dy, {1, 2, 0, 3});  // [out_h, out_w, n, out]
   const tg::Tensor dw =

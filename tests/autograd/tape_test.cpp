@@ -480,11 +480,13 @@ TEST(Gradient, RefusesWhatWasNotComputedOnTheTape) {
   EXPECT_EQ(tape.gradient(y, x).item(), 6);
 }
 
-TEST(Gradient, OfAConstantIsAnErrorEvenWhereZerosWereAskedFor) {
-  // Asking for zeros is about sources; a loss that is no function of anything is a mistake.
+TEST(Gradient, OfAConstantIsZeroWhereZerosWereAskedFor) {
+  // As the gradient of a linear function is a constant for the next order.
   Tape tape;
   const Tensor x = tape.watch(number(3));
-  EXPECT_TRUE(throws({}, [&] { tape.gradient(number(1) * 2.0, x, {.zeros_for_unreached = true}); }));
+  EXPECT_EQ(tape.gradient(number(1) * 2.0, x, {.zeros_for_unreached = true}).item(), 0);
+  EXPECT_EQ(tape.gradient(stop_gradient(x * x), x, {.zeros_for_unreached = true}).item(), 0);
+  EXPECT_TRUE(throws({}, [&] { tape.gradient(Tensor(), x, {.zeros_for_unreached = true}); }));
 }
 
 TEST(Gradient, OfIntermediatesIsTotal) {

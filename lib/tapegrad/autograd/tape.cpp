@@ -321,8 +321,14 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
     if (tracked_by(recording, x)) return TensorAccess::origin(x).node;
     return x.is_parameter() ? recording.find_parameter(x) : nullptr;
   };
-  const Node* const last = node_of(y);
-  if (last == nullptr && options.zeros_for_unreached && (y.is_stopped() || TensorAccess::origin(y).tape == 0)) {
+  if (!y.defined()) fail("gradient", "the result is a Tensor that was never given a value");
+  const Node* last = node_of(y);
+  if (y.is_parameter() && !y.is_stopped() && !tracked_by(recording, y)) {
+    const RuleScope scope(&recording);
+    last = recording.parameter_node(y);  // y may be a view of it, or never have been used
+  }
+  if (last == nullptr && options.zeros_for_unreached &&
+      (y.is_stopped() || TensorAccess::origin(y).tape == 0)) {
     std::vector<Tensor> zero;
     for (const Tensor& x : xs) zero.push_back(zeros_like(x));
     return zero;
@@ -333,10 +339,6 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
          "has no "
          "gradient",
          y.shape());
-  if (last->shape.size() != y.size())
-    fail("gradient",
-         "the result (shape {}) is a part of a parameter of shape {}, taken before the tape: take it inside",
-         y.shape(), last->shape);
   Tensor seed = options.output_gradient;
   if (!seed.defined()) {
     if (y.size() != 1)

@@ -73,10 +73,15 @@ Tensor unfold(const Tensor& x, Size2D kernel_size, const Conv2DOptions& options 
 Tensor fold(const Tensor& columns, const Shape& input_shape, Size2D kernel_size,
             const Conv2DOptions& options = {});
 
+/// All sizes of conv2d(x, w): the result's, and the padding on each side. Throws as conv2d.
+inline Conv2DGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2DOptions& options = {}) {
+  return resolve_conv2d("conv2d_geometry", x, w, options);
+}
+
 /// The convolution of one image as the matrix C it is: [out_h * out_w * out_channels, in_h * in_w *
 /// in_channels], with conv2d(x, w) = C x for x flattened, and dx = C^T dy. Built entry by entry from the
-/// definition, for learning and for testing; geometry is that of conv2d (its batch does not matter). Not
-/// differentiable.
+/// definition, for learning and for testing; geometry is conv2d_geometry(x, w, options), whose batch does not
+/// matter. Not differentiable.
 Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& geometry);
 
 // Layouts of other systems. Each is a permutation of the axes, and its own document of what is where.

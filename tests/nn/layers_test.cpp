@@ -1,0 +1,203 @@
+#include "tapegrad/nn/layers.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "oracle.h"
+#include "refuses.h"
+
+namespace tapegrad::testing {
+namespace {
+
+class Layers : public ::testing::Test {
+ protected:
+  Tensor draw(const Shape& shape) { return uniform(shape, -1, 1, generator); }
+  Generator generator{9};
+};
+
+TEST_F(Layers, DenseIsItsSums) {
+  Dense layer({.in_features = 3, .units = 2, .activation = sigmoid}, generator);
+  layer.bias.set({1}, 0.5);
+  const Tensor x = draw({4, 3}), y = layer(x);
+  ASSERT_EQ(y.shape().str(), "[4, 2]");
+  for (index_t n = 0; n < 4; ++n)
+    for (index_t u = 0; u < 2; ++u) {
+      double total = layer.bias.at({u});
+      for (index_t k = 0; k < 3; ++k) total += x.at({n, k}) * layer.kernel.at({k, u});
+      EXPECT_NEAR(y.at({n, u}), 1 / (1 + std::exp(-total)), 1e-6);
+    }
+}
+
+TEST_F(Layers, WithoutBiasThereIsNone) {
+  Dense dense({.in_features = 3, .units = 2, .use_bias = false}, generator);
+  Conv2D conv({.in_channels = 1, .filters = 2, .use_bias = false}, generator);
+  Conv2DTranspose transposed({.in_channels = 1, .filters = 2, .use_bias = false}, generator);
+  DepthwiseConv2D depthwise({.in_channels = 2, .use_bias = false}, generator);
+  for (Module* module : std::initializer_list<Module*>{&dense, &conv, &transposed, &depthwise}) {
+    ASSERT_EQ(module->state().tensors.size(), 1u);
+    EXPECT_EQ(module->state().tensors[0].first, "kernel");
+  }
+  const Tensor x = draw({4, 3});
+  EXPECT_TRUE(equal(dense(x), matmul(x, dense.kernel)));
+}
+
+TEST_F(Layers, ConvolutionsHandTheirOptionsOn) {
+  const Tensor x = draw({2, 7, 6, 4});
+  Conv2D conv({.in_channels = 4,
+               .filters = 6,
+               .kernel_size = {3, 2},
+               .strides = {2, 1},
+               .padding = Padding::Explicit(1, 0, 2, 1),
+               .dilation_rate = {1, 2},
+               .groups = 2,
+               .activation = tanh},
+              generator);
+  EXPECT_EQ(conv.kernel.shape().str(), "[3, 2, 2, 6]");
+  conv.bias.set({3}, 0.75);
+  const Conv2DOptions options = {
+      .strides = {2, 1}, .padding = Padding::Explicit(1, 0, 2, 1), .dilations = {1, 2}, .groups = 2};
+  EXPECT_TRUE(equal(conv(x), tanh(conv2d(x, conv.kernel, options) + conv.bias)));
+
+  Conv2DTranspose transposed({.in_channels = 4,
+                              .filters = 6,
+                              .kernel_size = {3, 2},
+                              .strides = {3, 2},
+                              .padding = Padding::Same,
+                              .output_padding = Size2D(1, 0),
+                              .dilation_rate = {1, 2},
+                              .groups = 2,
+                              .activation = relu},
+                             generator);
+  EXPECT_EQ(transposed.kernel.shape().str(), "[3, 2, 3, 4]");
+  transposed.bias.set({5}, -0.25);
+  const Conv2DTransposeOptions back = {.strides = {3, 2},
+                                       .padding = Padding::Same,
+                                       .dilations = {1, 2},
+                                       .groups = 2,
+                                       .output_padding = Size2D(1, 0)};
+  EXPECT_TRUE(equal(transposed(x), relu(conv2d_transpose(x, transposed.kernel, back) + transposed.bias)));
+}
+
+TEST_F(Layers, DepthwiseConvolvesEveryChannelAlone) {
+  constexpr index_t kChannels = 3, kMultiplier = 2;
+  DepthwiseConv2D layer({.in_channels = kChannels,
+                         .kernel_size = {3, 2},
+                         .strides = {1, 2},
+                         .padding = Padding::Same,
+                         .depth_multiplier = kMultiplier,
+                         .dilation_rate = {2, 1}},
+                        generator);
+  ASSERT_EQ(layer.kernel.shape().str(), "[3, 2, 3, 2]");
+  ASSERT_EQ(layer.bias.shape().str(), "[6]");
+  layer.bias.set({4}, 0.5);
+  const Tensor x = draw({2, 5, 6, kChannels}), y = layer(x);
+  for (index_t c = 0; c < kChannels; ++c)
+    for (index_t m = 0; m < kMultiplier; ++m) {
+      const Tensor channel = slice(x, {{}, {}, {}, {c, c + 1}});
+      const Tensor filter = slice(layer.kernel, {{}, {}, {c, c + 1}, {m, m + 1}});
+      const Tensor alone =
+          conv2d(channel, filter, {.strides = {1, 2}, .padding = Padding::Same, .dilations = {2, 1}});
+      const index_t at = c * kMultiplier + m;
+      expect_close(slice(y, {{}, {}, {}, {at, at + 1}}), alone + layer.bias.at({at}), 1e-6,
+                   "channel " + std::to_string(c) + ", filter " + std::to_string(m));
+    }
+}
+
+TEST_F(Layers, FlattenAndReshapeKeepTheBatch) {
+  const Tensor x = draw({2, 3, 4, 5});
+  EXPECT_TRUE(equal(Flatten()(x), reshape(x, {2, 60})));
+  EXPECT_EQ(Flatten()(draw({3})).shape().str(), "[3, 1]");
+  EXPECT_EQ(Flatten()(draw({0, 3, 4})).shape().str(), "[0, 12]");
+  EXPECT_TRUE(equal(Reshape({5, 12})(x), reshape(x, {2, 5, 12})));
+  EXPECT_EQ(Reshape({-1, 6})(x).shape().str(), "[2, 10, 6]");
+  EXPECT_EQ(Reshape({})(draw({3, 1})).shape().str(), "[3]");
+  EXPECT_TRUE(refuses("reshape", {"[2, 7]"}, [&] { Reshape({7})(x); }));
+  EXPECT_TRUE(refuses("Flatten", {"batch"}, [&] { Flatten()(draw({})); }));
+  EXPECT_TRUE(refuses("Reshape", {"batch"}, [&] { Reshape({1})(draw({})); }));
+}
+
+// Glorot and Bengio's limit sqrt(6 / (fan in + fan out)): all values within, and near both ends of it.
+TEST_F(Layers, GlorotLimits) {
+  struct Case {
+    Tensor kernel;
+    double fans;
+  };
+  const Case cases[] = {
+      {Dense({.in_features = 40, .units = 30}, generator).kernel, 70},
+      {Conv2D({.in_channels = 8, .filters = 12, .kernel_size = {3, 5}}, generator).kernel, 15 * 20},
+      {Conv2DTranspose({.in_channels = 8, .filters = 12, .kernel_size = {3, 5}}, generator).kernel, 15 * 20},
+      {DepthwiseConv2D({.in_channels = 32, .kernel_size = 3, .depth_multiplier = 4}, generator).kernel,
+       9 * 36},
+      {glorot_uniform({40, 30}, generator, DType::Float64), 70}};
+  for (const auto& [kernel, fans] : cases) {
+    const double limit = std::sqrt(6 / fans);
+    double lowest = 0, highest = 0, total = 0;
+    const Tensor wide = cast(stop_gradient(kernel), DType::Float64);
+    for (const double value : wide.values<double>()) {
+      lowest = std::min(lowest, value);
+      highest = std::max(highest, value);
+      total += value;
+    }
+    SCOPED_TRACE(kernel.shape().str());
+    EXPECT_GE(lowest, -limit);
+    EXPECT_LE(highest, limit);
+    EXPECT_LT(lowest, -0.98 * limit);
+    EXPECT_GT(highest, 0.98 * limit);
+    EXPECT_NEAR(total / static_cast<double>(wide.size()), 0, 0.1 * limit);
+  }
+  EXPECT_TRUE(refuses("glorot_uniform", {"[3]", "two axes"}, [&] { (void)glorot_uniform({3}, generator); }));
+}
+
+TEST_F(Layers, NewLayersAreParametersWithZeroBias) {
+  Conv2D layer({.in_channels = 2, .filters = 3, .kernel_size = 3}, generator);
+  EXPECT_TRUE(layer.kernel.is_parameter());
+  EXPECT_TRUE(layer.bias.is_parameter());
+  EXPECT_EQ(layer.kernel.dtype(), DType::Float32);
+  EXPECT_TRUE(equal(layer.bias, zeros({3})));
+  Generator again(9), same(9);
+  EXPECT_TRUE(equal(Conv2D({.in_channels = 2, .filters = 3}, again).kernel,
+                    Conv2D({.in_channels = 2, .filters = 3}, same).kernel));
+}
+
+TEST_F(Layers, WrongOptions) {
+  EXPECT_TRUE(refuses("Dense", {"in_features is 0", "at least 1"}, [&] { Dense({.units = 2}, generator); }));
+  EXPECT_TRUE(refuses("Dense", {"units is 0"}, [&] { Dense({.in_features = 2}, generator); }));
+  EXPECT_TRUE(refuses("Conv2D", {"in_channels is 0"}, [&] { Conv2D({.filters = 2}, generator); }));
+  EXPECT_TRUE(
+      refuses("Conv2D", {"filters is -1"}, [&] { Conv2D({.in_channels = 1, .filters = -1}, generator); }));
+  EXPECT_TRUE(refuses("Conv2D", {"in_channels (3)", "2 groups"},
+                      [&] { Conv2D({.in_channels = 3, .filters = 2, .groups = 2}, generator); }));
+  EXPECT_TRUE(refuses("Conv2D", {"groups is 0"},
+                      [&] { Conv2D({.in_channels = 3, .filters = 2, .groups = 0}, generator); }));
+  EXPECT_TRUE(refuses("Conv2DTranspose", {"filters (3)", "2 groups"},
+                      [&] { Conv2DTranspose({.in_channels = 2, .filters = 3, .groups = 2}, generator); }));
+  EXPECT_TRUE(refuses("DepthwiseConv2D", {"depth_multiplier is 0"},
+                      [&] { DepthwiseConv2D({.in_channels = 2, .depth_multiplier = 0}, generator); }));
+}
+
+// What would leave no taps, or no pixel to step to, is a mistake in the layer, found when it is made.
+TEST_F(Layers, WrongSizesAreFoundWhenTheLayerIsMade) {
+  EXPECT_TRUE(refuses("Conv2D", {"kernel_size", "at least 1"}, [&] {
+    Conv2D({.in_channels = 1, .filters = 1, .kernel_size = {0, 3}}, generator);
+  }));
+  EXPECT_TRUE(refuses("Conv2DTranspose", {"kernel_size", "at least 1"}, [&] {
+    Conv2DTranspose({.in_channels = 1, .filters = 1, .kernel_size = -1}, generator);
+  }));
+  EXPECT_TRUE(refuses("DepthwiseConv2D", {"kernel_size", "at least 1"}, [&] {
+    DepthwiseConv2D({.in_channels = 1, .kernel_size = {3, 0}}, generator);
+  }));
+}
+
+TEST_F(Layers, WrongInputs) {
+  Dense dense({.in_features = 3, .units = 2}, generator);
+  EXPECT_TRUE(refuses("Dense", {"[n, 3]", "[4, 5]"}, [&] { dense(ones({4, 5})); }));
+  EXPECT_TRUE(refuses("Dense", {"[n, 3]", "[1, 3, 3]", "Flatten"}, [&] { dense(ones({1, 3, 3})); }));
+  Conv2D conv({.in_channels = 3, .filters = 2, .kernel_size = 3}, generator);
+  EXPECT_TRUE(refuses("conv2d", {"[1, 5, 5, 2], NHWC", "[3, 3, 3, 2], HWIO"}, [&] {
+    conv(ones({1, 5, 5, 2}));
+  }));
+}
+
+}  // namespace
+}  // namespace tapegrad::testing

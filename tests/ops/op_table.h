@@ -1,0 +1,302 @@
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tapegrad/tapegrad.h"
+
+namespace tapegrad::testing {
+
+using Draw = std::function<Tensor(Generator&)>;
+
+/// A differentiable op in one way of using it. The table below drives all checks that hold for every op; an
+/// op without a row fails OpTable.EveryOpHasARow.
+struct OpRow {
+  std::string op;       // the name of the function
+  std::string variant;  // what is special about this row
+  std::vector<Draw> inputs;
+  TensorFunction f;
+  GradcheckOptions check;
+  // The ops that may appear in the message when an input was changed in place; the op itself if empty.
+  std::vector<std::string> recorded_as = {};
+
+  std::string name() const { return variant.empty() ? op : op + ", " + variant; }
+  std::vector<Tensor> draw(std::uint64_t seed = 7) const {
+    Generator generator(seed);
+    std::vector<Tensor> drawn;
+    for (const Draw& input : inputs) drawn.push_back(input(generator));
+    return drawn;
+  }
+};
+
+/// Linear in each input, or of the second degree: central differences are exact at any distance.
+inline constexpr GradcheckOptions kExact{.tolerance = 1e-11, .step = 1};
+inline constexpr GradcheckOptions kSmooth{.tolerance = 1e-8};
+
+inline Draw numbers(const Shape& shape, double low = -1.5, double high = 1.5) {
+  return [=](Generator& generator) { return uniform(shape, low, high, generator, DType::Float64); };
+}
+
+/// Numbers from -1.5 to 1.5, none nearer to a kink than 0.1: there the derivative does not exist.
+inline Draw numbers_away_from(const std::vector<double>& kinks, const Shape& shape) {
+  return [=](Generator& generator) {
+    Tensor x = zeros(shape, DType::Float64);
+    for (double& value : x.mutable_values<double>()) {
+      const auto too_near = [&] {
+        for (const double kink : kinks)
+          if (std::abs(value - kink) < 0.1) return true;
+        return false;
+      };
+      do value = generator.uniform(-1.5, 1.5);
+      while (too_near());
+    }
+    return x;
+  };
+}
+
+namespace detail {
+
+using Unary = Tensor (*)(const Tensor&);
+using Binary = Tensor (*)(const Tensor&, const Tensor&);
+using Inputs = const std::vector<Tensor>&;
+
+inline TensorFunction of_one(const std::function<Tensor(const Tensor&)>& f) {
+  return [f](Inputs in) { return f(in[0]); };
+}
+
+inline TensorFunction of_two(Binary f) {
+  return [f](Inputs in) { return f(in[0], in[1]); };
+}
+
+inline void add_elementwise(std::vector<OpRow>& rows) {
+  struct Pair {
+    const char* op;
+    Binary f;
+    GradcheckOptions check;
+    double low, high;  // of the second operand
+  };
+  for (const auto& [op, f, check, low, high] :
+       {Pair{"add", add, kExact, -1.5, 1.5}, Pair{"subtract", subtract, kExact, -1.5, 1.5},
+        Pair{"multiply", multiply, kExact, -1.5, 1.5}, Pair{"divide", divide, kSmooth, 0.5, 2}}) {
+    struct Shapes {
+      const char* variant;
+      Shape a, b;
+    };
+    for (const auto& [variant, a, b] :
+         {Shapes{"equal shapes", {2, 3}, {2, 3}}, Shapes{"row", {2, 3}, {3}},
+          Shapes{"column", {2, 1}, {2, 3}}, Shapes{"both stretched", {2, 1, 3}, {4, 1}},
+          Shapes{"scalar", {}, {2, 2}}, Shapes{"middle axis", {2, 3, 2}, {1, 3, 1}}})
+      rows.push_back({op, variant, {numbers(a), numbers(b, low, high)}, of_two(f), check});
+  }
+  rows.push_back({"add", "with itself", {numbers({2, 3})}, [](Inputs in) { return in[0] + in[0]; }, kExact});
+  rows.push_back(
+      {"multiply", "with itself", {numbers({2, 3})}, [](Inputs in) { return in[0] * in[0]; }, kExact});
+  const auto number = [&](const char* op, const char* variant,
+                          const std::function<Tensor(const Tensor&)>& f) {
+    const bool linear = std::string(op) != "divide";
+    rows.push_back({op, variant, {numbers({2, 3}, 0.5, 2)}, of_one(f), linear ? kExact : kSmooth});
+  };
+  number("add", "number", [](const Tensor& x) { return add(x, 0.75); });
+  number("add", "2 + x", [](const Tensor& x) { return 2.0 + x; });
+  number("add", "x - 2", [](const Tensor& x) { return x - 2.0; });
+  number("add", "2 - x", [](const Tensor& x) { return 2.0 - x; });
+  number("multiply", "number", [](const Tensor& x) { return multiply(x, -0.75); });
+  number("multiply", "2 x", [](const Tensor& x) { return 2.0 * x; });
+  number("multiply", "x / 3", [](const Tensor& x) { return x / 3.0; });
+  number("divide", "number by tensor", [](const Tensor& x) { return divide(-2.5, x); });
+  number("divide", "2 / x", [](const Tensor& x) { return 2.0 / x; });
+
+  const auto unary = [&](const char* op, Unary f, const Draw& input,
+                         const GradcheckOptions& check = kSmooth) {
+    rows.push_back({op, "", {input}, [f](Inputs in) { return f(in[0]); }, check});
+  };
+  const Draw any = numbers({3, 4}), positive = numbers({3, 4}, 0.5, 2);
+  unary("negate", negate, any, kExact);
+  unary("exp", exp, any);
+  unary("log", log, positive);
+  unary("sqrt", sqrt, positive);
+  unary("square", square, any, kExact);
+  unary("abs", abs, numbers_away_from({0}, {3, 4}));
+  unary("sin", sin, any);
+  unary("cos", cos, any);
+  unary("tanh", tanh, any);
+  unary("sigmoid", sigmoid, any);
+  unary("relu", relu, numbers_away_from({0}, {3, 4}));
+  unary("softplus", softplus, any);
+  rows.push_back({"clamp",
+                  "",
+                  {numbers_away_from({-0.5, 0.75}, {3, 4})},
+                  of_one([](const Tensor& x) { return clamp(x, -0.5, 0.75); }),
+                  kSmooth});
+}
+
+inline void add_linear(std::vector<OpRow>& rows) {
+  const auto linear = [&](const char* op, const char* variant, const Shape& shape,
+                          const std::function<Tensor(const Tensor&)>& f) {
+    rows.push_back({op, variant, {numbers(shape)}, of_one(f), kExact});
+  };
+  linear("sum", "all", {2, 3, 2}, [](const Tensor& x) { return sum(x); });
+  linear("sum", "middle axis", {2, 3, 2}, [](const Tensor& x) { return sum(x, {1}); });
+  linear("sum", "two axes kept", {2, 3, 2}, [](const Tensor& x) { return sum(x, {0, -1}, true); });
+  linear("sum", "no axis", {2, 3}, [](const Tensor& x) { return sum(x, std::vector<int>{}); });
+  linear("mean", "all", {2, 3, 2}, [](const Tensor& x) { return mean(x); });
+  linear("mean", "outer axes", {2, 3, 2}, [](const Tensor& x) { return mean(x, {0, 2}); });
+  linear("mean", "last axis kept", {2, 3}, [](const Tensor& x) { return mean(x, {-1}, true); });
+  linear("broadcast_to", "", {3, 1}, [](const Tensor& x) { return broadcast_to(x, {2, 3, 4}); });
+  linear("broadcast_to", "same shape", {3, 1}, [](const Tensor& x) { return broadcast_to(x, {3, 1}); });
+  linear("sum_to", "", {2, 3, 4}, [](const Tensor& x) { return sum_to(x, {3, 1}); });
+  linear("sum_to", "same shape", {2, 3}, [](const Tensor& x) { return sum_to(x, {2, 3}); });
+
+  linear("reshape", "shape", {2, 6}, [](const Tensor& x) { return reshape(x, Shape{3, 4}); });
+  linear("reshape", "sizes", {2, 6}, [](const Tensor& x) { return reshape(x, std::vector<index_t>{3, -1}); });
+  linear("reshape", "braces", {2, 6}, [](const Tensor& x) { return reshape(x, {-1, 2, 2}); });
+  linear("permute", "", {2, 3, 4}, [](const Tensor& x) { return permute(x, {2, 0, 1}); });
+  linear("transpose", "", {2, 3, 4}, [](const Tensor& x) { return transpose(x); });
+  linear("slice", "first axis, a view", {5, 2}, [](const Tensor& x) { return slice(x, {{1, 4}}); });
+  linear("slice", "inner, a copy", {3, 5}, [](const Tensor& x) { return slice(x, {{0, 2}, {1, -1}}); });
+  linear("slice", "steps", {5, 6}, [](const Tensor& x) { return slice(x, {{1, 5, 3}, {0, 6, 2}}); });
+  linear("row", "", {3, 4}, [](const Tensor& x) { return row(x, -2); });
+  linear("flip", "", {2, 3, 2}, [](const Tensor& x) { return flip(x, {0, -1}); });
+  linear("pad", "", {2, 3}, [](const Tensor& x) { return pad(x, {{1, 0}, {2, 3}}); });
+  linear("zero_insert", "", {2, 3}, [](const Tensor& x) { return zero_insert(x, {1, 2}); });
+  linear("cast", "same type", {2, 3}, [](const Tensor& x) { return cast(x, DType::Float64); });
+  linear("copy", "", {2, 3}, [](const Tensor& x) { return copy(x); });
+  // Eighths are exact in Float32; the output gradient is not.
+  rows.push_back({"cast",
+                  "to Float32 and back",
+                  {[](Generator& generator) {
+                    Tensor x = zeros({2, 3}, DType::Float64);
+                    for (double& v : x.mutable_values<double>())
+                      v = static_cast<double>(generator.below(16)) / 8 - 1;
+                    return x;
+                  }},
+                  of_one([](const Tensor& x) { return cast(cast(x, DType::Float32), DType::Float64); }),
+                  {.tolerance = 1e-6, .step = 1}});
+
+  for (const bool ta : {false, true})
+    for (const bool tb : {false, true}) {
+      const std::string variant = std::string(ta ? "a transposed" : "a") + (tb ? ", b transposed" : ", b");
+      rows.push_back({"matmul",
+                      variant,
+                      {numbers(ta ? Shape{3, 2} : Shape{2, 3}), numbers(tb ? Shape{4, 3} : Shape{3, 4})},
+                      [=](Inputs in) { return matmul(in[0], in[1], {.transpose_a = ta, .transpose_b = tb}); },
+                      kExact});
+    }
+
+  const Shape four = {2, 3, 4, 5};
+  linear("nhwc_to_nchw", "", four, nhwc_to_nchw);
+  linear("nchw_to_nhwc", "", four, nchw_to_nhwc);
+  linear("hwio_to_oihw", "", four, hwio_to_oihw);
+  linear("oihw_to_hwio", "", four, oihw_to_hwio);
+  linear("hwoi_to_iohw", "", four, hwoi_to_iohw);
+  linear("iohw_to_hwoi", "", four, iohw_to_hwoi);
+  linear("rot180", "", {3, 2, 2, 2}, rot180);
+}
+
+inline void add_convolutions(std::vector<OpRow>& rows) {
+  struct Geometry {
+    const char* variant;
+    Shape x, w;
+    Conv2DOptions options;
+  };
+  const std::vector<Geometry> geometries = {
+      {"plain", {2, 4, 5, 2}, {3, 2, 2, 3}, {}},
+      {"stride 2, Same", {1, 5, 6, 2}, {3, 3, 2, 2}, {.strides = 2, .padding = Padding::Same}},
+      {"even kernel, Same", {1, 4, 5, 1}, {2, 4, 1, 2}, {.padding = Padding::Same}},
+      {"strides 1 and 3", {1, 4, 8, 1}, {2, 2, 1, 2}, {.strides = {1, 3}}},
+      {"dilations 2 and 1, Full",
+       {1, 4, 3, 1},
+       {2, 3, 1, 2},
+       {.padding = Padding::Full, .dilations = {2, 1}}},
+      {"four different sides",
+       {1, 4, 3, 2},
+       {3, 2, 2, 2},
+       {.strides = {2, 1}, .padding = Padding::Explicit(2, 0, 1, 3)}},
+      {"two groups", {1, 4, 4, 4}, {2, 3, 2, 6}, {.strides = {1, 2}, .padding = Padding::Same, .groups = 2}},
+      {"depthwise", {2, 3, 4, 3}, {3, 2, 1, 6}, {.padding = Padding::Same, .dilations = {1, 2}, .groups = 3}},
+      {"pixels never read", {1, 5, 7, 1}, {1, 2, 1, 2}, {.strides = {2, 4}}}};
+  for (const auto& [variant, x, w, options] : geometries) {
+    const Conv2DOptions o = options;
+    const Shape y = resolve_conv2d("table", x, w, o).out_shape();
+    rows.push_back({"conv2d",
+                    variant,
+                    {numbers(x), numbers(w)},
+                    [o](Inputs in) { return conv2d(in[0], in[1], o); },
+                    kExact});
+    rows.push_back({"conv2d_backprop_input",
+                    variant,
+                    {numbers(w), numbers(y)},
+                    [o, x = x](Inputs in) { return conv2d_backprop_input(x, in[0], in[1], o); },
+                    kExact});
+    rows.push_back({"conv2d_backprop_filter",
+                    variant,
+                    {numbers(x), numbers(y)},
+                    [o, w = w](Inputs in) { return conv2d_backprop_filter(in[0], w, in[1], o); },
+                    kExact});
+    const Conv2DTransposeOptions t = {.strides = o.strides,
+                                      .padding = o.padding,
+                                      .dilations = o.dilations,
+                                      .groups = o.groups,
+                                      .output_shape = {{x[1], x[2]}}};
+    rows.push_back({"conv2d_transpose",
+                    variant,
+                    {numbers(y), numbers(w)},
+                    [t](Inputs in) { return conv2d_transpose(in[0], in[1], t); },
+                    kExact});
+    if (o.groups != 1) continue;
+    const Size2D kernel = {w[0], w[1]};
+    rows.push_back({"unfold",
+                    variant,
+                    {numbers(x)},
+                    [o, kernel](Inputs in) { return unfold(in[0], kernel, o); },
+                    kExact});
+    rows.push_back({"fold",
+                    variant,
+                    {numbers({y[0], y[1], y[2], w[0] * w[1] * x[3]})},
+                    [o, kernel, x = x](Inputs in) { return fold(in[0], x, kernel, o); },
+                    kExact});
+  }
+  rows.push_back({"conv2d_transpose",
+                  "natural size",
+                  {numbers({1, 2, 3, 2}), numbers({2, 2, 3, 2})},
+                  [](Inputs in) { return conv2d_transpose(in[0], in[1], {.strides = 3}); },
+                  kExact});
+  rows.push_back({"conv2d_transpose",
+                  "output_padding",
+                  {numbers({1, 2, 3, 1}), numbers({3, 3, 2, 1})},
+                  [](Inputs in) {
+                    return conv2d_transpose(
+                        in[0], in[1],
+                        {.strides = 2, .padding = Padding::Same, .output_padding = Size2D(1, 0)});
+                  },
+                  kExact});
+}
+
+inline void add_losses(std::vector<OpRow>& rows) {
+  rows.push_back({"mse_loss", "", {numbers({2, 3}), numbers({2, 3})}, of_two(mse_loss), kExact, {"square"}});
+  rows.push_back({"binary_cross_entropy",
+                  "",
+                  {numbers({2, 3}, 0.2, 0.8), numbers({2, 3}, 0, 1)},
+                  of_two(binary_cross_entropy),
+                  kSmooth,
+                  {"clamp", "multiply", "log"}});
+}
+
+}  // namespace detail
+
+inline const std::vector<OpRow>& op_table() {
+  static const std::vector<OpRow> table = [] {
+    std::vector<OpRow> rows;
+    detail::add_elementwise(rows);
+    detail::add_linear(rows);
+    detail::add_convolutions(rows);
+    detail::add_losses(rows);
+    return rows;
+  }();
+  return table;
+}
+
+}  // namespace tapegrad::testing

@@ -1,0 +1,170 @@
+#include "op_table.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <string_view>
+
+namespace tapegrad::testing {
+namespace {
+
+TEST(OpTable, FirstOrderGradcheck) {
+  for (const OpRow& row : op_table()) {
+    SCOPED_TRACE(row.name());
+    const GradcheckReport report = gradcheck(row.f, row.draw(), row.check);
+    EXPECT_TRUE(report.passed) << report.str();
+    // A comparison of nothing would pass too.
+    for (const GradcheckTensor& tensor : report.tensors) EXPECT_GT(tensor.largest_gradient, 1e-3);
+  }
+}
+
+TEST(OpTable, SecondOrderGradcheck) {
+  for (const OpRow& row : op_table()) {
+    SCOPED_TRACE(row.name());
+    const GradcheckReport report = gradcheck_second_order(row.f, row.draw(), row.check);
+    EXPECT_TRUE(report.passed) << report.str();
+  }
+}
+
+TEST(OpTable, Float32GivesTheSameGradientsUpToRounding) {
+  for (const OpRow& row : op_table()) {
+    SCOPED_TRACE(row.name());
+    std::vector<std::vector<Tensor>> results;
+    for (const DType dtype : {DType::Float64, DType::Float32}) {
+      std::vector<Tensor> xs;
+      Tape tape;
+      for (const Tensor& x : row.draw()) xs.push_back(tape.watch(cast(x, dtype)));
+      const Tensor y = row.f(xs);
+      results.push_back(tape.gradient(
+          y, xs, {.zeros_for_unreached = true, .output_gradient = full(y.shape(), 0.75, y.dtype())}));
+      results.back().push_back(y);
+    }
+    for (std::size_t i = 0; i < results[0].size(); ++i) {
+      const Tensor single = cast(results[1][i], DType::Float64);
+      ASSERT_EQ(single.shape().str(), results[0][i].shape().str());
+      for (index_t k = 0; k < single.size(); ++k) {
+        const double exact = results[0][i].data<double>()[k];
+        EXPECT_NEAR(single.data<double>()[k], exact, 5e-6 * std::max(1.0, std::abs(exact)));
+      }
+    }
+  }
+}
+
+// A forgotten Saved. Each input is changed in place between the forward pass and gradient(): the result must
+// be that of the unchanged input, bit for bit, or an error; never a third number.
+
+Tensor random_like(const Tensor& x, std::uint64_t stream) {
+  Generator generator(5, stream);
+  return normal(x.shape(), 0, 1, generator, x.dtype());
+}
+
+// One run over a row: the forward pass, then gradients of this order, with input `changed` overwritten before
+// the last call of gradient() (none, if it is -1).
+std::vector<Tensor> gradients_with_change(const OpRow& row, bool as_parameters, int order, int changed) {
+  std::vector<Tensor> memory = row.draw(), xs;
+  Tape tape;
+  for (Tensor& x : memory) {
+    if (as_parameters) x = parameter(x);
+    xs.push_back(as_parameters ? x : tape.watch(x));
+  }
+  Tensor y = 1.0 * row.f(xs);  // some ops give back their input, and a parameter is not a result
+  Tensor seed = random_like(y, 1);
+  if (order == 2) {
+    const auto first =
+        tape.gradient(y, xs, {.create_graph = true, .zeros_for_unreached = true, .output_gradient = seed});
+    // The term of y makes the second gradient reach a linear op's inputs too.
+    Tensor total = sum(seed * y);
+    for (std::size_t i = 0; i < first.size(); ++i)
+      total = total + sum(first[i] * random_like(first[i], 2 + i));
+    y = total;
+    seed = ones({}, y.dtype());
+  }
+  if (changed >= 0)
+    for (double& value : memory[static_cast<std::size_t>(changed)].mutable_values<double>())
+      value = value * 0.5 + 0.25;
+  return tape.gradient(y, xs, {.zeros_for_unreached = true, .output_gradient = seed});
+}
+
+void expect_change_is_noticed(int order) {
+  int refused = 0, unaffected = 0;
+  for (const OpRow& row : op_table())
+    for (const bool as_parameters : {false, true}) {
+      const std::vector<Tensor> right = gradients_with_change(row, as_parameters, order, -1);
+      for (int input = 0; input < static_cast<int>(row.inputs.size()); ++input) {
+        SCOPED_TRACE(row.name() + ", input " + std::to_string(input) + (as_parameters ? ", parameter" : ""));
+        try {
+          const std::vector<Tensor> found = gradients_with_change(row, as_parameters, order, input);
+          for (std::size_t i = 0; i < right.size(); ++i)
+            EXPECT_TRUE(equal(found[i], right[i])) << "the gradient of input " << i << " is another one: a "
+                                                   << "rule reads a tensor that it did not save as Saved";
+          ++unaffected;
+        } catch (const Error& error) {
+          ++refused;
+          EXPECT_NE(error.message().find("changed in place"), std::string::npos) << error.what();
+          if (order != 1) continue;
+          const bool named = row.recorded_as.empty()
+                                 ? error.op() == row.op
+                                 : std::ranges::find(row.recorded_as, error.op()) != row.recorded_as.end();
+          EXPECT_TRUE(named) << error.what();
+        }
+      }
+    }
+  // Both ways out are taken: ops that need their inputs, and linear ones that do not.
+  EXPECT_GT(refused, 100);
+  EXPECT_GT(unaffected, 100);
+}
+
+TEST(OpTable, ChangedInputIsNoticed) {
+  expect_change_is_noticed(1);
+}
+
+TEST(OpTable, ChangedInputIsNoticedInTheSecondGradient) {
+  expect_change_is_noticed(2);
+}
+
+// The names of the functions that return a Tensor in the headers of the ops, with the number of overloads.
+std::map<std::string, int> declared_ops() {
+  std::vector<std::filesystem::path> headers = {TAPEGRAD_SOURCE "/lib/tapegrad/nn/losses.h"};
+  for (const auto& entry : std::filesystem::directory_iterator(TAPEGRAD_SOURCE "/lib/tapegrad/ops"))
+    if (entry.path().extension() == ".h" && !entry.path().stem().string().ends_with("_internal"))
+      headers.push_back(entry.path());
+  std::map<std::string, int> found;
+  for (const auto& path : headers) {
+    std::ifstream file(path);
+    EXPECT_TRUE(file) << path;
+    for (std::string line; std::getline(file, line);) {
+      std::string_view rest = line;
+      if (rest.starts_with("inline ")) rest.remove_prefix(7);
+      if (!rest.starts_with("Tensor ")) continue;
+      rest.remove_prefix(7);
+      const std::string_view name = rest.substr(0, rest.find('('));
+      const auto in_name = [](char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '_'; };
+      if (name.size() < rest.size() && std::ranges::all_of(name, in_name)) ++found[std::string(name)];
+    }
+  }
+  return found;
+}
+
+TEST(OpTable, EveryOpHasARow) {
+  const std::set<std::string> without_derivative = {"conv2d_matrix"};
+  const std::map<std::string, int> declared = declared_ops();
+  ASSERT_GE(declared.size(), 45u) << "the headers are not read as they should be";
+  ASSERT_TRUE(declared.contains("conv2d_transpose") && declared.contains("mse_loss"));
+  std::map<std::string, int> rows;
+  for (const OpRow& row : op_table()) ++rows[row.op];
+  for (const auto& [op, overloads] : declared) {
+    if (without_derivative.contains(op)) continue;
+    EXPECT_GE(rows[op], overloads) << op << " is declared " << overloads
+                                   << " times but has fewer rows in op_table.h";
+  }
+  for (const auto& [op, count] : rows) EXPECT_TRUE(declared.contains(op)) << "no op is called " << op;
+  for (const std::string& op : without_derivative) EXPECT_TRUE(declared.contains(op)) << op;
+}
+
+}  // namespace
+}  // namespace tapegrad::testing
