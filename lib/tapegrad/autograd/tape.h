@@ -23,7 +23,8 @@ struct TapeOptions {
 struct GradientOptions {
   /// Record the computation of the gradients on the same tape, so that they can be differentiated again.
   bool create_graph = false;
-  /// A source that the result does not depend on gets zeros instead of an error; all do when it is a constant.
+  /// A source that the result does not depend on gets zeros instead of an error; all do when it is a
+  /// constant.
   bool zeros_for_unreached = false;
   /// The gradient of whatever comes after y, with y's shape. Not given: 1, for a y with one element.
   Tensor output_gradient = {};
