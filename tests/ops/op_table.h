@@ -276,11 +276,16 @@ inline void add_convolutions(std::vector<OpRow>& rows) {
 }
 
 inline void add_losses(std::vector<OpRow>& rows) {
-  rows.push_back({"mse_loss", "", {numbers({2, 3}), numbers({2, 3})}, of_two(mse_loss), kExact, {"square"}});
+  rows.push_back({"mse_loss",
+                  "",
+                  {numbers({2, 3}), numbers({2, 3})},
+                  [](Inputs in) { return mse_loss(in[0], in[1]); },
+                  kExact,
+                  {"square"}});
   rows.push_back({"binary_cross_entropy",
                   "",
                   {numbers({2, 3}, 0.2, 0.8), numbers({2, 3}, 0, 1)},
-                  of_two(binary_cross_entropy),
+                  [](Inputs in) { return binary_cross_entropy(in[0], in[1]); },
                   kSmooth,
                   {"clamp", "multiply", "log"}});
 }

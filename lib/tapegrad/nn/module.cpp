@@ -51,9 +51,9 @@ void Module::load_state(const State& state) {
   for (const auto& [path, tensor] : state.tensors)
     if (own.find(path) == nullptr)
       fail("load_state", "the module has no tensor '{}' ({} {})", path, tensor.dtype(), tensor.shape());
-  for (auto& [to, from] : copies)
-    dispatch(to.dtype(), [&]<class T>(std::type_identity<T>) {
-      std::ranges::copy(from.values<T>(), to.mutable_values<T>().begin());
+  for (auto& copy : copies)
+    dispatch(copy.first.dtype(), [&]<class T>(std::type_identity<T>) {
+      std::ranges::copy(copy.second.values<T>(), copy.first.mutable_values<T>().begin());
     });
 }
 

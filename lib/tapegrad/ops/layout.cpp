@@ -205,12 +205,12 @@ Tensor cast(const Tensor& x, DType dtype) {
     using From = typename decltype(from)::type;
     dispatch(dtype, [&](auto to) {
       using To = typename decltype(to)::type;
-      const auto convert = [dtype](From v) {
+      const auto convert = [](From v) {
         if constexpr (std::is_integral_v<To>) {
           const double cut_off = std::trunc(static_cast<double>(v));
           const bool fits = cut_off >= static_cast<double>(std::numeric_limits<To>::lowest()) &&
                             cut_off <= static_cast<double>(std::numeric_limits<To>::max());
-          if (!fits) fail("cast", "{} is not a value of {}", v, dtype);
+          if (!fits) fail("cast", "{} is not a value of {}", v, dtype_of<To>);
         }
         return static_cast<To>(v);
       };

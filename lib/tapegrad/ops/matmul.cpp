@@ -7,7 +7,7 @@
 namespace tapegrad {
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
-  const auto [ta, tb] = options;
+  const bool ta = options.transpose_a, tb = options.transpose_b;
   if (a.rank() != 2 || b.rank() != 2)
     fail("matmul", "takes two matrices, not shapes {} and {}", a.shape(), b.shape());
   if (a.dtype() != b.dtype() || !is_floating(a.dtype()))
@@ -28,11 +28,11 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   // y = A B: dA = g B^T, dB = A^T g; for a transposed operand the transposes of these.
   return record("matmul", std::move(y),
                 {{a,
-                  [b = Saved(b), ta = ta, tb = tb](const Tensor& g) {
+                  [b = Saved(b), ta, tb](const Tensor& g) {
                     return ta ? matmul(b(), g, {.transpose_a = tb, .transpose_b = true})
                               : matmul(g, b(), {.transpose_b = !tb});
                   }},
-                 {b, [a = Saved(a), ta = ta, tb = tb](const Tensor& g) {
+                 {b, [a = Saved(a), ta, tb](const Tensor& g) {
                     return tb ? matmul(g, a(), {.transpose_a = true, .transpose_b = ta})
                               : matmul(a(), g, {.transpose_a = !ta});
                   }}});
