@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "tapegrad/autograd/recording_internal.h"
 #include "tapegrad/autograd/tape.h"
@@ -24,7 +25,22 @@ void Saved::refuse_changed() const {
        tensor_.shape());
 }
 
+void Saved::count_bytes() const noexcept {
+  detail::bytes_saved() += static_cast<std::size_t>(tensor_.size()) * size_of(tensor_.dtype());
+}
+
 namespace detail {
+
+std::size_t& bytes_saved() {
+  thread_local std::size_t bytes = 0;
+  return bytes;
+}
+
+bool all_finite(const Tensor& x) {
+  return !is_floating(x.dtype()) || dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    return std::ranges::all_of(x.values<T>(), [](T v) { return std::isfinite(static_cast<double>(v)); });
+  });
+}
 
 void* Arena::take(std::size_t bytes) {
   constexpr std::size_t align = alignof(std::max_align_t);
@@ -75,9 +91,19 @@ Node* Recording::parameter_node(const Tensor& x) {
   return TensorAccess::origin(record("view", TensorAccess::view(x, x.shape()), {{known.handle, rule}})).node;
 }
 
+std::vector<Tensor> Recording::parameters() const {
+  std::vector<Tensor> handles;
+  for (const auto& [storage, parameter] : parameters_) handles.push_back(parameter.handle);
+  std::ranges::sort(handles, {}, [](const Tensor& x) { return TensorAccess::origin(x).node->number; });
+  return handles;
+}
+
 void Recording::forget(Node& node) {
-  for (int i = 0; i < node.edge_count; ++i) node.edges[i].rule->~Rule();
+  for (int i = 0; i < node.edge_count; ++i)
+    if (node.edges[i].rule != nullptr) node.edges[i].rule->~Rule();
   node.edge_count = 0;
+  node.bytes = 0;
+  if (node.joint != nullptr) std::exchange(node.joint, nullptr)->~JointRule();
   if (node.output != nullptr) std::exchange(node.output, nullptr)->~Saved();
 }
 
@@ -87,6 +113,7 @@ void Recording::clear() {
     if (scope->tape == serial) scope->tape = 0;
   for (index_t i = size_; i-- > 0;) forget((*this)[i]);
   parameters_.clear();
+  hooks.clear();
 }
 
 Recording* active_recording() {
@@ -129,6 +156,33 @@ Node* resolve(const Tensor& x) {
 
 }  // namespace detail
 
+namespace {
+
+// Appends a node with room for so many edges, and makes output its result.
+detail::Node& append(detail::Recording& recording, const char* op, Tensor& output, std::size_t edges) {
+  detail::Node& node = *recording.add(op, output.shape(), output.dtype());
+  node.edges = static_cast<detail::Edge*>(recording.arena.take(edges * sizeof(detail::Edge)));
+  detail::Storage* storage = TensorAccess::storage(output);
+  if (storage->use_count() == 1) storage->recorded_by = recording.serial;
+  TensorAccess::origin(output) = {recording.serial, &node};
+  TensorAccess::set_stopped(output, false);
+  return node;
+}
+
+void keep_output(detail::Recording& recording, detail::Node& node, const Tensor& output) {
+  node.output = new (recording.arena.take(sizeof(Saved))) Saved(output);
+  node.bytes += static_cast<std::size_t>(output.size()) * size_of(output.dtype());
+}
+
+template <class Shapes>
+void check_finite(const char* op, const Tensor& output, const Shapes& shapes) {
+  if (!detail::all_finite(output))
+    fail(op, "the result (shape {}) has values that are not finite; the inputs have shapes {}",
+         output.shape(), fmt::join(shapes, ", "));
+}
+
+}  // namespace
+
 Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
   if (!output.defined()) fail(op, "the op's result is a Tensor that was never given a value");
   const auto tracked =
@@ -138,20 +192,49 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
     return output;
   }
   detail::Recording& recording = *detail::active_recording();
-  detail::Node* node = recording.add(op, output.shape(), output.dtype());
-  node->edges = static_cast<detail::Edge*>(
-      recording.arena.take(static_cast<std::size_t>(tracked) * sizeof(detail::Edge)));
+  if (recording.check_finite) {
+    std::vector<Shape> shapes;
+    for (const Input& input : inputs) shapes.push_back(input.shape_);
+    check_finite(op, output, shapes);
+  }
+  detail::Node& node = append(recording, op, output, static_cast<std::size_t>(tracked));
   bool wants_output = false;
   for (const Input& input : inputs) {
+    const int index = node.inputs++;
     if (input.node_ == nullptr) continue;
-    node->edges[node->edge_count++] = {input.node_, std::exchange(input.rule_, nullptr)};
+    node.edges[node.edge_count++] = {input.node_, std::exchange(input.rule_, nullptr), index};
+    node.bytes += input.bytes_;
     wants_output |= input.wants_output_;
   }
-  detail::Storage* storage = TensorAccess::storage(output);
-  if (storage->use_count() == 1) storage->recorded_by = recording.serial;
-  TensorAccess::origin(output) = {recording.serial, node};
-  TensorAccess::set_stopped(output, false);
-  if (wants_output) node->output = new (recording.arena.take(sizeof(Saved))) Saved(output);
+  if (wants_output) keep_output(recording, node, output);
+  return output;
+}
+
+Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& inputs, JointRule rule) {
+  if (!output.defined()) fail(op, "the op's result is a Tensor that was never given a value");
+  std::vector<detail::Edge> edges;
+  int index = 0;
+  for (const Tensor& x : inputs) {
+    if (detail::Node* node = detail::resolve(x); node != nullptr) edges.push_back({node, nullptr, index});
+    ++index;
+  }
+  if (edges.empty()) {
+    TensorAccess::origin(output) = {};
+    return output;
+  }
+  detail::Recording& recording = *detail::active_recording();
+  if (recording.check_finite) {
+    std::vector<Shape> shapes;
+    for (const Tensor& x : inputs) shapes.push_back(x.shape());
+    check_finite(op, output, shapes);
+  }
+  detail::Node& node = append(recording, op, output, edges.size());
+  std::ranges::copy(edges, node.edges);
+  node.edge_count = static_cast<int>(edges.size());
+  node.inputs = index;
+  node.joint = new (recording.arena.take(sizeof(JointRule))) JointRule(std::move(rule));
+  for (const Tensor& x : inputs) node.bytes += static_cast<std::size_t>(x.size()) * size_of(x.dtype());
+  keep_output(recording, node, output);
   return output;
 }
 

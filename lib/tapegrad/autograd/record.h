@@ -4,12 +4,15 @@
 // through record(); a user's own op is written the same way.
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <new>
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "tapegrad/tensor/tensor.h"
 
@@ -21,6 +24,11 @@ class Saved {
  public:
   /// Throws when x was never given a value.
   explicit Saved(const Tensor& x) : tensor_(x), version_(version_of(x)) {}
+  Saved(const Saved&) = default;
+  Saved(Saved&& other) noexcept : tensor_(std::move(other.tensor_)), version_(other.version_) {
+    count_bytes();
+  }
+  Saved& operator=(const Saved&) = default;
   const Tensor& operator()() const {
     if (version_of(tensor_) != version_) refuse_changed();
     return tensor_;
@@ -29,6 +37,7 @@ class Saved {
  private:
   static std::uint64_t version_of(const Tensor& x);
   [[noreturn]] void refuse_changed() const;
+  void count_bytes() const noexcept;
   Tensor tensor_;
   std::uint64_t version_;
 };
@@ -62,6 +71,8 @@ struct RuleOf final : Rule {
 Node* resolve(const Tensor& x);
 /// Memory that lives as long as the recording.
 void* tape_memory(std::size_t bytes);
+/// How many bytes of tensors were moved into rules on this thread so far.
+std::size_t& bytes_saved();
 
 }  // namespace detail
 
@@ -72,16 +83,22 @@ void* tape_memory(std::size_t bytes);
 class Input {
  public:
   template <class F>
-  Input(const Tensor& x, F rule) : node_(detail::resolve(x)) {
+  Input(const Tensor& x, F rule) : node_(detail::resolve(x)), shape_(x.shape()) {
     static_assert(detail::takes_output<F> || std::is_invocable_r_v<Tensor, const F&, const Tensor&>,
                   "a rule is callable as Tensor(const Tensor& output_gradient) or with the output as well");
     static_assert(alignof(detail::RuleOf<F>) <= alignof(std::max_align_t));
     if (node_ == nullptr) return;
+    const std::size_t before = detail::bytes_saved();
     rule_ = new (detail::tape_memory(sizeof(detail::RuleOf<F>))) detail::RuleOf<F>(std::move(rule));
+    bytes_ = detail::bytes_saved() - before;
     wants_output_ = detail::takes_output<F>;
   }
   Input(Input&& other) noexcept
-      : node_(other.node_), rule_(std::exchange(other.rule_, nullptr)), wants_output_(other.wants_output_) {}
+      : node_(other.node_),
+        shape_(other.shape_),
+        rule_(std::exchange(other.rule_, nullptr)),
+        bytes_(other.bytes_),
+        wants_output_(other.wants_output_) {}
   Input& operator=(Input&&) = delete;
   ~Input() {
     if (rule_ != nullptr) rule_->~Rule();
@@ -90,7 +107,9 @@ class Input {
  private:
   friend Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
   detail::Node* node_;
+  Shape shape_;
   mutable detail::Rule* rule_ = nullptr;  // record() takes it over
+  std::size_t bytes_ = 0;
   bool wants_output_ = false;
 };
 
@@ -100,5 +119,12 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
 inline Tensor record(const char* op, Tensor output, std::initializer_list<Input> inputs) {
   return record(op, std::move(output), std::span<const Input>(inputs.begin(), inputs.size()));
 }
+
+/// One rule for all inputs of an op: given the output's gradient, the output, and which inputs are wanted, it
+/// returns one gradient for each input; those that are not wanted may be left undefined.
+using JointRule = std::function<std::vector<Tensor>(const Tensor& output_gradient, const Tensor& output,
+                                                    const std::vector<bool>& wanted)>;
+/// As record(), for ops whose gradients are better computed together. The output is kept.
+Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& inputs, JointRule rule);
 
 }  // namespace tapegrad

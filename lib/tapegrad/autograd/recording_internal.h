@@ -3,6 +3,7 @@
 // The tape's memory: nodes in the order of execution, and the rules that belong to them.
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <unordered_map>
@@ -15,7 +16,8 @@ namespace tapegrad::detail {
 /// An input of a node and the rule for its gradient.
 struct Edge {
   Node* input;
-  Rule* rule;
+  Rule* rule;  // nullptr where the node has a joint rule
+  int index;   // among the inputs of the op, tracked or not
 };
 
 /// The result of one recorded op, a watched tensor, or a parameter (which has no edges).
@@ -28,7 +30,10 @@ struct Node {
   int edge_count = 0;
   int watched_by =
       0;  // the number of the tape that watches it: a variable for that one, an op for those around it
+  int inputs = 0;           // of the op, tracked or not
   Saved* output = nullptr;  // if a rule needs it
+  JointRule* joint = nullptr;
+  std::size_t bytes = 0;  // what is saved for the rules
 };
 
 /// Memory handed out piece by piece and freed all at once.
@@ -57,6 +62,8 @@ class Recording : public std::enable_shared_from_this<Recording> {
   Node* parameter_node(const Tensor& x);
   /// The node of a parameter if it was used, nullptr if not.
   Node* find_parameter(const Tensor& x) const;
+  /// All parameters that were used: handles with their nodes as origin, by node number.
+  std::vector<Tensor> parameters() const;
   Node& operator[](index_t number) const {
     return chunks_[static_cast<std::size_t>(number / kChunk)][static_cast<std::size_t>(number % kChunk)];
   }
@@ -73,6 +80,8 @@ class Recording : public std::enable_shared_from_this<Recording> {
   bool spent = false;
   int tapes = 0;              // that have shared it so far
   int gradients_running = 0;  // a rule may ask a tape for gradients itself
+  bool check_finite = false;
+  std::unordered_map<const Node*, std::vector<std::function<void(const Tensor&)>>> hooks;
   Arena arena;
 
  private:
@@ -89,5 +98,8 @@ class Recording : public std::enable_shared_from_this<Recording> {
 
 /// The recording that ops of this thread go to, nullptr when there is none.
 Recording* active_recording();
+
+/// Whether no element is NaN or infinite.
+bool all_finite(const Tensor& x);
 
 }  // namespace tapegrad::detail

@@ -157,14 +157,17 @@ class Backward {
       if (const std::size_t at = position(node); slots.has(at)) {
         const Tensor g = slots.take(at);
         deliver(at, g);
-        for (const Edge& edge : followed(node))
-          if (leads_to_source(*edge.input))
-            slots.add(position(*edge.input), run_rule(node, edge, g, recorded));
+        call_hooks(node, g);
+        run_rules(node, g, recorded, slots);
       }
       if (forget) Recording::forget(node);
     }
-    for (std::size_t at = 0; at < early_.size(); ++at)
-      if (slots.has(at)) deliver(at, slots.take(at));
+    for (std::size_t at = 0; at < early_.size(); ++at) {
+      if (!slots.has(at)) continue;
+      const Tensor g = slots.take(at);
+      deliver(at, g);
+      call_hooks(recording_[early_[at]], g);
+    }
   }
 
  private:
@@ -189,30 +192,67 @@ class Backward {
     return {node.edges, static_cast<std::size_t>(node.edge_count)};
   }
 
-  Tensor run_rule(const Node& node, const Edge& edge, const Tensor& g, bool recorded) const {
+  void call_hooks(const Node& node, const Tensor& g) const {
+    if (recording_.hooks.empty()) return;
+    const auto found = recording_.hooks.find(&node);
+    if (found == recording_.hooks.end()) return;
+    for (const auto& hook : found->second) hook(g);
+  }
+
+  // Adds to the slots of the node's inputs what its rules make of its gradient g.
+  void run_rules(const Node& node, const Tensor& g, bool recorded, Slots& slots) const {
+    const auto edges = followed(node);
+    if (edges.empty()) return;
     const std::uint64_t version = TensorAccess::storage(g)->version();
-    Tensor found;
-    try {
-      found = edge.rule->apply(g, node.output != nullptr ? (*node.output)() : Tensor());
-    } catch (const Error& error) {
-      fail(node.op, "while computing a gradient: {}", error.op() == "saved" ? error.message() : error.what());
+    const auto accept = [&](const Edge& edge, Tensor found) {
+      check(node, *edge.input, g, found, recorded);
+      if (TensorAccess::storage(g)->version() != version)
+        fail(node.op, "its gradient rule changed the output gradient (shape {}) in place: others hold it too",
+             g.shape());
+      slots.add(position(*edge.input), std::move(found));
+    };
+    const auto run = [&](auto rule) {
+      try {
+        return rule(node.output != nullptr ? (*node.output)() : Tensor());
+      } catch (const Error& error) {
+        fail(node.op, "while computing a gradient: {}",
+             error.op() == "saved" ? error.message() : error.what());
+      }
+    };
+    if (node.joint == nullptr) {
+      for (const Edge& edge : edges)
+        if (leads_to_source(*edge.input))
+          accept(edge, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+      return;
     }
-    const Node& input = *edge.input;
+    std::vector<bool> wanted(static_cast<std::size_t>(node.inputs), false);
+    for (const Edge& edge : edges)
+      wanted[static_cast<std::size_t>(edge.index)] = leads_to_source(*edge.input);
+    std::vector<Tensor> found = run([&](const Tensor& output) { return (*node.joint)(g, output, wanted); });
+    if (found.size() != wanted.size())
+      fail(node.op, "its gradient rule returned {} gradients for {} inputs", found.size(), wanted.size());
+    for (const Edge& edge : edges)
+      if (const auto index = static_cast<std::size_t>(edge.index); wanted[index])
+        accept(edge, std::move(found[index]));
+  }
+
+  void check(const Node& node, const Node& input, const Tensor& g, const Tensor& found, bool recorded) const {
     if (!found.defined())
       fail(node.op, "its gradient rule returned no tensor for the input of shape {}", input.shape);
     if (found.shape() != input.shape || found.dtype() != input.dtype)
       fail(node.op, "its gradient rule returned {} {} for an input of {} {}", found.dtype(), found.shape(),
            input.dtype, input.shape);
-    if (TensorAccess::storage(g)->version() != version)
-      fail(node.op, "its gradient rule changed the output gradient (shape {}) in place: others hold it too",
-           g.shape());
     if (recorded && (!tracked_by(recording_, found) || found.is_stopped()))
       fail(node.op,
            "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
            "gradients "
            "would be wrong",
            input.shape);
-    return found;
+    if (recording_.check_finite && !detail::all_finite(found))
+      fail(node.op,
+           "the gradient for its input of shape {} has values that are not finite; the output's gradient "
+           "(shape {}) {}",
+           input.shape, g.shape(), detail::all_finite(g) ? "has none" : "has some too");
   }
 
   Recording& recording_;
@@ -258,6 +298,7 @@ Tape::Tape(TapeOptions options) : persistent_(options.persistent) {
     recording_ = std::make_shared<Recording>();
   }
   number_ = ++recording_->tapes;
+  recording_->check_finite = recording_->check_finite || options.check_finite;
   scope_.tape = recording_->serial;
   scope_.recording = recording_.get();
   enter(scope_);
@@ -277,6 +318,47 @@ void Tape::require_usable(const char* what) const {
          "{} was called on a spent tape: gradient() frees what the tape saved. For several calls make it "
          "Tape({{.persistent = true}}), for gradients of gradients pass {{.create_graph = true}}",
          what);
+}
+
+void Tape::on_gradient(const Tensor& x, std::function<void(const Tensor& gradient)> hook) {
+  require_usable("on_gradient");
+  const Node* node = nullptr;
+  if (!x.is_stopped() && tracked_by(*recording_, x))
+    node = TensorAccess::origin(x).node;
+  else if (!x.is_stopped() && x.is_parameter()) {
+    const RuleScope scope(recording_.get());  // a view of a parameter is recorded as one
+    node = recording_->parameter_node(x);
+  }
+  if (node == nullptr) fail("on_gradient", "a constant of this tape (shape {}) gets no gradient", x.shape());
+  recording_->hooks[node].push_back(std::move(hook));
+}
+
+std::vector<Tensor> Tape::parameters() const {
+  std::vector<Tensor> handles;
+  for (const Tensor& handle : recording_->parameters())
+    handles.push_back(TensorAccess::view(handle, handle.shape()));
+  return handles;
+}
+
+Graph Tape::graph(const State& names) const {
+  Graph graph;
+  for (index_t i = 0; i < recording_->size(); ++i) {
+    const Node& node = (*recording_)[i];
+    GraphNode described{.op = node.op,
+                        .name = {},
+                        .shape = node.shape,
+                        .dtype = node.dtype,
+                        .bytes = node.bytes,
+                        .inputs = {}};
+    for (int e = 0; e < node.edge_count; ++e)
+      described.inputs.push_back(static_cast<int>(node.edges[e].input->number));
+    graph.nodes.push_back(std::move(described));
+  }
+  for (const Tensor& handle : recording_->parameters())
+    for (const auto& named : names.tensors)
+      if (TensorAccess::storage(named.second) == TensorAccess::storage(handle))
+        graph.nodes[static_cast<std::size_t>(TensorAccess::origin(handle).node->number)].name = named.first;
+  return graph;
 }
 
 index_t Tape::size() const {

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "tapegrad/tensor/graph.h"
+#include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad {
@@ -18,6 +21,10 @@ struct RecordingScope : Scope {
 struct TapeOptions {
   /// gradient() may be called several times; what was saved for it is kept until the tape goes out of scope.
   bool persistent = false;
+  /// Every result and gradient is looked through: the first op that makes a NaN or an infinity throws. For
+  /// finding where a training run goes wrong; it costs a pass over every tensor. Holds for the tapes around
+  /// this one as well.
+  bool check_finite = false;
 };
 
 struct GradientOptions {
@@ -57,6 +64,16 @@ class Tape {
   std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& xs,
                                const GradientOptions& options = {});
   Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
+
+  /// Calls hook with the gradient of x, a tensor of this tape or a parameter, whenever gradient() has found
+  /// all of it. That is where gradient() passes x on its way, or asks for it.
+  void on_gradient(const Tensor& x, std::function<void(const Tensor& gradient)> hook);
+
+  /// The parameters that were used since the recording began, in the order of their first use.
+  std::vector<Tensor> parameters() const;
+
+  /// What was recorded so far; parameters are named as in `names`, if they are found there.
+  Graph graph(const State& names = {}) const;
 
   /// The number of nodes: recorded ops, watched tensors and parameters.
   index_t size() const;

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+/// A function of several tensors with one result.
+using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
+
+/// f(inputs), of which the tape keeps only the inputs: the backward pass computes the rest again. Memory is
+/// traded for a second forward pass; gradients are the same to the last bit (those of second order to
+/// rounding). f must give the same result each time. It may use parameters besides its inputs, which then get
+/// their gradients as ever; any other tensor of the tape has to be an input (an error says so).
+Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs);
+
+}  // namespace tapegrad

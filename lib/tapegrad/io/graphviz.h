@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "tapegrad/tensor/graph.h"
+
+namespace tapegrad {
+
+/// The graph in Graphviz' language, to be drawn with `dot -Tsvg`: ops as boxes with their shape and the bytes
+/// they keep, parameters and watched tensors as rounded ones.
+std::string to_graphviz(const Graph& graph);
+
+}  // namespace tapegrad
