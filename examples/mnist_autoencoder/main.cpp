@@ -141,6 +141,7 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test) 
   for (tg::index_t epoch = 0; epoch < options.epochs && !enough(); ++epoch) {
     double total = 0;
     tg::index_t seen = 0;
+    progress.advance(0);  // the epoch begins
     for (const tg::Batch& batch : loader.epoch(epoch)) {
       const auto started = std::chrono::steady_clock::now();
       tg::Tape tape;

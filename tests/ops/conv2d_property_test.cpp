@@ -273,13 +273,11 @@ std::vector<Tensor> all_results(const Convolution& c, DType dtype) {
 }
 
 TEST(Conv2DProperty, Float32AgreesWithFloat64) {
-  for_geometries(
-      [](const Convolution& c) {
-        const auto exact = all_results(c, DType::Float64), rounded = all_results(c, DType::Float32);
-        for (std::size_t i = 0; i < exact.size(); ++i)
-          expect_close(rounded[i], exact[i], 1e-5, "result " + std::to_string(i));
-      },
-      1000);
+  for_geometries([](const Convolution& c) {
+    const auto exact = all_results(c, DType::Float64), rounded = all_results(c, DType::Float32);
+    for (std::size_t i = 0; i < exact.size(); ++i)
+      expect_close(rounded[i], exact[i], 1e-5, "result " + std::to_string(i));
+  });
 }
 
 TEST(Conv2DProperty, EmptyBatch) {
