@@ -6,6 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "tapegrad/ops/activation.h"
+#include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/dropout.h"
+#include "tapegrad/ops/index.h"
+#include "tapegrad/ops/normalize.h"
+#include "tapegrad/ops/pooling.h"
+#include "tapegrad/ops/resize.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tapegrad::testing {
@@ -53,6 +60,16 @@ inline Draw numbers_away_from(const std::vector<double>& kinks, const Shape& sha
       do value = generator.uniform(-1.5, 1.5);
       while (too_near());
     }
+    return x;
+  };
+}
+
+/// Multiples of 0.5 from -1 to 1.
+inline Draw halves(const Shape& shape) {
+  return [=](Generator& generator) {
+    Tensor x = zeros(shape, DType::Float64);
+    for (double& value : x.mutable_values<double>())
+      value = 0.5 * static_cast<double>(generator.below(5)) - 1;
     return x;
   };
 }
@@ -133,6 +150,185 @@ inline void add_elementwise(std::vector<OpRow>& rows) {
                   kSmooth});
 }
 
+inline void add_activations(std::vector<OpRow>& rows) {
+  const auto one = [&](const char* op, const char* variant, const Draw& input,
+                       const std::function<Tensor(const Tensor&)>& f,
+                       const std::vector<std::string>& recorded_as = {}) {
+    rows.push_back({op, variant, {input}, of_one(f), kSmooth, recorded_as});
+  };
+  const Draw any = numbers({3, 4}), positive = numbers({3, 4}, 0.5, 2),
+             kinked = numbers_away_from({0}, {3, 4});
+  one("expm1", "", any, expm1);
+  one("log1p", "", positive, log1p);
+  one("rsqrt", "", positive, rsqrt);
+  one("reciprocal", "", positive, reciprocal, {"divide"});
+  one("erf", "", any, erf);
+  one("erfc", "", any, erfc);
+  one("sign", "", kinked, [](const Tensor& x) { return sign(x) * x; }, {"multiply"});
+  one("pow", "a number", positive, [](const Tensor& x) { return pow(x, -1.5); });
+  one("pow", "a whole number", any, [](const Tensor& x) { return pow(x, 3); });
+  one("pow", "0", any, [](const Tensor& x) { return pow(x, 0) * x; }, {"multiply", "pow"});
+  one("leaky_relu", "", kinked, [](const Tensor& x) { return leaky_relu(x); });
+  one("leaky_relu", "alpha", kinked, [](const Tensor& x) { return leaky_relu(x, -0.5); });
+  one("elu", "", kinked, [](const Tensor& x) { return elu(x); });
+  one("elu", "alpha", kinked, [](const Tensor& x) { return elu(x, 0.3); });
+  one("selu", "", kinked, selu, {"elu"});
+  one("gelu", "", any, gelu, {"multiply", "erfc"});
+  one("gelu_tanh", "", any, gelu_tanh, {"multiply", "square", "sigmoid"});
+  one("silu", "", any, silu, {"multiply", "sigmoid"});
+  one("softmax", "", any, [](const Tensor& x) { return softmax(x); });
+  one("softmax", "first axis", any, [](const Tensor& x) { return softmax(x, 0); });
+  one("log_softmax", "", any, [](const Tensor& x) { return log_softmax(x); });
+  one("log_softmax", "first axis", any, [](const Tensor& x) { return log_softmax(x, 0); });
+
+  // No pair is so close that a step would exchange the larger and the smaller.
+  const Draw low = numbers({2, 3}, -1, 1), apart = numbers_away_from({-1, -0.5, 0, 0.5, 1}, {3});
+  const Draw grid = halves({2, 3});
+  rows.push_back({"maximum", "", {grid, apart}, of_two(maximum), kSmooth});
+  rows.push_back({"minimum", "", {grid, apart}, of_two(minimum), kSmooth});
+  rows.push_back({"maximum",
+                  "scalar",
+                  {grid, [](Generator&) { return tensor(0.3, DType::Float64); }},
+                  of_two(maximum),
+                  kSmooth});
+  rows.push_back({"pow", "", {numbers({2, 3}, 0.5, 2), low}, of_two(pow), kSmooth});
+  rows.push_back({"pow", "row", {numbers({3}, 0.5, 2), low}, of_two(pow), kSmooth});
+  const Tensor chosen = tensor({1, 0, 1}, DType::UInt8);
+  rows.push_back({"where", "", {low, low}, [=](Inputs in) { return where(chosen, in[0], in[1]); }, kExact});
+  rows.push_back({"where",
+                  "stretched",
+                  {numbers({2, 1}), numbers({})},
+                  [=](Inputs in) { return where(chosen, in[0], in[1]); },
+                  kExact});
+  rows.push_back(
+      {"where", "a number", {low}, of_one([=](const Tensor& x) { return where(chosen, x, 2); }), kExact});
+  rows.push_back(
+      {"where", "number first", {low}, of_one([=](const Tensor& x) { return where(chosen, 2, x); }), kExact});
+  rows.push_back({"dropout",
+                  "",
+                  {numbers({3, 4})},
+                  of_one([](const Tensor& x) { return dropout(x, 0.4, Generator(3)); }),
+                  kExact,
+                  {"multiply"}});
+}
+
+inline void add_reductions(std::vector<OpRow>& rows) {
+  const Shape cube = {2, 3, 2};
+  const auto one = [&](const char* op, const char* variant, const Draw& input,
+                       const std::function<Tensor(const Tensor&)>& f,
+                       const std::vector<std::string>& recorded_as = {}) {
+    rows.push_back({op, variant, {input}, of_one(f), kSmooth, recorded_as});
+  };
+  const Draw any = numbers(cube), distinct = [cube](Generator&generator) {
+    Tensor x = arange(static_cast<double>(cube.size()), DType::Float64);
+    generator.shuffle(x.mutable_values<double>());
+    return reshape(0.25 * x - 1.0, cube);
+  };
+  one("prod", "all", any, [](const Tensor& x) { return prod(x); }, {"multiply"});
+  one("prod", "middle axis", any, [](const Tensor& x) { return prod(x, {1}); }, {"multiply"});
+  one("prod", "outer axes kept", any, [](const Tensor& x) { return prod(x, {0, -1}, true); }, {"multiply"});
+  one(
+      "prod", "zeros",
+      [](Generator&) {
+        return tensor({{0, 2, -1, 0.5, 3}, {0, 4, 2, 0, 1}}, DType::Float64);
+      },
+      [](const Tensor& x) { return prod(x, {1}); }, {"multiply"});
+  one("var", "all", any, [](const Tensor& x) { return var(x); });
+  one("var", "axes kept, unbiased", any, [](const Tensor& x) { return var(x, {0, 2}, true, 1); });
+  one("max", "all", distinct, [](const Tensor& x) { return max(x); });
+  one("max", "middle axis", distinct, [](const Tensor& x) { return max(x, {1}); });
+  one("min", "all", distinct, [](const Tensor& x) { return min(x); });
+  one("min", "outer axes kept", distinct, [](const Tensor& x) { return min(x, {0, -1}, true); });
+  one("logsumexp", "all", any, [](const Tensor& x) { return logsumexp(x); });
+  one("logsumexp", "outer axes kept", any, [](const Tensor& x) { return logsumexp(x, {0, -1}, true); });
+  one("logsumexp", "middle axis", any, [](const Tensor& x) { return logsumexp(x, {1}); });
+  one("norm", "all", any, [](const Tensor& x) { return norm(x); });
+  one("norm", "middle axis", any, [](const Tensor& x) { return norm(x, {1}); });
+  one("norm", "outer axes kept", any, [](const Tensor& x) { return norm(x, {0, -1}, true); });
+}
+
+inline void add_images(std::vector<OpRow>& rows) {
+  // No two numbers alike, and none that a step could make the largest of its window.
+  const auto distinct = [](const Shape& shape) -> Draw {
+    return [shape](Generator& generator) {
+      Tensor x = arange(static_cast<double>(shape.size()), DType::Float64);
+      generator.shuffle(x.mutable_values<double>());
+      return reshape(0.05 * x - 1.0, shape);
+    };
+  };
+  struct Windows {
+    const char* variant;
+    Shape x;
+    Pool2DOptions options;
+  };
+  for (const auto& [variant, x, options] :
+       {Windows{"plain", {2, 4, 6, 2}, {}},
+        Windows{"overlapping, Same", {1, 5, 4, 2}, {.pool_size = 3, .strides = 2, .padding = Padding::Same}},
+        Windows{
+            "gaps, Same", {1, 5, 7, 1}, {.pool_size = 2, .strides = Size2D(3, 2), .padding = Padding::Same}},
+        Windows{"sides",
+                {1, 3, 4, 1},
+                {.pool_size = Size2D(2, 3), .strides = 1, .padding = Padding::Explicit(1, 0, 2, 1)}}}) {
+    const Pool2DOptions o = options;
+    rows.push_back({"max_pool2d",
+                    variant,
+                    {distinct(x)},
+                    of_one([o](const Tensor& in) { return max_pool2d(in, o); }),
+                    kSmooth});
+    rows.push_back({"avg_pool2d",
+                    variant,
+                    {numbers(x)},
+                    of_one([o](const Tensor& in) { return avg_pool2d(in, o); }),
+                    kExact});
+  }
+  const Shape images = {2, 3, 2, 2};
+  rows.push_back({"global_max_pool2d",
+                  "",
+                  {distinct(images)},
+                  of_one([](const Tensor& x) { return global_max_pool2d(x); }),
+                  kSmooth,
+                  {"max"}});
+  const auto linear = [&](const char* op, const char* variant,
+                          const std::function<Tensor(const Tensor&)>& f) {
+    rows.push_back({op, variant, {numbers(images)}, of_one(f), kExact});
+  };
+  linear("global_avg_pool2d", "", [](const Tensor& x) { return global_avg_pool2d(x, true); });
+  linear("upsample_nearest", "", [](const Tensor& x) { return upsample_nearest(x); });
+  linear("upsample_nearest", "2 x 3", [](const Tensor& x) { return upsample_nearest(x, {2, 3}); });
+  linear("upsample_bilinear", "", [](const Tensor& x) { return upsample_bilinear(x); });
+  linear("upsample_bilinear", "3 x 1", [](const Tensor& x) { return upsample_bilinear(x, {3, 1}); });
+}
+
+inline void add_normalizations(std::vector<OpRow>& rows) {
+  const Draw x = numbers({2, 3, 4}), scale = numbers({4}, 0.5, 2), shift = numbers({4});
+  rows.push_back(
+      {"layer_norm", "plain", {x}, of_one([](const Tensor& in) { return layer_norm(in, 2); }), kSmooth});
+  rows.push_back({"layer_norm",
+                  "scaled",
+                  {x, scale, shift},
+                  [](Inputs in) { return layer_norm(in[0], in[1], in[2], 1e-5); },
+                  kSmooth,
+                  {"multiply"}});
+  rows.push_back({"group_norm",
+                  "",
+                  {x, scale, shift},
+                  [](Inputs in) { return group_norm(in[0], 2, in[1], in[2]); },
+                  kSmooth,
+                  {"multiply"}});
+  rows.push_back({"batch_norm",
+                  "training",
+                  {x, scale, shift},
+                  [](Inputs in) { return batch_norm(in[0], in[1], in[2]).y; },
+                  kSmooth,
+                  {"multiply"}});
+  rows.push_back({"batch_norm",
+                  "inference",
+                  {x, scale, shift, shift, scale},
+                  [](Inputs in) { return batch_norm(in[0], in[1], in[2], in[3], in[4]); },
+                  kSmooth,
+                  {"multiply"}});
+}
+
 inline void add_linear(std::vector<OpRow>& rows) {
   const auto linear = [&](const char* op, const char* variant, const Shape& shape,
                           const std::function<Tensor(const Tensor&)>& f) {
@@ -161,6 +357,32 @@ inline void add_linear(std::vector<OpRow>& rows) {
   linear("row", "", {3, 4}, [](const Tensor& x) { return row(x, -2); });
   linear("flip", "", {2, 3, 2}, [](const Tensor& x) { return flip(x, {0, -1}); });
   linear("pad", "", {2, 3}, [](const Tensor& x) { return pad(x, {{1, 0}, {2, 3}}); });
+  linear("pad", "a value", {2, 3}, [](const Tensor& x) { return pad(x, {{1, 0}, {2, 3}}, 1.5); });
+  linear("squeeze", "an axis", {2, 1, 3, 1}, [](const Tensor& x) { return squeeze(x, {-1}); });
+  linear("squeeze", "all", {2, 1, 3, 1}, [](const Tensor& x) { return squeeze(x); });
+  linear("expand_dims", "", {2, 3}, [](const Tensor& x) { return expand_dims(x, -2); });
+  linear("repeat", "", {2, 3}, [](const Tensor& x) { return repeat(x, 3, -1); });
+  linear("tile", "", {2, 3}, [](const Tensor& x) { return tile(x, {2, 3}); });
+  linear("cumsum", "", {2, 3, 2}, [](const Tensor& x) { return cumsum(x, 1); });
+  linear("cumsum", "from the end", {2, 3}, [](const Tensor& x) { return cumsum(x, -1, true); });
+  linear("chunk", "", {4, 3}, [](const Tensor& x) { return chunk(x, 2)[1]; });
+  linear("split", "", {2, 6}, [](const Tensor& x) {
+    const auto parts = split(x, {1, 3, 2}, -1);
+    return parts[0] + 2.0 * sum(parts[1], {1}, true) + sum(parts[2]);
+  });
+  const Tensor indices = tensor({{3, 0}, {1, 3}, {3, 3}}, DType::Int32);
+  linear("gather", "", {2, 4, 2}, [=](const Tensor& x) { return gather(x, indices, 1); });
+  linear("gather", "a vector", {4}, [=](const Tensor& x) { return gather(x, indices); });
+  linear("embedding", "", {4, 3}, [=](const Tensor& x) { return embedding(x, indices); });
+  rows.push_back({"concat",
+                  "",
+                  {numbers({2, 1, 3}), numbers({2, 2, 3})},
+                  [](Inputs in) {
+                    return concat({in[1], in[0], in[1]}, -2);
+                  },
+                  kExact});
+  rows.push_back(
+      {"stack", "", {numbers({2, 3}), numbers({2, 3})}, [](Inputs in) { return stack(in, -1); }, kExact});
   linear("zero_insert", "", {2, 3}, [](const Tensor& x) { return zero_insert(x, {1, 2}); });
   linear("cast", "same type", {2, 3}, [](const Tensor& x) { return cast(x, DType::Float64); });
   linear("copy", "", {2, 3}, [](const Tensor& x) { return copy(x); });
@@ -185,6 +407,41 @@ inline void add_linear(std::vector<OpRow>& rows) {
                       [=](Inputs in) { return matmul(in[0], in[1], {.transpose_a = ta, .transpose_b = tb}); },
                       kExact});
     }
+
+  struct Batches {
+    const char* variant;
+    Shape a, b;
+    MatmulOptions options;
+  };
+  for (const auto& [variant, a, b, options] :
+       {Batches{"batches", {3, 2, 4}, {3, 4, 2}, {}}, Batches{"batches of a alone", {2, 2, 3, 4}, {4, 2}, {}},
+        Batches{"batches of a alone, b transposed", {2, 3, 4}, {2, 4}, {.transpose_b = true}},
+        Batches{"batches of b alone", {2, 3}, {2, 3, 2}, {}},
+        Batches{"both stretched", {2, 1, 2, 3}, {3, 2, 3}, {.transpose_b = true}},
+        Batches{
+            "batches, both transposed", {2, 3, 2}, {1, 2, 3}, {.transpose_a = true, .transpose_b = true}}}) {
+    const MatmulOptions o = options;
+    rows.push_back({"matmul",
+                    variant,
+                    {numbers(a), numbers(b)},
+                    [o](Inputs in) { return matmul(in[0], in[1], o); },
+                    kExact});
+  }
+  struct Equation {
+    const char* letters;
+    Shape a, b;
+  };
+  for (const auto& [letters, a, b] :
+       {Equation{"ij,jk->ik", {2, 3}, {3, 4}}, Equation{"ij,ij->", {2, 3}, {2, 3}},
+        Equation{"bij,bkj->kbi", {2, 3, 2}, {2, 4, 2}}, Equation{"aib,ijc->ja", {2, 3, 2}, {3, 2, 2}}}) {
+    const std::string equation = letters;
+    rows.push_back({"einsum",
+                    letters,
+                    {numbers(a), numbers(b)},
+                    [equation](Inputs in) { return einsum(equation, in[0], in[1]); },
+                    kExact,
+                    {"matmul"}});
+  }
 
   const Shape four = {2, 3, 4, 5};
   linear("nhwc_to_nchw", "", four, nhwc_to_nchw);
@@ -276,18 +533,37 @@ inline void add_convolutions(std::vector<OpRow>& rows) {
 }
 
 inline void add_losses(std::vector<OpRow>& rows) {
-  rows.push_back({"mse_loss",
-                  "",
-                  {numbers({2, 3}), numbers({2, 3})},
-                  [](Inputs in) { return mse_loss(in[0], in[1]); },
-                  kExact,
-                  {"square"}});
-  rows.push_back({"binary_cross_entropy",
-                  "",
-                  {numbers({2, 3}, 0.2, 0.8), numbers({2, 3}, 0, 1)},
-                  [](Inputs in) { return binary_cross_entropy(in[0], in[1]); },
-                  kSmooth,
-                  {"clamp", "multiply", "log"}});
+  const Shape shape = {2, 3};
+  const auto loss = [&](const char* op, const char* variant, const Draw& prediction, const Draw& target,
+                        const TensorFunction& f, const GradcheckOptions& check,
+                        const std::vector<std::string>& recorded_as) {
+    rows.push_back({op, variant, {prediction, target}, f, check, recorded_as});
+  };
+  const Draw any = numbers(shape), chance = numbers(shape, 0.2, 0.8);
+  // No difference is 0 or 1, where the slope changes.
+  const Draw even = halves(shape);
+  const Draw odd = numbers_away_from({-1.5, -1, -0.5, 0, 0.5, 1, 1.5}, shape);
+  loss("mse_loss", "", any, any, [](Inputs in) { return mse_loss(in[0], in[1]); }, kExact, {"square"});
+  loss("mae_loss", "", even, odd, [](Inputs in) { return mae_loss(in[0], in[1]); }, kSmooth, {"abs"});
+  loss("huber_loss", "", even, odd, [](Inputs in) { return huber_loss(in[0], in[1]); }, kSmooth,
+       {"clamp", "multiply"});
+  loss("binary_cross_entropy", "", chance, numbers(shape, 0, 1),
+       [](Inputs in) { return binary_cross_entropy(in[0], in[1]); }, kSmooth, {"clamp", "multiply", "log"});
+  loss("binary_cross_entropy_with_logits", "", any, chance,
+       [](Inputs in) { return binary_cross_entropy_with_logits(in[0], in[1]); }, kSmooth,
+       {"multiply", "softplus"});
+  loss("cross_entropy", "distributions", any, chance, [](Inputs in) { return cross_entropy(in[0], in[1]); },
+       kSmooth, {"multiply"});
+  const Tensor labels = tensor({2, 0}, DType::Int32);
+  rows.push_back({"cross_entropy",
+                  "labels, smoothed",
+                  {any},
+                  of_one([=](const Tensor& x) { return cross_entropy(x, labels, {.label_smoothing = 0.1}); }),
+                  kSmooth});
+  loss("kl_divergence", "", any, chance, [](Inputs in) { return kl_divergence(in[0], in[1]); }, kSmooth,
+       {"multiply", "log", "clamp"});
+  loss("kl_to_standard_normal", "", any, any, [](Inputs in) { return kl_to_standard_normal(in[0], in[1]); },
+       kSmooth, {"square", "exp"});
 }
 
 }  // namespace detail
@@ -296,6 +572,10 @@ inline const std::vector<OpRow>& op_table() {
   static const std::vector<OpRow> table = [] {
     std::vector<OpRow> rows;
     detail::add_elementwise(rows);
+    detail::add_activations(rows);
+    detail::add_reductions(rows);
+    detail::add_images(rows);
+    detail::add_normalizations(rows);
     detail::add_linear(rows);
     detail::add_convolutions(rows);
     detail::add_losses(rows);

@@ -127,11 +127,12 @@ TEST(OpTable, ChangedInputIsNoticedInTheSecondGradient) {
   expect_change_is_noticed(2);
 }
 
-// The names of the functions that return a Tensor in the headers of the ops, with the number of overloads.
+// The names of the functions that return tensors in the headers of the ops, with the number of overloads.
 std::map<std::string, int> declared_ops() {
   std::vector<std::filesystem::path> headers = {TAPEGRAD_SOURCE "/lib/tapegrad/nn/losses.h"};
   for (const auto& entry : std::filesystem::directory_iterator(TAPEGRAD_SOURCE "/lib/tapegrad/ops"))
-    if (entry.path().extension() == ".h" && !entry.path().stem().string().ends_with("_internal"))
+    if (entry.path().extension() == ".h" && !entry.path().stem().string().ends_with("_internal") &&
+        entry.path().stem() != "derivatives")  // derivatives of functions, not ops
       headers.push_back(entry.path());
   std::map<std::string, int> found;
   for (const auto& path : headers) {
@@ -140,8 +141,10 @@ std::map<std::string, int> declared_ops() {
     for (std::string line; std::getline(file, line);) {
       std::string_view rest = line;
       if (rest.starts_with("inline ")) rest.remove_prefix(7);
-      if (!rest.starts_with("Tensor ")) continue;
-      rest.remove_prefix(7);
+      const std::size_t space = rest.find(' ');
+      const std::string_view type = rest.substr(0, space);
+      if (type != "Tensor" && type != "std::vector<Tensor>" && type != "BatchNormResult") continue;
+      rest.remove_prefix(space + 1);
       const std::string_view name = rest.substr(0, rest.find('('));
       const auto in_name = [](char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '_'; };
       if (name.size() < rest.size() && std::ranges::all_of(name, in_name)) ++found[std::string(name)];
@@ -151,7 +154,9 @@ std::map<std::string, int> declared_ops() {
 }
 
 TEST(OpTable, EveryOpHasARow) {
-  const std::set<std::string> without_derivative = {"conv2d_matrix"};
+  const std::set<std::string> without_derivative = {"conv2d_matrix", "less",   "less_equal", "greater",
+                                                    "greater_equal", "equals", "not_equals", "argmax",
+                                                    "argmin",        "any",    "all",        "one_hot"};
   const std::map<std::string, int> declared = declared_ops();
   ASSERT_GE(declared.size(), 45u) << "the headers are not read as they should be";
   ASSERT_TRUE(declared.contains("conv2d_transpose") && declared.contains("mse_loss"));

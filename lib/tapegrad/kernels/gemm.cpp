@@ -127,20 +127,27 @@ void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b,
 }
 
 template <class T>
-void matmul(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c) {
+void matmul(index_t m, index_t n, index_t k, std::span<const Product<T>> products) {
   // Pieces of at least a million multiplications: less would be spent on packing b again and again.
   constexpr index_t kWork = 1 << 20;
   const index_t per_row = std::max<index_t>(1, n * k);
   const index_t rows = std::max<index_t>(64, kWork / per_row);
-  parallel_for(m, rows, [&](index_t begin, index_t end) {
-    gemm(end - begin, n, k, part(a, begin, 0), b, part(c, begin, 0));
-  });
+  const index_t blocks = (m + rows - 1) / rows;
+  const index_t together = std::max<index_t>(1, kWork / (std::max<index_t>(1, std::min(m, rows)) * per_row));
+  parallel_for(static_cast<index_t>(products.size()) * blocks, blocks > 1 ? 1 : together,
+               [&](index_t begin, index_t end) {
+                 for (index_t at = begin; at < end; ++at) {
+                   const auto& [a, b, c] = products[static_cast<std::size_t>(at / blocks)];
+                   const index_t first = at % blocks * rows;
+                   gemm(std::min(rows, m - first), n, k, part(a, first, 0), b, part(c, first, 0));
+                 }
+               });
 }
 
 template void gemm(index_t, index_t, index_t, Matrix<const float>, Matrix<const float>, Matrix<float>, bool);
 template void gemm(index_t, index_t, index_t, Matrix<const double>, Matrix<const double>, Matrix<double>,
                    bool);
-template void matmul(index_t, index_t, index_t, Matrix<const float>, Matrix<const float>, Matrix<float>);
-template void matmul(index_t, index_t, index_t, Matrix<const double>, Matrix<const double>, Matrix<double>);
+template void matmul(index_t, index_t, index_t, std::span<const Product<float>>);
+template void matmul(index_t, index_t, index_t, std::span<const Product<double>>);
 
 }  // namespace tapegrad::kernels

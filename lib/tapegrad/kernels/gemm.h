@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "tapegrad/base/shape.h"
 
 namespace tapegrad::kernels {
@@ -19,8 +21,14 @@ template <class T>
 void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
           bool accumulate = false);
 
-/// c = a b, in parallel over rows of c.
+/// One of the products of matmul().
 template <class T>
-void matmul(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c);
+struct Product {
+  Matrix<const T> a, b;
+  Matrix<T> c;
+};
+/// c = a b for each of the products, all of the same size; in parallel over them and over rows of c.
+template <class T>
+void matmul(index_t m, index_t n, index_t k, std::span<const Product<T>> products);
 
 }  // namespace tapegrad::kernels

@@ -1,67 +1,117 @@
 #include "tapegrad/kernels/reduce.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <vector>
-
-#include "tapegrad/base/parallel.h"
 
 namespace tapegrad::kernels {
 namespace {
 
-constexpr index_t kPiece = 32768;  // elements that one piece adds up
+constexpr index_t kPiece = 32768;  // elements that one piece joins
 
-// Adds the rows x[0..count) of inner elements to sums.
-template <class In>
-void add_rows(index_t count, index_t inner, const In* x, double* sums) {
-  if (inner > 1) {
-    for (index_t r = 0; r < count; ++r)
-      for (index_t i = 0; i < inner; ++i) sums[i] += static_cast<double>(x[r * inner + i]);
+// Joins count rows of this many columns, each `step` elements from the next, to what was found before.
+template <class Join, class In>
+void join_rows(index_t count, index_t columns, index_t step, const In* x, double* found) {
+  if (step > 1) {
+    for (index_t r = 0; r < count; ++r, x += step)
+      for (index_t i = 0; i < columns; ++i) found[i] = Join::join(found[i], static_cast<double>(x[i]));
     return;
   }
-  // Several running sums: one alone would wait for each addition.
+  // Several running results: one alone would wait for each step.
   constexpr index_t kLanes = 8;
-  double lanes[kLanes] = {};
+  double lanes[kLanes];
+  std::fill_n(lanes, kLanes, Join::kStart);
   index_t r = 0;
   for (; r + kLanes <= count; r += kLanes)
-    for (index_t lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(x[r + lane]);
-  for (index_t lane = 0; r < count; ++r, ++lane) lanes[lane] += static_cast<double>(x[r]);
-  sums[0] +=
-      ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    for (index_t lane = 0; lane < kLanes; ++lane)
+      lanes[lane] = Join::join(lanes[lane], static_cast<double>(x[r + lane]));
+  for (index_t lane = 0; r < count; ++r, ++lane)
+    lanes[lane] = Join::join(lanes[lane], static_cast<double>(x[r]));
+  for (index_t half = kLanes / 2; half > 0; half /= 2)
+    for (index_t lane = 0; lane < half; ++lane)
+      lanes[lane] = Join::join(lanes[2 * lane], lanes[2 * lane + 1]);
+  found[0] = Join::join(found[0], lanes[0]);
 }
 
 }  // namespace
 
-template <class In, class Out>
-void sum(index_t outer, index_t count, index_t inner, const In* x, Out* y) {
-  // Long sums are cut into pieces whose results are added in their order.
-  const index_t rows = std::max<index_t>(1, kPiece / std::max<index_t>(inner, 1));
-  const index_t pieces = count == 0 ? 1 : (count - 1) / rows + 1;
-  std::vector<double> partial(static_cast<std::size_t>(outer * pieces * inner), 0.0);
-  const index_t work = std::max<index_t>(1, std::min(count, rows) * inner);
-  parallel_for(outer * pieces, std::max<index_t>(1, kPiece / work), [&](index_t begin, index_t end) {
+template <class Join, class In, class Out>
+void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y) {
+  // Cut into blocks of columns, and long ones into pieces of rows, whose results are joined in their order.
+  constexpr index_t kColumns = 1024;
+  const index_t columns = std::clamp<index_t>(inner, 1, kColumns), blocks = (inner + columns - 1) / columns;
+  const index_t rows = kPiece / columns, pieces = std::max<index_t>(1, (count + rows - 1) / rows);
+  std::vector<double> partial(pieces == 1 ? 0 : static_cast<std::size_t>(outer * pieces * inner));
+  const index_t work = std::max<index_t>(1, std::min(count, rows) * columns);
+  parallel_for(outer * pieces * blocks, std::max<index_t>(1, kPiece / work), [&](index_t begin, index_t end) {
+    double found[kColumns];
     for (index_t at = begin; at < end; ++at) {
-      const index_t o = at / pieces, first = at % pieces * rows;
-      add_rows(std::min(rows, count - first), inner, x + (o * count + first) * inner,
-               partial.data() + at * inner);
+      const index_t piece = at / blocks, o = piece / pieces;
+      const index_t first = piece % pieces * rows, left = at % blocks * columns;
+      const index_t width = std::min(columns, inner - left);
+      std::fill_n(found, width, Join::kStart);
+      join_rows<Join>(std::min(rows, count - first), width, inner, x + (o * count + first) * inner + left,
+                      found);
+      if (pieces == 1)
+        std::transform(found, found + width, y + o * inner + left,
+                       [](double v) { return static_cast<Out>(v); });
+      else
+        std::copy_n(found, width, partial.data() + piece * inner + left);
     }
   });
+  if (pieces == 1) return;
   for (index_t o = 0; o < outer; ++o)
     for (index_t i = 0; i < inner; ++i) {
-      double total = 0;
+      double total = Join::kStart;
       for (index_t p = 0; p < pieces; ++p)
-        total += partial[static_cast<std::size_t>((o * pieces + p) * inner + i)];
+        total = Join::join(total, partial[static_cast<std::size_t>((o * pieces + p) * inner + i)]);
       y[o * inner + i] = static_cast<Out>(total);
     }
 }
 
-template void sum(index_t, index_t, index_t, const float*, float*);
-template void sum(index_t, index_t, index_t, const float*, double*);
-template void sum(index_t, index_t, index_t, const double*, float*);
-template void sum(index_t, index_t, index_t, const double*, double*);
-template void sum(index_t, index_t, index_t, const std::int32_t*, double*);
-template void sum(index_t, index_t, index_t, const std::uint8_t*, double*);
-template void sum(index_t, index_t, index_t, const double*, std::int32_t*);
-template void sum(index_t, index_t, index_t, const double*, std::uint8_t*);
+template <class T>
+void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end) {
+  parallel_for(outer, std::max<index_t>(1, kPiece / std::max<index_t>(1, count * inner)),
+               [=](index_t begin, index_t end) {
+                 std::vector<double> totals(static_cast<std::size_t>(inner));
+                 for (index_t o = begin; o < end; ++o) {
+                   std::ranges::fill(totals, 0.0);
+                   for (index_t step = 0; step < count; ++step) {
+                     const index_t r = o * count + (from_end ? count - 1 - step : step);
+                     for (index_t i = 0; i < inner; ++i) {
+                       double& total = totals[static_cast<std::size_t>(i)];
+                       total += static_cast<double>(x[r * inner + i]);
+                       y[r * inner + i] = static_cast<T>(total);
+                     }
+                   }
+                 }
+               });
+}
+
+template void reduce<Sum>(index_t, index_t, index_t, const float*, float*);
+template void reduce<Sum>(index_t, index_t, index_t, const float*, double*);
+template void reduce<Sum>(index_t, index_t, index_t, const double*, float*);
+template void reduce<Sum>(index_t, index_t, index_t, const double*, double*);
+template void reduce<Sum>(index_t, index_t, index_t, const std::int32_t*, double*);
+template void reduce<Sum>(index_t, index_t, index_t, const std::uint8_t*, double*);
+template void reduce<Sum>(index_t, index_t, index_t, const double*, std::int32_t*);
+template void reduce<Sum>(index_t, index_t, index_t, const double*, std::uint8_t*);
+template void reduce<Largest>(index_t, index_t, index_t, const float*, float*);
+template void reduce<Largest>(index_t, index_t, index_t, const float*, double*);
+template void reduce<Largest>(index_t, index_t, index_t, const double*, float*);
+template void reduce<Largest>(index_t, index_t, index_t, const double*, double*);
+template void reduce<Largest>(index_t, index_t, index_t, const std::int32_t*, double*);
+template void reduce<Largest>(index_t, index_t, index_t, const std::uint8_t*, double*);
+template void reduce<Largest>(index_t, index_t, index_t, const double*, std::int32_t*);
+template void reduce<Largest>(index_t, index_t, index_t, const double*, std::uint8_t*);
+template void reduce<Smallest>(index_t, index_t, index_t, const float*, float*);
+template void reduce<Smallest>(index_t, index_t, index_t, const float*, double*);
+template void reduce<Smallest>(index_t, index_t, index_t, const double*, float*);
+template void reduce<Smallest>(index_t, index_t, index_t, const double*, double*);
+template void reduce<Smallest>(index_t, index_t, index_t, const std::int32_t*, double*);
+template void reduce<Smallest>(index_t, index_t, index_t, const std::uint8_t*, double*);
+template void reduce<Smallest>(index_t, index_t, index_t, const double*, std::int32_t*);
+template void reduce<Smallest>(index_t, index_t, index_t, const double*, std::uint8_t*);
+template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool);
+template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool);
 
 }  // namespace tapegrad::kernels

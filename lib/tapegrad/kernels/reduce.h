@@ -1,12 +1,60 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "tapegrad/base/parallel.h"
 #include "tapegrad/base/shape.h"
 
 namespace tapegrad::kernels {
 
-/// y[o, i] = sum over r of x[o, r, i], for x of shape [outer, count, inner]. Sums are kept in double and
-/// added in an order that depends on the sizes only.
-template <class In, class Out>
-void sum(index_t outer, index_t count, index_t inner, const In* x, Out* y);
+/// What reduce() joins elements by. The extremes pass NaN on, and do so without a branch, which would be
+/// mispredicted often.
+struct Sum {
+  static constexpr double kStart = 0;
+  static double join(double a, double b) { return a + b; }
+};
+struct Largest {
+  static constexpr double kStart = -std::numeric_limits<double>::infinity();
+  static double join(double a, double b) {
+    const double larger = a >= b ? a : b;  // b if one is NaN
+    return a != a ? a : larger;
+  }
+};
+struct Smallest {
+  static constexpr double kStart = std::numeric_limits<double>::infinity();
+  static double join(double a, double b) {
+    const double smaller = a <= b ? a : b;
+    return a != a ? a : smaller;
+  }
+};
+
+/// y[o, i] = all x[o, r, i] joined, for x of shape [outer, count, inner]. Kept in double, and joined in an
+/// order that depends on the sizes only. From any element type to double and back, and within floating types.
+template <class Join, class In, class Out>
+void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y);
+
+/// y[o, r, i] = the sum of x[o, 0, i] to x[o, r, i], kept in double; from the last one on if from_end.
+template <class T>
+void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end);
+
+/// y[o, i] = the first r for which no other is better(x[o, other, i], x[o, r, i]).
+template <class T, class Better>
+void first_best(index_t outer, index_t count, index_t inner, const T* x, std::int32_t* y, Better better) {
+  constexpr index_t kWork = 32768;
+  parallel_for(outer, std::max<index_t>(1, kWork / std::max<index_t>(1, count * inner)),
+               [=](index_t begin, index_t end) {
+                 for (index_t o = begin; o < end; ++o) {
+                   const T* from = x + o * count * inner;
+                   for (index_t i = 0; i < inner; ++i) {
+                     index_t best = 0;
+                     for (index_t r = 1; r < count; ++r)
+                       if (better(from[r * inner + i], from[best * inner + i])) best = r;
+                     y[o * inner + i] = static_cast<std::int32_t>(best);
+                   }
+                 }
+               });
+}
 
 }  // namespace tapegrad::kernels

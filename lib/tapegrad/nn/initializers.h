@@ -1,14 +1,49 @@
 #pragma once
 
+#include <functional>
+
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad {
 
 class Generator;
 
-/// Uniform in [-limit, limit], limit = sqrt(6 / (fan_in + fan_out)), where the fans are the last two sizes
-/// times the product of those before (Glorot and Bengio 2010; as Keras' default). Throws for fewer than two
-/// axes.
+/// Makes the first values of a parameter: any of the functions below, or one's own.
+using Initializer = std::function<Tensor(const Shape&, Generator&, DType)>;
+
+// The fans are counted as in Keras: fan_in is the last but one size of the shape, fan_out the last one, both
+// times the product of the sizes before (the taps of a filter). That holds for the kernel of a Dense layer
+// [in, out] and for filters [kh, kw, in, out]; the filter of a transposed convolution [kh, kw, out, in]
+// counts its channels the other way round, there and in PyTorch too. All throw for fewer than two axes.
+//
+// The normal ones draw from the whole normal distribution, as PyTorch's do; Keras cuts it off at two
+// deviations.
+
+/// Uniform in [-limit, limit], limit = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010; as Keras'
+/// default).
 Tensor glorot_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+/// Normal, with deviation sqrt(2 / (fan_in + fan_out)).
+Tensor glorot_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+
+/// Uniform in [-limit, limit], limit = sqrt(6 / fan_in): for layers before a relu (He et al. 2015).
+Tensor he_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+/// Normal, with deviation sqrt(2 / fan_in).
+Tensor he_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+
+/// Uniform in [-limit, limit], limit = sqrt(3 / fan_in): for layers before a selu (LeCun et al. 1998).
+Tensor lecun_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+/// Normal, with deviation sqrt(1 / fan_in).
+Tensor lecun_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+
+/// A random orthogonal matrix (Saxe et al. 2014): as [product of the others, last size] the columns are
+/// orthonormal, or the rows where there are fewer of them.
+Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+
+/// The same value everywhere, for any shape; 0 is what biases begin with.
+Initializer constant_initializer(double value = 0);
+/// Uniform in [-limit, limit], for any shape. Throws when limit is negative or not finite.
+Initializer uniform_initializer(double limit);
+/// Normal, with mean 0, for any shape. Throws when the deviation is negative or not finite.
+Initializer normal_initializer(double deviation);
 
 }  // namespace tapegrad

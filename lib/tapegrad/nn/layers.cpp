@@ -1,8 +1,14 @@
 #include "tapegrad/nn/layers.h"
 
+#include <cstdint>
+#include <string>
+
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/random.h"
 #include "tapegrad/nn/initializers.h"
+#include "tapegrad/ops/dropout.h"
 #include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/index.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/matmul.h"
 
@@ -24,8 +30,14 @@ void require_taps(const char* layer, Size2D kernel_size) {
     fail(layer, "kernel_size is {} x {} but must be at least 1", kernel_size.height, kernel_size.width);
 }
 
-Tensor glorot_parameter(const Shape& shape, Generator& generator) {
-  return parameter(glorot_uniform(shape, generator));
+// The first values of a kernel, which are the caller's initializer's to choose; but not their shape.
+Tensor kernel_parameter(const char* layer, const Initializer& initializer, const Shape& shape,
+                        Generator& generator) {
+  if (!initializer) fail(layer, "kernel_initializer is empty");
+  const Tensor values = initializer(shape, generator, DType::Float32);
+  if (values.shape() != shape)
+    fail(layer, "kernel_initializer made shape {} where {} was asked for", values.shape(), shape);
+  return parameter(values);
 }
 
 Tensor zero_parameter(bool wanted, index_t size) {
@@ -43,7 +55,8 @@ Tensor finish(Tensor y, const Tensor& bias, Activation activation) {
 Dense::Dense(const DenseOptions& options, Generator& generator) : options_(options) {
   require_positive("Dense", "in_features", options.in_features);
   require_positive("Dense", "units", options.units);
-  kernel = glorot_parameter({options.in_features, options.units}, generator);
+  kernel =
+      kernel_parameter("Dense", options.kernel_initializer, {options.in_features, options.units}, generator);
   bias = zero_parameter(options.use_bias, options.units);
 }
 
@@ -64,7 +77,8 @@ Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : option
   require_divides("Conv2D", "filters", options.filters, options.groups);
   require_taps("Conv2D", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
-  kernel = glorot_parameter({kh, kw, options.in_channels / options.groups, options.filters}, generator);
+  kernel = kernel_parameter("Conv2D", options.kernel_initializer,
+                            {kh, kw, options.in_channels / options.groups, options.filters}, generator);
   bias = zero_parameter(options.use_bias, options.filters);
 }
 
@@ -88,7 +102,8 @@ Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Gen
   require_divides("Conv2DTranspose", "filters", options.filters, options.groups);
   require_taps("Conv2DTranspose", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
-  kernel = glorot_parameter({kh, kw, options.filters / options.groups, options.in_channels}, generator);
+  kernel = kernel_parameter("Conv2DTranspose", options.kernel_initializer,
+                            {kh, kw, options.filters / options.groups, options.in_channels}, generator);
   bias = zero_parameter(options.use_bias, options.filters);
 }
 
@@ -113,7 +128,8 @@ DepthwiseConv2D::DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generato
   require_positive("DepthwiseConv2D", "depth_multiplier", options.depth_multiplier);
   require_taps("DepthwiseConv2D", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
-  kernel = glorot_parameter({kh, kw, options.in_channels, options.depth_multiplier}, generator);
+  kernel = kernel_parameter("DepthwiseConv2D", options.kernel_initializer,
+                            {kh, kw, options.in_channels, options.depth_multiplier}, generator);
   bias = zero_parameter(options.use_bias, options.in_channels * options.depth_multiplier);
 }
 
@@ -150,19 +166,71 @@ Tensor Reshape::forward(const Tensor& x) {
   return reshape(x, sizes);
 }
 
+Embedding::Embedding(const EmbeddingOptions& options, Generator& generator) {
+  require_positive("Embedding", "input_dim", options.input_dim);
+  require_positive("Embedding", "output_dim", options.output_dim);
+  embeddings = kernel_parameter("Embedding", options.embeddings_initializer,
+                                {options.input_dim, options.output_dim}, generator);
+}
+
+Tensor Embedding::forward(const Tensor& indices) {
+  return embedding(embeddings, indices);
+}
+
+void Embedding::visit(Visitor& visitor) {
+  visitor("embeddings", embeddings);
+}
+
+// Two words as one number, and back.
+static std::uint64_t joined(std::int32_t low, std::int32_t high) {
+  return static_cast<std::uint32_t>(low) | std::uint64_t{static_cast<std::uint32_t>(high)} << 32;
+}
+
+static void split(std::uint64_t number, std::int32_t* words) {
+  words[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(number));
+  words[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(number >> 32));
+}
+
+Dropout::Dropout(double rate, Generator& generator) : generator_state(zeros({4}, DType::Int32)), rate_(rate) {
+  if (!(rate >= 0 && rate < 1)) fail("Dropout", "rate is {} but must be in [0, 1)", rate);
+  const std::uint64_t low = generator.bits();
+  split(low | std::uint64_t{generator.bits()} << 32, generator_state.mutable_data<std::int32_t>());
+}
+
+Tensor Dropout::forward(const Tensor& x) {
+  if (!training()) return x;
+  std::int32_t* words = generator_state.mutable_data<std::int32_t>();
+  const std::uint64_t seed = joined(words[0], words[1]), sample = joined(words[2], words[3]);
+  Tensor y = dropout(x, rate_, Generator(seed), sample);
+  split(sample + static_cast<std::uint64_t>(x.shape()[0]), words + 2);
+  return y;
+}
+
+void Dropout::visit(Visitor& visitor) {
+  visitor("generator_state", generator_state);
+}
+
+Sequential::Sequential(const Sequential& other) : Module(other) {
+  for (const auto& [module, copy] : other.items_) {
+    if (copy == nullptr)
+      fail("clone", "module {} of a Sequential has members that cannot be copied", items_.size());
+    items_.push_back({copy(*module), copy});
+  }
+}
+
 Module& Sequential::operator[](std::size_t index) {
-  if (index >= modules_.size()) fail("Sequential", "no module {} among {}", index, modules_.size());
-  return *modules_[index];
+  if (index >= items_.size()) fail("Sequential", "no module {} among {}", index, items_.size());
+  return *items_[index].module;
 }
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const auto& module : modules_) y = module->forward(y);
+  for (const Item& item : items_) y = (*item.module)(y);
   return y;
 }
 
 void Sequential::visit(Visitor& visitor) {
-  for (std::size_t i = 0; i < modules_.size(); ++i) visitor(std::to_string(i), *modules_[i]);
+  for (std::size_t i = 0; i < items_.size(); ++i) visitor(std::to_string(i), *items_[i].module);
 }
 
 }  // namespace tapegrad

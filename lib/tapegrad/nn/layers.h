@@ -1,10 +1,12 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "tapegrad/nn/initializers.h"
 #include "tapegrad/nn/module.h"
 #include "tapegrad/ops/conv2d.h"
 
@@ -20,8 +22,9 @@ struct DenseOptions {
   index_t units = 0;
   Activation activation = nullptr;
   bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
 };
-/// y = activation(x kernel + bias): [n, in_features] -> [n, units]. Glorot uniform kernel, zero bias.
+/// y = activation(x kernel + bias): [n, in_features] -> [n, units]. Biases begin with 0.
 class Dense : public Module {
  public:
   Dense(const DenseOptions& options, Generator& generator);
@@ -46,8 +49,9 @@ struct Conv2DLayerOptions {
   index_t groups = 1;
   Activation activation = nullptr;
   bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
 };
-/// activation(conv2d(x, kernel) + bias). Glorot uniform kernel, zero bias.
+/// activation(conv2d(x, kernel) + bias). Biases begin with 0.
 class Conv2D : public Module {
  public:
   Conv2D(const Conv2DLayerOptions& options, Generator& generator);
@@ -71,8 +75,9 @@ struct Conv2DTransposeLayerOptions {
   index_t groups = 1;
   Activation activation = nullptr;
   bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
 };
-/// activation(conv2d_transpose(x, kernel) + bias). Glorot uniform kernel, zero bias.
+/// activation(conv2d_transpose(x, kernel) + bias). Biases begin with 0.
 class Conv2DTranspose : public Module {
  public:
   Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Generator& generator);
@@ -94,9 +99,10 @@ struct DepthwiseConv2DOptions {
   Size2D dilation_rate = 1;
   Activation activation = nullptr;
   bool use_bias = true;
+  Initializer kernel_initializer = glorot_uniform;
 };
 /// Every input channel is convolved with depth_multiplier filters of its own; result channel c *
-/// depth_multiplier + m is input channel c with its filter m. Glorot uniform kernel, zero bias.
+/// depth_multiplier + m is input channel c with its filter m. Biases begin with 0.
 class DepthwiseConv2D : public Module {
  public:
   DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generator& generator);
@@ -125,7 +131,41 @@ class Reshape : public Module {
   std::vector<index_t> shape_;
 };
 
-/// Modules one after the other; their names are "0", "1", ...
+struct EmbeddingOptions {
+  index_t input_dim = 0;
+  index_t output_dim = 0;
+  Initializer embeddings_initializer = uniform_initializer(0.05);
+};
+/// A vector for each of input_dim numbers: [...], Int32, each in 0..input_dim - 1 -> [..., output_dim].
+class Embedding : public Module {
+ public:
+  Embedding(const EmbeddingOptions& options, Generator& generator);
+  Tensor forward(const Tensor& indices) override;
+  void visit(Visitor& visitor) override;
+
+  Tensor embeddings;  // [input_dim, output_dim]
+};
+
+/// While it is trained, sets each element to 0 with probability `rate` and divides the others by 1 - rate;
+/// otherwise it does nothing. Every sample it is given draws a mask of its own, numbered on from call to
+/// call, so it does not matter how a batch is split.
+class Dropout : public Module {
+ public:
+  /// Takes a seed from the generator. Throws unless 0 <= rate < 1.
+  Dropout(double rate, Generator& generator);
+  Tensor forward(const Tensor& x) override;
+  void visit(Visitor& visitor) override;
+
+  /// [4], Int32: seed and number of samples so far, the low word first. Saved with the model, so that
+  /// training continues with the same masks.
+  Tensor generator_state;
+
+ private:
+  double rate_;
+};
+
+/// Modules one after the other; their names are "0", "1", ... To make one use braces, Sequential
+/// model{Flatten(), ReLU()}: in parentheses C++ takes this for the declaration of a function.
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -138,14 +178,16 @@ class Sequential : public Module {
   }
   Sequential(Sequential&&) = default;
   Sequential& operator=(Sequential&&) = default;
+  /// For clone() only.
+  Sequential(const Sequential& other);
 
   template <std::derived_from<Module> M>
   Sequential& add(M module) {
-    modules_.push_back(std::make_unique<M>(std::move(module)));
+    items_.push_back({std::make_unique<M>(std::move(module)), copier<M>()});
     return *this;
   }
 
-  std::size_t size() const { return modules_.size(); }
+  std::size_t size() const { return items_.size(); }
   /// Throws when there is no such module.
   Module& operator[](std::size_t index);
 
@@ -153,7 +195,22 @@ class Sequential : public Module {
   void visit(Visitor& visitor) override;
 
  private:
-  std::vector<std::unique_ptr<Module>> modules_;
+  using Copier = std::unique_ptr<Module> (*)(const Module& module);
+  struct Item {
+    std::unique_ptr<Module> module;
+    Copier copy;  // nullptr for a class with members that cannot be copied
+  };
+  template <class M>
+  static Copier copier() {
+    if constexpr (std::copy_constructible<M>)
+      return [](const Module& module) -> std::unique_ptr<Module> {
+        return std::make_unique<M>(static_cast<const M&>(module));
+      };
+    else
+      return nullptr;
+  }
+
+  std::vector<Item> items_;
 };
 
 }  // namespace tapegrad

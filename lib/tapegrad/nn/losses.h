@@ -4,11 +4,59 @@
 
 namespace tapegrad {
 
-/// The mean of (prediction - target)^2 over all elements. Throws when the shapes differ.
-Tensor mse_loss(const Tensor& prediction, const Tensor& target);
+/// What becomes of the single losses.
+enum class Reduction { None, Mean, Sum };
 
-/// The mean of -(t log p + (1 - t) log(1 - p)) over all elements, for probabilities p in [0, 1]. Logarithms
-/// are taken of 1e-37 at least, so that the loss is finite where p is 0 or 1. Throws when the shapes differ.
-Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target);
+struct LossOptions {
+  Reduction reduction = Reduction::Mean;
+};
+
+// Losses of a prediction and a target of the same shape and dtype. All throw an Error that names both when
+// they differ (nothing is broadcast: [n, 1] against [n] would compare everything with everything), and for a
+// mean of nothing. Gradients pass to the target too.
+
+/// (prediction - target)^2
+Tensor mse_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options = {});
+
+/// |prediction - target|; the derivative where they are equal is 0.
+Tensor mae_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options = {});
+
+struct HuberOptions {
+  double delta = 1;
+  Reduction reduction = Reduction::Mean;
+};
+/// With d = |prediction - target|: d^2 / 2 up to delta, delta (d - delta / 2) beyond (Huber 1964). Throws
+/// unless delta is positive.
+Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options = {});
+
+/// -(t log p + (1 - t) log(1 - p)) for probabilities p in [0, 1]. Logarithms are taken of 1e-37 at least, so
+/// that the loss is finite where p is 0 or 1.
+Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options = {});
+
+/// The same for p = sigmoid(logits), accurate for any logits.
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
+                                        const LossOptions& options = {});
+
+// Losses of distributions over classes, along the last axis. What is left without reduction, and averaged
+// with Mean, are the losses of single distributions: [..., classes] -> [...].
+
+struct CrossEntropyOptions {
+  /// This part of the target is spread evenly over all classes (Szegedy et al. 2016).
+  double label_smoothing = 0;
+  Reduction reduction = Reduction::Mean;
+};
+/// -sum(t log softmax(logits)), accurate for any logits. target holds labels, Int32, [...], each in
+/// 0..classes - 1; or the distributions t, of logits' shape and dtype. Throws for shapes that do not fit, for
+/// a label out of range, with its position, and when label_smoothing is not in [0, 1].
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
+
+/// The divergence of Kullback and Leibler, sum(t (log t - log_probability)), for t of the same shape and
+/// dtype; 0 where t is 0. log_probability is log_softmax(logits).
+Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const LossOptions& options = {});
+
+/// The divergence of normal distributions with these means and logarithms of variances from the standard one,
+/// summed over the last axis: sum(mean^2 + exp(log_variance) - 1 - log_variance) / 2 (Kingma and Welling
+/// 2014, appendix B).
+Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options = {});
 
 }  // namespace tapegrad

@@ -1,30 +1,98 @@
 #include "tapegrad/nn/module.h"
 
 #include <algorithm>
+#include <map>
 
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/ops/layout.h"
 
 namespace tapegrad {
+namespace {
+
+thread_local int copy_permits = 0;
+
+template <class F>
+void for_tensors(Module& module, F f) {
+  Visitor visitor([&f](const std::string&, Tensor& tensor) { f(tensor); });
+  module.visit(visitor);
+}
+
+template <class F>
+void for_modules(Module& module, F f) {
+  Visitor visitor([](const std::string&, Tensor&) {}, [&f](const std::string&, Module& inner) { f(inner); });
+  f(module);
+  module.visit(visitor);
+}
+
+// All elements of the storage that x is a part of, as a constant.
+Tensor whole_storage(const Tensor& x) {
+  const detail::Storage& storage = *TensorAccess::storage(x);
+  return dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    return Tensor::wrap(static_cast<const T*>(storage.data()), Shape{storage.count()});
+  });
+}
+
+// Gives the tensors for which `wanted` holds new memory, made by `renewed` of the old. Tensors that share
+// memory share it afterwards, and the marks stay.
+template <class Wanted, class Renewed>
+void renew_memory(Module& module, Wanted wanted, Renewed renewed) {
+  const PauseRecording pause;
+  struct Memory {
+    Tensor old, renewed;  // the old one is kept, so that no new one gets its address
+  };
+  std::map<const detail::Storage*, Memory> known;
+  for_tensors(module, [&](Tensor& tensor) {
+    if (!wanted(tensor)) return;
+    Memory& memory = known[TensorAccess::storage(tensor)];
+    if (!memory.renewed.defined()) {
+      memory.old = tensor;
+      const Tensor made = renewed(whole_storage(tensor));
+      memory.renewed = tensor.is_parameter() ? parameter(made) : made;
+    }
+    const bool stopped = tensor.is_stopped();
+    tensor = TensorAccess::view(memory.renewed, tensor.shape(), TensorAccess::offset(tensor));
+    TensorAccess::set_stopped(tensor, stopped);
+  });
+}
+
+}  // namespace
 
 void Visitor::operator()(std::string_view name, Tensor& tensor) {
-  if (tensor.defined()) function_(path_ + std::string(name), tensor);
+  if (tensor.defined()) on_tensor_(path_ + std::string(name), tensor);
 }
 
 void Visitor::operator()(std::string_view name, Module& module) {
   const std::string outer = path_;
-  path_ += std::string(name) + ".";
+  path_ += name;
+  if (on_module_) on_module_(path_, module);
+  path_ += ".";
   module.visit(*this);
   path_ = outer;
 }
 
+Module::Module(const Module& other) : training_(other.training_) {
+  if (copy_permits == 0)
+    fail("module", "modules are moved, not copied: clone() makes a copy with parameters of its own");
+}
+
+Tensor Module::operator()(const Tensor& x) {
+  Tensor y = forward(x);
+  if (detail::CallObserver* observer = detail::call_observer()) (*observer)(*this, y);
+  return y;
+}
+
 std::vector<Tensor> Module::parameters() {
   std::vector<Tensor> found;
-  Visitor visitor([&](const std::string&, Tensor& tensor) {
-    if (tensor.is_parameter()) found.push_back(tensor);
+  std::map<const detail::Storage*, std::size_t> known;  // where it is in found
+  for_tensors(*this, [&](Tensor& tensor) {
+    if (!tensor.is_parameter() || tensor.is_stopped()) return;
+    const auto [at, is_new] = known.insert({TensorAccess::storage(tensor), found.size()});
+    if (is_new)
+      found.push_back(tensor);
+    else if (tensor.size() > found[at->second].size())
+      found[at->second] = tensor;  // that was a part of it
   });
-  visit(visitor);
   return found;
 }
 
@@ -59,14 +127,52 @@ void Module::load_state(const State& state) {
 
 void Module::to(DType dtype) {
   if (!is_floating(dtype)) fail("module", "parameters are Float32 or Float64, not {}", dtype);
-  const PauseRecording pause;
-  Visitor visitor([&](const std::string&, Tensor& tensor) {
-    if (!is_floating(tensor.dtype())) return;
-    const bool trained = tensor.is_parameter();
-    tensor = cast(tensor, dtype);
-    if (trained && !tensor.is_parameter()) tensor = parameter(tensor);
-  });
-  visit(visitor);
+  renew_memory(
+      *this, [dtype](const Tensor& tensor) { return is_floating(tensor.dtype()) && tensor.dtype() != dtype; },
+      [dtype](const Tensor& elements) { return cast(elements, dtype); });
 }
 
+void Module::train(bool training) {
+  for_modules(*this, [training](Module& module) { module.training_ = training; });
+}
+
+void Module::freeze() {
+  for_tensors(*this, [](Tensor& tensor) {
+    if (tensor.is_parameter()) tensor = stop_gradient(tensor);
+  });
+}
+
+void Module::unfreeze() {
+  for_tensors(*this, [](Tensor& tensor) {
+    if (tensor.is_parameter()) TensorAccess::set_stopped(tensor, false);
+  });
+}
+
+namespace detail {
+
+CopyPermit::CopyPermit() {
+  ++copy_permits;
+}
+
+CopyPermit::~CopyPermit() {
+  --copy_permits;
+}
+
+void separate(Module& copy) {
+  renew_memory(
+      copy, [](const Tensor&) { return true; },
+      [](const Tensor& elements) { return TensorAccess::clone(elements); });
+}
+
+void refuse_clone(const Module& module, const std::type_info& as) {
+  fail("clone", "a {} was given as a {}: the copy would lack what it adds", class_name(typeid(module)),
+       class_name(as));
+}
+
+CallObserver*& call_observer() {
+  thread_local CallObserver* observer = nullptr;
+  return observer;
+}
+
+}  // namespace detail
 }  // namespace tapegrad

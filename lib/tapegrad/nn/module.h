@@ -1,8 +1,11 @@
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -13,11 +16,14 @@ namespace tapegrad {
 
 class Module;
 
-/// Shown every tensor of a module, with its path ("encoder.0.kernel").
+/// Shown every tensor of a module, with its path ("encoder.0.kernel"), and every module inside of it, before
+/// what that one holds.
 class Visitor {
  public:
-  using Function = std::function<void(const std::string& path, Tensor& tensor)>;
-  explicit Visitor(Function function) : function_(std::move(function)) {}
+  using OnTensor = std::function<void(const std::string& path, Tensor& tensor)>;
+  using OnModule = std::function<void(const std::string& path, Module& module)>;
+  explicit Visitor(OnTensor on_tensor, OnModule on_module = {})
+      : on_tensor_(std::move(on_tensor)), on_module_(std::move(on_module)) {}
 
   /// A tensor of the module that is being visited; one that was never given a value is passed over.
   void operator()(std::string_view name, Tensor& tensor);
@@ -26,11 +32,12 @@ class Visitor {
 
  private:
   std::string path_;
-  Function function_;
+  OnTensor on_tensor_;
+  OnModule on_module_;
 };
 
-/// A function of a tensor that owns parameters. To write one: its members, forward(), and visit(), which
-/// names them:
+/// A function of a tensor that owns parameters (tensors made by parameter(), which are trained) and buffers
+/// (all its other tensors). To write one: its members, forward(), and visit(), which names them:
 ///
 ///   struct Residual : tapegrad::Module {
 ///     Residual(index_t channels, Generator& generator) : conv({.in_channels = channels, ...}, generator) {}
@@ -39,31 +46,99 @@ class Visitor {
 ///     Conv2D conv;
 ///   };
 ///
-/// Modules are moved, not copied: a copied handle would train the original's parameters.
+/// Modules are moved, not copied: a copied handle would train the original's parameters. clone() makes a deep
+/// copy.
 class Module {
  public:
   Module() = default;
   virtual ~Module() = default;
   Module(Module&&) = default;
   Module& operator=(Module&&) = default;
-  Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
   virtual Tensor forward(const Tensor& x) = 0;
-  Tensor operator()(const Tensor& x) { return forward(x); }
+  Tensor operator()(const Tensor& x);
 
   /// Calls visitor(name, member) for every tensor and module that is a member, always in the same order.
   virtual void visit(Visitor& visitor) { (void)visitor; }
 
-  /// What is trained, in the order of visit().
+  /// What is trained, in the order of visit(): the parameters that are not frozen, each once, whatever views
+  /// of it there are.
   std::vector<Tensor> parameters();
-  /// All tensors by path.
+  /// All tensors by path; is_parameter() tells parameters from buffers.
   State state();
   /// Copies the values of a state into this module's tensors, converted to their dtype. Throws, and changes
   /// nothing, when a tensor is missing, superfluous, or has another shape.
   void load_state(const State& state);
-  /// Converts all floating tensors; the parameters become new ones, so make the optimizer afterwards.
+  /// Converts all floating tensors; the parameters become new ones, so make the optimizer afterwards. What
+  /// shared memory still does.
   void to(DType dtype);
+
+  /// Whether layers that behave differently while they are trained (Dropout, BatchNorm) do: true at first.
+  bool training() const { return training_; }
+  /// Sets that for this module and all inside of it.
+  void train(bool training = true);
+  void eval() { train(false); }
+
+  /// Makes this module's parameters, and those of all modules inside of it, constants for every tape:
+  /// parameters() leaves them out. Where another module shares one of them it is still trained, for its use
+  /// there. BatchNorm's running averages are no parameters: eval() stops them.
+  void freeze();
+  void unfreeze();
+
+  /// A table of the layers as Keras prints it: path and type, shape of the result, number of elements of the
+  /// parameters and buffers; and their sums. A layer that is used several times shows its first result; one
+  /// that is not called through operator() shows none. Calls the module, in eval mode, with zeros of this
+  /// shape or with an input.
+  std::string summary(const Shape& input_shape);
+  std::string summary(const Tensor& input);
+
+ protected:
+  /// For clone() only; throws elsewhere.
+  Module(const Module& other);
+
+ private:
+  bool training_ = true;
 };
+
+namespace detail {
+
+/// While it lives, modules may be copied on this thread.
+class CopyPermit {
+ public:
+  CopyPermit();
+  ~CopyPermit();
+  CopyPermit(const CopyPermit&) = delete;
+  CopyPermit& operator=(const CopyPermit&) = delete;
+};
+
+/// What the copy of a module still has in common with the original becomes its own.
+void separate(Module& copy);
+
+[[noreturn]] void refuse_clone(const Module& module, const std::type_info& as);
+
+/// A class's name as it is written, without namespaces.
+std::string class_name(const std::type_info& type);
+
+/// Told of every call of a module on this thread, and its result; nullptr for none.
+using CallObserver = std::function<void(const Module& module, const Tensor& y)>;
+CallObserver*& call_observer();
+
+}  // namespace detail
+
+/// A copy with tensors of its own, all that visit() shows: training one leaves the other alone. Weights that
+/// are tied in the original are tied in the copy, what is frozen is frozen. Needs nothing of a user's module:
+/// members are copied as C++ copies them, and then given new tensors. Throws when module is of a class
+/// derived from M. A class with members that C++ cannot copy, such as a unique_ptr, has no clone.
+template <std::derived_from<Module> M>
+requires(!std::is_abstract_v<M>) M clone(const M& module) {
+  if (typeid(module) != typeid(M)) detail::refuse_clone(module, typeid(M));
+  M copy = [&] {
+    const detail::CopyPermit permit;
+    return M(module);
+  }();
+  detail::separate(copy);
+  return copy;
+}
 
 }  // namespace tapegrad

@@ -3,82 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tapegrad/autograd/record.h"
-#include "tapegrad/base/fail_internal.h"
-#include "tapegrad/kernels/elementwise.h"
-#include "tapegrad/ops/reduce.h"
+#include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/elementwise_internal.h"
 
 namespace tapegrad {
 namespace {
 
-// f(a, b) with both broadcast: the forward pass of every op of two tensors.
-template <class F>
-Tensor combine(const char* op, const Tensor& a, const Tensor& b, F f) {
-  if (a.dtype() != b.dtype())
-    fail(op, "the tensors are {} {} and {} {}: convert one with cast()", a.dtype(), a.shape(), b.dtype(),
-         b.shape());
-  const Shape shape = broadcast(op, a.shape(), b.shape());
-  Tensor y = TensorAccess::empty(shape, a.dtype());
-  dispatch(a.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    kernels::map_broadcast(
-        shape, y.mutable_data<T>(), [f](T p, T q) { return static_cast<T>(f(p, q)); }, a.data<T>(), a.shape(),
-        b.data<T>(), b.shape());
-  });
-  return y;
-}
+using detail::combine;
+using detail::gate;
+using detail::record_broadcast;
+using detail::slope;
+using detail::transform;
+using detail::transform_floating;
 
-// record() for an op of two tensors whose result was broadcast: the one place where that is undone. da and db
-// are the rules as if the shapes were equal.
-template <class A, class B>
-Tensor record_broadcast(const char* op, Tensor y, const Tensor& a, const Tensor& b, A da, B db) {
-  const auto undone = [](const Shape& shape, auto rule) {
-    if constexpr (detail::takes_output<decltype(rule)>)
-      return [=](const Tensor& g, const Tensor& out) { return sum_to(rule(g, out), shape); };
-    else
-      return [=](const Tensor& g) { return sum_to(rule(g), shape); };
-  };
-  return record(op, std::move(y), {{a, undone(a.shape(), da)}, {b, undone(b.shape(), db)}});
-}
-
-// f(x) for any dtype.
-template <class F>
-Tensor transform(const Tensor& x, F f) {
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
-  dispatch(x.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    kernels::map(
-        x.size(), y.mutable_data<T>(), [f](T v) { return static_cast<T>(f(v)); }, x.data<T>());
-  });
-  return y;
-}
-
-void require_floating(const char* op, const Tensor& x) {
-  if (!is_floating(x.dtype()))
-    fail(op, "takes Float32 or Float64, not {} {}: convert with cast()", x.dtype(), x.shape());
-}
-
-// f(x) for floating dtypes; f is called with the element type and must return it.
-template <class F>
-Tensor transform_floating(const char* op, const Tensor& x, F f) {
-  require_floating(op, x);
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
-  const auto run = [&]<class T>(std::type_identity<T>) {
-    kernels::map(
-        x.size(), y.mutable_data<T>(), [f](T v) -> T { return f(v); }, x.data<T>());
-  };
-  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-  return y;
-}
-
-// g where keep is not 0, elsewhere 0. The derivative by keep is 0 wherever there is one.
-template <class F>
-Tensor gate(const Tensor& g, const Tensor& x, F keep) {
-  Tensor y =
-      combine("gate", g, x, [keep](auto value, auto at) { return keep(at) ? value : decltype(value){0}; });
-  return record("gate", std::move(y),
-                {{g, [x = Saved(x), keep](const Tensor& gg) { return gate(gg, x(), keep); }}});
-}
+constexpr double kInverseSqrtPi = 0.56418958354775628695;
 
 // A number takes the tensor's dtype; one that the dtype does not have is refused, not rounded.
 template <class F>
@@ -88,6 +26,20 @@ Tensor combine_with_number(const Tensor& a, double b, F f) {
     using T = typename decltype(type)::type;
     return transform(a, [f, q = number.data<T>()[0]](auto p) { return f(p, static_cast<decltype(p)>(q)); });
   });
+}
+
+// a where takes_a(a, b), b elsewhere.
+template <class F>
+Tensor choose(const char* op, const Tensor& a, const Tensor& b, F takes_a) {
+  detail::require_floating(op, a);
+  const auto rule = [op, takes_a, a = Saved(a), b = Saved(b)](bool of_a) {
+    return [=](const Tensor& g) {
+      const Tensor taken = combine(op, a(), b(), takes_a);
+      return of_a ? where(taken, g, 0.0) : where(taken, 0.0, g);
+    };
+  };
+  return record_broadcast(op, combine(op, a, b, [=](auto p, auto q) { return takes_a(p, q) ? p : q; }), a, b,
+                          rule(true), rule(false));
 }
 
 }  // namespace
@@ -112,7 +64,7 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
 }
 
 Tensor divide(const Tensor& a, const Tensor& b) {
-  require_floating("divide", a);
+  detail::require_floating("divide", a);
   return record_broadcast(
       "divide", combine("divide", a, b, [](auto p, auto q) { return p / q; }), a, b,
       [b = Saved(b)](const Tensor& g) { return g / b(); },
@@ -135,9 +87,38 @@ Tensor divide(double a, const Tensor& b) {
                 {{b, [b = Saved(b)](const Tensor& g, const Tensor& y) { return -(g * y) / b(); }}});
 }
 
+Tensor maximum(const Tensor& a, const Tensor& b) {
+  return choose("maximum", a, b, [](auto p, auto q) { return p >= q || p != p; });
+}
+
+Tensor minimum(const Tensor& a, const Tensor& b) {
+  return choose("minimum", a, b, [](auto p, auto q) { return p <= q || p != p; });
+}
+
+Tensor pow(const Tensor& a, const Tensor& b) {
+  detail::require_floating("pow", a);
+  const auto power_rule = [a = Saved(a), b = Saved(b)](const Tensor& g) {
+    // Where a and b are 0 it is 0 times infinity: there the exponent is taken as 1.
+    const Tensor exponent = where(equals(a(), 0) * equals(b(), 0), 1.0, b());
+    return g * (b() * pow(a(), exponent - 1.0));
+  };
+  return record_broadcast("pow", combine("pow", a, b, [](auto p, auto q) { return std::pow(p, q); }), a, b,
+                          power_rule, [a = Saved(a)](const Tensor& g, const Tensor& y) {
+                            return g * (y * log(where(greater(a(), 0), a(), 1.0)));
+                          });
+}
+
 Tensor negate(const Tensor& x) {
   return record("negate", transform(x, [](auto v) { return -v; }),
                 {{x, [](const Tensor& g) { return negate(g); }}});
+}
+
+Tensor pow(const Tensor& x, double exponent) {
+  const auto f = [exponent](auto v) { return std::pow(v, static_cast<decltype(v)>(exponent)); };
+  return record("pow", transform_floating("pow", x, f), {{x, [x = Saved(x), exponent](const Tensor& g) {
+                                                            if (exponent == 0) return g * 0.0;
+                                                            return g * (exponent * pow(x(), exponent - 1));
+                                                          }}});
 }
 
 Tensor exp(const Tensor& x) {
@@ -145,14 +126,33 @@ Tensor exp(const Tensor& x) {
                 {{x, [](const Tensor& g, const Tensor& y) { return g * y; }}});
 }
 
+Tensor expm1(const Tensor& x) {
+  return record("expm1", transform_floating("expm1", x, [](auto v) { return std::expm1(v); }),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * exp(x()); }}});
+}
+
 Tensor log(const Tensor& x) {
   return record("log", transform_floating("log", x, [](auto v) { return std::log(v); }),
                 {{x, [x = Saved(x)](const Tensor& g) { return g / x(); }}});
 }
 
+Tensor log1p(const Tensor& x) {
+  return record("log1p", transform_floating("log1p", x, [](auto v) { return std::log1p(v); }),
+                {{x, [x = Saved(x)](const Tensor& g) { return g / (1.0 + x()); }}});
+}
+
 Tensor sqrt(const Tensor& x) {
   return record("sqrt", transform_floating("sqrt", x, [](auto v) { return std::sqrt(v); }),
                 {{x, [](const Tensor& g, const Tensor& y) { return g / (2.0 * y); }}});
+}
+
+Tensor rsqrt(const Tensor& x) {
+  return record("rsqrt", transform_floating("rsqrt", x, [](auto v) { return 1 / std::sqrt(v); }),
+                {{x, [](const Tensor& g, const Tensor& y) { return g * (-0.5 * (y * square(y))); }}});
+}
+
+Tensor reciprocal(const Tensor& x) {
+  return divide(1.0, x);
 }
 
 Tensor square(const Tensor& x) {
@@ -163,9 +163,15 @@ Tensor square(const Tensor& x) {
 Tensor abs(const Tensor& x) {
   return record("abs", transform_floating("abs", x, [](auto v) { return std::abs(v); }),
                 {{x, [x = Saved(x)](const Tensor& g) {
-                    return gate(g, x(), [](auto v) { return v > 0; }) -
-                           gate(g, x(), [](auto v) { return v < 0; });
+                    return slope(g, x(), [](auto value, auto at) {
+                      return at > 0 ? value : at < 0 ? -value : decltype(value){0};
+                    });
                   }}});
+}
+
+Tensor sign(const Tensor& x) {
+  const auto f = [](auto v) { return v > 0 ? decltype(v){1} : v < 0 ? decltype(v){-1} : v; };
+  return record("sign", transform_floating("sign", x, f), {{x, [](const Tensor& g) { return g * 0.0; }}});
 }
 
 Tensor sin(const Tensor& x) {
@@ -181,6 +187,18 @@ Tensor cos(const Tensor& x) {
 Tensor tanh(const Tensor& x) {
   return record("tanh", transform_floating("tanh", x, [](auto v) { return std::tanh(v); }),
                 {{x, [](const Tensor& g, const Tensor& y) { return g * (1.0 - square(y)); }}});
+}
+
+Tensor erf(const Tensor& x) {
+  return record(
+      "erf", transform_floating("erf", x, [](auto v) { return std::erf(v); }),
+      {{x, [x = Saved(x)](const Tensor& g) { return g * (2 * kInverseSqrtPi * exp(-square(x()))); }}});
+}
+
+Tensor erfc(const Tensor& x) {
+  return record(
+      "erfc", transform_floating("erfc", x, [](auto v) { return std::erfc(v); }),
+      {{x, [x = Saved(x)](const Tensor& g) { return g * (-2 * kInverseSqrtPi * exp(-square(x()))); }}});
 }
 
 Tensor sigmoid(const Tensor& x) {

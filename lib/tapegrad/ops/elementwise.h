@@ -63,16 +63,38 @@ inline Tensor operator-(const Tensor& x) {
 
 // From here on Float32 and Float64 only.
 
+/// The greater and the smaller of each pair; NaN if one of them is. Where they are equal the gradient goes to
+/// a, as in TensorFlow (PyTorch gives half of it to each).
+Tensor maximum(const Tensor& a, const Tensor& b);
+Tensor minimum(const Tensor& a, const Tensor& b);
+/// a to the power b. The gradient of b is 0 where a is not positive.
+Tensor pow(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& x, double exponent);
+
 Tensor exp(const Tensor& x);
+/// exp(x) - 1, accurate near 0.
+Tensor expm1(const Tensor& x);
 /// The natural logarithm.
 Tensor log(const Tensor& x);
+/// log(1 + x), accurate near 0.
+Tensor log1p(const Tensor& x);
 Tensor sqrt(const Tensor& x);
+/// 1 / sqrt(x)
+Tensor rsqrt(const Tensor& x);
+/// 1 / x
+Tensor reciprocal(const Tensor& x);
 Tensor square(const Tensor& x);
 /// |x|; the derivative at 0 is 0.
 Tensor abs(const Tensor& x);
+/// -1, 0 or 1; the derivative is 0 everywhere.
+Tensor sign(const Tensor& x);
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
 Tensor tanh(const Tensor& x);
+/// The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
+Tensor erf(const Tensor& x);
+/// 1 - erf(x), accurate for large x.
+Tensor erfc(const Tensor& x);
 /// 1 / (1 + exp(-x))
 Tensor sigmoid(const Tensor& x);
 /// max(x, 0); the derivative at 0 is 0.

@@ -9,6 +9,8 @@
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/reduce.h"
 
 namespace tapegrad {
 namespace {
@@ -24,7 +26,7 @@ struct Pattern {
   index_t offset = 0;
 };
 
-Tensor place(const char* op, const Tensor& x, const Pattern& at);
+Tensor place(const char* op, const Tensor& x, const Pattern& at, double around = 0);
 
 Tensor take(const char* op, const Tensor& x, const Pattern& at) {
   Tensor y = TensorAccess::empty(at.part, x.dtype());
@@ -36,8 +38,8 @@ Tensor take(const char* op, const Tensor& x, const Pattern& at) {
   return record(op, std::move(y), {{x, [at](const Tensor& g) { return place("place", g, at); }}});
 }
 
-Tensor place(const char* op, const Tensor& x, const Pattern& at) {
-  Tensor y = zeros(at.whole, x.dtype());
+Tensor place(const char* op, const Tensor& x, const Pattern& at, double around) {
+  Tensor y = full(at.whole, around, x.dtype());
   dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
     kernels::copy_strided(at.part, y.mutable_data<T>() + at.offset, at.strides, x.data<T>(),
@@ -161,14 +163,13 @@ Tensor row(const Tensor& x, index_t index) {
 Tensor flip(const Tensor& x, const std::vector<int>& axes) {
   std::vector<Walk> walks(static_cast<std::size_t>(x.rank()));
   for (const int axis : axes) {
-    if (axis < -x.rank() || axis >= x.rank())
-      fail("flip", "axis {} of a tensor of shape {}: there is none", axis, x.shape());
-    walks[static_cast<std::size_t>(x.shape().checked_axis(axis))] = {x.shape()[axis] - 1, -1};
+    walks[static_cast<std::size_t>(detail::checked_axis("flip", x.shape(), axis))] = {x.shape()[axis] - 1,
+                                                                                      -1};
   }
   return take("flip", x, pattern(x.shape(), x.shape(), walks));
 }
 
-Tensor pad(const Tensor& x, const std::vector<Margin>& margins) {
+Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
   require_one_per_axis("pad", x, margins);
   std::vector<index_t> sizes;
   std::vector<Walk> walks;
@@ -180,7 +181,7 @@ Tensor pad(const Tensor& x, const std::vector<Margin>& margins) {
     sizes.push_back(x.shape()[static_cast<int>(sizes.size())] + before + after);
     walks.push_back({before, 1});
   }
-  return place("pad", x, pattern(Shape(sizes), x.shape(), walks));
+  return place("pad", x, pattern(Shape(sizes), x.shape(), walks), value);
 }
 
 Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
@@ -196,6 +197,126 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
     walks.push_back({0, count + 1});
   }
   return place("zero_insert", x, pattern(Shape(sizes), x.shape(), walks));
+}
+
+Tensor squeeze(const Tensor& x, const std::vector<int>& axes) {
+  std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+  for (const int axis : axes) {
+    index_t& size = sizes[static_cast<std::size_t>(detail::checked_axis("squeeze", x.shape(), axis))];
+    if (size == -1) fail("squeeze", "axis {} of a tensor of shape {} is named twice", axis, x.shape());
+    if (size != 1)
+      fail("squeeze", "axis {} of a tensor of shape {} has size {}: only one of size 1 can go", axis,
+           x.shape(), size);
+    size = -1;
+  }
+  std::erase(sizes, -1);
+  return reshape(x, Shape(sizes));
+}
+
+Tensor squeeze(const Tensor& x) {
+  std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+  std::erase(sizes, 1);
+  return reshape(x, Shape(sizes));
+}
+
+Tensor expand_dims(const Tensor& x, int axis) {
+  if (axis < -x.rank() - 1 || axis > x.rank())
+    fail("expand_dims", "a new axis {} for a tensor of shape {}: must lie in {} to {}", axis, x.shape(),
+         -x.rank() - 1, x.rank());
+  return reshape(x, detail::with_sizes(x.shape(), axis < 0 ? axis + x.rank() + 1 : axis, 0, {1}));
+}
+
+Tensor concat(const std::vector<Tensor>& xs, int axis) {
+  if (xs.empty()) fail("concat", "there is nothing to concatenate");
+  const Shape& first = xs.front().shape();
+  const int at = detail::checked_axis("concat", first, axis);
+  index_t size = 0;
+  for (const Tensor& x : xs) {
+    if (x.dtype() != xs.front().dtype())
+      fail("concat", "the tensors are {} {} and {} {}: convert one with cast()", xs.front().dtype(), first,
+           x.dtype(), x.shape());
+    if (x.rank() != first.rank() ||
+        detail::with_sizes(x.shape(), at, 1, {}) != detail::with_sizes(first, at, 1, {}))
+      fail("concat", "shapes {} and {} differ in more than axis {}", first, x.shape(), axis);
+    size += x.shape()[at];
+  }
+  const Shape whole = detail::with_sizes(first, at, 1, {size});
+  Tensor y = TensorAccess::empty(whole, xs.front().dtype());
+  std::vector<Input> inputs;
+  inputs.reserve(xs.size());
+  index_t before = 0;
+  for (const Tensor& x : xs) {
+    std::vector<Walk> walks(static_cast<std::size_t>(whole.rank()));
+    walks[static_cast<std::size_t>(at)].first = before;
+    before += x.shape()[at];
+    const Pattern part = pattern(whole, x.shape(), walks);
+    dispatch(x.dtype(), [&](auto type) {
+      using T = typename decltype(type)::type;
+      kernels::copy_strided(part.part, y.mutable_data<T>() + part.offset, part.strides, x.data<T>(),
+                            kernels::strides_of(part.part));
+    });
+    inputs.emplace_back(x, [part](const Tensor& g) { return take("take", g, part); });
+  }
+  return record("concat", std::move(y), inputs);
+}
+
+Tensor stack(const std::vector<Tensor>& xs, int axis) {
+  if (xs.empty()) fail("stack", "there is nothing to stack");
+  std::vector<Tensor> expanded;
+  for (const Tensor& x : xs) {
+    if (x.shape() != xs.front().shape())
+      fail("stack", "shapes {} and {} differ", xs.front().shape(), x.shape());
+    expanded.push_back(expand_dims(x, axis));
+  }
+  return concat(expanded, axis);
+}
+
+std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis) {
+  const int at = detail::checked_axis("split", x.shape(), axis);
+  const index_t whole = x.shape()[at];
+  if (std::ranges::any_of(sizes, [](index_t size) { return size < 0; }) ||
+      std::accumulate(sizes.begin(), sizes.end(), index_t{0}) != whole)
+    fail("split", "sizes [{}] are not parts of axis {} of a tensor of shape {}: they must add up to {}",
+         fmt::join(sizes, ", "), axis, x.shape(), whole);
+  std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
+  std::vector<Tensor> parts;
+  index_t begin = 0;
+  for (const index_t size : sizes) {
+    ranges.back() = {begin, begin + size};
+    parts.push_back(slice(x, ranges));
+    begin += size;
+  }
+  return parts;
+}
+
+std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis) {
+  const index_t whole = x.shape()[detail::checked_axis("chunk", x.shape(), axis)];
+  if (count < 1 || whole % count != 0)
+    fail("chunk", "axis {} of a tensor of shape {} cannot be cut into {} equal parts: use split()", axis,
+         x.shape(), count);
+  return split(x, std::vector<index_t>(static_cast<std::size_t>(count), whole / count), axis);
+}
+
+Tensor repeat(const Tensor& x, index_t count, int axis) {
+  const int at = detail::checked_axis("repeat", x.shape(), axis);
+  if (count < 0) fail("repeat", "{} times cannot be (shape {})", count, x.shape());
+  const auto [outer, size, inner] = detail::around(x.shape(), at);
+  const Tensor stretched = broadcast_to(reshape(x, {outer * size, 1, inner}), {outer * size, count, inner});
+  return reshape(stretched, detail::with_sizes(x.shape(), at, 1, {size * count}));
+}
+
+Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
+  require_one_per_axis("tile", x, counts);
+  Tensor y = x;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const index_t count = counts[static_cast<std::size_t>(axis)];
+    if (count < 0) fail("tile", "{} times cannot be (shape {})", count, x.shape());
+    if (count == 1) continue;
+    const auto [outer, size, inner] = detail::around(y.shape(), axis);
+    const Tensor stretched = broadcast_to(reshape(y, {outer, 1, size * inner}), {outer, count, size * inner});
+    y = reshape(stretched, detail::with_sizes(y.shape(), axis, 1, {size * count}));
+  }
+  return y;
 }
 
 Tensor cast(const Tensor& x, DType dtype) {

@@ -40,15 +40,36 @@ Tensor row(const Tensor& x, index_t index);
 /// The order along these axes reversed.
 Tensor flip(const Tensor& x, const std::vector<int>& axes);
 
-/// Zeros before and after along an axis.
+/// How much is added before and after along an axis.
 struct Margin {
   index_t before = 0, after = 0;
 };
-/// x surrounded by zeros, with one Margin for each axis of x. Throws for negative margins.
-Tensor pad(const Tensor& x, const std::vector<Margin>& margins);
+/// x surrounded by value, with one Margin for each axis of x. Throws for negative margins.
+Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value = 0);
 /// x with counts[axis] zeros between neighbours along each axis (none before the first or after the last):
 /// for an image [n, h, w, c] and counts {0, s - 1, s - 1, 0} this is the "fractional stride" 1 / s.
 Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts);
+
+/// Without these axes, which have size 1; without all such axes. Shares x's memory. Throws when one has
+/// another size.
+Tensor squeeze(const Tensor& x, const std::vector<int>& axes);
+Tensor squeeze(const Tensor& x);
+/// With a new axis of size 1, which is the result's axis `axis`. Shares x's memory.
+Tensor expand_dims(const Tensor& x, int axis);
+
+/// One after the other along an axis that exists. Throws unless dtypes and all other sizes are equal.
+Tensor concat(const std::vector<Tensor>& xs, int axis = 0);
+/// Tensors of one shape along a new axis, the result's axis `axis`.
+Tensor stack(const std::vector<Tensor>& xs, int axis = 0);
+/// Parts of these sizes along the axis, the inverse of concat. Throws when they do not add up to its size.
+std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis = 0);
+/// This number of equal parts. Throws when the axis' size is not a multiple of it.
+std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis = 0);
+
+/// Each index of the axis count times in a row: a b becomes a a b b.
+Tensor repeat(const Tensor& x, index_t count, int axis);
+/// The whole tensor counts[axis] times along each axis: a b becomes a b a b.
+Tensor tile(const Tensor& x, const std::vector<index_t>& counts);
 
 /// The elements converted. From floating to whole numbers they are cut off towards zero; a value outside of
 /// the dtype's range, or NaN, throws. Gradients pass between Float32 and Float64.

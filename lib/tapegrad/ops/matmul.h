@@ -1,16 +1,24 @@
 #pragma once
 
+#include <string_view>
+
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad {
 
 struct MatmulOptions {
-  /// Take the operand's transpose, without a copy.
+  /// Take the operand's transpose (of the last two axes), without a copy.
   bool transpose_a = false, transpose_b = false;
 };
 
-/// The matrix product [m, k] x [k, n] -> [m, n], Float32 or Float64. Throws when the shapes or dtypes do not
-/// fit.
+/// The matrix product [..., m, k] x [..., k, n] -> [..., m, n], Float32 or Float64. The axes before the last
+/// two count matrices, and are broadcast to each other. Throws when the shapes or dtypes do not fit.
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {});
+
+/// The product of two tensors in Einstein's notation, as in NumPy: a letter for each axis, and the result is
+/// summed over the letters that it does not name. "ij,jk->ik" is the matrix product, "nhwc,co->nhwo" a 1 x 1
+/// convolution, "i,j->ij" the outer product. Float32 or Float64. Throws when a letter stands for two sizes,
+/// or occurs twice in one operand or in the result, or when the result is not named.
+Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b);
 
 }  // namespace tapegrad

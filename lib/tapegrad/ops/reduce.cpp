@@ -2,14 +2,16 @@
 
 #include <array>
 #include <limits>
-#include <numeric>
 
 #include "tapegrad/autograd/record.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
-#include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/kernels/reduce.h"
+#include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/elementwise_internal.h"
+#include "tapegrad/ops/layout.h"
 
 namespace tapegrad {
 namespace {
@@ -19,19 +21,11 @@ using Mask = std::array<bool, Shape::kMaxRank>;
 Mask reduced_axes(const char* op, const Tensor& x, const std::vector<int>& axes) {
   Mask reduced{};
   for (const int axis : axes) {
-    if (axis < -x.rank() || axis >= x.rank())
-      fail(op, "axis {} of a tensor of shape {}: there is none", axis, x.shape());
-    bool& mark = reduced[static_cast<std::size_t>(x.shape().checked_axis(axis))];
+    bool& mark = reduced[static_cast<std::size_t>(detail::checked_axis(op, x.shape(), axis))];
     if (mark) fail(op, "axis {} of a tensor of shape {} is named twice", axis, x.shape());
     mark = true;
   }
   return reduced;
-}
-
-std::vector<int> all_axes(const Tensor& x) {
-  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
-  std::iota(axes.begin(), axes.end(), 0);
-  return axes;
 }
 
 Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keep_dims) {
@@ -45,9 +39,10 @@ Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keep_dims) {
   return Shape(sizes);
 }
 
-// Sums x over the marked axes, one run of neighbouring axes after the other, from the last to the first; in
+// x with the marked axes joined, one run of neighbouring axes after the other, from the last to the first; in
 // double until the end.
-Tensor sum_forward(const Tensor& x, const Mask& reduced, const Shape& result) {
+template <class Join>
+Tensor joined(const char* op, const Tensor& x, const Mask& reduced, const Shape& result) {
   struct Run {
     index_t outer, count, inner;
   };
@@ -74,14 +69,14 @@ Tensor sum_forward(const Tensor& x, const Mask& reduced, const Shape& result) {
       const bool last = i + 1 == runs.size();
       if (last && i == 0 && is_floating(x.dtype())) {
         if constexpr (std::is_floating_point_v<T>)
-          kernels::sum(outer, count, within, x.data<T>(), y.mutable_data<T>());
+          kernels::reduce<Join>(outer, count, within, x.data<T>(), y.mutable_data<T>());
         return;
       }
       after.resize(static_cast<std::size_t>(outer * within));
       if (i == 0)
-        kernels::sum(outer, count, within, x.data<T>(), after.data());
+        kernels::reduce<Join>(outer, count, within, x.data<T>(), after.data());
       else
-        kernels::sum(outer, count, within, before.data(), after.data());
+        kernels::reduce<Join>(outer, count, within, before.data(), after.data());
       std::swap(before, after);
     }
     T* out = y.mutable_data<T>();
@@ -89,7 +84,7 @@ Tensor sum_forward(const Tensor& x, const Mask& reduced, const Shape& result) {
       if constexpr (std::is_integral_v<T>)
         if (before[i] < static_cast<double>(std::numeric_limits<T>::lowest()) ||
             before[i] > static_cast<double>(std::numeric_limits<T>::max()))
-          fail("sum", "{} is not a value of {} (shape {}): convert with cast() first", before[i], x.dtype(),
+          fail(op, "{} is not a value of {} (shape {}): convert with cast() first", before[i], x.dtype(),
                x.shape());
       out[i] = static_cast<T>(before[i]);
     }
@@ -97,19 +92,65 @@ Tensor sum_forward(const Tensor& x, const Mask& reduced, const Shape& result) {
   return y;
 }
 
+// max and min. Elements that share the extreme share the gradient.
+template <class Join>
+Tensor extreme(const char* op, const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  const Mask reduced = reduced_axes(op, x, axes);
+  const Shape kept = reduced_shape(x.shape(), reduced, true);
+  if (x.size() == 0 && kept.size() != 0)
+    fail(op, "there is nothing to choose from in a tensor of shape {}", x.shape());
+  return record(op, joined<Join>(op, x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
+                {{x, [kept, axes, x = Saved(x)](const Tensor& g, const Tensor& y) {
+                    const Tensor reached = cast(equals(x(), reshape(stop_gradient(y), kept)), g.dtype());
+                    return reshape(g, kept) * (reached / sum(reached, axes, true));
+                  }}});
+}
+
+// argmax and argmin.
+template <class Better>
+Tensor first_best(const char* op, const Tensor& x, int axis, bool keep_dims, Better better) {
+  const int at = detail::checked_axis(op, x.shape(), axis);
+  const auto [outer, count, inner] = detail::around(x.shape(), at);
+  if (count == 0 && outer * inner != 0)
+    fail(op, "there is nothing to choose from along axis {} of a tensor of shape {}", axis, x.shape());
+  if (count > std::numeric_limits<std::int32_t>::max())
+    fail(op, "axis {} of a tensor of shape {} is too long for indices of Int32", axis, x.shape());
+  std::vector<index_t> left;
+  if (keep_dims) left.push_back(1);
+  Tensor y = TensorAccess::empty(detail::with_sizes(x.shape(), at, 1, left), DType::Int32);
+  dispatch(x.dtype(), [&, outer = outer, count = count, inner = inner](auto type) {
+    using T = typename decltype(type)::type;
+    // NaN is better than any number: it is not to go unseen.
+    kernels::first_best(outer, count, inner, x.data<T>(), y.mutable_data<std::int32_t>(),
+                        [better](T a, T b) { return better(a, b) || (a != a && b == b); });
+  });
+  return y;
+}
+
+// The largest along the axes, or 0 where that is infinite: what logsumexp may subtract without making a NaN.
+Tensor finite_max(const Tensor& x, const std::vector<int>& axes) {
+  const Tensor largest = max(x, axes, true);
+  return where(equals(largest - largest, 0), largest, 0.0);
+}
+
+// UInt8: whether an element is not 0.
+Tensor is_set(const Tensor& x) {
+  return not_equals(x, 0);
+}
+
 }  // namespace
 
 Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
   const Mask reduced = reduced_axes("sum", x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
-  return record("sum", sum_forward(x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
+  return record("sum", joined<kernels::Sum>("sum", x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
                 {{x, [kept, shape = x.shape()](const Tensor& g) {
                     return broadcast_to(detail::view("reshape", g, kept, 0), shape);
                   }}});
 }
 
 Tensor sum(const Tensor& x) {
-  return sum(x, all_axes(x));
+  return sum(x, detail::all_axes(x));
 }
 
 Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
@@ -122,7 +163,138 @@ Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
 }
 
 Tensor mean(const Tensor& x) {
-  return mean(x, all_axes(x));
+  return mean(x, detail::all_axes(x));
+}
+
+Tensor prod(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  detail::require_floating("prod", x);
+  const Mask reduced = reduced_axes("prod", x, axes);
+  std::vector<int> order;
+  for (const bool wanted : {true, false})
+    for (int axis = 0; axis < x.rank(); ++axis)
+      if (reduced[static_cast<std::size_t>(axis)] == wanted) order.push_back(axis);
+  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
+  index_t count = 1;
+  for (const int axis : axes) count *= x.shape()[axis];
+  if (count == 0) return ones(result, x.dtype());
+
+  // Halves are multiplied with each other until one row is left: made of products alone, so that its
+  // derivatives are right where elements are 0.
+  Tensor factors = reshape(permute(x, order), {count, result.size()}), odd;
+  for (; count > 1; count /= 2) {
+    if (count % 2 != 0) odd = odd.defined() ? odd * row(factors, -1) : row(factors, -1);
+    factors = slice(factors, {{0, count / 2}}) * slice(factors, {{count / 2, count / 2 * 2}});
+  }
+  const Tensor product = row(factors, 0);
+  return reshape(odd.defined() ? product * odd : product, result);
+}
+
+Tensor prod(const Tensor& x) {
+  return prod(x, detail::all_axes(x));
+}
+
+Tensor var(const Tensor& x, const std::vector<int>& axes, bool keep_dims, double correction) {
+  detail::require_floating("var", x);
+  (void)reduced_axes("var", x, axes);
+  if (x.size() == 0) fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
+  const Tensor spread = sum(square(x - mean(x, axes, true)), axes, keep_dims);
+  const double count = static_cast<double>(x.size()) / static_cast<double>(spread.size());
+  if (!(correction < count))
+    fail("var", "{} elements less a correction of {} leave nothing to divide by (shape {})", count,
+         correction, x.shape());
+  return spread / (count - correction);
+}
+
+Tensor var(const Tensor& x) {
+  return var(x, detail::all_axes(x));
+}
+
+Tensor max(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  return extreme<kernels::Largest>("max", x, axes, keep_dims);
+}
+
+Tensor max(const Tensor& x) {
+  return max(x, detail::all_axes(x));
+}
+
+Tensor min(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  return extreme<kernels::Smallest>("min", x, axes, keep_dims);
+}
+
+Tensor min(const Tensor& x) {
+  return min(x, detail::all_axes(x));
+}
+
+Tensor logsumexp(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  detail::require_floating("logsumexp", x);
+  const Mask reduced = reduced_axes("logsumexp", x, axes);
+  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
+  if (x.size() == 0) return log(sum(x, axes, keep_dims));  // of nothing: minus infinity
+  // Whatever is subtracted cancels, so it is a constant for the tape.
+  const Tensor shift = finite_max(stop_gradient(x), axes);
+  return log(sum(exp(x - shift), axes, keep_dims)) + reshape(shift, result);
+}
+
+Tensor logsumexp(const Tensor& x) {
+  return logsumexp(x, detail::all_axes(x));
+}
+
+Tensor norm(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  detail::require_floating("norm", x);
+  const Shape kept = reduced_shape(x.shape(), reduced_axes("norm", x, axes), true);
+  // In Float64, so that squares of Float32 neither overflow nor vanish.
+  const Tensor wide = cast(stop_gradient(x), DType::Float64);
+  return record("norm", cast(sqrt(sum(square(wide), axes, keep_dims)), x.dtype()),
+                {{x, [kept, x = Saved(x)](const Tensor& g, const Tensor& y) {
+                    const Tensor length = reshape(y, kept);
+                    return reshape(g, kept) * (x() / where(equals(length, 0), 1.0, length));
+                  }}});
+}
+
+Tensor norm(const Tensor& x) {
+  return norm(x, detail::all_axes(x));
+}
+
+Tensor cumsum(const Tensor& x, int axis, bool from_end) {
+  detail::require_floating("cumsum", x);
+  const auto [outer, count, inner] =
+      detail::around(x.shape(), detail::checked_axis("cumsum", x.shape(), axis));
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+  const auto run = [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
+    kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(), from_end);
+  };
+  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  return record("cumsum", std::move(y),
+                {{x, [axis, from_end](const Tensor& g) { return cumsum(g, axis, !from_end); }}});
+}
+
+Tensor argmax(const Tensor& x, int axis, bool keep_dims) {
+  return first_best("argmax", x, axis, keep_dims, [](auto a, auto b) { return a > b; });
+}
+
+Tensor argmin(const Tensor& x, int axis, bool keep_dims) {
+  return first_best("argmin", x, axis, keep_dims, [](auto a, auto b) { return a < b; });
+}
+
+Tensor any(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  // A count, not a maximum: of no elements it is 0.
+  const Mask reduced = reduced_axes("any", x, axes);
+  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
+  return is_set(joined<kernels::Sum>("any", cast(is_set(x), DType::Float64), reduced, result));
+}
+
+Tensor any(const Tensor& x) {
+  return any(x, detail::all_axes(x));
+}
+
+Tensor all(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+  const Mask reduced = reduced_axes("all", x, axes);
+  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
+  return equals(joined<kernels::Sum>("all", cast(equals(x, 0), DType::Float64), reduced, result), 0);
+}
+
+Tensor all(const Tensor& x) {
+  return all(x, detail::all_axes(x));
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {

@@ -14,28 +14,80 @@ void require(const char* optimizer, bool fits, const char* option, double value,
   if (!fits) fail(optimizer, "{} is {} but must be {}", option, value, range);
 }
 
+void require_fraction(const char* optimizer, const char* option, double value) {
+  require(optimizer, value >= 0 && value < 1, option, value, "in [0, 1)");
+}
+
+void require_not_negative(const char* optimizer, const char* option, double value) {
+  require(optimizer, value >= 0 && std::isfinite(value), option, value, "0 or more");
+}
+
+// Calls f(i, p, g) with references to every element of a parameter and its gradient, in one pass over the
+// memory. f's third argument is the gradient as the optimizer sees it: with decay times the parameter added.
+template <class T, class F>
+void for_elements(Tensor& parameter, const Tensor& gradient, double weight_decay, F f) {
+  T* p = parameter.mutable_data<T>();
+  const T* g = gradient.data<T>();
+  const T decay = static_cast<T>(weight_decay);
+  parallel_for(parameter.size(), kernels::kElementwisePiece, [=](index_t begin, index_t end) {
+    const F update = f;  // a copy that no pointer leads to: what it holds can stay in registers
+    if (decay == 0)
+      for (index_t i = begin; i < end; ++i) update(i, p[i], g[i]);
+    else
+      for (index_t i = begin; i < end; ++i) update(i, p[i], g[i] + decay * p[i]);
+  });
+}
+
+// f(std::type_identity<T>) with the parameter's type, which is a floating one.
 template <class F>
 void dispatch_floating(DType dtype, F f) {
   dtype == DType::Float32 ? f(std::type_identity<float>{}) : f(std::type_identity<double>{});
 }
 
+template <class T>
+T* memory_at(std::vector<Tensor>& memory, std::size_t at) {
+  return at < memory.size() ? memory[at].mutable_data<T>() : nullptr;
+}
+
 }  // namespace
 
-Optimizer::Optimizer(const char* name, std::vector<Tensor> parameters, double learning_rate, int memories)
-    : name_(name), parameters_(std::move(parameters)) {
-  set_learning_rate(learning_rate);
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const Tensor& p = parameters_[i];
+void Optimizer::add_group(const std::vector<Tensor>& parameters, double learning_rate, int memories,
+                          double initial) {
+  require_not_negative(name_, "learning_rate", learning_rate);
+  if (ratios_.empty()) {
+    learning_rate_ = learning_rate;
+    ratios_.push_back(1);
+  } else {
+    if (learning_rate_ == 0 && learning_rate != 0)
+      fail(name_,
+           "the first group's learning_rate is 0 and another's {}, but they are kept in proportion: put a "
+           "group that is trained first",
+           learning_rate);
+    ratios_.push_back(learning_rate == 0 ? 0 : learning_rate / learning_rate_);
+  }
+  for (const Tensor& p : parameters) {
+    const std::size_t number = parameters_.size();
     if (!p.is_parameter())
-      fail(name_, "tensor {} (shape {}) is not a parameter(): it would not be trained", i, p.shape());
+      fail(name_, "tensor {} (shape {}) is not a parameter(): it would not be trained", number, p.shape());
+    for (std::size_t i = 0; i < number; ++i)
+      if (TensorAccess::storage(parameters_[i]) == TensorAccess::storage(p) &&
+          TensorAccess::offset(parameters_[i]) == TensorAccess::offset(p))
+        fail(name_, "tensor {} (shape {}) is tensor {} again: it would be trained twice", number, p.shape(),
+             i);
+    parameters_.push_back(p);
+    group_of_.push_back(ratios_.size() - 1);
     auto& memory = memory_.emplace_back();
-    for (int k = 0; k < memories; ++k) memory.push_back(zeros_like(p));
+    for (int k = 0; k < memories; ++k) memory.push_back(full(p.shape(), initial, p.dtype()));
   }
 }
 
+double Optimizer::learning_rate(std::size_t group) const {
+  if (group >= ratios_.size()) fail(name_, "no group {} among {}", group, ratios_.size());
+  return learning_rate_ * ratios_[group];
+}
+
 void Optimizer::set_learning_rate(double learning_rate) {
-  require(name_, learning_rate >= 0 && std::isfinite(learning_rate), "learning_rate", learning_rate,
-          "0 or more");
+  require_not_negative(name_, "learning_rate", learning_rate);
   learning_rate_ = learning_rate;
 }
 
@@ -47,7 +99,8 @@ void Optimizer::step(const std::vector<Tensor>& gradients) {
       fail(name_, "gradient {} is {} {} but its parameter is {} {}", i, gradients[i].dtype(),
            gradients[i].shape(), parameters_[i].dtype(), parameters_[i].shape());
   ++steps_;
-  for (std::size_t i = 0; i < gradients.size(); ++i) update(parameters_[i], gradients[i], memory_[i]);
+  for (std::size_t i = 0; i < gradients.size(); ++i)
+    update(group_of_[i], parameters_[i], gradients[i], memory_[i]);
 }
 
 State Optimizer::state() const {
@@ -82,56 +135,151 @@ void Optimizer::load_state(const State& state) {
       memory_[i][k] = TensorAccess::clone(*state.find(fmt::format("{}.{}", i, k)));
 }
 
-SGD::SGD(std::vector<Tensor> parameters, const SGDOptions& options)
-    : Optimizer("SGD", std::move(parameters), options.learning_rate, options.momentum != 0 ? 1 : 0),
-      momentum_(options.momentum) {
-  require("SGD", momentum_ >= 0 && momentum_ < 1, "momentum", momentum_, "in [0, 1)");
+SGD::SGD(const std::vector<Group>& groups) : Optimizer("SGD") {
+  for (const auto& [parameters, options] : groups) {
+    require_fraction("SGD", "momentum", options.momentum);
+    require_not_negative("SGD", "weight_decay", options.weight_decay);
+    if (options.nesterov && options.momentum == 0)
+      fail("SGD", "nesterov is set but momentum is 0: there is nothing to look ahead with");
+    options_.push_back(options);
+    add_group(parameters, options.learning_rate, options.momentum != 0 ? 1 : 0);
+  }
 }
 
-void SGD::update(Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& memory) {
+void SGD::update(std::size_t group, Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& memory) {
+  const SGDOptions& o = options_[group];
   dispatch_floating(parameter.dtype(), [&]<class T>(std::type_identity<T>) {
-    T* p = parameter.mutable_data<T>();
-    T* velocity = memory.empty() ? nullptr : memory[0].mutable_data<T>();
-    const T* g = gradient.data<T>();
-    const T rate = static_cast<T>(learning_rate()), momentum = static_cast<T>(momentum_);
-    parallel_for(parameter.size(), kernels::kElementwisePiece, [=](index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i) {
-        T direction = g[i];
-        if (velocity != nullptr) direction = velocity[i] = momentum * velocity[i] + g[i];
-        p[i] -= rate * direction;
+    T* velocity = memory_at<T>(memory, 0);
+    const T rate = static_cast<T>(learning_rate(group)), momentum = static_cast<T>(o.momentum);
+    for_elements<T>(parameter, gradient, o.weight_decay,
+                    [=, nesterov = o.nesterov](index_t i, T& p, const T g) {
+                      T direction = g;
+                      if (velocity != nullptr) {
+                        velocity[i] = momentum * velocity[i] + g;
+                        direction = nesterov ? g + momentum * velocity[i] : velocity[i];
+                      }
+                      p -= rate * direction;
+                    });
+  });
+}
+
+Adam::Adam(const char* name, const std::vector<Group>& groups, bool decoupled)
+    : Optimizer(name), decoupled_(decoupled) {
+  for (const auto& [parameters, options] : groups) {
+    require_fraction(name, "beta1", options.beta1);
+    require_fraction(name, "beta2", options.beta2);
+    require_not_negative(name, "epsilon", options.epsilon);
+    require_not_negative(name, "weight_decay", options.weight_decay);
+    options_.push_back(options);
+    add_group(parameters, options.learning_rate, options.amsgrad ? 3 : 2);
+  }
+}
+
+void Adam::update(std::size_t group, Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& memory) {
+  const AdamOptions& o = options_[group];
+  const auto t = static_cast<double>(steps());
+  const bool keras = o.epsilon_convention == EpsilonConvention::Keras;
+  const double correction = std::sqrt(1 - std::pow(o.beta2, t));
+  const double rate = learning_rate(group) / (1 - std::pow(o.beta1, t)) * (keras ? correction : 1);
+  const double shrink = decoupled_ ? 1 - learning_rate(group) * o.weight_decay : 1;
+  dispatch_floating(parameter.dtype(), [&]<class T>(std::type_identity<T>) {
+    T* m = memory_at<T>(memory, 0);
+    T* v = memory_at<T>(memory, 1);
+    T* largest = memory_at<T>(memory, 2);
+    const T b1 = static_cast<T>(o.beta1), b2 = static_cast<T>(o.beta2), eps = static_cast<T>(o.epsilon);
+    const T new1 = static_cast<T>(1 - o.beta1), new2 = static_cast<T>(1 - o.beta2);
+    const T scale = static_cast<T>(rate), root = static_cast<T>(keras ? 1 : correction);
+    for_elements<T>(parameter, gradient, decoupled_ ? 0 : o.weight_decay,
+                    [=, kept = static_cast<T>(shrink)](index_t i, T& p, const T g) {
+                      m[i] = b1 * m[i] + new1 * g;
+                      v[i] = b2 * v[i] + new2 * g * g;
+                      T second = v[i];
+                      if (largest != nullptr) second = largest[i] = std::max(largest[i], second);
+                      p = kept * p - scale * m[i] / (std::sqrt(second) / root + eps);
+                    });
+  });
+}
+
+static std::vector<Adam::Group> adam_groups(const std::vector<AdamW::Group>& groups) {
+  std::vector<Adam::Group> converted;
+  for (const auto& [parameters, o] : groups)
+    converted.push_back({parameters,
+                         {.learning_rate = o.learning_rate,
+                          .beta1 = o.beta1,
+                          .beta2 = o.beta2,
+                          .epsilon = o.epsilon,
+                          .weight_decay = o.weight_decay,
+                          .amsgrad = o.amsgrad,
+                          .epsilon_convention = o.epsilon_convention}});
+  return converted;
+}
+
+AdamW::AdamW(const std::vector<Group>& groups) : Adam("AdamW", adam_groups(groups), true) {}
+
+RMSprop::RMSprop(const std::vector<Group>& groups) : Optimizer("RMSprop") {
+  for (const auto& [parameters, options] : groups) {
+    require_fraction("RMSprop", "rho", options.rho);
+    require_fraction("RMSprop", "momentum", options.momentum);
+    require_not_negative("RMSprop", "epsilon", options.epsilon);
+    require_not_negative("RMSprop", "weight_decay", options.weight_decay);
+    options_.push_back(options);
+    // In the order v, running mean, velocity; those that are not used are left out.
+    add_group(parameters, options.learning_rate,
+              1 + (options.centered ? 1 : 0) + (options.momentum != 0 ? 1 : 0));
+  }
+}
+
+void RMSprop::update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+                     std::vector<Tensor>& memory) {
+  const RMSpropOptions& o = options_[group];
+  const bool keras = o.epsilon_convention == EpsilonConvention::Keras;
+  dispatch_floating(parameter.dtype(), [&]<class T>(std::type_identity<T>) {
+    T* v = memory_at<T>(memory, 0);
+    T* average = o.centered ? memory_at<T>(memory, 1) : nullptr;
+    T* velocity = o.momentum != 0 ? memory_at<T>(memory, o.centered ? 2 : 1) : nullptr;
+    const T rho = static_cast<T>(o.rho), fresh = static_cast<T>(1 - o.rho);
+    const T momentum = static_cast<T>(o.momentum), rate = static_cast<T>(learning_rate(group));
+    const T inside = static_cast<T>(keras ? o.epsilon : 0), outside = static_cast<T>(keras ? 0 : o.epsilon);
+    for_elements<T>(parameter, gradient, o.weight_decay, [=](index_t i, T& p, const T g) {
+      v[i] = rho * v[i] + fresh * g * g;
+      T spread = v[i];
+      if (average != nullptr) {
+        average[i] = rho * average[i] + fresh * g;
+        // Rounding must not make it negative.
+        spread = std::max(spread - average[i] * average[i], T{0});
+      }
+      const T direction = g / (std::sqrt(spread + inside) + outside);
+      if (velocity == nullptr) {
+        p -= rate * direction;
+      } else {
+        velocity[i] = momentum * velocity[i] + (keras ? rate * direction : direction);
+        p -= keras ? velocity[i] : rate * velocity[i];
       }
     });
   });
 }
 
-Adam::Adam(std::vector<Tensor> parameters, const AdamOptions& options)
-    : Optimizer("Adam", std::move(parameters), options.learning_rate, 2),
-      beta1_(options.beta1),
-      beta2_(options.beta2),
-      epsilon_(options.epsilon) {
-  require("Adam", beta1_ >= 0 && beta1_ < 1, "beta1", beta1_, "in [0, 1)");
-  require("Adam", beta2_ >= 0 && beta2_ < 1, "beta2", beta2_, "in [0, 1)");
-  require("Adam", epsilon_ >= 0 && std::isfinite(epsilon_), "epsilon", epsilon_, "0 or more");
+Adagrad::Adagrad(const std::vector<Group>& groups) : Optimizer("Adagrad") {
+  for (const auto& [parameters, options] : groups) {
+    require_not_negative("Adagrad", "epsilon", options.epsilon);
+    require_not_negative("Adagrad", "initial_accumulator", options.initial_accumulator);
+    require_not_negative("Adagrad", "weight_decay", options.weight_decay);
+    options_.push_back(options);
+    add_group(parameters, options.learning_rate, 1, options.initial_accumulator);
+  }
 }
 
-void Adam::update(Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& memory) {
-  const auto t = static_cast<double>(steps());
-  const double rate = learning_rate() / (1 - std::pow(beta1_, t)),
-               correction = std::sqrt(1 - std::pow(beta2_, t));
+void Adagrad::update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+                     std::vector<Tensor>& memory) {
+  const AdagradOptions& o = options_[group];
+  const bool keras = o.epsilon_convention == EpsilonConvention::Keras;
   dispatch_floating(parameter.dtype(), [&]<class T>(std::type_identity<T>) {
-    T* p = parameter.mutable_data<T>();
-    T* m = memory[0].mutable_data<T>();
-    T* v = memory[1].mutable_data<T>();
-    const T* g = gradient.data<T>();
-    const T b1 = static_cast<T>(beta1_), b2 = static_cast<T>(beta2_), eps = static_cast<T>(epsilon_);
-    const T new1 = static_cast<T>(1 - beta1_), new2 = static_cast<T>(1 - beta2_);
-    const T scale = static_cast<T>(rate), root = static_cast<T>(correction);
-    parallel_for(parameter.size(), kernels::kElementwisePiece, [=](index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i) {
-        m[i] = b1 * m[i] + new1 * g[i];
-        v[i] = b2 * v[i] + new2 * g[i] * g[i];
-        p[i] -= scale * m[i] / (std::sqrt(v[i]) / root + eps);
-      }
+    T* v = memory_at<T>(memory, 0);
+    const T rate = static_cast<T>(learning_rate(group));
+    const T inside = static_cast<T>(keras ? o.epsilon : 0), outside = static_cast<T>(keras ? 0 : o.epsilon);
+    for_elements<T>(parameter, gradient, o.weight_decay, [=](index_t i, T& p, const T g) {
+      v[i] += g * g;
+      p -= rate * g / (std::sqrt(v[i] + inside) + outside);
     });
   });
 }

@@ -1,11 +1,26 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad {
+
+/// Parameters that are trained with options of their own:
+///
+///   Adam adam({{encoder.parameters(), {.learning_rate = 1e-4}}, {head.parameters(), {.learning_rate =
+///   1e-3}}});
+template <class Options>
+struct ParameterGroup {
+  std::vector<Tensor> parameters = {};
+  Options options = {};
+};
+
+/// Where PyTorch and Keras put epsilon: added to the root of what it keeps from 0, or somewhere inside. Each
+/// optimizer says what that means for it.
+enum class EpsilonConvention { PyTorch, Keras };
 
 /// Changes parameters in place, given their gradients.
 class Optimizer {
@@ -14,63 +29,161 @@ class Optimizer {
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 
+  /// What is trained: one group's parameters after the other's.
+  const std::vector<Tensor>& parameters() const { return parameters_; }
+
   /// One update; gradients in the order of the parameters. Throws, and changes nothing, when their number, a
   /// shape or a dtype differs.
   void step(const std::vector<Tensor>& gradients);
 
-  double learning_rate() const { return learning_rate_; }
-  /// Throws when it is negative or not finite.
+  /// That of the first group, or of another one. Throws when there is no such group.
+  double learning_rate(std::size_t group = 0) const;
+  /// Sets that of the first group; those of the others keep the ratio to it that they had at the beginning,
+  /// so that one schedule serves them all. Throws when it is negative or not finite.
   void set_learning_rate(double learning_rate);
   std::int64_t steps() const { return steps_; }
 
-  /// The number of steps, the learning rate, and what is remembered of the gradients.
+  /// The number of steps, the learning rate, and what is remembered of the gradients (in memory that later
+  /// steps change).
   State state() const;
   /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype.
   void load_state(const State& state);
 
  protected:
-  /// memories: how many tensors of a parameter's shape are remembered for each parameter, all 0 at first.
-  Optimizer(const char* name, std::vector<Tensor> parameters, double learning_rate, int memories);
-  virtual void update(Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& memory) = 0;
+  explicit Optimizer(const char* name) : name_(name) {}
+  /// memories: how many tensors of a parameter's shape are remembered for each parameter, all `initial` at
+  /// first. Throws unless all are parameters, none of them known already.
+  void add_group(const std::vector<Tensor>& parameters, double learning_rate, int memories,
+                 double initial = 0);
+  virtual void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+                      std::vector<Tensor>& memory) = 0;
 
  private:
   const char* name_;
   std::vector<Tensor> parameters_;
-  std::vector<std::vector<Tensor>> memory_;
+  std::vector<std::size_t> group_of_;        // of each parameter
+  std::vector<std::vector<Tensor>> memory_;  // of each parameter
+  std::vector<double> ratios_;               // of each group's learning rate to the first one's
   double learning_rate_ = 0;
   std::int64_t steps_ = 0;
 };
 
+// Weight decay adds weight_decay p to the gradient g (an L2 penalty), in all optimizers but AdamW.
+
 struct SGDOptions {
   double learning_rate = 1e-2;
   double momentum = 0;
+  bool nesterov = false;
+  double weight_decay = 0;
 };
-/// Gradient descent: velocity = momentum velocity + g; p -= learning_rate velocity.
+/// Gradient descent: velocity = momentum velocity + g; p -= learning_rate velocity. With Nesterov's momentum,
+/// which looks one step ahead, p -= learning_rate (g + momentum velocity).
 class SGD : public Optimizer {
  public:
-  /// Throws unless all are parameters, and when an option is out of range.
-  explicit SGD(std::vector<Tensor> parameters, const SGDOptions& options = {});
+  using Group = ParameterGroup<SGDOptions>;
+  /// Throws unless all are parameters, each given once, and when an option is out of range; so do the others.
+  explicit SGD(const std::vector<Group>& groups);
+  explicit SGD(const std::vector<Tensor>& parameters, const SGDOptions& options = {})
+      : SGD({Group{parameters, options}}) {}
 
  private:
-  void update(Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& memory) override;
-  double momentum_;
+  void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+              std::vector<Tensor>& memory) override;
+  std::vector<SGDOptions> options_;
 };
 
 struct AdamOptions {
   double learning_rate = 1e-3;
   double beta1 = 0.9, beta2 = 0.999;
   double epsilon = 1e-8;
+  double weight_decay = 0;
+  bool amsgrad = false;
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
 };
-/// Kingma and Ba 2015, in PyTorch's form: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
-/// p -= learning_rate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon).
+/// Kingma and Ba 2015: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+/// p -= learning_rate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). In Keras' convention
+/// p -= learning_rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon): the same epsilon weighs more
+/// in the first steps. AMSGrad (Reddi et al. 2018) divides by the largest v so far.
 class Adam : public Optimizer {
  public:
-  /// Throws unless all are parameters, and when an option is out of range.
-  explicit Adam(std::vector<Tensor> parameters, const AdamOptions& options = {});
+  using Group = ParameterGroup<AdamOptions>;
+  explicit Adam(const std::vector<Group>& groups) : Adam("Adam", groups, false) {}
+  explicit Adam(const std::vector<Tensor>& parameters, const AdamOptions& options = {})
+      : Adam({Group{parameters, options}}) {}
+
+ protected:
+  Adam(const char* name, const std::vector<Group>& groups, bool decoupled);
 
  private:
-  void update(Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& memory) override;
-  double beta1_, beta2_, epsilon_;
+  void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+              std::vector<Tensor>& memory) override;
+  std::vector<AdamOptions> options_;
+  bool decoupled_;  // the weight decay from the gradient
+};
+
+struct AdamWOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 1e-2;
+  bool amsgrad = false;
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
+};
+/// Loshchilov and Hutter 2019: Adam after p *= 1 - learning_rate weight_decay; the gradient is left alone.
+class AdamW : public Adam {
+ public:
+  using Group = ParameterGroup<AdamWOptions>;
+  explicit AdamW(const std::vector<Group>& groups);
+  explicit AdamW(const std::vector<Tensor>& parameters, const AdamWOptions& options = {})
+      : AdamW({Group{parameters, options}}) {}
+};
+
+struct RMSpropOptions {
+  double learning_rate = 1e-2;
+  double rho = 0.99;
+  double epsilon = 1e-8;
+  double momentum = 0;
+  bool centered = false;
+  double weight_decay = 0;
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
+};
+/// Hinton's lecture of 2012: v = rho v + (1 - rho) g^2; s = g / (sqrt(v) + epsilon); p -= learning_rate s.
+/// Centred (Graves 2013), v less the square of a running mean of g takes v's place. With momentum,
+/// velocity = momentum velocity + s; p -= learning_rate velocity. In Keras' convention
+/// s = g / sqrt(v + epsilon), and the velocity sums learning_rate s: it remembers the rates of its time.
+class RMSprop : public Optimizer {
+ public:
+  using Group = ParameterGroup<RMSpropOptions>;
+  explicit RMSprop(const std::vector<Group>& groups);
+  explicit RMSprop(const std::vector<Tensor>& parameters, const RMSpropOptions& options = {})
+      : RMSprop({Group{parameters, options}}) {}
+
+ private:
+  void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+              std::vector<Tensor>& memory) override;
+  std::vector<RMSpropOptions> options_;
+};
+
+struct AdagradOptions {
+  double learning_rate = 1e-2;
+  double epsilon = 1e-10;
+  double initial_accumulator = 0;
+  double weight_decay = 0;
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
+};
+/// Duchi, Hazan and Singer 2011: v += g^2; p -= learning_rate g / (sqrt(v) + epsilon), and in Keras'
+/// convention p -= learning_rate g / sqrt(v + epsilon). v begins with initial_accumulator (0.1 in Keras).
+class Adagrad : public Optimizer {
+ public:
+  using Group = ParameterGroup<AdagradOptions>;
+  explicit Adagrad(const std::vector<Group>& groups);
+  explicit Adagrad(const std::vector<Tensor>& parameters, const AdagradOptions& options = {})
+      : Adagrad({Group{parameters, options}}) {}
+
+ private:
+  void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+              std::vector<Tensor>& memory) override;
+  std::vector<AdagradOptions> options_;
 };
 
 }  // namespace tapegrad

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+#include "tapegrad/kernels/conv2d_geometry.h"
+
+namespace tapegrad::kernels {
+
+// Windows of images, each channel by itself. Of the geometry the filter's channels do not count. Every window
+// must hold a pixel.
+
+/// at[n, p, q, c] = where, in all of x, the largest pixel of the window is: the first one in row order, or
+/// the first NaN.
+template <class T>
+void window_argmax(const Conv2DGeometry& g, const T* x, std::int32_t* at);
+
+/// y[n, p, q, c] = the mean of the pixels of the window.
+template <class T>
+void window_mean(const Conv2DGeometry& g, const T* x, T* y);
+
+/// The adjoint of window_mean: dx, which must be 0, gets dy spread over the window.
+template <class T>
+void window_spread(const Conv2DGeometry& g, const T* dy, T* dx);
+
+}  // namespace tapegrad::kernels

@@ -1,0 +1,27 @@
+#include "tapegrad/nn/activations.h"
+
+#include <utility>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/ops/activation.h"
+#include "tapegrad/ops/elementwise.h"
+
+namespace tapegrad {
+
+Lambda::Lambda(std::function<Tensor(const Tensor&)> function) : function_(std::move(function)) {
+  if (!function_) fail("Lambda", "the function is empty");
+}
+
+ReLU::ReLU() : Lambda(relu) {}
+LeakyReLU::LeakyReLU(double negative_slope)
+    : Lambda([negative_slope](const Tensor& x) { return leaky_relu(x, negative_slope); }) {}
+ELU::ELU(double alpha) : Lambda([alpha](const Tensor& x) { return elu(x, alpha); }) {}
+SELU::SELU() : Lambda(selu) {}
+GELU::GELU(bool approximate) : Lambda(approximate ? gelu_tanh : gelu) {}
+SiLU::SiLU() : Lambda(silu) {}
+Sigmoid::Sigmoid() : Lambda(sigmoid) {}
+Softplus::Softplus() : Lambda(softplus) {}
+Tanh::Tanh() : Lambda(static_cast<Tensor (*)(const Tensor&)>(tanh)) {}
+Softmax::Softmax(int axis) : Lambda([axis](const Tensor& x) { return softmax(x, axis); }) {}
+
+}  // namespace tapegrad

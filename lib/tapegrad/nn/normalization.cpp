@@ -1,0 +1,120 @@
+#include "tapegrad/nn/normalization.h"
+
+#include <cmath>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/ops/normalize.h"
+
+namespace tapegrad {
+namespace {
+
+void require_positive(const char* layer, const char* what, index_t value) {
+  if (value < 1) fail(layer, "{} is {} but must be at least 1", what, value);
+}
+
+void require_epsilon(const char* layer, double epsilon) {
+  if (!(epsilon >= 0 && std::isfinite(epsilon))) fail(layer, "epsilon is {} but must be 0 or more", epsilon);
+}
+
+Tensor parameter_if(bool wanted, const Shape& shape, double value) {
+  return wanted ? parameter(full(shape, value)) : Tensor();
+}
+
+// A factor of 1, or a sum of 0, where the layer has none.
+Tensor or_constant(const Tensor& own, const Shape& shape, double value, const Tensor& x) {
+  return own.defined() ? own : full(shape, value, x.dtype());
+}
+
+// moving = momentum moving + (1 - momentum) batch, in place.
+void move(Tensor& moving, const Tensor& batch, double momentum, double factor = 1) {
+  const auto run = [&]<class T>(std::type_identity<T>) {
+    const T keep = static_cast<T>(momentum), fresh = static_cast<T>((1 - momentum) * factor);
+    T* out = moving.mutable_data<T>();
+    kernels::map(
+        moving.size(), out, [=](T m, T b) { return keep * m + fresh * b; }, static_cast<const T*>(out),
+        batch.data<T>());
+  };
+  moving.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+}
+
+}  // namespace
+
+BatchNorm::BatchNorm(const BatchNormOptions& options) : options_(options) {
+  require_positive("BatchNorm", "channels", options.channels);
+  require_epsilon("BatchNorm", options.epsilon);
+  if (!(options.momentum >= 0 && options.momentum <= 1))
+    fail("BatchNorm", "momentum is {} but must be in [0, 1]", options.momentum);
+  const Shape shape = {options.channels};
+  gamma = parameter_if(options.scale, shape, 1);
+  beta = parameter_if(options.center, shape, 0);
+  moving_mean = zeros(shape);
+  moving_variance = ones(shape);
+}
+
+Tensor BatchNorm::forward(const Tensor& x) {
+  const Shape shape = {options_.channels};
+  const Tensor scale = or_constant(gamma, shape, 1, x), shift = or_constant(beta, shape, 0, x);
+  if (!training()) return batch_norm(x, scale, shift, moving_mean, moving_variance, options_.epsilon);
+  if (x.dtype() != moving_mean.dtype())
+    fail("BatchNorm", "the input is {} {} but the layer {}: convert one with cast() or to()", x.dtype(),
+         x.shape(), moving_mean.dtype());
+  const BatchNormResult result = batch_norm(x, scale, shift, options_.epsilon);
+  double correction = 1;
+  if (options_.moving_variance == MovingVariance::Unbiased) {
+    if (result.count < 2)
+      fail("BatchNorm", "an input of shape {} has one element a channel: no unbiased variance", x.shape());
+    correction = static_cast<double>(result.count) / static_cast<double>(result.count - 1);
+  }
+  move(moving_mean, result.mean, options_.momentum);
+  move(moving_variance, result.variance, options_.momentum, correction);
+  return result.y;
+}
+
+void BatchNorm::visit(Visitor& visitor) {
+  visitor("gamma", gamma);
+  visitor("beta", beta);
+  visitor("moving_mean", moving_mean);
+  visitor("moving_variance", moving_variance);
+}
+
+LayerNorm::LayerNorm(const LayerNormOptions& options) : options_(options) {
+  if (options.shape.rank() == 0) fail("LayerNorm", "shape [] has no axes to normalize");
+  for (const index_t size : options.shape) require_positive("LayerNorm", "a size of shape", size);
+  require_epsilon("LayerNorm", options.epsilon);
+  gamma = parameter_if(options.scale, options.shape, 1);
+  beta = parameter_if(options.center, options.shape, 0);
+}
+
+Tensor LayerNorm::forward(const Tensor& x) {
+  return layer_norm(x, or_constant(gamma, options_.shape, 1, x), or_constant(beta, options_.shape, 0, x),
+                    options_.epsilon);
+}
+
+void LayerNorm::visit(Visitor& visitor) {
+  visitor("gamma", gamma);
+  visitor("beta", beta);
+}
+
+GroupNorm::GroupNorm(const GroupNormOptions& options) : options_(options) {
+  require_positive("GroupNorm", "groups", options.groups);
+  require_positive("GroupNorm", "channels", options.channels);
+  require_epsilon("GroupNorm", options.epsilon);
+  if (options.channels % options.groups != 0)
+    fail("GroupNorm", "channels ({}) cannot be cut into {} groups", options.channels, options.groups);
+  gamma = parameter_if(options.scale, {options.channels}, 1);
+  beta = parameter_if(options.center, {options.channels}, 0);
+}
+
+Tensor GroupNorm::forward(const Tensor& x) {
+  const Shape shape = {options_.channels};
+  return group_norm(x, options_.groups, or_constant(gamma, shape, 1, x), or_constant(beta, shape, 0, x),
+                    options_.epsilon);
+}
+
+void GroupNorm::visit(Visitor& visitor) {
+  visitor("gamma", gamma);
+  visitor("beta", beta);
+}
+
+}  // namespace tapegrad

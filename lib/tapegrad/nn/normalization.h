@@ -1,0 +1,81 @@
+#pragma once
+
+#include "tapegrad/nn/module.h"
+
+namespace tapegrad {
+
+// What each of them computes, and from which paper, is said in ops/normalize.h. gamma begins with 1 and beta
+// with 0; without scale or center there is none. All throw for sizes below 1 and a negative epsilon.
+
+/// How the variance of a batch goes into the moving one; the batch itself is always normalized with the
+/// biased one.
+enum class MovingVariance {
+  Biased,    ///< divided by the number of elements, as in Keras 3
+  Unbiased,  ///< by that less 1, as in PyTorch and in TensorFlow's fused kernel
+};
+
+struct BatchNormOptions {
+  index_t channels = 0;
+  /// moving = momentum moving + (1 - momentum) batch, as in Keras; it is 1 less PyTorch's.
+  double momentum = 0.99;
+  double epsilon = 1e-3;
+  bool center = true, scale = true;
+  MovingVariance moving_variance = MovingVariance::Biased;
+};
+/// Each channel of x [n, ..., channels] normalized over all other axes. While it is trained, with the mean
+/// and the variance of the batch, which it also adds to moving averages; otherwise with these.
+class BatchNorm : public Module {
+ public:
+  /// Throws unless momentum is in [0, 1].
+  explicit BatchNorm(const BatchNormOptions& options);
+  /// Throws, while it is trained, for one element a channel if moving_variance is Unbiased: it has none.
+  Tensor forward(const Tensor& x) override;
+  void visit(Visitor& visitor) override;
+
+  Tensor gamma, beta;                   // [channels]
+  Tensor moving_mean, moving_variance;  // [channels], buffers
+
+ private:
+  BatchNormOptions options_;
+};
+
+struct LayerNormOptions {
+  /// The sizes of the last axes, which are normalized together.
+  Shape shape = {};
+  double epsilon = 1e-3;
+  bool center = true, scale = true;
+};
+/// The last axes of x [..., shape...] normalized together, each sample by itself.
+class LayerNorm : public Module {
+ public:
+  explicit LayerNorm(const LayerNormOptions& options);
+  Tensor forward(const Tensor& x) override;
+  void visit(Visitor& visitor) override;
+
+  Tensor gamma, beta;  // shape
+
+ private:
+  LayerNormOptions options_;
+};
+
+struct GroupNormOptions {
+  index_t groups = 32;
+  index_t channels = 0;
+  double epsilon = 1e-3;
+  bool center = true, scale = true;
+};
+/// The channels of x [n, ..., channels] in groups, each normalized over itself and all axes between.
+class GroupNorm : public Module {
+ public:
+  /// Throws when channels is not a multiple of groups.
+  explicit GroupNorm(const GroupNormOptions& options);
+  Tensor forward(const Tensor& x) override;
+  void visit(Visitor& visitor) override;
+
+  Tensor gamma, beta;  // [channels]
+
+ private:
+  GroupNormOptions options_;
+};
+
+}  // namespace tapegrad

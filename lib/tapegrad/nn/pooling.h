@@ -1,0 +1,66 @@
+#pragma once
+
+#include "tapegrad/nn/module.h"
+#include "tapegrad/ops/pooling.h"
+
+namespace tapegrad {
+
+// Layers without parameters that change the size of images [n, h, w, c].
+
+/// The largest pixel of each window of each channel: max_pool2d.
+class MaxPooling2D : public Module {
+ public:
+  explicit MaxPooling2D(const Pool2DOptions& options = {}) : options_(options) {}
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  Pool2DOptions options_;
+};
+
+/// The mean of each window's pixels: avg_pool2d.
+class AveragePooling2D : public Module {
+ public:
+  explicit AveragePooling2D(const Pool2DOptions& options = {}) : options_(options) {}
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  Pool2DOptions options_;
+};
+
+/// The largest pixel of each channel: [n, h, w, c] -> [n, c], or [n, 1, 1, c] with keep_dims.
+class GlobalMaxPooling2D : public Module {
+ public:
+  explicit GlobalMaxPooling2D(bool keep_dims = false) : keep_dims_(keep_dims) {}
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  bool keep_dims_;
+};
+
+/// The mean of each channel: [n, h, w, c] -> [n, c], or [n, 1, 1, c] with keep_dims.
+class GlobalAveragePooling2D : public Module {
+ public:
+  explicit GlobalAveragePooling2D(bool keep_dims = false) : keep_dims_(keep_dims) {}
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  bool keep_dims_;
+};
+
+enum class Interpolation { Nearest, Bilinear };
+
+struct UpSampling2DOptions {
+  Size2D size = 2;
+  Interpolation interpolation = Interpolation::Nearest;
+};
+/// Images made `size` times as high and wide: upsample_nearest or upsample_bilinear.
+class UpSampling2D : public Module {
+ public:
+  explicit UpSampling2D(const UpSampling2DOptions& options = {}) : options_(options) {}
+  Tensor forward(const Tensor& x) override;
+
+ private:
+  UpSampling2DOptions options_;
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,47 @@
+#pragma once
+
+// Internal: axes as ops are given them.
+
+#include <numeric>
+#include <vector>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad::detail {
+
+/// The axis counted from the front. Throws an Error of op when there is no such axis.
+inline int checked_axis(const char* op, const Shape& shape, int axis) {
+  if (axis < -shape.rank() || axis >= shape.rank())
+    fail(op, "axis {} of a tensor of shape {}: there is none", axis, shape);
+  return shape.checked_axis(axis);
+}
+
+inline std::vector<int> all_axes(const Tensor& x) {
+  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
+  std::iota(axes.begin(), axes.end(), 0);
+  return axes;
+}
+
+/// A shape as one axis sees it: [outer, count, inner].
+struct Around {
+  index_t outer = 1, count = 1, inner = 1;
+};
+inline Around around(const Shape& shape, int axis) {
+  Around found{.count = shape[axis]};
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (i < axis) found.outer *= shape[i];
+    if (i > axis) found.inner *= shape[i];
+  }
+  return found;
+}
+
+/// The shape with `count` axes from `axis` on replaced by these sizes.
+inline Shape with_sizes(const Shape& shape, int axis, int count, const std::vector<index_t>& sizes) {
+  std::vector<index_t> made(shape.begin(), shape.end());
+  made.erase(made.begin() + axis, made.begin() + axis + count);
+  made.insert(made.begin() + axis, sizes.begin(), sizes.end());
+  return Shape(made);
+}
+
+}  // namespace tapegrad::detail

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+// Comparisons, element by element: 1 where it holds and 0 elsewhere, as UInt8. Two tensors are broadcast to
+// each other and must have the same dtype; a number takes the tensor's. Whatever is compared with NaN gives
+// 0, and 1 in not_equals. They have no derivative: for a tape the result is a constant. equal() in
+// tensor/tensor.h says whether two tensors are the same.
+
+Tensor less(const Tensor& a, const Tensor& b);
+Tensor less_equal(const Tensor& a, const Tensor& b);
+Tensor greater(const Tensor& a, const Tensor& b);
+Tensor greater_equal(const Tensor& a, const Tensor& b);
+Tensor equals(const Tensor& a, const Tensor& b);
+Tensor not_equals(const Tensor& a, const Tensor& b);
+
+Tensor less(const Tensor& a, double b);
+Tensor less_equal(const Tensor& a, double b);
+Tensor greater(const Tensor& a, double b);
+Tensor greater_equal(const Tensor& a, double b);
+Tensor equals(const Tensor& a, double b);
+Tensor not_equals(const Tensor& a, double b);
+
+/// a where condition is not 0, b elsewhere; all three are broadcast to each other. condition is UInt8, a and
+/// b have the same dtype, and a number takes the other's. What is not chosen has the gradient 0, even if it
+/// is not a number. Throws when shapes or dtypes do not fit.
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& a, double b);
+Tensor where(const Tensor& condition, double a, const Tensor& b);
+
+}  // namespace tapegrad

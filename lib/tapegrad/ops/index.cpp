@@ -1,0 +1,89 @@
+#include "tapegrad/ops/index.h"
+
+#include "tapegrad/autograd/record.h"
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/kernels/index.h"
+#include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/index_internal.h"
+
+namespace tapegrad {
+namespace {
+
+// Throws unless all are in [0, size).
+void check_indices(const char* op, const Tensor& indices, index_t size, const char* what) {
+  if (indices.dtype() != DType::Int32)
+    fail(op, "the indices are {} {} but must be Int32: convert with cast()", indices.dtype(),
+         indices.shape());
+  const auto values = indices.values<std::int32_t>();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] >= 0 && values[i] < size) continue;
+    std::vector<index_t> position(static_cast<std::size_t>(indices.rank()));
+    auto rest = static_cast<index_t>(i);
+    for (int axis = indices.rank(); axis-- > 0; rest /= indices.shape()[axis])
+      position[static_cast<std::size_t>(axis)] = rest % indices.shape()[axis];
+    fail(op, "index {} at [{}] of the indices (shape {}) is out of range: {} {}, so indices are 0 to {}",
+         values[i], fmt::join(position, ", "), indices.shape(), what, size, size - 1);
+  }
+}
+
+// The adjoint of gather_from for an x of this shape.
+Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis) {
+  Tensor y = zeros(shape, g.dtype());
+  const auto [outer, size, inner] = detail::around(shape, axis);
+  dispatch(g.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
+    using T = typename decltype(type)::type;
+    kernels::scatter_add(outer, size, inner, indices.size(), indices.data<std::int32_t>(), g.data<T>(),
+                         y.mutable_data<T>());
+  });
+  return record("scatter_add", std::move(y), {{g, [indices = Saved(indices), axis](const Tensor& gy) {
+                                                 return detail::gather_from("gather", gy, indices(), axis);
+                                               }}});
+}
+
+}  // namespace
+
+Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis) {
+  const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());
+  Tensor y = TensorAccess::empty(with_sizes(x.shape(), axis, 1, sizes), x.dtype());
+  const auto [outer, size, inner] = around(x.shape(), axis);
+  dispatch(x.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
+    using T = typename decltype(type)::type;
+    kernels::gather(outer, size, inner, indices.size(), indices.data<std::int32_t>(), x.data<T>(),
+                    y.mutable_data<T>());
+  });
+  return record(op, std::move(y), {{x, [shape = x.shape(), indices = Saved(indices), axis](const Tensor& g) {
+                                      return scatter_add(g, shape, indices(), axis);
+                                    }}});
+}
+
+Tensor gather(const Tensor& x, const Tensor& indices, int axis) {
+  const int at = detail::checked_axis("gather", x.shape(), axis);
+  check_indices("gather", indices, x.shape()[at],
+                fmt::format("axis {} of x: {} has size", axis, x.shape()).c_str());
+  return detail::gather_from("gather", x, indices, at);
+}
+
+Tensor embedding(const Tensor& table, const Tensor& indices) {
+  if (table.rank() < 2)
+    fail("embedding", "the table has shape {} but must be [count, features...]", table.shape());
+  check_indices("embedding", indices, table.shape()[0],
+                fmt::format("the number of rows of the table (shape {}) is", table.shape()).c_str());
+  return detail::gather_from("embedding", table, indices, 0);
+}
+
+Tensor one_hot(const Tensor& indices, index_t depth, DType dtype) {
+  if (depth < 0) fail("one_hot", "the depth is {} (indices: {})", depth, indices.shape());
+  check_indices("one_hot", indices, depth, "the depth is");
+  Tensor y = zeros(detail::with_sizes(indices.shape(), indices.rank(), 0, {depth}), dtype);
+  dispatch(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    T* to = y.mutable_data<T>();
+    for (const std::int32_t index : indices.values<std::int32_t>()) {
+      to[index] = T{1};
+      to += depth;
+    }
+  });
+  return y;
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad::detail {
+
+/// gather along the axis, for indices that are known to be in range; recorded as op.
+Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis);
+
+}  // namespace tapegrad::detail

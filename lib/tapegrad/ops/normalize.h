@@ -1,0 +1,38 @@
+#pragma once
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+// Each subtracts a mean and divides by the root of a variance plus epsilon; the variance is the biased one,
+// divided by the number of elements. gamma scales the result and beta is added to it. Float32 or Float64;
+// all throw when shapes or dtypes do not fit, or when there is nothing to normalize.
+
+/// What batch_norm of a training step gives: beside the result what it was normalized by, for running
+/// averages.
+struct BatchNormResult {
+  Tensor y;
+  Tensor mean, variance;  ///< of each channel [c]; constants for a tape
+  /// The number of elements of a channel: variance * count / (count - 1) is the unbiased one.
+  index_t count = 0;
+};
+
+/// Each channel, the last axis of x, normalized over all other axes (Ioffe and Szegedy, 2015). gamma and beta
+/// are [c].
+BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon = 1e-3);
+/// The same with a given mean and variance [c]: what is done once training is over. Differentiable in all of
+/// them.
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                  const Tensor& variance, double epsilon = 1e-3);
+
+/// The last axes of x, those of gamma and beta, normalized together, each sample by itself (Ba et al., 2016).
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon = 1e-3);
+/// The last `axes` axes of x, neither scaled nor shifted.
+Tensor layer_norm(const Tensor& x, int axes, double epsilon = 1e-3);
+
+/// The channels [c] of x [n, ..., c] in this number of groups, each normalized over itself and all axes
+/// between (Wu and He, 2018). gamma and beta are [c]. Throws when c is not a multiple of groups.
+Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta,
+                  double epsilon = 1e-3);
+
+}  // namespace tapegrad

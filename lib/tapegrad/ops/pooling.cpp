@@ -1,0 +1,94 @@
+#include "tapegrad/ops/pooling.h"
+
+#include <limits>
+
+#include "tapegrad/autograd/record.h"
+#include "tapegrad/kernels/pooling.h"
+#include "tapegrad/ops/elementwise_internal.h"
+#include "tapegrad/ops/index_internal.h"
+#include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce.h"
+
+namespace tapegrad {
+namespace {
+
+void require_images(const char* op, const Tensor& x) {
+  detail::require_floating(op, x);
+  if (x.rank() != 4)
+    fail(op, "takes images [batch, height, width, channels], not shape {}: reshape them", x.shape());
+}
+
+Conv2DGeometry windows(const char* op, const Tensor& x, const Pool2DOptions& options) {
+  require_images(op, x);
+  const Size2D size = options.pool_size, strides = options.strides.value_or(size);
+  if (size.height < 1 || size.width < 1 || strides.height < 1 || strides.width < 1)
+    fail(op, "windows of {} x {} with strides {} x {} (x: {}, NHWC): all must be at least 1", size.height,
+         size.width, strides.height, strides.width, x.shape());
+  const Conv2DGeometry g = resolve_conv2d(op, x.shape(), {size.height, size.width, x.shape()[3], 1},
+                                          {.strides = strides, .padding = options.padding});
+  // The first and the last window of each axis are those that could miss the image.
+  const auto misses = [](index_t out, index_t stride, index_t before, index_t kernel, index_t pixels) {
+    return out > 0 && (kernel <= before || (out - 1) * stride - before >= pixels);
+  };
+  if (misses(g.out_h, g.stride_h, g.pad_top, g.kernel_h, g.in_h) ||
+      misses(g.out_w, g.stride_w, g.pad_left, g.kernel_w, g.in_w))
+    fail(op, "a window of {} x {} lies in the padding alone (x: {}, NHWC; padding {}): pad less", size.height,
+         size.width, x.shape(), options.padding.str());
+  return g;
+}
+
+Shape result_shape(const Conv2DGeometry& g) {
+  return {g.batch, g.out_h, g.out_w, g.in_channels};
+}
+
+// window_mean and its adjoint, each the derivative of the other.
+Tensor spread(const Conv2DGeometry& g, const Tensor& dy);
+
+Tensor average(const Conv2DGeometry& g, const Tensor& x) {
+  Tensor y = TensorAccess::empty(result_shape(g), x.dtype());
+  const auto run = [&]<class T>(std::type_identity<T>) {
+    kernels::window_mean(g, x.data<T>(), y.mutable_data<T>());
+  };
+  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  return record("avg_pool2d", std::move(y), {{x, [g](const Tensor& dy) { return spread(g, dy); }}});
+}
+
+Tensor spread(const Conv2DGeometry& g, const Tensor& dy) {
+  Tensor dx = zeros(g.in_shape(), dy.dtype());
+  const auto run = [&]<class T>(std::type_identity<T>) {
+    kernels::window_spread(g, dy.data<T>(), dx.mutable_data<T>());
+  };
+  dy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  return record("avg_pool2d_spread", std::move(dx), {{dy, [g](const Tensor& gx) { return average(g, gx); }}});
+}
+
+}  // namespace
+
+Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
+  const Conv2DGeometry g = windows("max_pool2d", x, options);
+  if (x.size() > std::numeric_limits<std::int32_t>::max())
+    fail("max_pool2d", "a tensor of shape {} has more elements than Int32 can number: use smaller batches",
+         x.shape());
+  Tensor at = TensorAccess::empty(result_shape(g), DType::Int32);
+  const auto run = [&]<class T>(std::type_identity<T>) {
+    kernels::window_argmax(g, x.data<T>(), at.mutable_data<std::int32_t>());
+  };
+  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  return detail::gather_from("max_pool2d", reshape(x, {x.size()}), at, 0);
+}
+
+Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
+  return average(windows("avg_pool2d", x, options), x);
+}
+
+Tensor global_max_pool2d(const Tensor& x, bool keep_dims) {
+  require_images("global_max_pool2d", x);
+  return max(x, {1, 2}, keep_dims);
+}
+
+Tensor global_avg_pool2d(const Tensor& x, bool keep_dims) {
+  require_images("global_avg_pool2d", x);
+  return mean(x, {1, 2}, keep_dims);
+}
+
+}  // namespace tapegrad

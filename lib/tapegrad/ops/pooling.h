@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+
+#include "tapegrad/kernels/conv2d_geometry.h"
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+struct Pool2DOptions {
+  Size2D pool_size = 2;
+  /// As pool_size if not given.
+  std::optional<Size2D> strides = std::nullopt;
+  Padding padding = Padding::Valid;
+};
+
+// Images are NHWC, Float32 or Float64; results have the sizes of a convolution with a filter of pool_size.
+// Padding is not there: it is never the largest, and it does not count in a mean. Throws when x has not four
+// axes, or when a window has no pixel.
+
+/// The largest pixel of each window, channel by channel. Where pixels are equal the gradient goes to the
+/// first in row order.
+Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options = {});
+/// The mean of each window's pixels.
+Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options = {});
+
+/// The largest pixel, and the mean of all pixels, of each channel of each image: [n, h, w, c] -> [n, c], or
+/// [n, 1, 1, c] if keep_dims is set.
+Tensor global_max_pool2d(const Tensor& x, bool keep_dims = false);
+Tensor global_avg_pool2d(const Tensor& x, bool keep_dims = false);
+
+}  // namespace tapegrad

@@ -1,0 +1,59 @@
+#include "tapegrad/ops/resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/elementwise_internal.h"
+#include "tapegrad/ops/index_internal.h"
+#include "tapegrad/ops/layout.h"
+
+namespace tapegrad {
+namespace {
+
+void check(const char* op, const Tensor& x, Size2D size) {
+  if (x.rank() != 4)
+    fail(op, "takes images [batch, height, width, channels], not shape {}: reshape them", x.shape());
+  if (size.height < 1 || size.width < 1)
+    fail(op, "{} x {} times as large cannot be (x: {}, NHWC): whole numbers from 1 on", size.height,
+         size.width, x.shape());
+}
+
+// One axis of upsample_bilinear: a mixture of the pixel below and the pixel above each place.
+Tensor stretched(const Tensor& x, index_t factor, int axis) {
+  const index_t size = x.shape()[axis], large = size * factor;
+  if (factor == 1 || size == 0) return x;
+  std::vector<std::int32_t> below, above;
+  std::vector<double> weight;
+  for (index_t i = 0; i < large; ++i) {
+    const double centre = (static_cast<double>(i) + 0.5) / static_cast<double>(factor) - 0.5;
+    const double at = std::clamp(centre, 0.0, static_cast<double>(size - 1));
+    const double low = std::floor(at);
+    below.push_back(static_cast<std::int32_t>(low));
+    above.push_back(static_cast<std::int32_t>(std::min(low + 1, static_cast<double>(size - 1))));
+    weight.push_back(at - low);
+  }
+  std::vector<index_t> sizes(static_cast<std::size_t>(x.rank() - axis), 1);
+  sizes.front() = large;
+  const Tensor up = cast(tensor(weight, Shape(sizes)), x.dtype());
+  const auto pixels = [&](const std::vector<std::int32_t>& at) {
+    return detail::gather_from("upsample_bilinear", x, tensor(at, {large}), axis);
+  };
+  return pixels(below) * (1.0 - up) + pixels(above) * up;
+}
+
+}  // namespace
+
+Tensor upsample_nearest(const Tensor& x, Size2D size) {
+  check("upsample_nearest", x, size);
+  return repeat(repeat(x, size.height, 1), size.width, 2);
+}
+
+Tensor upsample_bilinear(const Tensor& x, Size2D size) {
+  check("upsample_bilinear", x, size);
+  detail::require_floating("upsample_bilinear", x);
+  return stretched(stretched(x, size.height, 1), size.width, 2);
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <vector>
+
+#include "tapegrad/tensor/state.h"
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+// What is done with gradients between tape.gradient() and optimizer.step().
+
+/// The root of the sum of the squares of all elements, in double.
+double global_norm(const std::vector<Tensor>& gradients);
+
+/// Scales all gradients, in place, so that their global norm is at most max_norm; their direction stays. The
+/// norm that they had before. Throws, and changes nothing, when max_norm is not positive and when a gradient
+/// has elements that are not finite: it has no direction.
+double clip_by_norm(std::vector<Tensor>& gradients, double max_norm);
+
+/// Cuts every element, in place, off at -limit and limit. NaN stays NaN. Throws, and changes nothing, unless
+/// limit is positive.
+void clip_by_value(std::vector<Tensor>& gradients, double limit);
+
+/// The gradient of a batch that does not fit into memory, computed in parts:
+///
+///   for (const auto& part : parts) accumulator.add(part_gradients(part), part_size);
+///   adam.step(accumulator.take());
+class GradientAccumulator {
+ public:
+  /// weight: what the gradients stand for, such as the number of samples that their loss is the mean of.
+  /// Throws, and changes nothing, when the gradients are not like those added before, or weight is not
+  /// positive.
+  void add(const std::vector<Tensor>& gradients, double weight = 1);
+  /// The weights added so far.
+  double weight() const { return weight_; }
+  /// The weighted mean; begins anew. Throws when nothing was added.
+  std::vector<Tensor> take();
+
+  State state() const;
+  /// Throws, and changes nothing, when the state is not that of an accumulator.
+  void load_state(const State& state);
+
+ private:
+  std::vector<Tensor> sums_;
+  double weight_ = 0;
+};
+
+}  // namespace tapegrad

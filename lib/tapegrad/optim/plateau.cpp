@@ -1,0 +1,126 @@
+#include "tapegrad/optim/plateau.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad {
+namespace {
+
+void require(const char* who, bool fits, const char* option, double value, const char* range) {
+  if (!fits) fail(who, "{} is {} but must be {}", option, value, range);
+}
+
+void require_not_negative(const char* who, const char* option, double value) {
+  require(who, value >= 0 && std::isfinite(value), option, value, "0 or more");
+}
+
+double number(const char* who, const State& state, const char* key) {
+  const auto found = state.numbers.find(key);
+  if (found == state.numbers.end()) fail(who, "the state has no number '{}'", key);
+  return found->second;
+}
+
+std::int64_t count(const char* who, const State& state, const char* key) {
+  const double value = number(who, state, key);
+  require(who, value >= 0 && value <= 0x1p53 && value == std::floor(value), key, value,
+          "a whole number, 0 or more");
+  return static_cast<std::int64_t>(value);
+}
+
+}  // namespace
+
+BestValue::BestValue(const ImprovementOptions& options) : options_(options) {
+  require_not_negative("improvement", "relative", options.relative);
+  require_not_negative("improvement", "absolute", options.absolute);
+}
+
+bool BestValue::improves(double value) {
+  const double margin = options_.relative * std::abs(best_) + options_.absolute;
+  const bool beyond = options_.better == Better::Lower ? value < best_ - margin : value > best_ + margin;
+  const bool improved = std::isfinite(value) && (!any_ || beyond);
+  if (improved) {
+    any_ = true;
+    best_ = value;
+    waited_ = 0;
+  } else {
+    ++waited_;
+  }
+  return improved;
+}
+
+double BestValue::best() const {
+  if (!any_) fail("improvement", "there was no finite value yet");
+  return best_;
+}
+
+State BestValue::state() const {
+  State state;
+  state.numbers["waited"] = static_cast<double>(waited_);
+  if (any_) state.numbers["best"] = best_;
+  return state;
+}
+
+void BestValue::load_state(const State& state) {
+  waited_ = count("improvement", state, "waited");
+  any_ = state.numbers.contains("best");
+  best_ = any_ ? state.numbers.at("best") : 0;
+}
+
+ReduceOnPlateau::ReduceOnPlateau(const ReduceOnPlateauOptions& options)
+    : options_(options), best_(options.improvement), learning_rate_(options.learning_rate) {
+  constexpr const char* kName = "ReduceOnPlateau";
+  require_not_negative(kName, "learning_rate", options.learning_rate);
+  require_not_negative(kName, "lowest", options.lowest);
+  require(kName, options.factor >= 0 && options.factor < 1, "factor", options.factor, "in [0, 1)");
+  require_not_negative(kName, "patience", static_cast<double>(options.patience));
+  require_not_negative(kName, "cooldown", static_cast<double>(options.cooldown));
+}
+
+double ReduceOnPlateau::step(double value) {
+  best_.improves(value);
+  if (cooling_ > 0) {
+    --cooling_;
+    best_.wait_again();
+  }
+  if (best_.waited() > options_.patience) {
+    learning_rate_ = std::min(learning_rate_, std::max(learning_rate_ * options_.factor, options_.lowest));
+    cooling_ = options_.cooldown;
+    best_.wait_again();
+  }
+  return learning_rate_;
+}
+
+State ReduceOnPlateau::state() const {
+  State state = best_.state();
+  state.numbers["learning_rate"] = learning_rate_;
+  state.numbers["cooling"] = static_cast<double>(cooling_);
+  return state;
+}
+
+void ReduceOnPlateau::load_state(const State& state) {
+  const double rate = number("ReduceOnPlateau", state, "learning_rate");
+  require_not_negative("ReduceOnPlateau", "learning_rate", rate);
+  const std::int64_t cooling = count("ReduceOnPlateau", state, "cooling");
+  best_.load_state(state);
+  learning_rate_ = rate;
+  cooling_ = cooling;
+}
+
+EarlyStopping::EarlyStopping(const EarlyStoppingOptions& options)
+    : options_(options), best_(options.improvement) {
+  require_not_negative("EarlyStopping", "patience", static_cast<double>(options.patience));
+}
+
+bool EarlyStopping::step(double value) {
+  improved_ = best_.improves(value);
+  return best_.waited() > options_.patience;
+}
+
+void EarlyStopping::load_state(const State& state) {
+  best_.load_state(state);
+  improved_ = false;
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,106 @@
+#include "tapegrad/optim/schedules.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad {
+namespace {
+
+void require(const char* schedule, bool fits, const char* option, double value, const char* range) {
+  if (!fits) fail(schedule, "{} is {} but must be {}", option, value, range);
+}
+
+void require_rate(const char* schedule, const char* option, double value) {
+  require(schedule, value >= 0 && std::isfinite(value), option, value, "0 or more");
+}
+
+void require_steps(const char* schedule, const char* option, std::int64_t steps, std::int64_t least = 1) {
+  if (steps < least) fail(schedule, "{} is {} but must be at least {}", option, steps, least);
+}
+
+// From `from`, where part is 0, to `to`, where it is 1.
+double half_cosine(double from, double to, double part) {
+  return to + (from - to) * (1 + std::cos(std::numbers::pi * part)) / 2;
+}
+
+}  // namespace
+
+double Schedule::at(std::int64_t step) const {
+  if (step < 0) fail("schedule", "there is no step {}: they are counted from 0", step);
+  return function_(step);
+}
+
+State Schedule::state() const {
+  State state;
+  state.numbers["steps"] = static_cast<double>(steps_);
+  return state;
+}
+
+void Schedule::load_state(const State& state) {
+  const auto found = state.numbers.find("steps");
+  if (found == state.numbers.end()) fail("schedule", "the state has no number 'steps'");
+  const double steps = found->second;
+  require("schedule", steps >= 0 && steps <= 0x1p53 && steps == std::floor(steps),
+          "the state's number of steps", steps, "a whole number, 0 or more");
+  steps_ = static_cast<std::int64_t>(steps);
+}
+
+Schedule step_decay(const StepDecayOptions& options) {
+  require_rate("step_decay", "learning_rate", options.learning_rate);
+  require_steps("step_decay", "every", options.every);
+  require_rate("step_decay", "factor", options.factor);
+  return Schedule([o = options](std::int64_t step) {
+    return o.learning_rate * std::pow(o.factor, static_cast<double>(step / o.every));
+  });
+}
+
+Schedule exponential_decay(const ExponentialDecayOptions& options) {
+  require_rate("exponential_decay", "learning_rate", options.learning_rate);
+  require_rate("exponential_decay", "factor", options.factor);
+  return Schedule([o = options](std::int64_t step) {
+    return o.learning_rate * std::pow(o.factor, static_cast<double>(step));
+  });
+}
+
+Schedule cosine_decay(const CosineDecayOptions& options) {
+  require_rate("cosine_decay", "learning_rate", options.learning_rate);
+  require_rate("cosine_decay", "lowest", options.lowest);
+  require_steps("cosine_decay", "steps", options.steps);
+  return Schedule([o = options](std::int64_t step) {
+    const double part = static_cast<double>(std::min(step, o.steps)) / static_cast<double>(o.steps);
+    return half_cosine(o.learning_rate, o.lowest, part);
+  });
+}
+
+Schedule warm_up(const WarmUpOptions& options, const Schedule& then) {
+  require_steps("warm_up", "steps", options.steps);
+  require_rate("warm_up", "first_factor", options.first_factor);
+  return Schedule([o = options, then](std::int64_t step) {
+    if (step >= o.steps) return then.at(step - o.steps);
+    const double part = static_cast<double>(step) / static_cast<double>(o.steps);
+    return then.at(0) * (o.first_factor + (1 - o.first_factor) * part);
+  });
+}
+
+Schedule one_cycle(const OneCycleOptions& options) {
+  require_rate("one_cycle", "highest", options.highest);
+  require_steps("one_cycle", "steps", options.steps, 2);
+  require("one_cycle", options.warm_up_fraction >= 0 && options.warm_up_fraction <= 1, "warm_up_fraction",
+          options.warm_up_fraction, "in [0, 1]");
+  for (const double divisor : {options.first_divisor, options.last_divisor})
+    require("one_cycle", divisor >= 1 && std::isfinite(divisor), "a divisor", divisor, "at least 1");
+  return Schedule([o = options](std::int64_t step) {
+    const double first = o.highest / o.first_divisor, last = first / o.last_divisor;
+    // The first and the last step are exactly at the ends. Less than one step of warm-up is none.
+    const double end = static_cast<double>(o.steps - 1),
+                 top = std::max(0.0, o.warm_up_fraction * static_cast<double>(o.steps) - 1);
+    const double now = std::min(static_cast<double>(step), end);
+    if (now <= top && top > 0) return half_cosine(first, o.highest, now / top);
+    return half_cosine(o.highest, last, (now - top) / (end - top));
+  });
+}
+
+}  // namespace tapegrad

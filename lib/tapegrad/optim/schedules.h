@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "tapegrad/tensor/state.h"
+
+namespace tapegrad {
+
+/// A learning rate that changes with time. It knows no optimizer; one step of it is whatever the caller
+/// counts, an update or an epoch:
+///
+///   Schedule schedule = cosine_decay({.learning_rate = 1e-3, .steps = 1000});
+///   ...
+///   adam.set_learning_rate(schedule.learning_rate());
+///   adam.step(gradients);
+///   schedule.step();
+class Schedule {
+ public:
+  /// Any function of the number of steps that were taken before.
+  using Function = std::function<double(std::int64_t step)>;
+  explicit Schedule(Function function) : function_(std::move(function)) {}
+
+  /// That of a step, counted from 0. Throws for a negative step.
+  double at(std::int64_t step) const;
+  /// That of the step that comes next.
+  double learning_rate() const { return at(steps_); }
+  void step() { ++steps_; }
+  std::int64_t steps() const { return steps_; }
+
+  /// The number of steps; the function is the caller's to make again.
+  State state() const;
+  /// Throws, and changes nothing, when the state does not hold a number of steps.
+  void load_state(const State& state);
+
+ private:
+  Function function_;
+  std::int64_t steps_ = 0;
+};
+
+// All throw for learning rates that are negative or not finite, and for options out of range.
+
+/// learning_rate factor^floor(step / every), as PyTorch's StepLR.
+struct StepDecayOptions {
+  double learning_rate = 1e-3;
+  std::int64_t every = 1;
+  double factor = 0.1;
+};
+Schedule step_decay(const StepDecayOptions& options);
+
+/// learning_rate factor^step, as PyTorch's ExponentialLR.
+struct ExponentialDecayOptions {
+  double learning_rate = 1e-3;
+  double factor = 0.9;
+};
+Schedule exponential_decay(const ExponentialDecayOptions& options);
+
+/// Half a cosine from learning_rate down to `lowest`, which is reached after `steps` steps and kept
+/// (Loshchilov and Hutter 2017, without restarts): lowest + (learning_rate - lowest) (1 + cos(pi step /
+/// steps)) / 2.
+struct CosineDecayOptions {
+  double learning_rate = 1e-3;
+  std::int64_t steps = 1;
+  double lowest = 0;
+};
+Schedule cosine_decay(const CosineDecayOptions& options);
+
+/// In a straight line from first_factor times what `then` begins with up to that, in `steps` steps; after
+/// that `then`, from its beginning. As PyTorch's LinearLR followed by another schedule.
+struct WarmUpOptions {
+  std::int64_t steps = 1;
+  double first_factor = 1.0 / 3;
+};
+Schedule warm_up(const WarmUpOptions& options, const Schedule& then);
+
+/// Up and down once in `steps` steps (Smith and Topin 2018, in the form of PyTorch's OneCycleLR): half a
+/// cosine from highest / first_divisor to `highest`, which takes warm_up_fraction of the time, and half a
+/// cosine from there to the first one / last_divisor, which is kept.
+struct OneCycleOptions {
+  double highest = 1e-2;
+  std::int64_t steps = 2;
+  double warm_up_fraction = 0.3;
+  double first_divisor = 25;
+  double last_divisor = 1e4;
+};
+Schedule one_cycle(const OneCycleOptions& options);
+
+}  // namespace tapegrad

@@ -1,0 +1,106 @@
+#include "tapegrad/optim/average.h"
+
+#include <gtest/gtest.h>
+
+#include "oracle.h"
+#include "refuses.h"
+
+namespace tapegrad::testing {
+namespace {
+
+void set(const Tensor& parameter, double value) {
+  Tensor handle = parameter;
+  handle.set({0}, value);
+}
+
+TEST(MovingAverage, ForgetsExponentially) {
+  const Tensor p = parameter(tensor({8}));
+  MovingAverage average({p}, {.decay = 0.75});
+  set(p, 16);
+  average.update();
+  EXPECT_EQ(average.state().tensors[0].second.item(), 0.75 * 8 + 0.25 * 16);
+  average.update();
+  EXPECT_EQ(average.state().tensors[0].second.item(), 0.75 * 10 + 0.25 * 16);
+  EXPECT_EQ(p.item(), 16);
+}
+
+TEST(MovingAverage, WarmsUp) {
+  const Tensor p = parameter(tensor({0}, DType::Float64));
+  MovingAverage average({p}, {.decay = 0.2, .warm_up = true});
+  set(p, 1);
+  double expected = 0;
+  for (const double decay : {1.0 / 10, 2.0 / 11, 0.2, 0.2}) {
+    average.update();
+    expected = decay * expected + (1 - decay);
+    EXPECT_NEAR(average.state().tensors[0].second.item(), expected, 1e-15);
+  }
+}
+
+TEST(MovingAverage, SwapsInAndBack) {
+  const Tensor p = parameter(tensor({2})), q = parameter(tensor({{1, 1}}, DType::Float64));
+  MovingAverage average({p, q}, {.decay = 0.5});
+  set(p, 4);
+  average.update();
+  const float* memory = p.data<float>();
+  {
+    const AveragedWeights averaged(average);
+    EXPECT_TRUE(average.swapped());
+    EXPECT_EQ(p.item(), 3);
+    EXPECT_EQ(p.data<float>(), memory) << "other handles must see it";
+    EXPECT_TRUE(refuses("MovingAverage", {"update()", "swapped"}, [&] { average.update(); }));
+    EXPECT_TRUE(refuses("MovingAverage", {"apply()", "swapped"}, [&] { average.apply(); }));
+    EXPECT_TRUE(refuses("MovingAverage", {"state()", "swapped"}, [&] { (void)average.state(); }));
+    EXPECT_TRUE(refuses("MovingAverage", {"already"}, [&] { const AveragedWeights again(average); }));
+    EXPECT_EQ(p.item(), 3);
+  }
+  EXPECT_FALSE(average.swapped());
+  EXPECT_EQ(p.item(), 4);
+  EXPECT_TRUE(equal(q, tensor({{1, 1}}, DType::Float64)));
+  average.apply();
+  EXPECT_EQ(p.item(), 3);
+}
+
+TEST(MovingAverage, ContinuesFromItsState) {
+  const Tensor p = parameter(tensor({2}));
+  MovingAverage first({p}, {.decay = 0.9, .warm_up = true});
+  set(p, 7);
+  first.update();
+  MovingAverage continued({p}, {.decay = 0.9, .warm_up = true});
+  continued.load_state(first.state());
+  for (const double value : {3.0, -5.0}) {
+    set(p, value);
+    first.update();
+    continued.update();
+  }
+  EXPECT_TRUE(equal(first.state().tensors[0].second, continued.state().tensors[0].second));
+  EXPECT_EQ(continued.state().numbers.at("updates"), 3);
+}
+
+TEST(MovingAverage, RefusedStatesChangeNothing) {
+  const Tensor p = parameter(tensor({2})), q = parameter(tensor({3}));
+  MovingAverage average({p, q});
+  State short_one = average.state(), misshapen = average.state(), other_type = average.state(),
+        no_number = average.state();
+  short_one.tensors.pop_back();
+  misshapen.tensors[0].second = ones({1});
+  misshapen.tensors[1].second = ones({2});
+  other_type.tensors[1].second = ones({1}, DType::Float64);
+  no_number.numbers.clear();
+  EXPECT_TRUE(refuses("MovingAverage", {"1 tensors", "2"}, [&] { average.load_state(short_one); }));
+  EXPECT_TRUE(refuses("MovingAverage", {"'1'", "[2]"}, [&] { average.load_state(misshapen); }));
+  EXPECT_TRUE(refuses("MovingAverage", {"'1'", "Float64"}, [&] { average.load_state(other_type); }));
+  EXPECT_TRUE(refuses("MovingAverage", {"updates"}, [&] { average.load_state(no_number); }));
+  EXPECT_EQ(average.state().tensors[0].second.item(), 2);
+}
+
+TEST(MovingAverage, WrongArguments) {
+  const Tensor p = parameter(tensor({2}));
+  EXPECT_TRUE(refuses("MovingAverage", {"decay", "1"}, [&] { MovingAverage({p}, {.decay = 1}); }));
+  EXPECT_TRUE(refuses("MovingAverage", {"decay", "-1"}, [&] { MovingAverage({p}, {.decay = -1}); }));
+  EXPECT_TRUE(refuses("MovingAverage", {"tensor 1", "Int32"}, [&] {
+    MovingAverage({p, zeros({2}, DType::Int32)});
+  }));
+}
+
+}  // namespace
+}  // namespace tapegrad::testing

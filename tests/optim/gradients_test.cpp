@@ -1,0 +1,136 @@
+#include "tapegrad/optim/gradients.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "oracle.h"
+#include "refuses.h"
+
+namespace tapegrad::testing {
+namespace {
+
+std::vector<Tensor> gradients() {
+  return {tensor({{3, 0}, {0, -4}}), tensor({12.0}, DType::Float64)};
+}
+
+TEST(Clipping, GlobalNorm) {
+  EXPECT_EQ(global_norm(gradients()), 13);
+  EXPECT_EQ(global_norm({}), 0);
+  EXPECT_TRUE(refuses("global_norm", {"Int32"}, [] { (void)global_norm({zeros({2}, DType::Int32)}); }));
+}
+
+TEST(Clipping, ByNormKeepsTheDirection) {
+  std::vector<Tensor> clipped = gradients();
+  EXPECT_EQ(clip_by_norm(clipped, 6.5), 13);
+  EXPECT_TRUE(equal(clipped[0], tensor({{1.5, 0}, {0, -2}})));
+  EXPECT_TRUE(equal(clipped[1], tensor({6.0}, DType::Float64)));
+  EXPECT_EQ(global_norm(clipped), 6.5);
+}
+
+TEST(Clipping, ByNormLeavesShortOnesAlone) {
+  std::vector<Tensor> clipped = gradients();
+  EXPECT_EQ(clip_by_norm(clipped, 13), 13);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(equal(clipped[i], gradients()[i]));
+  std::vector<Tensor> nothing = {zeros({3})};
+  EXPECT_EQ(clip_by_norm(nothing, 1), 0);
+  EXPECT_TRUE(equal(nothing[0], zeros({3})));
+}
+
+TEST(Clipping, ByNormRefusesWhatHasNoDirection) {
+  for (const double bad : {std::numeric_limits<double>::infinity(), std::nan("")}) {
+    std::vector<Tensor> broken = gradients();
+    broken[1].set({0}, bad);
+    EXPECT_TRUE(refuses("clip_by_norm", {"gradient 1", "[1]"}, [&] { clip_by_norm(broken, 1); }));
+    EXPECT_TRUE(equal(broken[0], gradients()[0])) << "nothing may have changed";
+  }
+  std::vector<Tensor> good = gradients();
+  for (const double bad : {0.0, -1.0, std::nan("")})
+    EXPECT_TRUE(refuses("clip_by_norm", {"max_norm"}, [&] { clip_by_norm(good, bad); }));
+}
+
+TEST(Clipping, ByValue) {
+  std::vector<Tensor> clipped = gradients();
+  clipped.push_back(tensor({-3.5, 3.5, 0.25}));
+  clip_by_value(clipped, 3.5);
+  EXPECT_TRUE(equal(clipped[0], tensor({{3, 0}, {0, -3.5}})));
+  EXPECT_TRUE(equal(clipped[1], tensor({3.5}, DType::Float64)));
+  EXPECT_TRUE(equal(clipped[2], tensor({-3.5, 3.5, 0.25})));
+  std::vector<Tensor> nan = {full({1}, std::nan(""))};
+  clip_by_value(nan, 1);
+  EXPECT_TRUE(std::isnan(nan[0].item()));
+  for (const double bad : {0.0, -1.0, std::nan("")})
+    EXPECT_TRUE(refuses("clip_by_value", {"limit"}, [&] { clip_by_value(clipped, bad); }));
+}
+
+// The parts of a batch, weighted by their sizes, give the gradient of the whole batch.
+TEST(GradientAccumulator, GivesTheGradientOfTheWholeBatch) {
+  Generator generator(3);
+  const Tensor x = normal({7, 3}, 0, 1, generator, DType::Float64),
+               t = normal({7, 2}, 0, 1, generator, DType::Float64);
+  const Tensor w = parameter(normal({3, 2}, 0, 1, generator, DType::Float64)),
+               b = parameter(normal({2}, 0, 1, generator, DType::Float64));
+  const auto gradient = [&](index_t begin, index_t end) {
+    Tape tape;
+    const Tensor y = matmul(slice(x, {{begin, end}}), w) + b;
+    return tape.gradient(mse_loss(y, slice(t, {{begin, end}})), std::vector{w, b});
+  };
+  const std::vector<Tensor> whole = gradient(0, 7);
+  GradientAccumulator accumulator;
+  for (int round = 0; round < 2; ++round) {  // it begins anew
+    accumulator.add(gradient(0, 3), 3);
+    accumulator.add(gradient(3, 6), 3);
+    accumulator.add(gradient(6, 7), 1);
+    EXPECT_EQ(accumulator.weight(), 7);
+    const std::vector<Tensor> summed = accumulator.take();
+    EXPECT_EQ(accumulator.weight(), 0);
+    for (std::size_t i = 0; i < 2; ++i) expect_close(summed[i], whole[i], 1e-14, "gradient");
+  }
+}
+
+TEST(GradientAccumulator, KeepsWhatItWasGiven) {
+  const Tensor g = tensor({1, 2});
+  GradientAccumulator accumulator;
+  accumulator.add({g});
+  accumulator.add({g});
+  EXPECT_TRUE(equal(accumulator.take()[0], g));
+  EXPECT_TRUE(equal(g, tensor({1, 2})));
+}
+
+TEST(GradientAccumulator, RefusedCallsChangeNothing) {
+  GradientAccumulator accumulator;
+  EXPECT_TRUE(refuses("GradientAccumulator", {"nothing"}, [&] { accumulator.take(); }));
+  accumulator.add({tensor({1, 2}), tensor({3})});
+  EXPECT_TRUE(refuses("GradientAccumulator", {"1 gradients", "2"}, [&] {
+    accumulator.add({tensor({1, 2})});
+  }));
+  EXPECT_TRUE(refuses("GradientAccumulator", {"gradient 1", "[2]", "[1]"}, [&] {
+    accumulator.add({tensor({1, 2}), tensor({1, 2})});
+  }));
+  EXPECT_TRUE(refuses("GradientAccumulator", {"gradient 1", "Float64"}, [&] {
+    accumulator.add({tensor({1, 2}), tensor({1}, DType::Float64)});
+  }));
+  EXPECT_TRUE(refuses("GradientAccumulator", {"weight", "0"}, [&] {
+    accumulator.add({tensor({1, 2}), tensor({3})}, 0);
+  }));
+  EXPECT_EQ(accumulator.weight(), 1);
+  const auto taken = accumulator.take();
+  EXPECT_TRUE(equal(taken[0], tensor({1, 2})));
+  EXPECT_TRUE(equal(taken[1], tensor({3})));
+}
+
+TEST(GradientAccumulator, ContinuesFromItsState) {
+  GradientAccumulator first, continued;
+  first.add({tensor({1, 2})}, 3);
+  continued.load_state(first.state());
+  first.add({tensor({5, 6})});
+  continued.add({tensor({5, 6})});
+  EXPECT_TRUE(equal(continued.take()[0], first.take()[0]));
+  State wrong = first.state();
+  wrong.numbers["weight"] = -1;
+  EXPECT_TRUE(refuses("GradientAccumulator", {"weight"}, [&] { first.load_state(wrong); }));
+}
+
+}  // namespace
+}  // namespace tapegrad::testing
