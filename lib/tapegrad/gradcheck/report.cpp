@@ -1,0 +1,263 @@
+// The report of a gradient check, for people and for programs.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/gradcheck/gradcheck.h"
+
+namespace tapegrad {
+namespace {
+
+constexpr std::string_view kRed = "\033[31m", kGreen = "\033[32m", kYellow = "\033[33m", kBold = "\033[1m";
+
+class Painter {
+ public:
+  explicit Painter(bool colour) : colour_(colour) {}
+  std::string operator()(std::string_view code, std::string_view text) const {
+    return colour_ ? fmt::format("{}{}\033[0m", code, text) : std::string(text);
+  }
+
+ private:
+  bool colour_;
+};
+
+std::string_view colour_of(GradcheckVerdict verdict) {
+  return verdict == GradcheckVerdict::Pass ? kGreen : verdict == GradcheckVerdict::Fail ? kRed : kYellow;
+}
+
+std::string_view explain(GradcheckVerdict verdict) {
+  switch (verdict) {
+    case GradcheckVerdict::Pass:
+      return "passed";
+    case GradcheckVerdict::Fail:
+      return "FAILED";
+    case GradcheckVerdict::Suspicious:
+      return "SUSPICIOUS: not all entries could be judged";
+    case GradcheckVerdict::Vacuous:
+      return "VACUOUS: everything compared was zero, so nothing was tested";
+    case GradcheckVerdict::NonDeterministic:
+      return "NON-DETERMINISTIC: nothing can be compared";
+    case GradcheckVerdict::AtKink:
+      return "AT A KINK: some entries sit where there is no derivative; all others are right";
+    case GradcheckVerdict::DependentInputs:
+      return "DEPENDENT INPUTS: nothing was compared";
+  }
+  return "";
+}
+
+std::string_view explain(GradcheckBehaviour behaviour) {
+  switch (behaviour) {
+    case GradcheckBehaviour::Right:
+      return "right";
+    case GradcheckBehaviour::Wrong:
+      return "the error is the same at every step: wrong";
+    case GradcheckBehaviour::Truncation:
+      return "the error shrank with the step: truncation, right";
+    case GradcheckBehaviour::Rounding:
+      return "the error shrank with a larger step: rounding, right";
+    case GradcheckBehaviour::Kink:
+      return "the slopes on the two sides differ: a kink";
+    case GradcheckBehaviour::Zero:
+      return "nothing but rounding";
+    case GradcheckBehaviour::Unclear:
+      return "no step tells: noise, or not finite";
+  }
+  return "";
+}
+
+std::string_view text_of(GradcheckMode mode) {
+  switch (mode) {
+    case GradcheckMode::EveryEntry:
+      return "every entry";
+    case GradcheckMode::Sample:
+      return "a sample of entries";
+    case GradcheckMode::Direction:
+      return "one direction";
+  }
+  return "";
+}
+
+std::string place_of(const GradcheckEntry& entry, const GradcheckTensor& tensor) {
+  if (entry.index.empty()) return tensor.shape.rank() == 0 ? "the only entry" : "a random direction";
+  std::string text;
+  for (std::size_t d = 0; d < entry.index.size(); ++d)
+    text += fmt::format("{}{} {}", d == 0 ? "" : ", ", tensor.axes[d], entry.index[d]);
+  return text;
+}
+
+std::string status_of(const GradcheckTensor& tensor, index_t compared) {
+  switch (tensor.verdict) {
+    case GradcheckVerdict::Pass:
+      return tensor.retried > 0 ? fmt::format("ok ({} needed other steps)", tensor.retried) : "ok";
+    case GradcheckVerdict::Fail:
+      return fmt::format("WRONG in {} of {}", tensor.wrong, compared);
+    case GradcheckVerdict::Suspicious:
+      return fmt::format("unclear in {} of {}", tensor.unclear, compared);
+    case GradcheckVerdict::AtKink:
+      return fmt::format("at a kink in {} of {}", tensor.kinks, compared);
+    case GradcheckVerdict::Vacuous:
+      return "all zero: not tested";
+    default:
+      return "not compared";
+  }
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\')
+      out += {'\\', c};
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else
+      out += c;
+  }
+  return out + "\"";
+}
+
+std::string number(double value) {
+  if (std::isnan(value)) return "\"nan\"";
+  if (std::isinf(value)) return value > 0 ? "\"inf\"" : "\"-inf\"";
+  return fmt::format("{:.17g}", value);
+}
+
+template <class Range, class F>
+std::string array(const Range& range, F&& element) {
+  std::string out = "[";
+  for (const auto& x : range) out += (out.size() > 1 ? ", " : "") + element(x);
+  return out + "]";
+}
+
+}  // namespace
+
+std::string_view name(GradcheckVerdict verdict) {
+  switch (verdict) {
+    case GradcheckVerdict::Pass:
+      return "pass";
+    case GradcheckVerdict::Fail:
+      return "fail";
+    case GradcheckVerdict::Suspicious:
+      return "suspicious";
+    case GradcheckVerdict::Vacuous:
+      return "vacuous";
+    case GradcheckVerdict::NonDeterministic:
+      return "non-deterministic";
+    case GradcheckVerdict::AtKink:
+      return "at a kink";
+    case GradcheckVerdict::DependentInputs:
+      return "dependent inputs";
+  }
+  return "";
+}
+
+std::string_view name(GradcheckBehaviour behaviour) {
+  switch (behaviour) {
+    case GradcheckBehaviour::Right:
+      return "right";
+    case GradcheckBehaviour::Wrong:
+      return "wrong";
+    case GradcheckBehaviour::Truncation:
+      return "truncation";
+    case GradcheckBehaviour::Rounding:
+      return "rounding";
+    case GradcheckBehaviour::Kink:
+      return "kink";
+    case GradcheckBehaviour::Zero:
+      return "zero";
+    case GradcheckBehaviour::Unclear:
+      return "unclear";
+  }
+  return "";
+}
+
+std::string GradcheckReport::str(bool colour) const {
+  const Painter paint(colour);
+  std::string text =
+      paint(kBold, "gradcheck ") + paint(colour_of(verdict), explain(verdict)) +
+      fmt::format(" ({} order, {}, tolerance {:g}, seed {})\n", options.order == 2 ? "second" : "first",
+                  text_of(options.mode), options.tolerance, options.seed);
+  if (!note.empty()) text += "  " + note + "\n";
+  if (verdict == GradcheckVerdict::NonDeterministic || verdict == GradcheckVerdict::DependentInputs)
+    return text;
+
+  std::size_t names = 5, shapes = 5;
+  for (const GradcheckTensor& t : tensors) {
+    names = std::max(names, t.name.size());
+    shapes = std::max(shapes, t.shape.str().size());
+  }
+  text += fmt::format("  {:<{}}  {:<{}}  {:>7}  {:>12}  {:>9}  {:>9}\n", "input", names, "shape", shapes,
+                      "checked", "largest grad", "abs error", "rel error");
+  for (const GradcheckTensor& t : tensors)
+    text += fmt::format("  {:<{}}  {:<{}}  {:>7}  {:>12.3e}  {:>9.2e}  {:>9.2e}  {}\n", t.name, names,
+                        t.shape.str(), shapes, t.entries, t.largest_gradient, t.largest_error,
+                        t.largest_relative_error, paint(colour_of(t.verdict), status_of(t, t.entries)));
+  for (const GradcheckTensor& t : tensors) {
+    const bool accused = t.verdict == GradcheckVerdict::Fail || t.verdict == GradcheckVerdict::Suspicious ||
+                         t.verdict == GradcheckVerdict::AtKink;
+    if (!accused) continue;
+    text += fmt::format("\n  {}: the worst entries\n", paint(kBold, t.name));
+    for (const GradcheckEntry& e : std::span(t.worst).first(std::min<std::size_t>(t.worst.size(), 3))) {
+      text += fmt::format("    {}: numeric {:.10g}, analytic {:.10g}\n", paint(kBold, place_of(e, t)),
+                          e.numeric, e.analytic);
+      text += fmt::format("      f(x + h) = {:.15g}, f(x - h) = {:.15g}, h = {:.3g}; {}\n", e.above, e.below,
+                          e.step, explain(e.behaviour));
+    }
+    for (const GradcheckHint& hint : t.hints) text += paint(kYellow, "  hint: " + hint.text) + "\n";
+  }
+  return text;
+}
+
+std::string GradcheckReport::json() const {
+  const auto text = [](std::string_view s) { return quoted(s); };
+  const auto index = [](index_t i) { return fmt::format("{}", i); };
+  const auto entry = [&](const GradcheckEntry& e) {
+    return fmt::format(
+        "{{\"index\": {}, \"step\": {}, \"above\": {}, \"below\": {}, \"numeric\": {}, \"analytic\": {}, "
+        "\"error\": {}, \"behaviour\": {}}}",
+        array(e.index, index), number(e.step), number(e.above), number(e.below), number(e.numeric),
+        number(e.analytic), number(e.error), quoted(tapegrad::name(e.behaviour)));
+  };
+  const auto hint = [](const GradcheckHint& h) {
+    return fmt::format("{{\"pattern\": {}, \"text\": {}}}", quoted(h.pattern), quoted(h.text));
+  };
+  const auto tensor = [&](const GradcheckTensor& t) {
+    return fmt::format(
+        "{{\"name\": {}, \"shape\": {}, \"axes\": {}, \"verdict\": {}, \"entries\": {}, \"retried\": {}, "
+        "\"wrong\": {}, \"kinks\": {}, \"unclear\": {}, \"largest_gradient\": {}, \"largest_error\": {}, "
+        "\"largest_relative_error\": {}, \"worst\": {}, \"hints\": {}}}",
+        quoted(t.name), array(t.shape, index), array(t.axes, text), quoted(tapegrad::name(t.verdict)),
+        t.entries, t.retried, t.wrong, t.kinks, t.unclear, number(t.largest_gradient),
+        number(t.largest_error), number(t.largest_relative_error), array(t.worst, entry),
+        array(t.hints, hint));
+  };
+  return fmt::format(
+      "{{\"verdict\": {}, \"passed\": {}, \"order\": {}, \"mode\": {}, \"tolerance\": {}, \"seed\": {}, "
+      "\"note\": {}, \"tensors\": {}}}\n",
+      quoted(tapegrad::name(verdict)), passed, options.order, quoted(text_of(options.mode)),
+      number(options.tolerance), options.seed, quoted(note), array(tensors, tensor));
+}
+
+Tensor GradcheckReport::error_map(std::size_t k) const {
+  if (k >= tensors.size()) fail("gradcheck", "the report has no input {} (of {})", k, tensors.size());
+  const GradcheckTensor& t = tensors[k];
+  if (!t.numeric.defined()) fail("gradcheck", "'{}' was not compared, so it has no error map", t.name);
+  Tensor map = zeros(t.shape, DType::Float64);
+  const double scale = t.largest_gradient > 0 && std::isfinite(t.largest_gradient) ? t.largest_gradient : 1;
+  const auto numeric = t.numeric.values<double>(), analytic = t.analytic.values<double>();
+  const auto to = map.mutable_values<double>();
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] = (numeric[i] - analytic[i]) / scale;
+  return map;
+}
+
+bool GradcheckReport::has_hint(std::string_view pattern) const {
+  for (const GradcheckTensor& t : tensors)
+    for (const GradcheckHint& hint : t.hints)
+      if (hint.pattern == pattern) return true;
+  return false;
+}
+
+}  // namespace tapegrad

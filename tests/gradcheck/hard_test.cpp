@@ -1,0 +1,328 @@
+// Correct functions that are hard to differentiate numerically: none may be accused. And the same
+// difficulties with a wrong gradient: none may slip through.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "tapegrad/ops/pooling.h"
+#include "tapegrad/tapegrad.h"
+
+namespace tapegrad::testing {
+namespace {
+
+using Inputs = const std::vector<Tensor>&;
+using Verdict = GradcheckVerdict;
+
+Tensor draw(const Shape& shape, double low = -1, double high = 1, std::uint64_t stream = 1) {
+  Generator generator(77, stream);
+  return uniform(shape, low, high, generator, DType::Float64);
+}
+
+struct Hard {
+  std::string what;
+  TensorFunction f;
+  std::vector<Tensor> inputs;
+  GradcheckOptions options = {};
+  std::vector<Verdict> verdicts = {Verdict::Pass};
+  bool second = false;
+};
+
+using Unary = std::function<Tensor(const Tensor&)>;
+TensorFunction of(Unary f) {
+  return [f = std::move(f)](Inputs in) { return f(in[0]); };
+}
+
+Tensor larger(const Tensor& a, const Tensor& b) {
+  return b + relu(a - b);
+}
+
+// The largest of each 2 x 2 block of images [n, h, w, c].
+Tensor pool(const Tensor& x) {
+  const auto part = [&](index_t i, index_t j) {
+    return slice(x, {{}, {i, Range::kToEnd, 2}, {j, Range::kToEnd, 2}});
+  };
+  return larger(larger(part(0, 0), part(0, 1)), larger(part(1, 0), part(1, 1)));
+}
+
+void add_scales(std::vector<Hard>& all) {
+  for (int power = -12; power <= 12; ++power) {
+    const double s = std::pow(10.0, power);
+    const auto add = [&](const char* what, Unary f, Tensor x) {
+      all.push_back({fmt::format("{} at 1e{}", what, power), of(std::move(f)), {std::move(x)}});
+    };
+    add(
+        "results scaled", [=](const Tensor& x) { return tanh(2.0 * x) * s; }, draw({4}));
+    add(
+        "inputs scaled", [=](const Tensor& x) { return sin(3.0 * x / s); }, draw({4}) * s);
+    add(
+        "both scaled", [=](const Tensor& x) { return exp(x / s) * (s * s); }, draw({4}) * s);
+    add(
+        "both scaled the other way", [=](const Tensor& x) { return x * x * (1 / s); }, draw({4}) * s);
+    all.push_back({fmt::format("a small and a large result, 1e{}", power),
+                   [=](Inputs in) {
+                     return sin(in[0]) * tensor({1, s, 1 / s, 1}, DType::Float64);
+                   },
+                   {draw({4})},
+                   {.tolerance = 1e-6}});
+    all.push_back({fmt::format("inputs of different scales, 1e{}", power),
+                   [=](Inputs in) { return in[0] * sin(in[1] / s); },
+                   {draw({4}) / s, draw({4}, -1, 1, 2) * s}});
+    all.push_back({fmt::format("second order, scaled by 1e{}", power),
+                   [=](Inputs in) { return tanh(in[0] / s) * s; },
+                   {draw({4}) * s},
+                   {},
+                   {Verdict::Pass},
+                   true});
+  }
+}
+
+void add_kinks(std::vector<Hard>& all) {
+  // Never "wrong"; and the kink's side is found as long as the distance is above rounding.
+  const std::vector<Verdict> pass = {Verdict::Pass}, either = {Verdict::Pass, Verdict::AtKink};
+  for (int power = -13; power <= -2; ++power) {
+    const double delta = std::pow(10.0, power);
+    const Tensor near = tensor({delta, -delta, 0.7, 3 * delta}, DType::Float64);
+    const auto name = [&](const char* what) { return fmt::format("{}, 1e{} away", what, power); };
+    all.push_back({name("relu"), of(relu), {near}});
+    all.push_back({name("abs"), of([](const Tensor& x) { return abs(x); }), {near}});
+    all.push_back({name("clamp"), of([](const Tensor& x) { return clamp(x, 0, 0.5); }), {near}});
+    all.push_back({name("relu of a difference"),
+                   of([](const Tensor& x) { return relu(x - 1.0) * x; }),
+                   {near + 1.0},
+                   {},
+                   power > -8 ? pass : either});
+    all.push_back({name("the sum of relus"),
+                   of([](const Tensor& x) { return sum(relu(x)) + sum(x * x); }),
+                   {near},
+                   {},
+                   power > -8 ? pass : either});
+    all.push_back({name("a tie in a maximum"),
+                   [](Inputs in) { return larger(in[0], in[1]); },
+                   {draw({3}), draw({3}) + delta},
+                   {},
+                   power > -8 ? pass : either});
+  }
+  const Tensor at = tensor({0, 0.5, -0.5, 0}, DType::Float64);
+  const std::vector<Verdict> kink = {Verdict::AtKink};
+  all.push_back({"relu at 0", of(relu), {at}, {}, kink});
+  all.push_back({"clamp at both ends", of([](const Tensor& x) { return clamp(x, 0, 0.5); }), {at}, {}, kink});
+  all.push_back({"relu of a bias at 0", of([](const Tensor& x) { return sum(relu(x)); }), {at}, {}, kink});
+  all.push_back({"pooling of equal pixels", of(pool), {ones({1, 4, 4, 2}, DType::Float64)}, {}, kink});
+  all.push_back({"abs at 0", of([](const Tensor& x) { return abs(x); }), {at}, {}, either});
+  all.push_back({"a network on black images",
+                 [](Inputs in) { return relu(conv2d(in[0], in[1], {.padding = Padding::Same}) + in[2]); },
+                 {zeros({1, 4, 4, 1}, DType::Float64), draw({3, 3, 1, 2}), zeros({2}, DType::Float64)},
+                 {},
+                 kink});
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    all.push_back({fmt::format("relu network {}", seed),
+                   [](Inputs in) { return matmul(relu(matmul(relu(matmul(in[0], in[1])), in[2])), in[3]); },
+                   {draw({6, 5}, -1, 1, seed), draw({5, 8}, -1, 1, seed + 100),
+                    draw({8, 8}, -1, 1, seed + 200), draw({8, 2}, -1, 1, seed + 300)}});
+    all.push_back({fmt::format("convolution, relu and pooling {}", seed),
+                   [](Inputs in) { return pool(relu(conv2d(in[0], in[1], {.padding = Padding::Same}))); },
+                   {draw({1, 6, 6, 2}, -1, 1, seed), draw({3, 3, 2, 2}, -1, 1, seed + 100)}});
+  }
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    all.push_back({fmt::format("max_pool2d of a convolution {}", seed),
+                   [](Inputs in) { return max_pool2d(conv2d(in[0], in[1])); },
+                   {draw({2, 8, 8, 1}, -1, 1, seed), draw({3, 3, 1, 3}, -1, 1, seed + 100)}});
+    all.push_back({fmt::format("the largest of many {}", seed),
+                   of([](const Tensor& x) { return max(x, {1}); }),
+                   {draw({6, 30}, -1, 1, seed)}});
+  }
+  for (const GradcheckMode mode : {GradcheckMode::Sample, GradcheckMode::Direction})
+    for (std::uint64_t seed = 1; seed <= 6; ++seed)
+      all.push_back({fmt::format("many kinks, mode {}, {}", static_cast<int>(mode), seed),
+                     of([](const Tensor& x) { return sum(abs(x), {1}); }),
+                     {draw({20, 50}, -1, 1, seed)},
+                     {.mode = mode}});
+}
+
+void add_noise(std::vector<Hard>& all) {
+  for (const double offset : {1e2, 1e4, 1e6}) {
+    all.push_back({fmt::format("behind an offset of {:g}", offset),
+                   of([=](const Tensor& x) { return sin(x) + offset; }),
+                   {draw({4})}});
+    all.push_back({fmt::format("cancellation of {:g}", offset),
+                   of([=](const Tensor& x) { return (sin(x) + offset) - offset; }),
+                   {draw({4})}});
+    all.push_back({fmt::format("squares that cancel, {:g}", offset),
+                   of([=](const Tensor& x) { return square(x + std::sqrt(offset)) - offset; }),
+                   {draw({4})}});
+    all.push_back({fmt::format("a variance about {:g}", offset),
+                   of([=](const Tensor& x) {
+                     const Tensor y = x + std::sqrt(offset);
+                     return mean(square(y)) - square(mean(y));
+                   }),
+                   {draw({8})}});
+    all.push_back({fmt::format("a large frequency {:g}", offset),
+                   of([=](const Tensor& x) { return sin(x * offset); }),
+                   {draw({4})}});
+    all.push_back({fmt::format("a large frequency at 0, {:g}", offset),
+                   of([=](const Tensor& x) { return sin(x * offset); }),
+                   {zeros({3}, DType::Float64)}});
+    all.push_back({fmt::format("almost a kink, softplus({:g} x)", offset),
+                   of([=](const Tensor& x) { return softplus(x * offset) / offset; }),
+                   {draw({4}, -1e-3, 1e-3)}});
+    all.push_back({fmt::format("almost a step, tanh({:g} x)", offset),
+                   of([=](const Tensor& x) { return tanh(x * offset); }),
+                   {draw({4}, -1, 1) / offset}});
+    all.push_back({fmt::format("near the pole, 1/x at 1/{:g}", offset),
+                   of([](const Tensor& x) { return 1.0 / x; }),
+                   {draw({4}, 1, 2) / offset}});
+    all.push_back({fmt::format("log at 1/{:g}", offset),
+                   of([](const Tensor& x) { return log(x); }),
+                   {draw({4}, 1, 2) / offset}});
+    all.push_back({fmt::format("sqrt at 1/{:g}", offset),
+                   of([](const Tensor& x) { return sqrt(x); }),
+                   {draw({4}, 1, 2) / offset}});
+    all.push_back({fmt::format("1 - cos at 1/{:g}", offset),
+                   of([](const Tensor& x) { return 1.0 - cos(x); }),
+                   {draw({4}, 1, 2) / offset}});
+    all.push_back({fmt::format("x^2 + 1 at 1/{:g}", offset),
+                   of([](const Tensor& x) { return square(x) + 1.0; }),
+                   {draw({4}, 1, 2) / offset}});
+  }
+  for (const double k : {10.0, 50.0, 200.0, 600.0})
+    all.push_back({fmt::format("exp({:g} x)", k),
+                   of([=](const Tensor& x) { return exp(x * k); }),
+                   {draw({3}, 0.5, 1)}});
+  for (const double k : {5.0, 10.0, 20.0, 30.0})
+    all.push_back({fmt::format("a saturated sigmoid at {:g}", k),
+                   of(sigmoid),
+                   {draw({3}, k, k + 1)},
+                   {},
+                   // 1 - 1e-13 has three digits left for the gradient
+                   k < 25 ? std::vector{Verdict::Pass} : std::vector{Verdict::Pass, Verdict::Suspicious}});
+  for (const double k : {5.0, 10.0, 20.0, 30.0})
+    all.push_back({fmt::format("a saturated sigmoid at -{:g}", k), of(sigmoid), {draw({3}, -k - 1, -k)}});
+  all.push_back({"log of exp", of([](const Tensor& x) { return log(exp(x)); }), {draw({4})}});
+  all.push_back(
+      {"the square root of a square", of([](const Tensor& x) { return sqrt(square(x)); }), {draw({4})}});
+  all.push_back({"a rest of exp and 1 + x",
+                 of([](const Tensor& x) { return exp(x) - (x + 1.0); }),
+                 {draw({4}, 1e-3, 2e-3)}});
+  all.push_back({"almost flat, x^9",
+                 of([](const Tensor& x) { return square(square(square(x))) * x; }),
+                 {draw({4}, 1e-2, 2e-2)}});
+  const Tensor large = draw({50'000});
+  const GradcheckOptions some{.mode = GradcheckMode::Sample, .samples = 5};
+  all.push_back({"a large sum", of([](const Tensor& x) { return sum(sin(x)); }), {large}, some});
+  all.push_back({"a large mean", of([](const Tensor& x) { return mean(square(x)); }), {large}, some});
+  all.push_back(
+      {"a large logarithm of a sum", of([](const Tensor& x) { return log(sum(exp(x))); }), {large}, some});
+  all.push_back({"a large norm", of([](const Tensor& x) { return sqrt(sum(square(x))); }), {large}, some});
+  all.push_back(
+      {"a large softmax", of([](const Tensor& x) { return exp(x) / sum(exp(x)); }), {draw({5'000})}, some});
+  all.push_back({"a large variance",
+                 of([](const Tensor& x) { return mean(square(x - mean(x))); }),
+                 {large + 100.0},
+                 some});
+  const GradcheckOptions direction{.mode = GradcheckMode::Direction};
+  all.push_back(
+      {"a direction of a large sum", of([](const Tensor& x) { return sum(sin(x)); }), {large}, direction});
+  all.push_back({"a direction of a large softmax",
+                 of([](const Tensor& x) { return exp(x) / sum(exp(x)); }),
+                 {large},
+                 direction});
+  // One term that does not matter hides in a sum of large ones.
+  all.push_back({"small beside large",
+                 [](Inputs in) { return sum(in[0]) * 1e9 + sum(sin(in[1])); },
+                 {draw({3}), draw({3}, -1, 1, 2)},
+                 {.tolerance = 1e-5}});
+}
+
+// Zero gradients but for rounding: nothing was tested, and nobody is accused.
+void add_zeros(std::vector<Hard>& all) {
+  const std::vector<Verdict> nothing = {Verdict::Vacuous};
+  for (const double s : {1e-6, 1.0, 1e6}) {
+    all.push_back({fmt::format("the sum of a softmax, {:g}", s),
+                   of([=](const Tensor& x) { return sum(exp(x) / sum(exp(x))) * s; }),
+                   {draw({5})},
+                   {},
+                   nothing});
+    all.push_back({fmt::format("sin^2 + cos^2, {:g}", s),
+                   of([=](const Tensor& x) { return (square(sin(x)) + square(cos(x))) * s; }),
+                   {draw({5})},
+                   {},
+                   nothing});
+    all.push_back({fmt::format("a dead relu, {:g}", s),
+                   of([=](const Tensor& x) { return relu(x) * s; }),
+                   {draw({5}, -2, -1)},
+                   {},
+                   nothing});
+    all.push_back({fmt::format("a constant {:g}", s),
+                   of([=](const Tensor&) { return full({2}, s, DType::Float64); }),
+                   {draw({5})},
+                   {},
+                   nothing});
+  }
+}
+
+std::vector<Hard> hard_functions() {
+  std::vector<Hard> all;
+  add_scales(all);
+  add_kinks(all);
+  add_noise(all);
+  add_zeros(all);
+  return all;
+}
+
+TEST(GradcheckHard, NoCorrectFunctionIsAccused) {
+  const std::vector<Hard> all = hard_functions();
+  EXPECT_GE(all.size(), 200u);
+  for (const Hard& hard : all) {
+    const GradcheckReport report =
+        (hard.second ? gradcheck_second_order : gradcheck)(hard.f, hard.inputs, hard.options);
+    EXPECT_TRUE(std::ranges::find(hard.verdicts, report.verdict) != hard.verdicts.end())
+        << hard.what << ": " << name(report.verdict) << "\n"
+        << report.str();
+  }
+}
+
+// Every function of the list that passes, with a gradient that is off by a few thousandths.
+TEST(GradcheckHard, NoWrongGradientSlipsThrough) {
+  int count = 0, explained = 0;
+  for (const Hard& hard : hard_functions()) {
+    if (hard.verdicts != std::vector{Verdict::Pass} || hard.second) continue;
+    ++count;
+    const TensorFunction wrong = [&](Inputs in) {
+      const Tensor y = hard.f(in);
+      return record("planted", stop_gradient(copy(y)), {{y, [](const Tensor& g) { return g * 1.003; }}});
+    };
+    const GradcheckReport report = gradcheck(wrong, hard.inputs, hard.options);
+    EXPECT_EQ(report.verdict, Verdict::Fail) << hard.what << "\n" << report.str();
+    explained += report.has_hint("ratio") ? 1 : 0;
+  }
+  EXPECT_GE(explained, 150);
+  EXPECT_GE(count, 150);
+}
+
+// What cannot be told is not called right.
+TEST(GradcheckHard, NoiseThatHidesTheGradientIsNotAPass) {
+  const GradcheckReport report =
+      gradcheck([](Inputs in) { return (100.0 * sin(in[0]) + 1e16) - 1e16; }, {draw({4})});
+  EXPECT_EQ(report.verdict, Verdict::Suspicious) << report.str();
+}
+
+TEST(GradcheckHard, WhatTheErrorDoesIsNamed) {
+  const auto behaviour = [](Unary f, const Tensor& x, double step) {
+    return gradcheck(of(std::move(f)), {x}, {.step = step}).tensors[0].worst.at(0).behaviour;
+  };
+  const Tensor x = draw({1}, 0.5, 1);
+  EXPECT_EQ(behaviour([](const Tensor& t) { return sin(t); }, x, 0), GradcheckBehaviour::Right);
+  EXPECT_EQ(behaviour([](const Tensor& t) { return sin(t); }, x, 0.1), GradcheckBehaviour::Truncation);
+  EXPECT_EQ(behaviour([](const Tensor& t) { return sin(t); }, x, 1e-11), GradcheckBehaviour::Rounding);
+  EXPECT_EQ(behaviour([](const Tensor& t) { return sin(stop_gradient(t)) + t; }, x, 0),
+            GradcheckBehaviour::Wrong);
+  EXPECT_EQ(behaviour([](const Tensor& t) { return relu(t); }, x * 0.0, 0), GradcheckBehaviour::Kink);
+}
+
+}  // namespace
+}  // namespace tapegrad::testing
