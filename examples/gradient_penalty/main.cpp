@@ -35,8 +35,8 @@ tg::Sequential make_critic(tg::Generator& generator) {
                        .activation = tg::tanh},
                       generator);
   };
-  return tg::Sequential(conv(1, 8), conv(8, 16), tg::Flatten(),
-                        tg::Dense({.in_features = 7 * 7 * 16, .units = 1}, generator));
+  return tg::Sequential{conv(1, 8), conv(8, 16), tg::Flatten(),
+                        tg::Dense({.in_features = 7 * 7 * 16, .units = 1}, generator)};
 }
 
 tg::Tensor drawn_digits(tg::index_t count, tg::Generator& generator) {

@@ -88,9 +88,9 @@ struct Options {
 
 int run(const Options& options) {
   tg::Generator generator(options.seed);
-  tg::Sequential net(tg::Dense({.in_features = 2, .units = 32, .activation = tg::tanh}, generator),
+  tg::Sequential net{tg::Dense({.in_features = 2, .units = 32, .activation = tg::tanh}, generator),
                      tg::Dense({.in_features = 32, .units = 32, .activation = tg::tanh}, generator),
-                     tg::Dense({.in_features = 32, .units = 1}, generator));
+                     tg::Dense({.in_features = 32, .units = 1}, generator)};
   net.to(tg::DType::Float64);
   tg::Adam adam(net.parameters(), {.learning_rate = 5e-3});
 

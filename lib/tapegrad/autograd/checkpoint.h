@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -12,8 +13,16 @@ using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 
 /// f(inputs), of which the tape keeps only the inputs: the backward pass computes the rest again. Memory is
 /// traded for a second forward pass; gradients are the same to the last bit (those of second order to
-/// rounding). f must give the same result each time. It may use parameters besides its inputs, which then get
-/// their gradients as ever; any other tensor of the tape has to be an input (an error says so).
+/// rounding). f may use parameters besides its inputs, which then get their gradients as ever; any other
+/// tensor of the tape has to be an input (an error says so). f must do the same each time: what it remembers
+/// from call to call has to go through replayed(), as the library's layers do.
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs);
+
+/// For layers that remember something, such as how many random numbers were drawn: passes value on, except in
+/// the second run of a checkpointed function, where it returns what was passed in the first one.
+std::uint64_t replayed(std::uint64_t value);
+/// Whether this is the second run of a checkpointed function: what a layer remembers was changed by the
+/// first.
+bool is_replaying();
 
 }  // namespace tapegrad

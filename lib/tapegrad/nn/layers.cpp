@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "tapegrad/autograd/checkpoint.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/nn/initializers.h"
@@ -200,9 +201,9 @@ Dropout::Dropout(double rate, Generator& generator) : generator_state(zeros({4},
 Tensor Dropout::forward(const Tensor& x) {
   if (!training()) return x;
   std::int32_t* words = generator_state.mutable_data<std::int32_t>();
-  const std::uint64_t seed = joined(words[0], words[1]), sample = joined(words[2], words[3]);
+  const std::uint64_t seed = joined(words[0], words[1]), sample = replayed(joined(words[2], words[3]));
   Tensor y = dropout(x, rate_, Generator(seed), sample);
-  split(sample + static_cast<std::uint64_t>(x.shape()[0]), words + 2);
+  if (!is_replaying()) split(sample + static_cast<std::uint64_t>(x.shape()[0]), words + 2);
   return y;
 }
 

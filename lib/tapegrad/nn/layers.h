@@ -165,7 +165,8 @@ class Dropout : public Module {
 };
 
 /// Modules one after the other; their names are "0", "1", ... To make one use braces, Sequential
-/// model{Flatten(), ReLU()}: in parentheses C++ takes this for the declaration of a function.
+/// model{Flatten(), ReLU()}: in parentheses C++ takes this for the declaration of a function, and may make
+/// the layers, and so draw their weights, in any order.
 class Sequential : public Module {
  public:
   Sequential() = default;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tapegrad/autograd/checkpoint.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/ops/normalize.h"
@@ -66,8 +67,10 @@ Tensor BatchNorm::forward(const Tensor& x) {
       fail("BatchNorm", "an input of shape {} has one element a channel: no unbiased variance", x.shape());
     correction = static_cast<double>(result.count) / static_cast<double>(result.count - 1);
   }
-  move(moving_mean, result.mean, options_.momentum);
-  move(moving_variance, result.variance, options_.momentum, correction);
+  if (!is_replaying()) {
+    move(moving_mean, result.mean, options_.momentum);
+    move(moving_variance, result.variance, options_.momentum, correction);
+  }
   return result.y;
 }
 
