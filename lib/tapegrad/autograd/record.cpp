@@ -139,19 +139,19 @@ void* tape_memory(std::size_t bytes) {
   return active_recording()->arena.take(bytes);
 }
 
-Node* resolve(const Tensor& x) {
-  if (!x.defined()) fail("record", "an input of the op is a Tensor that was never given a value");
+Resolved resolve(const Tensor& x) {
+  if (!x.defined()) return {.problem = "was never given a value"};
   const Origin& origin = TensorAccess::origin(x);
   const bool trainable = x.is_parameter();
-  if (x.is_stopped() || (origin.tape == 0 && !trainable)) return nullptr;
+  if (x.is_stopped() || (origin.tape == 0 && !trainable)) return {};
   Recording* recording = active_recording();
-  if (recording == nullptr) return nullptr;
-  if (origin.tape == recording->serial) return origin.node;
-  if (trainable) return recording->parameter_node(x);
-  fail("tape",
-       "a tensor of shape {} was computed on another tape; compute it in the scope of this one, or pass "
-       "stop_gradient(x) to use it as a constant",
-       x.shape());
+  if (recording == nullptr) return {};
+  if (origin.tape == recording->serial) return {.node = origin.node};
+  if (trainable) return {.node = recording->parameter_node(x)};
+  return {
+      .problem =
+          "was computed on another tape: compute it in the scope of this one, or pass stop_gradient(x) to "
+          "use it as a constant"};
 }
 
 }  // namespace detail
@@ -174,6 +174,10 @@ void keep_output(detail::Recording& recording, detail::Node& node, const Tensor&
   node.bytes += static_cast<std::size_t>(output.size()) * size_of(output.dtype());
 }
 
+void require_usable(const char* op, const detail::Resolved& input, const Shape& shape) {
+  if (input.problem != nullptr) fail(op, "an input of the op (shape {}) {}", shape, input.problem);
+}
+
 template <class Shapes>
 void check_finite(const char* op, const Tensor& output, const Shapes& shapes) {
   if (!detail::all_finite(output))
@@ -185,8 +189,9 @@ void check_finite(const char* op, const Tensor& output, const Shapes& shapes) {
 
 Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
   if (!output.defined()) fail(op, "the op's result is a Tensor that was never given a value");
+  for (const Input& input : inputs) require_usable(op, input.resolved_, input.shape_);
   const auto tracked =
-      std::ranges::count_if(inputs, [](const Input& input) { return input.node_ != nullptr; });
+      std::ranges::count_if(inputs, [](const Input& input) { return input.resolved_.node != nullptr; });
   if (tracked == 0) {
     TensorAccess::origin(output) = {};
     return output;
@@ -201,8 +206,8 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
   bool wants_output = false;
   for (const Input& input : inputs) {
     const int index = node.inputs++;
-    if (input.node_ == nullptr) continue;
-    node.edges[node.edge_count++] = {input.node_, std::exchange(input.rule_, nullptr), index};
+    if (input.resolved_.node == nullptr) continue;
+    node.edges[node.edge_count++] = {input.resolved_.node, std::exchange(input.rule_, nullptr), index};
     node.bytes += input.bytes_;
     wants_output |= input.wants_output_;
   }
@@ -215,7 +220,9 @@ Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& in
   std::vector<detail::Edge> edges;
   int index = 0;
   for (const Tensor& x : inputs) {
-    if (detail::Node* node = detail::resolve(x); node != nullptr) edges.push_back({node, nullptr, index});
+    const detail::Resolved resolved = detail::resolve(x);
+    require_usable(op, resolved, x.shape());
+    if (resolved.node != nullptr) edges.push_back({resolved.node, nullptr, index});
     ++index;
   }
   if (edges.empty()) {

@@ -65,10 +65,14 @@ struct RuleOf final : Rule {
   F f;
 };
 
-/// The node that x stands for on the tape that is recording on this thread; nullptr when x is a constant
-/// there or nothing is recorded. Throws when x was made by another tape, or when this thread works on a loop
-/// that a recording thread started.
-Node* resolve(const Tensor& x);
+/// Who an input of an op is: a node of the tape that is recording on this thread; or a constant (no node); or
+/// something that cannot be used, and why.
+struct Resolved {
+  Node* node = nullptr;
+  const char* problem = nullptr;
+};
+/// Throws when this thread works on a loop that a recording thread started.
+Resolved resolve(const Tensor& x);
 /// Memory that lives as long as the recording.
 void* tape_memory(std::size_t bytes);
 /// How many bytes of tensors were moved into rules on this thread so far.
@@ -83,18 +87,18 @@ std::size_t& bytes_saved();
 class Input {
  public:
   template <class F>
-  Input(const Tensor& x, F rule) : node_(detail::resolve(x)), shape_(x.shape()) {
+  Input(const Tensor& x, F rule) : resolved_(detail::resolve(x)), shape_(x.shape()) {
     static_assert(detail::takes_output<F> || std::is_invocable_r_v<Tensor, const F&, const Tensor&>,
                   "a rule is callable as Tensor(const Tensor& output_gradient) or with the output as well");
     static_assert(alignof(detail::RuleOf<F>) <= alignof(std::max_align_t));
-    if (node_ == nullptr) return;
+    if (resolved_.node == nullptr) return;
     const std::size_t before = detail::bytes_saved();
     rule_ = new (detail::tape_memory(sizeof(detail::RuleOf<F>))) detail::RuleOf<F>(std::move(rule));
     bytes_ = detail::bytes_saved() - before;
     wants_output_ = detail::takes_output<F>;
   }
   Input(Input&& other) noexcept
-      : node_(other.node_),
+      : resolved_(other.resolved_),
         shape_(other.shape_),
         rule_(std::exchange(other.rule_, nullptr)),
         bytes_(other.bytes_),
@@ -106,7 +110,7 @@ class Input {
 
  private:
   friend Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
-  detail::Node* node_;
+  detail::Resolved resolved_;
   Shape shape_;
   mutable detail::Rule* rule_ = nullptr;  // record() takes it over
   std::size_t bytes_ = 0;

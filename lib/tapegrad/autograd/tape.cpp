@@ -213,7 +213,7 @@ class Backward {
     };
     const auto run = [&](auto rule) {
       try {
-        return rule(node.output != nullptr ? (*node.output)() : Tensor());
+        return rule(node.output != nullptr ? (*node.output)() : none_);
       } catch (const Error& error) {
         fail(node.op, "while computing a gradient: {}",
              error.op() == "saved" ? error.message() : error.what());
@@ -255,6 +255,7 @@ class Backward {
            input.shape, g.shape(), detail::all_finite(g) ? "has none" : "has some too");
   }
 
+  const Tensor none_;  // the output of a node whose rules do not take it
   Recording& recording_;
   const int tape_;
   const index_t last_;

@@ -44,13 +44,18 @@ Tensor combine(const char* op, const Tensor& a, const Tensor& b, F f) {
 /// db are the rules as if the shapes were equal.
 template <class A, class B>
 Tensor record_broadcast(const char* op, Tensor y, const Tensor& a, const Tensor& b, A da, B db) {
+  // Nothing is recorded in most calls from a backward pass: do not even make the closures.
+  if (const Scope* scope = innermost_scope(); scope != nullptr && scope->tape == 0) return y;
   const auto undone = [](const Shape& shape, auto rule) {
     if constexpr (takes_output<decltype(rule)>)
-      return [=](const Tensor& g, const Tensor& out) { return sum_to(rule(g, out), shape); };
+      return [shape, rule = std::move(rule)](const Tensor& g, const Tensor& out) {
+        return sum_to(rule(g, out), shape);
+      };
     else
-      return [=](const Tensor& g) { return sum_to(rule(g), shape); };
+      return [shape, rule = std::move(rule)](const Tensor& g) { return sum_to(rule(g), shape); };
   };
-  return record(op, std::move(y), {{a, undone(a.shape(), da)}, {b, undone(b.shape(), db)}});
+  return record(op, std::move(y),
+                {{a, undone(a.shape(), std::move(da))}, {b, undone(b.shape(), std::move(db))}});
 }
 
 /// f(x) for any dtype.
