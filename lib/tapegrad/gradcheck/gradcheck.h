@@ -9,13 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "tapegrad/autograd/checkpoint.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad {
 
-/// A function of several tensors with one result.
-using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 /// A hand-written backward pass: from the inputs, the result y and the gradient dy of whatever comes after y
 /// to one gradient for each input, with that input's shape.
 using BackwardFunction =
