@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/conv2d_direct.h"
 #include "tapegrad/kernels/gemm.h"
 #include "tapegrad/kernels/scratch.h"
 
@@ -98,70 +99,108 @@ Matrix<T> output_matrix(const Conv2DGeometry& g, T* y, index_t begin, index_t gr
   return {y + begin * g.out_w * g.out_channels + group * g.group_out(), g.out_channels};
 }
 
-}  // namespace
-
-template <class T>
-void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y) {
-  parallel_for(g.batch * g.out_h, rows_per_block<T>(g), [&](index_t begin, index_t end) {
+void windowed_conv2d(const Conv2DGeometry& g, const double* x, const double* w, double* y) {
+  parallel_for(g.batch * g.out_h, rows_per_block<double>(g), [&](index_t begin, index_t end) {
     const index_t pixels = (end - begin) * g.out_w;
-    T* columns = scratch<T>(pixels * g.window());
+    double* columns = scratch<double>(pixels * g.window());
     for (index_t group = 0; group < g.groups; ++group) {
       unfold_rows(g, begin, end, group, x, columns);
-      gemm<T>(pixels, g.group_out(), g.window(), {columns, g.window()}, filter_matrix(g, w, group),
-              output_matrix(g, y, begin, group));
+      gemm<double>(pixels, g.group_out(), g.window(), {columns, g.window()}, filter_matrix(g, w, group),
+                   output_matrix(g, y, begin, group));
     }
   });
 }
 
-template <class T>
-void conv2d_backprop_input(const Conv2DGeometry& g, const T* dy, const T* w, T* dx) {
+void windowed_backprop_input(const Conv2DGeometry& g, const double* dy, const double* w, double* dx) {
   // Windows overlap within an image, so a piece is one or more whole images.
-  const index_t block = rows_per_block<T>(g);
+  const index_t block = rows_per_block<double>(g);
   const index_t images = std::max<index_t>(1, block / std::max<index_t>(1, g.out_h));
   const index_t image_size = g.in_h * g.in_w * g.in_channels;
   parallel_for(g.batch, images, [&](index_t first, index_t last) {
-    std::fill(dx + first * image_size, dx + last * image_size, T{0});
-    T* columns = scratch<T>(std::min(block, (last - first) * g.out_h) * g.out_w * g.window());
+    std::fill(dx + first * image_size, dx + last * image_size, 0.0);
+    double* columns = scratch<double>(std::min(block, (last - first) * g.out_h) * g.out_w * g.window());
     for (index_t begin = first * g.out_h; begin < last * g.out_h; begin += block) {
       const index_t end = std::min(begin + block, last * g.out_h);
       for (index_t group = 0; group < g.groups; ++group) {
-        Matrix<const T> filter = filter_matrix(g, w, group);
+        Matrix<const double> filter = filter_matrix(g, w, group);
         filter.transposed = true;
-        gemm<T>((end - begin) * g.out_w, g.window(), g.group_out(), output_matrix(g, dy, begin, group),
-                filter, {columns, g.window()});
+        gemm<double>((end - begin) * g.out_w, g.window(), g.group_out(), output_matrix(g, dy, begin, group),
+                     filter, {columns, g.window()});
         fold_rows(g, begin, end, group, columns, dx);
       }
     }
   });
 }
 
-template <class T>
-void conv2d_backprop_filter(const Conv2DGeometry& g, const T* x, const T* dy, T* dw) {
+void windowed_backprop_filter(const Conv2DGeometry& g, const double* x, const double* dy, double* dw) {
   // The rows are cut into a few chunks, by sizes only; each has a sum of its own, and these are added in
   // their order.
-  const index_t block = rows_per_block<T>(g), rows = g.batch * g.out_h, size = g.filter_shape().size();
+  const index_t block = rows_per_block<double>(g), rows = g.batch * g.out_h, size = g.filter_shape().size();
   constexpr index_t kMostChunks = 16, kSumBytes = 16 << 20;
   const index_t chunks = std::clamp<index_t>(
-      kSumBytes / std::max<index_t>(1, size * static_cast<index_t>(sizeof(T))), 1, kMostChunks);
+      kSumBytes / std::max<index_t>(1, size * static_cast<index_t>(sizeof(double))), 1, kMostChunks);
   const index_t chunk = std::max(block, (rows + chunks - 1) / chunks);
   const index_t sums = rows == 0 ? 0 : (rows - 1) / chunk + 1;
-  std::vector<T> partial(static_cast<std::size_t>(sums * size), T{0});
+  std::vector<double> partial(static_cast<std::size_t>(sums * size), 0.0);
   parallel_for(sums, 1, [&](index_t first, index_t last) {
-    T* columns = scratch<T>(block * g.out_w * g.window());
+    double* columns = scratch<double>(block * g.out_w * g.window());
     for (index_t at = first; at < last; ++at)
       for (index_t begin = at * chunk; begin < std::min((at + 1) * chunk, rows); begin += block) {
         const index_t end = std::min({begin + block, (at + 1) * chunk, rows});
         for (index_t group = 0; group < g.groups; ++group) {
           unfold_rows(g, begin, end, group, x, columns);
-          T* sum = partial.data() + at * size + group * g.group_out();
-          gemm<T>(g.window(), g.group_out(), (end - begin) * g.out_w, {columns, g.window(), true},
-                  output_matrix(g, dy, begin, group), {sum, g.out_channels}, true);
+          double* sum = partial.data() + at * size + group * g.group_out();
+          gemm<double>(g.window(), g.group_out(), (end - begin) * g.out_w, {columns, g.window(), true},
+                       output_matrix(g, dy, begin, group), {sum, g.out_channels}, true);
         }
       }
   });
-  std::fill_n(dw, size, T{0});
+  std::fill_n(dw, size, 0.0);
   for (index_t at = 0; at < sums; ++at)
     for (index_t i = 0; i < size; ++i) dw[i] += partial[static_cast<std::size_t>(at * size + i)];
+}
+
+void finish(index_t pixels, index_t channels, double* y, const Epilogue<double>& epilogue) {
+  if (epilogue.bias)
+    for (index_t i = 0; i < pixels; ++i)
+      for (index_t o = 0; o < channels; ++o) y[i * channels + o] += epilogue.bias[o];
+  if (epilogue.relu)
+    for (index_t i = 0; i < pixels * channels; ++i) y[i] = y[i] < 0 ? 0 : y[i];
+}
+
+}  // namespace
+
+template <>
+void conv2d(const Conv2DGeometry& g, const float* x, const float* w, float* y,
+            const Epilogue<float>& epilogue) {
+  direct_conv2d(g, x, w, y, epilogue);
+}
+template <>
+void conv2d(const Conv2DGeometry& g, const double* x, const double* w, double* y,
+            const Epilogue<double>& epilogue) {
+  windowed_conv2d(g, x, w, y);
+  finish(g.batch * g.out_h * g.out_w, g.out_channels, y, epilogue);
+}
+
+template <>
+void conv2d_backprop_input(const Conv2DGeometry& g, const float* dy, const float* w, float* dx,
+                           const Epilogue<float>& epilogue) {
+  direct_conv2d_backprop_input(g, dy, w, dx, epilogue);
+}
+template <>
+void conv2d_backprop_input(const Conv2DGeometry& g, const double* dy, const double* w, double* dx,
+                           const Epilogue<double>& epilogue) {
+  windowed_backprop_input(g, dy, w, dx);
+  finish(g.batch * g.in_h * g.in_w, g.in_channels, dx, epilogue);
+}
+
+template <>
+void conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, const float* dy, float* dw) {
+  direct_conv2d_backprop_filter(g, x, dy, dw);
+}
+template <>
+void conv2d_backprop_filter(const Conv2DGeometry& g, const double* x, const double* dy, double* dw) {
+  windowed_backprop_filter(g, x, dy, dw);
 }
 
 template <class T>
@@ -184,12 +223,6 @@ void conv2d_fold(const Conv2DGeometry& g, const T* columns, T* x) {
   });
 }
 
-template void conv2d(const Conv2DGeometry&, const float*, const float*, float*);
-template void conv2d(const Conv2DGeometry&, const double*, const double*, double*);
-template void conv2d_backprop_input(const Conv2DGeometry&, const float*, const float*, float*);
-template void conv2d_backprop_input(const Conv2DGeometry&, const double*, const double*, double*);
-template void conv2d_backprop_filter(const Conv2DGeometry&, const float*, const float*, float*);
-template void conv2d_backprop_filter(const Conv2DGeometry&, const double*, const double*, double*);
 template void conv2d_unfold(const Conv2DGeometry&, const float*, float*);
 template void conv2d_unfold(const Conv2DGeometry&, const double*, double*);
 template void conv2d_fold(const Conv2DGeometry&, const float*, float*);

@@ -4,6 +4,13 @@
 
 namespace tapegrad::kernels {
 
+/// What is done to a sum before it is stored.
+template <class T>
+struct Epilogue {
+  const T* bias = nullptr;  ///< is added: one number for each channel of the result
+  bool relu = false;        ///< then negative numbers become zero
+};
+
 // The three convolutions. In <conv(x, w), y> = <x, backprop_input(y, w)> = <w, backprop_filter(x, y)> each is
 // linear in both of its operands, and each is the derivative of the other two. All arrays are contiguous,
 // with the shapes of the geometry; results are overwritten.
@@ -12,11 +19,12 @@ namespace tapegrad::kernels {
 /// dilation_w - pad_left, c] * w[i, j, c, o], where pixels outside of x count as zero; within groups, c and o
 /// belong together.
 template <class T>
-void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y);
+void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y, const Epilogue<T>& epilogue = {});
 
 /// dx: every dy[n, p, q, o] adds w[i, j, c, o] times itself to the pixels that it was made of.
 template <class T>
-void conv2d_backprop_input(const Conv2DGeometry& g, const T* dy, const T* w, T* dx);
+void conv2d_backprop_input(const Conv2DGeometry& g, const T* dy, const T* w, T* dx,
+                           const Epilogue<T>& epilogue = {});
 
 /// dw[i, j, c, o]: the sum over n, p, q of dy[n, p, q, o] times the pixel of x that the tap (i, j) lay on.
 template <class T>

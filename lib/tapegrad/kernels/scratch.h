@@ -8,8 +8,8 @@
 namespace tapegrad::kernels {
 
 /// Room for count elements that stays with the thread, aligned to 64 bytes. The next call on the same thread
-/// may give out the same memory.
-template <class T>
+/// with the same types may give out the same memory.
+template <class T, class Purpose = T>
 T* scratch(index_t count) {
   constexpr std::size_t kAlign = 64;
   thread_local std::unique_ptr<std::byte[]> memory;
