@@ -2,6 +2,7 @@
 
 // The one header that most programs include.
 
+#include "tapegrad/autograd/batch_gradient.h"
 #include "tapegrad/autograd/checkpoint.h"
 #include "tapegrad/autograd/record.h"
 #include "tapegrad/autograd/tape.h"

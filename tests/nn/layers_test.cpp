@@ -57,7 +57,7 @@ TEST_F(Layers, ConvolutionsHandTheirOptionsOn) {
   conv.bias.set({3}, 0.75);
   const Conv2DOptions options = {
       .strides = {2, 1}, .padding = Padding::Explicit(1, 0, 2, 1), .dilations = {1, 2}, .groups = 2};
-  EXPECT_TRUE(equal(conv(x), tanh(conv2d(x, conv.kernel, options) + conv.bias)));
+  expect_close(conv(x), tanh(conv2d(x, conv.kernel, options) + conv.bias), 1e-6, "conv");
 
   Conv2DTranspose transposed({.in_channels = 4,
                               .filters = 6,
@@ -76,7 +76,8 @@ TEST_F(Layers, ConvolutionsHandTheirOptionsOn) {
                                        .dilations = {1, 2},
                                        .groups = 2,
                                        .output_padding = Size2D(1, 0)};
-  EXPECT_TRUE(equal(transposed(x), relu(conv2d_transpose(x, transposed.kernel, back) + transposed.bias)));
+  expect_close(transposed(x), relu(conv2d_transpose(x, transposed.kernel, back) + transposed.bias), 1e-6,
+               "transposed");
 }
 
 TEST_F(Layers, DepthwiseConvolvesEveryChannelAlone) {
@@ -194,7 +195,7 @@ TEST_F(Layers, WrongInputs) {
   EXPECT_TRUE(refuses("Dense", {"[n, 3]", "[4, 5]"}, [&] { dense(ones({4, 5})); }));
   EXPECT_TRUE(refuses("Dense", {"[n, 3]", "[1, 3, 3]", "Flatten"}, [&] { dense(ones({1, 3, 3})); }));
   Conv2D conv({.in_channels = 3, .filters = 2, .kernel_size = 3}, generator);
-  EXPECT_TRUE(refuses("conv2d", {"[1, 5, 5, 2], NHWC", "[3, 3, 3, 2], HWIO"}, [&] {
+  EXPECT_TRUE(refuses("fused_conv2d", {"[1, 5, 5, 2], NHWC", "[3, 3, 3, 2], HWIO"}, [&] {
     conv(ones({1, 5, 5, 2}));
   }));
 }

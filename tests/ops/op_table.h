@@ -503,6 +503,22 @@ inline void add_convolutions(std::vector<OpRow>& rows) {
                     {numbers(y), numbers(w)},
                     [t](Inputs in) { return conv2d_transpose(in[0], in[1], t); },
                     kExact});
+    for (const bool with_relu : {false, true}) {
+      // Biases of 0.05 to 0.15 and products of halves: no sum is near relu's kink.
+      const Draw bias = numbers({w[3]}, 0.05, 0.15), t_bias = numbers({x[3]}, 0.05, 0.15);
+      const std::string name = std::string(variant) + (with_relu ? ", relu" : "");
+      rows.push_back({"fused_conv2d",
+                      name,
+                      {halves(x), halves(w), bias},
+                      [o, with_relu](Inputs in) { return fused_conv2d(in[0], in[1], in[2], with_relu, o); },
+                      with_relu ? kSmooth : kExact});
+      rows.push_back(
+          {"fused_conv2d_transpose",
+           name,
+           {halves(y), halves(w), t_bias},
+           [t, with_relu](Inputs in) { return fused_conv2d_transpose(in[0], in[1], in[2], with_relu, t); },
+           with_relu ? kSmooth : kExact});
+    }
     if (o.groups != 1) continue;
     const Size2D kernel = {w[0], w[1]};
     rows.push_back({"unfold",

@@ -5,14 +5,15 @@
 #include <cstring>
 #include <utility>
 
-// Highway includes this file once more for each instruction set. Of those between the ones named in the
-// README, none brings anything here.
+// Highway includes this file once more for each instruction set.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d_tiles.cpp"
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
-#define HWY_DISABLE_PCLMUL_AES
-#include "hwy/foreach_target.h"  // must stand before highway.h
+// The order matters.
+// clang-format off
+#include "tapegrad/kernels/highway_targets.h"
+#include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace tapegrad::kernels {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tapegrad/autograd/checkpoint.h"
+#include "tapegrad/autograd/batch_gradient.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/nn/initializers.h"
@@ -45,10 +45,9 @@ Tensor zero_parameter(bool wanted, index_t size) {
   return wanted ? parameter(zeros({size})) : Tensor();
 }
 
-// What every layer ends with.
-Tensor finish(Tensor y, const Tensor& bias, Activation activation) {
-  if (bias.defined()) y = y + bias;
-  return activation == nullptr ? y : activation(y);
+// The activation, unless the convolution has applied it already.
+Tensor activate(const Tensor& y, Activation activation) {
+  return activation == nullptr || activation == relu ? y : activation(y);
 }
 
 }  // namespace
@@ -65,7 +64,9 @@ Tensor Dense::forward(const Tensor& x) {
   if (x.rank() != 2 || x.shape()[1] != options_.in_features)
     fail("Dense", "takes [n, {}] but the input has shape {}{}", options_.in_features, x.shape(),
          x.rank() > 2 ? ": put a Flatten before it" : "");
-  return finish(matmul(x, kernel), bias, options_.activation);
+  Tensor y = matmul(x, kernel);
+  if (bias.defined()) y = y + bias;
+  return options_.activation == nullptr ? y : options_.activation(y);
 }
 
 void Dense::visit(Visitor& visitor) {
@@ -84,12 +85,12 @@ Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : option
 }
 
 Tensor Conv2D::forward(const Tensor& x) {
-  return finish(conv2d(x, kernel,
-                       {.strides = options_.strides,
-                        .padding = options_.padding,
-                        .dilations = options_.dilation_rate,
-                        .groups = options_.groups}),
-                bias, options_.activation);
+  return activate(fused_conv2d(x, kernel, bias, options_.activation == relu,
+                               {.strides = options_.strides,
+                                .padding = options_.padding,
+                                .dilations = options_.dilation_rate,
+                                .groups = options_.groups}),
+                  options_.activation);
 }
 
 void Conv2D::visit(Visitor& visitor) {
@@ -109,13 +110,13 @@ Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Gen
 }
 
 Tensor Conv2DTranspose::forward(const Tensor& x) {
-  return finish(conv2d_transpose(x, kernel,
-                                 {.strides = options_.strides,
-                                  .padding = options_.padding,
-                                  .dilations = options_.dilation_rate,
-                                  .groups = options_.groups,
-                                  .output_padding = options_.output_padding}),
-                bias, options_.activation);
+  return activate(fused_conv2d_transpose(x, kernel, bias, options_.activation == relu,
+                                         {.strides = options_.strides,
+                                          .padding = options_.padding,
+                                          .dilations = options_.dilation_rate,
+                                          .groups = options_.groups,
+                                          .output_padding = options_.output_padding}),
+                  options_.activation);
 }
 
 void Conv2DTranspose::visit(Visitor& visitor) {
@@ -139,12 +140,12 @@ Tensor DepthwiseConv2D::forward(const Tensor& x) {
   // it.
   const auto [kh, kw] = options_.kernel_size;
   const Tensor filter = reshape(kernel, Shape{kh, kw, 1, options_.in_channels * options_.depth_multiplier});
-  return finish(conv2d(x, filter,
-                       {.strides = options_.strides,
-                        .padding = options_.padding,
-                        .dilations = options_.dilation_rate,
-                        .groups = options_.in_channels}),
-                bias, options_.activation);
+  return activate(fused_conv2d(x, filter, bias, options_.activation == relu,
+                               {.strides = options_.strides,
+                                .padding = options_.padding,
+                                .dilations = options_.dilation_rate,
+                                .groups = options_.in_channels}),
+                  options_.activation);
 }
 
 void DepthwiseConv2D::visit(Visitor& visitor) {
@@ -200,11 +201,13 @@ Dropout::Dropout(double rate, Generator& generator) : generator_state(zeros({4},
 
 Tensor Dropout::forward(const Tensor& x) {
   if (!training()) return x;
-  std::int32_t* words = generator_state.mutable_data<std::int32_t>();
-  const std::uint64_t seed = joined(words[0], words[1]), sample = replayed(joined(words[2], words[3]));
-  Tensor y = dropout(x, rate_, Generator(seed), sample);
-  if (!is_replaying()) split(sample + static_cast<std::uint64_t>(x.shape()[0]), words + 2);
-  return y;
+  const std::int32_t* words = generator_state.data<std::int32_t>();
+  const std::uint64_t seed = joined(words[0], words[1]);
+  const index_t samples = x.rank() == 0 ? 0 : x.shape()[0];
+  const std::uint64_t first = count_samples(
+      this, joined(words[2], words[3]), samples,
+      [this](std::uint64_t next) { split(next, generator_state.mutable_data<std::int32_t>() + 2); });
+  return dropout(x, rate_, Generator(seed), first);
 }
 
 void Dropout::visit(Visitor& visitor) {

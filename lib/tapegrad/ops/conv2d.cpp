@@ -1,8 +1,11 @@
 #include "tapegrad/ops/conv2d.h"
 
 #include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/conv2d.h"
+#include "tapegrad/kernels/relu_backward.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 
 namespace tapegrad {
@@ -95,6 +98,82 @@ Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x) {
   return record("unfold", std::move(columns), {{x, [g](const Tensor& gc) { return fold_by(g, gc); }}});
 }
 
+// The geometry of the conv2d that conv2d_transpose(x, w, options) is the transpose of.
+Conv2DGeometry transpose_geometry(const char* op, const Tensor& x, const Tensor& w,
+                                  const Conv2DTransposeOptions& options) {
+  check_dtypes(op, x, "x", w, "w");
+  std::optional<Size2D> size;
+  if (options.output_shape) {
+    const auto& asked = *options.output_shape;
+    if (asked.size() != 2 && asked.size() != 4)
+      fail(op,
+           "output_shape [{}] must be [height, width] or [batch, height, width, channels] (x: {}, NHWC; w: "
+           "{}, HWOI)",
+           fmt::join(asked, ", "), x.shape(), w.shape());
+    size = asked.size() == 2 ? Size2D(asked[0], asked[1]) : Size2D(asked[1], asked[2]);
+  }
+  const Conv2DOptions conv = {options.strides, options.padding, options.dilations, options.groups};
+  const Conv2DGeometry g =
+      resolve_conv2d_transpose(op, x.shape(), w.shape(), conv, size, options.output_padding);
+  if (options.output_shape && options.output_shape->size() == 4 &&
+      (options.output_shape->front() != g.batch || options.output_shape->back() != g.in_channels))
+    fail(op,
+         "output_shape [{}] does not fit: x: {} (NHWC) and w: {} (HWOI) give a batch of {} and {} channels",
+         fmt::join(*options.output_shape, ", "), x.shape(), w.shape(), g.batch, g.in_channels);
+  return g;
+}
+
+void check_bias(const char* op, const Tensor& bias, const Tensor& w, index_t channels) {
+  if (!bias.defined()) return;
+  if (bias.shape() != Shape{channels})
+    fail(op, "the bias has shape {} but the result has {} channels (w: {})", bias.shape(), channels,
+         w.shape());
+  check_dtypes(op, bias, "bias", w, "w");
+}
+
+// A convolution or its transpose with what layers do to the result.
+Tensor fused(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
+             bool relu, bool transposed) {
+  const Shape shape = transposed ? g.in_shape() : g.out_shape();
+  Tensor y = compute(shape, x, w, [&]<class T>(const T* px, const T* pw, T* py) {
+    const kernels::Epilogue<T> epilogue = {bias.defined() ? bias.data<T>() : nullptr, relu};
+    if (transposed)
+      kernels::conv2d_backprop_input(g, px, pw, py, epilogue);
+    else
+      kernels::conv2d(g, px, pw, py, epilogue);
+  });
+  std::vector<Tensor> inputs = {x, w};
+  if (bias.defined()) inputs.push_back(bias);
+  const auto rule = [g, x = Saved(x), w = Saved(w), relu, transposed](
+                        const Tensor& gradient, const Tensor& out, const std::vector<bool>& wanted) {
+    std::vector<Tensor> found(wanted.size());
+    const bool bias_wanted = wanted.size() == 3 && wanted[2];
+    Tensor gy = gradient;  // of what relu was applied to
+    if (!is_recording() && (relu || bias_wanted)) {
+      // What the differentiable ops below compute, in one pass.
+      Tensor gated = relu ? TensorAccess::empty(gy.shape(), gy.dtype()) : gy;
+      Tensor sums = TensorAccess::empty({gy.shape()[3]}, gy.dtype());
+      const auto run = [&]<class T>(std::type_identity<T>) {
+        kernels::relu_backward(gy.size(), gy.shape()[3], gy.data<T>(), relu ? out.data<T>() : nullptr,
+                               relu ? gated.mutable_data<T>() : nullptr, sums.mutable_data<T>());
+      };
+      gy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+      gy = gated;
+      if (bias_wanted) found[2] = sums;
+    } else {
+      if (relu) gy = detail::gate(gy, out, [](auto v) { return v > 0; });
+      if (bias_wanted) found[2] = sum(gy, {0, 1, 2});
+    }
+    if (wanted[0])
+      found[0] =
+          transposed ? forward("conv2d", g, gy, w()) : backprop_input("conv2d_backprop_input", g, gy, w());
+    if (wanted[1])
+      found[1] = backprop_filter("conv2d_backprop_filter", g, transposed ? gy : x(), transposed ? x() : gy);
+    return found;
+  };
+  return record_joint(op, std::move(y), inputs, rule);
+}
+
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2DOptions& options) {
@@ -121,27 +200,24 @@ Tensor conv2d_backprop_filter(const Tensor& x, const Shape& filter_shape, const 
 }
 
 Tensor conv2d_transpose(const Tensor& x, const Tensor& w, const Conv2DTransposeOptions& options) {
-  constexpr const char* op = "conv2d_transpose";
+  return backprop_input("conv2d_transpose", transpose_geometry("conv2d_transpose", x, w, options), x, w);
+}
+
+Tensor fused_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
+                    const Conv2DOptions& options) {
+  constexpr const char* op = "fused_conv2d";
   check_dtypes(op, x, "x", w, "w");
-  std::optional<Size2D> size;
-  if (options.output_shape) {
-    const auto& asked = *options.output_shape;
-    if (asked.size() != 2 && asked.size() != 4)
-      fail(op,
-           "output_shape [{}] must be [height, width] or [batch, height, width, channels] (x: {}, NHWC; w: "
-           "{}, HWOI)",
-           fmt::join(asked, ", "), x.shape(), w.shape());
-    size = asked.size() == 2 ? Size2D(asked[0], asked[1]) : Size2D(asked[1], asked[2]);
-  }
-  const Conv2DOptions conv = {options.strides, options.padding, options.dilations, options.groups};
-  const Conv2DGeometry g =
-      resolve_conv2d_transpose(op, x.shape(), w.shape(), conv, size, options.output_padding);
-  if (options.output_shape && options.output_shape->size() == 4 &&
-      (options.output_shape->front() != g.batch || options.output_shape->back() != g.in_channels))
-    fail(op,
-         "output_shape [{}] does not fit: x: {} (NHWC) and w: {} (HWOI) give a batch of {} and {} channels",
-         fmt::join(*options.output_shape, ", "), x.shape(), w.shape(), g.batch, g.in_channels);
-  return backprop_input(op, g, x, w);
+  const Conv2DGeometry g = resolve_conv2d(op, x.shape(), w.shape(), options);
+  check_bias(op, bias, w, g.out_channels);
+  return fused(op, g, x, w, bias, relu, false);
+}
+
+Tensor fused_conv2d_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
+                              const Conv2DTransposeOptions& options) {
+  constexpr const char* op = "fused_conv2d_transpose";
+  const Conv2DGeometry g = transpose_geometry(op, x, w, options);
+  check_bias(op, bias, w, g.in_channels);
+  return fused(op, g, x, w, bias, relu, true);
 }
 
 Tensor unfold(const Tensor& x, Size2D kernel_size, const Conv2DOptions& options) {

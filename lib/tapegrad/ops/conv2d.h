@@ -65,6 +65,14 @@ struct Conv2DTransposeOptions {
 /// Full and Explicit. A size that no convolution leads back from is an error that lists the possible ones.
 Tensor conv2d_transpose(const Tensor& x, const Tensor& w, const Conv2DTransposeOptions& options = {});
 
+/// conv2d(x, w, options) + bias, and relu() of it if asked for: what layers compute, in one pass over the
+/// result. bias has one number for each channel of the result, or is not defined.
+Tensor fused_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
+                    const Conv2DOptions& options = {});
+/// The same for conv2d_transpose(x, w, options).
+Tensor fused_conv2d_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
+                              const Conv2DTransposeOptions& options = {});
+
 /// im2col: every window of x as a row, [n, out height, out width, kh * kw * channels], zeros where it hangs
 /// over. A convolution is matmul(unfold(x), w as [kh * kw * channels, out]). Differentiable; options.groups
 /// must be 1.

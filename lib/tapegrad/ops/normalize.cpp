@@ -3,6 +3,7 @@
 #include <numeric>
 #include <vector>
 
+#include "tapegrad/autograd/batch_gradient.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
@@ -55,6 +56,7 @@ std::vector<int> axes_between(int begin, int end) {
 }  // namespace
 
 BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
+  require_whole_batch("batch_norm");
   const Shape of_channels = channels("batch_norm", x);
   require_shape("batch_norm", x, gamma, "gamma", of_channels);
   require_shape("batch_norm", x, beta, "beta", of_channels);

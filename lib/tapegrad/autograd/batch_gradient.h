@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "tapegrad/autograd/checkpoint.h"
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+struct BatchGradientOptions {
+  /// Samples that are worked on together: few enough for what the tape keeps of them to stay in a core's
+  /// cache.
+  index_t chunk = 8;
+  /// The loss is a mean over samples (otherwise a sum).
+  bool mean = true;
+};
+
+struct BatchGradient {
+  double loss = 0;                ///< of the whole batch
+  std::vector<Tensor> gradients;  ///< one for each parameter
+};
+
+/// The gradients of a loss with respect to parameters, computed in chunks of the batch on several threads,
+/// each chunk on a tape of its own: what a Tape around loss(batch) gives, to rounding, and faster, as nothing
+/// leaves the cache between its forward and its backward pass. The results are the same bits for any number
+/// of threads.
+///
+///   const auto [loss, gradients] = batch_gradient(
+///       [&](const auto& part) { return mse_loss(net(part[0]), part[1]); }, {images, targets}, parameters);
+///
+/// The tensors of the batch have their samples along the first axis; loss is called with some of these at a
+/// time, from several threads at once: it must not change anything but through the library's layers. It has
+/// to treat each sample for itself, and return their mean (or sum) as one number; layers that mix samples
+/// refuse. Throws as Tape::gradient does, and inside a recording tape.
+BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
+                             const std::vector<Tensor>& parameters, const BatchGradientOptions& options = {});
+
+/// For layers that mix the samples of a batch, such as batch norm in training: throws inside
+/// batch_gradient().
+void require_whole_batch(const char* op);
+
+/// For layers that number the samples they see, such as dropout: the number of the first of `samples` samples
+/// that are seen now, given the next number by the layer's own count. The new count is handed to store, when
+/// that is due: not in the second run of a checkpoint(), and once for all chunks of a batch_gradient().
+std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t samples,
+                            std::function<void(std::uint64_t)> store);
+
+}  // namespace tapegrad

@@ -1,0 +1,97 @@
+#include "tapegrad/kernels/relu_backward.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/scratch.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapegrad/kernels/relu_backward.cpp"
+// The order matters.
+// clang-format off
+#include "tapegrad/kernels/highway_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace tapegrad::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// sums has `period` numbers, a multiple of the vectors' length and of the channels: number i of a pixel is
+// added to sums[i % period].
+template <class T>
+void ReluBackward(index_t n, index_t period, const T* g, const T* y, T* to, T* sums) {
+  const hn::ScalableTag<T> d;
+  const index_t lanes = static_cast<index_t>(hn::Lanes(d));
+  const auto zero = hn::Zero(d);
+  index_t i = 0;
+  for (; i + period <= n; i += period)
+    for (index_t k = 0; k < period; k += lanes) {
+      auto v = hn::LoadU(d, g + i + k);
+      if (y != nullptr) {
+        v = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, y + i + k), zero), v);
+        hn::StoreU(v, d, to + i + k);
+      }
+      hn::Store(hn::Add(hn::Load(d, sums + k), v), d, sums + k);
+    }
+  for (index_t k = 0; i < n; ++i, ++k) {
+    const T v = y == nullptr || y[i] > 0 ? g[i] : T{0};
+    if (y != nullptr) to[i] = v;
+    sums[k] += v;
+  }
+}
+
+void ReluBackwardFloat(index_t n, index_t period, const float* g, const float* y, float* to, float* sums) {
+  ReluBackward(n, period, g, y, to, sums);
+}
+void ReluBackwardDouble(index_t n, index_t period, const double* g, const double* y, double* to,
+                        double* sums) {
+  ReluBackward(n, period, g, y, to, sums);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tapegrad::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapegrad::kernels {
+
+HWY_EXPORT(ReluBackwardFloat);
+HWY_EXPORT(ReluBackwardDouble);
+
+template <class T>
+void relu_backward(index_t n, index_t channels, const T* g, const T* y, T* to, T* sums) {
+  std::fill_n(sums, channels, T{0});
+  if (n == 0) return;
+  // At least four vectors of the widest kind, so that additions need not wait for each other.
+  const index_t period = std::lcm(channels, index_t{256} / static_cast<index_t>(sizeof(T)));
+  constexpr index_t kPiece = 1 << 15, kMostPieces = 32;
+  const index_t piece = (std::max(kPiece, n / kMostPieces) / channels + 1) * channels;
+  const index_t pieces = (n - 1) / piece + 1;
+  struct Sums;
+  T* partial = scratch<T, Sums>(pieces * period);
+  parallel_for(pieces, 1, [=](index_t begin, index_t end) {
+    for (index_t p = begin; p < end; ++p) {
+      const index_t first = p * piece, count = std::min(piece, n - first);
+      T* own = partial + p * period;
+      std::fill_n(own, period, T{0});
+      T* into = y == nullptr ? nullptr : to + first;
+      const T* out = y == nullptr ? nullptr : y + first;
+      if constexpr (sizeof(T) == sizeof(float))
+        HWY_DYNAMIC_DISPATCH(ReluBackwardFloat)(count, period, g + first, out, into, own);
+      else
+        HWY_DYNAMIC_DISPATCH(ReluBackwardDouble)(count, period, g + first, out, into, own);
+    }
+  });
+  for (index_t p = 0; p < pieces; ++p)
+    for (index_t k = 0; k < period; ++k) sums[k % channels] += partial[p * period + k];
+}
+
+template void relu_backward(index_t, index_t, const float*, const float*, float*, float*);
+template void relu_backward(index_t, index_t, const double*, const double*, double*, double*);
+
+}  // namespace tapegrad::kernels
+#endif

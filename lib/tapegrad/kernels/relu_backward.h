@@ -1,0 +1,13 @@
+#pragma once
+
+#include "tapegrad/base/shape.h"
+
+namespace tapegrad::kernels {
+
+/// Through relu(x + bias) backward, in one pass over n / channels pixels of `channels` numbers: to[i] = g[i]
+/// where y[i] > 0, the rest 0, and sums[c] the sum of to over all pixels. Without y (nullptr) there was no
+/// relu: to is g, and is not written.
+template <class T>
+void relu_backward(index_t n, index_t channels, const T* g, const T* y, T* to, T* sums);
+
+}  // namespace tapegrad::kernels

@@ -1,0 +1,115 @@
+// Times training steps of the example's autoencoder as the example does them: another batch each step, and
+// the loss is read. Prints one line of JSON.
+//
+//   bench_autoencoder --net tutorial --batch 128 --threads 2 --seconds 3 [--plain]
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "mnist_autoencoder/net.h"
+#include "tapegrad/tapegrad.h"
+
+namespace tg = tapegrad;
+
+namespace {
+
+// How long this process has been running, to the hundredth of a second that the system counts in.
+double process_age() {
+  std::ifstream file("/proc/self/stat");
+  std::string line, field;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 2));  // behind the name, which may hold anything
+  for (int i = 0; i < 20; ++i) fields >> field;
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) -
+         std::stod(field) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using Clock = std::chrono::steady_clock;
+  std::string name = "tutorial";
+  tg::index_t batch = 128;
+  int threads = tg::thread_count();
+  double seconds = 3;
+  tg::index_t chunk = tg::BatchGradientOptions{}.chunk;
+  bool plain = false;
+  CLI::App app("Times training steps of the autoencoder.", "bench_autoencoder");
+  app.add_option("--net", name, "tutorial or wide")->check(CLI::IsMember({"tutorial", "wide"}));
+  app.add_option("--batch", batch, "images in a step")->check(CLI::PositiveNumber);
+  app.add_option("--threads", threads, "threads to compute with")->check(CLI::Range(1, 1024));
+  app.add_option("--seconds", seconds, "to measure");
+  app.add_option("--chunk", chunk, "images worked on together")->check(CLI::PositiveNumber);
+  app.add_flag("--plain", plain, "one tape for the whole batch");
+  CLI11_PARSE(app, argc, argv);
+
+  try {
+    const tg::ThreadCountScope scope(threads);
+    tg::Generator generator(1);
+    tg::Sequential net = make_net(name, generator);
+    const std::vector<tg::Tensor> parameters = net.parameters();
+    tg::Adam adam(parameters, {.learning_rate = 1e-3});
+    constexpr tg::index_t kBatches = 4;
+    std::vector<tg::Tensor> batches;
+    for (tg::index_t i = 0; i < kBatches; ++i)
+      batches.push_back(tg::uniform({batch, 28, 28, 1}, 0, 1, generator));
+
+    const auto seconds_since = [](Clock::time_point start) {
+      return std::chrono::duration<double>(Clock::now() - start).count();
+    };
+    std::vector<double> times;
+    double startup = 0, loss = 0;
+    const auto start = Clock::now();
+    for (std::size_t step = 0; step < 5 || seconds_since(start) < seconds; ++step) {
+      const auto began = Clock::now();
+      const tg::Tensor& images = batches[step % kBatches];
+      if (plain) {
+        tg::Tape tape;
+        const tg::Tensor error = tg::mse_loss(net(images), images);
+        adam.step(tape.gradient(error, parameters));
+        loss = error.item();
+      } else {
+        const auto found =
+            tg::batch_gradient([&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); },
+                               {images}, parameters, {.chunk = chunk});
+        adam.step(found.gradients);
+        loss = found.loss;
+      }
+      times.push_back(seconds_since(began));
+      if (step == 0) startup = process_age();
+    }
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    times.erase(times.begin(), times.begin() + 2);
+    std::sort(times.begin(), times.end());
+    const double median = times[times.size() / 2], images = static_cast<double>(batch);
+    const nlohmann::ordered_json line = {{"net", name},
+                                         {"batch", batch},
+                                         {"threads", threads},
+                                         {"plain", plain},
+                                         {"images_per_s", images / median},
+                                         {"images_per_s_best", images / times.front()},
+                                         {"ms_median", median * 1e3},
+                                         {"peak_rss_mib", static_cast<double>(usage.ru_maxrss) / 1024},
+                                         {"startup_s", startup},
+                                         {"loss", loss}};
+    fmt::print("{}\n", line.dump());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "bench_autoencoder: {}\n", error.what());
+    return 1;
+  }
+}
