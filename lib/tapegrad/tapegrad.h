@@ -14,6 +14,8 @@
 #include "tapegrad/data/dataset.h"
 #include "tapegrad/data/digits.h"
 #include "tapegrad/data/loader.h"
+#include "tapegrad/data/samples.h"
+#include "tapegrad/data/transforms.h"
 #include "tapegrad/gradcheck/gradcheck.h"
 #include "tapegrad/io/draw.h"
 #include "tapegrad/io/graphviz.h"

@@ -35,15 +35,15 @@ TEST(Mnist, ReadsBothSplitsPlainAndZipped) {
   const Dataset train = read_mnist(folder.path(), Split::Train);
   EXPECT_EQ(train.images.shape(), (Shape{3, 28, 28, 1}));
   EXPECT_EQ(train.images.dtype(), DType::UInt8);
-  EXPECT_EQ(train.images.at({0, 0, 0, 0}), 1);
-  EXPECT_EQ(train.images.at({0, 1, 2, 0}), 31);
-  EXPECT_EQ(train.images.at({1, 0, 0, 0}), (784 + 1) % 256);
-  EXPECT_TRUE(equal(train.labels, tensor({9, 0, 255}, DType::Int32)));
+  EXPECT_EQ(train.images[0].at({0, 0, 0}), 1);
+  EXPECT_EQ(train.images[0].at({1, 2, 0}), 31);
+  EXPECT_EQ(train.images[1].at({0, 0, 0}), (784 + 1) % 256);
+  EXPECT_TRUE(equal(read_all(train.labels), tensor({9, 0, 255}, DType::Int32)));
 
   const Dataset test = read_mnist(folder.path(), Split::Test);
   EXPECT_EQ(test.images.shape(), (Shape{2, 28, 28, 1}));
-  EXPECT_EQ(test.images.at({0, 0, 0, 0}), 7);
-  EXPECT_TRUE(equal(test.labels, tensor({5, 6}, DType::Int32)));
+  EXPECT_EQ(test.images[0].at({0, 0, 0}), 7);
+  EXPECT_TRUE(equal(read_all(test.labels), tensor({5, 6}, DType::Int32)));
 }
 
 TEST(Mnist, MissingFilesAreNamed) {

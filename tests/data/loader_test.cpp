@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <stdexcept>
 
 #include "io/temporary.h"
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/base/random.h"
 
 namespace tapegrad {
 namespace {
@@ -210,16 +213,207 @@ TEST(Loader, EmptySamplesAndEmptySets) {
   for ([[maybe_unused]] const Batch& batch : Loader(zeros({0, 3}), {}).epoch(0)) FAIL();
 }
 
+// ---- Transforms
+
+// What a loader made of each sample, by its number, for the images of counting().
+std::map<int, Tensor> images_by_number(const Loader& loader, index_t epoch) {
+  std::map<int, Tensor> images;
+  for (const Batch& batch : loader.epoch(epoch))
+    for (index_t i = 0; i < batch.labels.size(); ++i) {
+      std::vector<index_t> sizes(batch.images.shape().begin() + 1, batch.images.shape().end());
+      const Shape one(sizes);
+      images[batch.labels.values<std::int32_t>()[static_cast<std::size_t>(i)]] =
+          TensorAccess::clone(TensorAccess::view(batch.images, one, i * one.size()));
+    }
+  return images;
+}
+
+bool same(const std::map<int, Tensor>& a, const std::map<int, Tensor>& b) {
+  return std::ranges::equal(
+      a, b, [](const auto& x, const auto& y) { return x.first == y.first && equal(x.second, y.second); });
+}
+
+// Everything that the library draws at random.
+Transform augmentation() {
+  return compose({random_shift(2), random_flip(), random_crop(3, 4, 1), gaussian_noise(0.1)});
+}
+
+Loader augmented(index_t batch_size, bool shuffle = true, std::uint64_t seed = 5, int workers = 1) {
+  Generator generator(3);
+  const Tensor images = uniform({37, 5, 6, 2}, 0, 1, generator);
+  return Loader(images, numbers(37),
+                {.batch_size = batch_size,
+                 .shuffle = shuffle,
+                 .seed = seed,
+                 .transform = augmentation(),
+                 .workers = workers});
+}
+
+TEST(LoaderTransform, IsAFunctionOfSeedEpochAndSample) {
+  const auto expected = images_by_number(augmented(37), 2);
+  ASSERT_EQ(expected.size(), 37u);
+  EXPECT_EQ(expected.at(0).shape(), (Shape{3, 4, 2}));
+  for (const index_t size : {1, 5, 36, 1000})
+    for (const bool shuffle : {true, false})
+      for (const int workers : {1, 3})
+        EXPECT_TRUE(same(expected, images_by_number(augmented(size, shuffle, 5, workers), 2))) << size;
+  EXPECT_FALSE(same(expected, images_by_number(augmented(37), 3)));
+  EXPECT_FALSE(same(expected, images_by_number(augmented(37, true, 6), 2)));
+  const auto other = images_by_number(augmented(37), 3);
+  for (const auto& [number, image] : expected) EXPECT_FALSE(equal(image, other.at(number))) << number;
+}
+
+// As the order: a seed promises the same pictures from version to version.
+TEST(LoaderTransform, NumbersOfOneSeed) {
+  const Loader loader(zeros({2, 1, 1, 1}), {},
+                      {.shuffle = false, .seed = 1, .dtype = DType::Float64, .transform = gaussian_noise(1)});
+  for (const Batch& batch : loader.epoch(1))
+    for (index_t i = 0; i < 2; ++i)
+      EXPECT_EQ(batch.images.at({i, 0, 0, 0}),
+                Generator(1).child(0x7472616e73666d).child(1).child(static_cast<std::uint64_t>(i)).normal());
+}
+
+TEST(LoaderTransform, ComesAfterTheConversion) {
+  const Tensor bytes = tensor({{{{0}}}, {{{255}}}}, DType::UInt8);
+  const Loader loader(bytes, {}, {.shuffle = false, .transform = normalize({0.5}, {0.25})});
+  for (const Batch& batch : loader.epoch(0)) {
+    EXPECT_TRUE(equal(batch.images, tensor({{{{-2}}}, {{{2}}}})));
+  }
+}
+
+TEST(LoaderTransform, MayWriteToItsImage) {
+  const Tensor x = counting(4, 1);
+  const Loader loader(x, {}, {.transform = [](Tensor image, Generator&) {
+                        image.set({0, 0}, -1);
+                        return image;
+                      }});
+  for (const Batch& batch : loader.epoch(0)) EXPECT_TRUE(equal(batch.images, full({4, 1, 1}, -1)));
+  EXPECT_TRUE(equal(x, counting(4, 1)));
+}
+
+TEST(LoaderTransform, OfNothing) {
+  for ([[maybe_unused]] const Batch& batch :
+       Loader(zeros({0, 3, 3, 1}), {}, {.transform = random_shift(1)}).epoch(0))
+    FAIL();
+}
+
+// ---- Errors on the loader's threads
+
+// What the loader says, and how many batches it handed out before.
+using Failure = std::pair<std::string, index_t>;
+Failure failure(const Loader& loader) {
+  index_t batches = 0;
+  const std::string message = error_of("loader", [&] {
+    for ([[maybe_unused]] const Batch& batch : loader.epoch(0)) ++batches;
+  });
+  return {message, batches};
+}
+
+TEST(LoaderErrors, NameTheSample) {
+  const auto refuse = [](int bad) {
+    return [bad](Tensor image, Generator&) {
+      if (image.at({0, 0}) == 3 * bad) throw std::runtime_error("too dark");
+      return image;
+    };
+  };
+  for (const int workers : {1, 4}) {
+    const auto make = [&](Transform transform) {
+      return Loader(
+          counting(20, 2), numbers(20),
+          {.batch_size = 4, .shuffle = false, .transform = std::move(transform), .workers = workers});
+    };
+    EXPECT_EQ(failure(make(refuse(9))), Failure("[loader] sample 9: too dark", 2));
+    EXPECT_EQ(failure(make(refuse(0))), Failure("[loader] sample 0: too dark", 0));
+    // Of several, the first one of the batch, however many threads there are.
+    for (int i = 0; i < 20; ++i)
+      EXPECT_EQ(failure(make([](Tensor image, Generator&) -> Tensor {
+                  if (image.at({0, 0}) >= 15) throw std::runtime_error("bright");
+                  return image;
+                })),
+                Failure("[loader] sample 5: bright", 1));
+    expect_contains(
+        failure(make([](Tensor image, Generator&) {
+          return image.at({0, 0}) < 30 ? image : zeros({1, 1});
+        })).first,
+        "sample 10: [transform] it became an image of shape [1, 1], but the first one has [2, 1]");
+    expect_contains(failure(make([](const Tensor&, Generator&) {
+                      return zeros({2, 1}, DType::Float64);
+                    })).first,
+                    "sample 0: [transform] an image of Float32 became one of Float64");
+    expect_contains(failure(make([](const Tensor&, Generator&) { return Tensor(); })).first, "sample 0: ");
+    expect_contains(failure(make([](const Tensor&, Generator&) -> Tensor { throw 7; })).first, "sample 0: ");
+    expect_contains(failure(make(random_shift(1))).first, "sample 0: [random_shift]");
+  }
+}
+
+TEST(LoaderErrors, OfImagesAndLabelsThatAreRead) {
+  const Samples good = counting(6, 2);
+  const Samples bad(good.shape(), good.dtype(), [good](index_t i) {
+    if (i == 4) throw Error("disk", "on fire");
+    return good[i];
+  });
+  const LoaderOptions options{.batch_size = 2, .shuffle = false};
+  EXPECT_EQ(failure(Loader(bad, {}, options)), Failure("[loader] sample 4: [disk] on fire", 2));
+  EXPECT_EQ(failure(Loader(good, bad, options)), Failure("[loader] sample 4: [disk] on fire", 2));
+}
+
+TEST(LoaderErrors, EndThePass) {
+  const Loader loader(counting(20, 2), {},
+                      {.batch_size = 4, .shuffle = false, .transform = [](Tensor image, Generator&) {
+                         if (image.at({0, 0}) == 15) throw std::runtime_error("no");
+                         return image;
+                       }});
+  auto epoch = loader.epoch(0);
+  auto at = epoch.begin();
+  EXPECT_THROW(++at, Error);
+  EXPECT_EQ(at, epoch.end());
+  ++at;
+  EXPECT_EQ(at, epoch.end());
+  // Nobody asks for the batch that failed: nothing is thrown, nothing hangs.
+  for (int i = 0; i < 20; ++i)
+    for (const Batch& batch : loader.epoch(0)) {
+      EXPECT_EQ(batch.number, 0);
+      break;
+    }
+}
+
+// ---- In the middle of an epoch
+
+TEST(LoaderResume, FromEveryBatchOn) {
+  for (const bool drop_last : {false, true}) {
+    const Loader loader(counting(23, 2), numbers(23),
+                        {.batch_size = 5, .seed = 2, .drop_last = drop_last, .transform = gaussian_noise(1)});
+    std::vector<Batch> all;
+    for (const Batch& batch : loader.epoch(3)) all.push_back(batch);
+    ASSERT_EQ(static_cast<index_t>(all.size()), loader.batches());
+    for (index_t first = 0; first <= loader.batches(); ++first) {
+      index_t number = first;
+      for (const Batch& batch : loader.epoch(3, first)) {
+        const Batch& expected = all[static_cast<std::size_t>(number)];
+        EXPECT_EQ(batch.epoch, 3);
+        EXPECT_EQ(batch.number, number++);
+        EXPECT_EQ(batch.first, expected.first);
+        EXPECT_TRUE(equal(batch.images, expected.images));
+        EXPECT_TRUE(equal(batch.labels, expected.labels));
+      }
+      EXPECT_EQ(number, loader.batches());
+    }
+  }
+}
+
 TEST(Loader, MistakesAreNamed) {
   const auto refused = [](auto&&... arguments) { return error_of("loader", [&] { Loader(arguments...); }); };
-  expect_contains(refused(tensor(1)), "no axis of samples");
+  error_of("samples", [] { Loader(tensor(1)); });
   expect_contains(refused(zeros({3, 2}), zeros({4})),
                   "3 images (shape [3, 2]), but the labels have shape [4]");
-  refused(zeros({3, 2}), tensor(1));
   refused(zeros({3}), Tensor(), LoaderOptions{.batch_size = 0});
   refused(zeros({3}), Tensor(), LoaderOptions{.dtype = DType::UInt8});
-  EXPECT_THROW(Loader{Tensor()}, Error);
+  refused(zeros({3}), Tensor(), LoaderOptions{.workers = 0});
+  expect_contains(refused(Tensor()), "not defined");
   error_of("loader", [] { Loader(zeros({3})).epoch(-1); });
+  expect_contains(error_of("loader", [] { Loader(zeros({3})).epoch(0, 2); }),
+                  "1 batches cannot begin at batch 2");
+  error_of("loader", [] { Loader(zeros({3})).epoch(0, -1); });
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ Dataset read_mnist(const std::filesystem::path& directory, Split split) {
 
   Tensor numbers = TensorAccess::empty(labels.shape(), DType::Int32);
   std::ranges::copy(labels.values<std::uint8_t>(), numbers.mutable_values<std::int32_t>().begin());
-  return {TensorAccess::view(images, {shape[0], kSide, kSide, 1}), numbers};
+  return {.images = TensorAccess::view(images, {shape[0], kSide, kSide, 1}), .labels = numbers};
 }
 
 }  // namespace tapegrad

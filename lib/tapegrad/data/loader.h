@@ -5,44 +5,58 @@
 #include <iterator>
 #include <memory>
 
-#include "tapegrad/tensor/tensor.h"
+#include "tapegrad/data/dataset.h"
+#include "tapegrad/data/samples.h"
+#include "tapegrad/data/transforms.h"
 
 namespace tapegrad {
 
 struct LoaderOptions {
   index_t batch_size = 32;
   bool shuffle = true;
-  std::uint64_t seed = 0;        ///< of the shuffling
+  std::uint64_t seed = 0;        ///< of the shuffling, and of what the transform draws
   bool drop_last = false;        ///< leave out a last batch that is not full
   DType dtype = DType::Float32;  ///< of the images handed out
+  Transform transform{};         ///< done to each image, after it was converted to dtype
+  int workers = 1;               ///< threads that read and transform samples; batches do not depend on it
 };
 
 struct Batch {
   Tensor images;       ///< [n, ...]
   Tensor labels;       ///< [n, ...]; not defined when the loader has none
+  index_t epoch = 0;   ///< the number that epoch() was called with
   index_t number = 0;  ///< of this batch in its epoch, from 0
-  index_t first = 0;   ///< samples that the epoch handed out before this batch
+  index_t first = 0;   ///< samples of the epoch before this batch
 };
 
 /// Cuts a data set into batches, in an order that is a function of the seed and the epoch's number alone:
 ///
-///   const Loader loader(data.images, data.labels, {.batch_size = 128, .seed = 7});
+///   const Loader loader(data, {.batch_size = 128, .seed = 7, .transform = random_shift(2)});
 ///   for (index_t epoch = 0; epoch < 5; ++epoch)
 ///     for (const Batch& batch : loader.epoch(epoch)) ...
 ///
-/// The next batch is prepared on another thread while the caller works on this one. Every batch has memory of
-/// its own, which is never written again. The data set must not be changed while an epoch is read.
+/// What a transform draws for a sample is a function of the seed, the epoch and the sample's number in the
+/// data set. So two numbers say where a training is: after batch it goes on with loader.epoch(batch.epoch,
+/// batch.number + 1), and the rest of the epoch is the same as if it had never stopped.
+///
+/// The next batch is prepared on other threads while the caller works on this one. Every batch has memory of
+/// its own, which is never written again. The data set must not be changed while an epoch is read. What is
+/// thrown on those threads reaches the caller, when it steps to that batch, as an Error that names the
+/// sample's number in the data set.
 class Loader {
  public:
-  /// images and labels (which need not be defined) have their samples along the first axis. Images of another
-  /// dtype than options.dtype are converted to it: UInt8 to a floating dtype by dividing by 255, so that they
-  /// lie in [0, 1]; others by value. Labels keep their dtype. Throws for scalars, different numbers of
-  /// samples, a batch size that is not positive, and images that would have to be converted to integers.
-  explicit Loader(Tensor images, Tensor labels = {}, const LoaderOptions& options = {});
+  /// Images of another dtype than options.dtype are converted to it: UInt8 to a floating dtype by dividing by
+  /// 255, so that they lie in [0, 1]; others by value. Labels, which need not be defined, keep their dtype.
+  /// Throws for different numbers of images and labels, a batch size that is not positive, and images that
+  /// would have to be converted to integers.
+  explicit Loader(Samples images, Samples labels = {}, const LoaderOptions& options = {});
+  explicit Loader(const Dataset& data, const LoaderOptions& options = {})
+      : Loader(data.images, data.labels, options) {}
 
   class Epoch;
-  /// The batches of an epoch, for one pass of a range-for. Throws when number is negative.
-  Epoch epoch(index_t number) const;
+  /// The batches of an epoch, from first_batch on (batches() leaves none), for one pass of a range-for.
+  /// Throws when a number is negative, and when first_batch is more than batches().
+  Epoch epoch(index_t number, index_t first_batch = 0) const;
 
   /// Batches in an epoch.
   index_t batches() const;

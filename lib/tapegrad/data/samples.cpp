@@ -1,0 +1,54 @@
+#include "tapegrad/data/samples.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad {
+namespace {
+
+Shape without_first(const Shape& shape) {
+  return Shape(std::span(shape.begin(), shape.end()).subspan(1));
+}
+
+}  // namespace
+
+Samples::Samples(Tensor rows) {
+  if (!rows.defined()) return;
+  if (rows.rank() == 0) fail("samples", "a scalar has no axis of samples");
+  const Shape shape = rows.shape(), one = without_first(shape);
+  const DType dtype = rows.dtype();
+  *this = Samples(shape, dtype, [rows = std::move(rows), one](index_t i) {
+    return TensorAccess::view(rows, one, i * one.size());
+  });
+}
+
+Samples::Samples(const Shape& shape, DType dtype, Read read)
+    : shape_(shape), dtype_(dtype), read_(std::move(read)) {
+  if (shape.rank() == 0) fail("samples", "the shape of samples is [n, ...], not {}", shape);
+  if (!read_) fail("samples", "there is no function to read samples of shape {}", shape);
+  sample_shape_ = without_first(shape);
+}
+
+Tensor Samples::operator[](index_t i) const {
+  if (i < 0 || i >= size()) fail("samples", "there is no sample {}: there are {}", i, size());
+  Tensor sample = read_(i);
+  if (!sample.defined() || sample.shape() != sample_shape_ || sample.dtype() != dtype_)
+    fail("samples", "sample {} should be {} of shape {}, but is {}", i, dtype_, sample_shape_,
+         sample.defined() ? fmt::format("{} of shape {}", sample.dtype(), sample.shape()) : "not defined");
+  return sample;
+}
+
+Tensor read_all(const Samples& samples) {
+  Tensor all = TensorAccess::empty(samples.shape(), samples.dtype());
+  dispatch(samples.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    auto target = all.mutable_values<T>().begin();
+    for (index_t i = 0; i < samples.size(); ++i)
+      target = std::ranges::copy(samples[i].values<T>(), target).out;
+  });
+  return all;
+}
+
+}  // namespace tapegrad

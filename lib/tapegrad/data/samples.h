@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad {
+
+/// Things of one shape and element type that are read one by one, by their numbers: the images of a data set,
+/// or its labels. They lie in a tensor, or a function reads or makes each when it is asked for, so that a
+/// data set may be larger than memory. Copies are cheap: they share what they read from.
+class Samples {
+ public:
+  /// Sample number i, in 0..size() - 1. Loaders call it on their threads, several at a time; what it throws
+  /// reaches the user of the loader with the sample's number.
+  using Read = std::function<Tensor(index_t i)>;
+
+  /// None at all: defined() is false.
+  Samples() = default;
+  /// The rows of a tensor along its first axis, shared, not copied; a Tensor that is not defined makes
+  /// Samples that are not. Throws for a scalar.
+  Samples(Tensor rows);  // NOLINT(google-explicit-constructor): a tensor is one way to have samples
+  /// shape is [n, ...], as if they were one tensor: n samples of shape [...] that read returns.
+  Samples(const Shape& shape, DType dtype, Read read);
+
+  bool defined() const { return read_ != nullptr; }
+  index_t size() const { return shape_.rank() == 0 ? 0 : shape_[0]; }
+  /// [n, ...]
+  const Shape& shape() const { return shape_; }
+  /// Of one sample: shape() without its first axis.
+  const Shape& sample_shape() const { return sample_shape_; }
+  DType dtype() const { return dtype_; }
+
+  /// Sample number i; it may share memory with the data set, and is not to be written to. Throws when there
+  /// is no such sample, and when what was read has another shape or dtype.
+  Tensor operator[](index_t i) const;
+
+ private:
+  Shape shape_, sample_shape_;
+  DType dtype_ = DType::Float32;
+  Read read_;
+};
+
+/// All samples in one tensor of shape [n, ...].
+Tensor read_all(const Samples& samples);
+
+}  // namespace tapegrad

@@ -1,0 +1,153 @@
+#include "tapegrad/data/transforms.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/random.h"
+
+namespace tapegrad {
+namespace {
+
+constexpr std::string_view kNormalize = "normalize", kNoise = "gaussian_noise", kShift = "random_shift",
+                           kFlip = "random_flip", kCrop = "random_crop";
+
+void require_image(std::string_view op, const Tensor& x) {
+  if (x.rank() != 3) fail(op, "takes images of shape [height, width, channels], not {}", x.shape());
+}
+
+// Calls f with the elements of x, which must be floating.
+template <class F>
+void for_floats(std::string_view op, Tensor& x, F&& f) {
+  dispatch(x.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    if constexpr (std::is_floating_point_v<T>) {
+      f(x.mutable_values<T>());
+    } else {
+      fail(op, "takes Float32 or Float64, not {}: the loader's option dtype says what it gets", x.dtype());
+    }
+  });
+}
+
+// The window of this size whose first pixel is (top, left) of x; what lies outside of x is fill.
+Tensor window(const Tensor& x, index_t top, index_t left, index_t height, index_t width, double fill) {
+  const index_t channels = x.shape()[2];
+  Tensor cut = full({height, width, channels}, fill, x.dtype());
+  const index_t first = std::max(index_t{0}, -left), last = std::min(width, x.shape()[1] - left);
+  if (first >= last) return cut;
+  dispatch(x.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* from = x.data<T>();
+    T* to = cut.mutable_data<T>();
+    for (index_t y = std::max(index_t{0}, -top); y < std::min(height, x.shape()[0] - top); ++y)
+      std::copy_n(from + ((y + top) * x.shape()[1] + first + left) * channels, (last - first) * channels,
+                  to + (y * width + first) * channels);
+  });
+  return cut;
+}
+
+// A whole number in [low, high].
+index_t draw(Generator& generator, index_t low, index_t high) {
+  return low + static_cast<index_t>(generator.below(static_cast<std::uint64_t>(high - low) + 1));
+}
+
+// Padding and shifts beyond this would only be mistakes, and could overflow.
+constexpr index_t kMost = index_t{1} << 30;
+
+void require_pixels(std::string_view op, index_t pixels, index_t least) {
+  if (pixels < least || pixels > kMost)
+    fail(op, "{} pixels were asked for; {} to {} are possible", pixels, least, kMost);
+}
+
+}  // namespace
+
+Transform compose(std::vector<Transform> transforms) {
+  for (const Transform& transform : transforms)
+    if (!transform) fail("compose", "one of the transforms is empty");
+  return [transforms = std::move(transforms)](Tensor image, Generator& generator) {
+    for (const Transform& transform : transforms) image = transform(std::move(image), generator);
+    return image;
+  };
+}
+
+Transform normalize(std::vector<double> means, std::vector<double> deviations) {
+  if (means.empty() || means.size() != deviations.size())
+    fail(kNormalize, "there are {} means and {} deviations", means.size(), deviations.size());
+  for (const double deviation : deviations)
+    if (!(deviation > 0)) fail(kNormalize, "a deviation of {} is not positive", deviation);
+  return [means = std::move(means), deviations = std::move(deviations)](Tensor image, Generator&) {
+    require_image(kNormalize, image);
+    const auto channels = static_cast<std::size_t>(image.shape()[2]);
+    if (means.size() != 1 && means.size() != channels)
+      fail(kNormalize, "there are {} means, but the image has {} channels (shape {})", means.size(), channels,
+           image.shape());
+    for_floats(kNormalize, image, [&]<class T>(std::span<T> values) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const std::size_t at = means.size() == 1 ? 0 : i % channels;
+        values[i] = static_cast<T>((static_cast<double>(values[i]) - means[at]) / deviations[at]);
+      }
+    });
+    return image;
+  };
+}
+
+Transform gaussian_noise(double deviation) {
+  if (!(deviation >= 0) || !std::isfinite(deviation)) fail(kNoise, "a deviation of {} is none", deviation);
+  return [deviation](Tensor image, Generator& generator) {
+    for_floats(kNoise, image, [&]<class T>(std::span<T> values) {
+      for (T& value : values)
+        value = static_cast<T>(static_cast<double>(value) + deviation * generator.normal());
+    });
+    return image;
+  };
+}
+
+Transform random_shift(index_t most, double fill) {
+  require_pixels(kShift, most, 0);
+  return [most, fill](const Tensor& image, Generator& generator) {
+    require_image(kShift, image);
+    const index_t down = draw(generator, -most, most), right = draw(generator, -most, most);
+    return window(image, -down, -right, image.shape()[0], image.shape()[1], fill);
+  };
+}
+
+Transform random_flip(double probability, int axis) {
+  if (!(probability >= 0 && probability <= 1)) fail(kFlip, "{} is not a probability", probability);
+  if (axis != 0 && axis != 1)
+    fail(kFlip, "axis {} was asked for; 0 (top and bottom) and 1 (left and right) are possible", axis);
+  return [probability, axis](Tensor image, Generator& generator) {
+    require_image(kFlip, image);
+    if (generator.uniform() >= probability) return image;
+    // Blocks of `length` elements change places within each of `count` stretches.
+    const Shape& shape = image.shape();
+    const index_t stretches = axis == 0 ? 1 : shape[0], blocks = shape[axis];
+    const index_t length = axis == 0 ? shape[1] * shape[2] : shape[2];
+    dispatch(image.dtype(), [&](auto type) {
+      auto* values = image.mutable_data<typename decltype(type)::type>();
+      for (index_t stretch = 0; stretch < stretches; ++stretch, values += blocks * length)
+        for (index_t low = 0, high = blocks - 1; low < high; ++low, --high)
+          std::swap_ranges(values + low * length, values + (low + 1) * length, values + high * length);
+    });
+    return image;
+  };
+}
+
+Transform random_crop(index_t height, index_t width, index_t padding, double fill) {
+  require_pixels(kCrop, height, 1);
+  require_pixels(kCrop, width, 1);
+  require_pixels(kCrop, padding, 0);
+  return [=](const Tensor& image, Generator& generator) {
+    require_image(kCrop, image);
+    const index_t down = image.shape()[0] + 2 * padding - height,
+                  right = image.shape()[1] + 2 * padding - width;
+    if (down < 0 || right < 0)
+      fail(kCrop, "a window of {} x {} pixels is larger than the image {} with {} pixels around it", height,
+           width, image.shape(), padding);
+    const index_t top = draw(generator, 0, down), left = draw(generator, 0, right);
+    return window(image, top - padding, left - padding, height, width, fill);
+  };
+}
+
+}  // namespace tapegrad
