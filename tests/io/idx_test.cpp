@@ -167,7 +167,7 @@ TEST(Idx, HostileHeaders) {
     Bytes huge(4 + 8 * 4, 255);
     std::ranges::copy(Bytes{0, 0, 0x0E, 8}, huge.begin());
     std::ranges::copy(Bytes{0, 0, 0, last}, huge.end() - 4);
-    expect_contains(refusal(huge), "impossible header");
+    expect_contains(refusal(huge), "impossible shape in its header");
   }
   // 16 TB: refused before memory is taken, plain and zipped.
   expect_contains(refusal({0, 0, 8, 2, 0, 0x40, 0, 0, 0, 0x40, 0, 0, 1, 2}), "its header says");

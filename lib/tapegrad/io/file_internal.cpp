@@ -20,9 +20,6 @@ namespace {
   fail(op, "cannot {} '{}': {}", what, path.string(), std::generic_category().message(error));
 }
 
-// Deflate packs at most 258 bytes into two bits: no file holds more than this many times its length.
-constexpr std::uint64_t kMostDeflated = 1032;
-
 constexpr std::size_t kChunk = std::size_t{1} << 16;
 
 }  // namespace
@@ -59,6 +56,17 @@ std::size_t InputFile::read_some(std::span<std::uint8_t> buffer) {
 
 void InputFile::read(std::span<std::uint8_t> buffer) {
   if (read_some(buffer) != buffer.size()) fail("ends too early: it was cut off");
+}
+
+void InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) const {
+  while (!buffer.empty()) {
+    const ssize_t got = ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_errno(op_, "read", path_);
+    if (got == 0) fail("ends too early: it was cut off");
+    offset += static_cast<std::uint64_t>(got);
+    buffer = buffer.subspan(static_cast<std::size_t>(got));
+  }
 }
 
 struct Unzipped::Stream {
@@ -127,27 +135,43 @@ void Unzipped::read(std::span<std::uint8_t> buffer) {
   if (read_some(buffer) != buffer.size()) file_.fail("ends too early: it was cut off");
 }
 
-std::vector<std::uint8_t> gzip(std::string_view op, std::span<const std::uint8_t> content) {
+namespace {
+
+std::vector<std::uint8_t> compressed(std::string_view op, Parts parts, int window_bits) {
   z_stream state{};
-  constexpr int kGzip = 16, kMemoryLevel = 9;
-  if (deflateInit2(&state, Z_BEST_COMPRESSION, Z_DEFLATED, MAX_WBITS + kGzip, kMemoryLevel,
-                   Z_DEFAULT_STRATEGY) != Z_OK)
-    fail(op, "no memory to compress {} bytes", content.size());
+  constexpr int kMemoryLevel = 9;
+  if (deflateInit2(&state, Z_BEST_COMPRESSION, Z_DEFLATED, window_bits, kMemoryLevel, Z_DEFAULT_STRATEGY) !=
+      Z_OK)
+    fail(op, "no memory to compress");
   const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&state, deflateEnd);
-  std::vector<std::uint8_t> zipped;
+  std::vector<std::uint8_t> packed;
   std::vector<std::uint8_t> chunk(kChunk);
-  for (int result = Z_OK; result != Z_STREAM_END;) {
-    const std::size_t taken = std::min<std::size_t>(content.size(), std::numeric_limits<uInt>::max());
-    state.next_in = const_cast<std::uint8_t*>(content.data());
-    state.avail_in = static_cast<uInt>(taken);
-    state.next_out = chunk.data();
-    state.avail_out = static_cast<uInt>(chunk.size());
-    result = deflate(&state, taken == content.size() ? Z_FINISH : Z_NO_FLUSH);
-    if (result == Z_STREAM_ERROR) fail(op, "{} bytes cannot be compressed", content.size());
-    content = content.subspan(taken - state.avail_in);
-    zipped.insert(zipped.end(), chunk.begin(), chunk.end() - static_cast<std::ptrdiff_t>(state.avail_out));
-  }
-  return zipped;
+  const auto run = [&](std::span<const std::uint8_t> content, int flush) {
+    do {
+      const std::size_t taken = std::min<std::size_t>(content.size(), std::numeric_limits<uInt>::max());
+      state.next_in = const_cast<std::uint8_t*>(content.data());
+      state.avail_in = static_cast<uInt>(taken);
+      state.next_out = chunk.data();
+      state.avail_out = static_cast<uInt>(chunk.size());
+      if (deflate(&state, flush) == Z_STREAM_ERROR) fail(op, "{} bytes cannot be compressed", content.size());
+      content = content.subspan(taken - state.avail_in);
+      packed.insert(packed.end(), chunk.begin(), chunk.end() - static_cast<std::ptrdiff_t>(state.avail_out));
+    } while (!content.empty() || state.avail_out == 0);
+  };
+  for (const auto part : parts) run(part, Z_NO_FLUSH);
+  run({}, Z_FINISH);
+  return packed;
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> gzip(std::string_view op, Parts parts) {
+  constexpr int kGzip = 16;
+  return compressed(op, parts, MAX_WBITS + kGzip);
+}
+
+std::vector<std::uint8_t> deflated_bytes(std::string_view op, Parts parts) {
+  return compressed(op, parts, -MAX_WBITS);
 }
 
 std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::path& path,
@@ -159,8 +183,7 @@ std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::
   return content;
 }
 
-void write_file(std::string_view op, const std::filesystem::path& path,
-                std::span<const std::span<const std::uint8_t>> parts) {
+void write_file(std::string_view op, const std::filesystem::path& path, Parts parts) {
   // A link is followed: what it points to is replaced, not the link.
   std::error_code none;
   std::filesystem::path target = std::filesystem::canonical(path, none);

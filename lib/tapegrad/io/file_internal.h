@@ -22,6 +22,9 @@ template <class... Args>
   fail(op, "'{}' {}", path.string(), fmt::format(message, std::forward<Args>(args)...));
 }
 
+/// Deflate packs at most 258 bytes into two bits: it never holds more than this many times its length.
+constexpr std::uint64_t kMostDeflated = 1032;
+
 /// An open file descriptor.
 class Descriptor {
  public:
@@ -37,7 +40,7 @@ class Descriptor {
   int fd_;
 };
 
-/// A regular file that is read from its beginning to its end.
+/// A regular file that is read from its beginning to its end, or anywhere.
 class InputFile {
  public:
   InputFile(std::string_view op, std::filesystem::path path);
@@ -51,6 +54,9 @@ class InputFile {
   std::size_t read_some(std::span<std::uint8_t> buffer);
   /// Fills buffer, or throws.
   void read(std::span<std::uint8_t> buffer);
+  /// Fills buffer with the bytes from offset on, or throws. Does not move the position, and may be called on
+  /// several threads at a time.
+  void read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) const;
   /// Throws the error of a file that is damaged or of another format.
   template <class... Args>
   [[noreturn]] void fail(fmt::format_string<Args...> message, Args&&... args) const {
@@ -86,15 +92,20 @@ class Unzipped {
   std::unique_ptr<Stream> stream_;
 };
 
-/// The bytes as a gzip file: the same ones for the same content (no time, no name in it).
-std::vector<std::uint8_t> gzip(std::string_view op, std::span<const std::uint8_t> content);
+/// Bytes that follow each other, but lie in several places.
+using Parts = std::span<const std::span<const std::uint8_t>>;
+
+/// The parts together as a gzip file: the same bytes for the same content (no time, no name in it).
+std::vector<std::uint8_t> gzip(std::string_view op, Parts parts);
+
+/// The same without gzip's frame.
+std::vector<std::uint8_t> deflated_bytes(std::string_view op, Parts parts);
 
 std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::path& path,
                                     std::uint64_t size_limit);
 
 /// Writes the parts one after the other into a new file beside path, and puts it in path's place once all of
 /// it is on the disk. On failure path is as it was and nothing is left behind.
-void write_file(std::string_view op, const std::filesystem::path& path,
-                std::span<const std::span<const std::uint8_t>> parts);
+void write_file(std::string_view op, const std::filesystem::path& path, Parts parts);
 
 }  // namespace tapegrad::detail

@@ -4,19 +4,16 @@
 #include <array>
 #include <bit>
 #include <charconv>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string_view>
 #include <vector>
 
-#include "tapegrad/io/file_internal.h"
+#include "tapegrad/io/elements_internal.h"
 
 namespace tapegrad {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "the format is little-endian, and so is this code");
 
 constexpr std::string_view kRead = "read_safetensors", kWrite = "write_safetensors";
 constexpr std::string_view kMetadata = "__metadata__";
@@ -146,106 +143,28 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 // ---- Elements
 // --------------------------------------------------------------------------------------------------
 
-float widen_bfloat16(std::uint16_t bits) {
-  return std::bit_cast<float>(std::uint32_t{bits} << 16);
-}
-
-float widen_float16(std::uint16_t bits) {
-  const std::uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ffu;
-  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
-  if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-  const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-  return sign != 0 ? -magnitude : magnitude;
-}
-
-// How elements of a file become elements of a tensor.
 struct Format {
   std::string_view name;
-  std::size_t bytes;
-  DType dtype;
-  Tensor (*read)(detail::InputFile& file, const Entry& entry, const Shape& shape);
+  detail::Stored stored;
 };
-
-template <class Stored, class T, class Convert>
-Tensor read_converted(detail::InputFile& file, const Shape& shape, Convert convert) {
-  Tensor made = TensorAccess::empty(shape, dtype_of<T>);
-  std::span<T> left = made.mutable_values<T>();
-  std::vector<Stored> chunk(std::size_t{1} << 13);
-  while (!left.empty()) {
-    const auto stored = std::span(chunk).first(std::min(left.size(), chunk.size()));
-    file.read({reinterpret_cast<std::uint8_t*>(stored.data()), stored.size_bytes()});
-    std::ranges::transform(stored, left.begin(), convert);
-    left = left.subspan(stored.size());
-  }
-  return made;
-}
-
-template <class T>
-Tensor read_plain(detail::InputFile& file, const Entry&, const Shape& shape) {
-  Tensor made = TensorAccess::empty(shape, dtype_of<T>);
-  const std::span<T> values = made.mutable_values<T>();
-  file.read({reinterpret_cast<std::uint8_t*>(values.data()), values.size_bytes()});
-  return made;
-}
-
-Tensor read_bool(detail::InputFile& file, const Entry& entry, const Shape& shape) {
-  return read_converted<std::uint8_t, std::uint8_t>(file, shape, [&](std::uint8_t value) {
-    if (value > 1) file.fail("has {} in the tensor '{}' of BOOL, which holds 0 and 1", value, entry.name);
-    return value;
-  });
-}
-
-Tensor read_float16(detail::InputFile& file, const Entry&, const Shape& shape) {
-  return read_converted<std::uint16_t, float>(file, shape, widen_float16);
-}
-
-Tensor read_bfloat16(detail::InputFile& file, const Entry&, const Shape& shape) {
-  return read_converted<std::uint16_t, float>(file, shape, widen_bfloat16);
-}
-
-Tensor read_int64(detail::InputFile& file, const Entry& entry, const Shape& shape) {
-  return read_converted<std::int64_t, std::int32_t>(file, shape, [&](std::int64_t value) {
-    if (value != static_cast<std::int32_t>(value))
-      file.fail("has {} in the tensor '{}' of I64; only numbers that fit Int32 can be read", value,
-                entry.name);
-    return static_cast<std::int32_t>(value);
-  });
-}
-
-// A dtype is written as the first format that has it.
 constexpr std::array kFormats{
-    Format{"F32", 4, DType::Float32, read_plain<float>},
-    Format{"F64", 8, DType::Float64, read_plain<double>},
-    Format{"I32", 4, DType::Int32, read_plain<std::int32_t>},
-    Format{"U8", 1, DType::UInt8, read_plain<std::uint8_t>},
-    Format{"BOOL", 1, DType::UInt8, read_bool},
-    Format{"F16", 2, DType::Float32, read_float16},
-    Format{"BF16", 2, DType::Float32, read_bfloat16},
-    Format{"I64", 8, DType::Int32, read_int64},
+    Format{"F32", detail::Stored::Float32},   Format{"F64", detail::Stored::Float64},
+    Format{"I32", detail::Stored::Int32},     Format{"U8", detail::Stored::UInt8},
+    Format{"BOOL", detail::Stored::Bool},     Format{"F16", detail::Stored::Float16},
+    Format{"BF16", detail::Stored::BFloat16}, Format{"I64", detail::Stored::Int64},
 };
 
-const Format& format_of(const detail::InputFile& file, const Entry& entry) {
+detail::ArrayLayout layout_of(const detail::InputFile& file, const Entry& entry) {
   for (const Format& format : kFormats)
-    if (format.name == entry.dtype) return format;
+    if (format.name == entry.dtype)
+      return {.stored = format.stored,
+              .shape = detail::shape_in(file, *entry.shape, fmt::format("the tensor '{}'", entry.name)),
+              .what = fmt::format("the tensor '{}' of {}", entry.name, entry.dtype)};
   file.fail("has elements of type '{}' in the tensor '{}', which cannot be read", entry.dtype, entry.name);
 }
 
 // ---- Checks
 // ----------------------------------------------------------------------------------------------------
-
-Shape shape_of(const detail::InputFile& file, const Entry& entry) {
-  std::vector<index_t> sizes;
-  for (const std::uint64_t size : *entry.shape) {
-    if (size > static_cast<std::uint64_t>(std::numeric_limits<index_t>::max()))
-      file.fail("has an impossible shape in the tensor '{}': {}", entry.name, size);
-    sizes.push_back(static_cast<index_t>(size));
-  }
-  try {
-    return Shape(sizes);
-  } catch (const Error& error) {
-    file.fail("has an impossible shape in the tensor '{}': {}", entry.name, error.message());
-  }
-}
 
 Header read_header(detail::InputFile& file) {
   std::array<std::uint8_t, sizeof(std::uint64_t)> bytes{};
@@ -279,25 +198,23 @@ State read_safetensors(const std::filesystem::path& path) {
 
   struct Planned {
     const Entry* entry;
-    const Format* format;
-    Shape shape;
+    detail::ArrayLayout layout;
     std::size_t place;  // in the header
   };
   std::vector<Planned> plan;
-  for (const Entry& entry : header.tensors)
-    plan.push_back({&entry, &format_of(file, entry), shape_of(file, entry), plan.size()});
+  for (const Entry& entry : header.tensors) plan.push_back({&entry, layout_of(file, entry), plan.size()});
   std::ranges::stable_sort(plan, {}, [](const Planned& planned) { return planned.entry->offsets; });
 
   // Tensors must lie one behind the other, from the first byte to the last.
   std::uint64_t end = 0;
-  for (const auto& [entry, format, shape, place] : plan) {
+  for (const auto& [entry, layout, place] : plan) {
     const std::uint64_t first = entry->offsets[0], last = entry->offsets[1];
     if (first != end || last < first || last > file.size() - data_begin)
       file.fail("has the tensor '{}' in the bytes {} to {}; they should begin at {} and end within {}",
                 entry->name, first, last, end, file.size() - data_begin);
-    if (last - first != static_cast<std::uint64_t>(shape.size()) * format->bytes)
+    if (last - first != layout.bytes())
       file.fail("has {} bytes for the tensor '{}', which takes {} of {} bytes (shape {})", last - first,
-                entry->name, shape.size(), format->bytes, shape);
+                entry->name, layout.shape.size(), detail::size_of(layout.stored), layout.shape);
     end = last;
   }
   if (data_begin + end != file.size())
@@ -310,8 +227,10 @@ State read_safetensors(const std::filesystem::path& path) {
       state.numbers[number] = parse_number(file, number, text);
     }
   state.tensors.resize(plan.size());
-  for (const auto& [entry, format, shape, place] : plan)
-    state.tensors[place] = {entry->name, format->read(file, *entry, shape)};
+  for (const auto& [entry, layout, place] : plan)
+    state.tensors[place] = {
+        entry->name,
+        detail::read_elements(file, layout, [&](std::span<std::uint8_t> buffer) { file.read(buffer); })};
   return state;
 }
 
@@ -329,7 +248,7 @@ void write_safetensors(const std::filesystem::path& path, const State& state) {
       fail(kWrite, "a tensor cannot be called '{}': the format has that for itself", name);
     if (!names.insert(name).second) fail(kWrite, "two tensors are called '{}'", name);
     if (!x.defined()) fail(kWrite, "the tensor '{}' is not defined", name);
-    const auto format = std::ranges::find(kFormats, x.dtype(), &Format::dtype);
+    const auto format = std::ranges::find(kFormats, detail::stored_as(x.dtype()), &Format::stored);
     const std::uint64_t begin = end;
     dispatch(x.dtype(), [&](auto type) {
       const auto values = x.values<typename decltype(type)::type>();
