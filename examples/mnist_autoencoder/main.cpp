@@ -9,12 +9,13 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/options.h"
 #include "net.h"
+#include "report.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -34,6 +35,7 @@ struct Options {
   fs::path out = "out/mnist_autoencoder";
   fs::path load;
   fs::path metrics;
+  bool report = false;
 };
 
 /// The mean squared error over all images, each batch weighted by its size.
@@ -56,47 +58,11 @@ void write_reconstructions(tg::Sequential& net, const tg::Loader& test, const fs
   }
 }
 
-/// What happened during training, as JSON lines and for the chart.
-class Metrics {
- public:
-  explicit Metrics(const fs::path& path) : path_(path), file_(path) {
-    if (!file_) throw tg::Error("metrics", fmt::format("cannot write '{}'", path.string()));
-  }
-  void step(double epochs, tg::index_t step, double loss, double images_per_s) {
-    write({{"step", step}, {"loss", loss}, {"images_per_s", images_per_s}});
-    train_.x.push_back(epochs);
-    train_.y.push_back(loss);
-  }
-  void epoch(double epochs, tg::index_t epoch, double train_loss, double test_loss) {
-    write({{"epoch", epoch}, {"train_loss", train_loss}, {"test_loss", test_loss}});
-    test_.x.push_back(epochs);
-    test_.y.push_back(test_loss);
-  }
-  void draw(const fs::path& path) const {
-    const std::vector<tg::Series> series = {train_, test_};
-    tg::write_png(
-        path,
-        tg::line_chart(series,
-                       {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true}));
-  }
-
- private:
-  void write(const nlohmann::ordered_json& line) {
-    file_ << line.dump() << std::endl;
-    if (!file_) throw tg::Error("metrics", fmt::format("cannot write '{}'", path_.string()));
-  }
-
-  fs::path path_;
-  std::ofstream file_;
-  tg::Series train_{.name = "train", .x = {}, .y = {}}, test_{.name = "test", .x = {}, .y = {}};
-};
-
-void train(tg::Sequential& net, const Options& options, const tg::Loader& test) {
+void train(tg::Sequential& net, const Options& options, const tg::Loader& test, tg::Metrics& metrics) {
   const tg::Dataset data = tg::read_mnist(options.data, tg::Split::Train);
   const tg::Loader loader(data.images, {}, {.batch_size = options.batch, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters, {.learning_rate = options.learning_rate});
-  Metrics metrics(options.metrics);
   tg::Progress progress(stdout, {.epochs = static_cast<int>(options.epochs), .samples = loader.samples()});
 
   const auto steps_per_epoch = static_cast<double>(loader.batches());
@@ -121,19 +87,30 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test) 
       ++step;
       seen += images;
       total += value * static_cast<double>(images);
-      metrics.step(static_cast<double>(step) / steps_per_epoch, step, value,
-                   static_cast<double>(images) / took.count());
+      metrics.write({{"step", step},
+                     {"epochs", static_cast<double>(step) / steps_per_epoch},
+                     {"loss", value},
+                     {"images_per_s", static_cast<double>(images) / took.count()}});
       progress.advance(images, {{"loss", value}});
       if (enough()) break;
     }
     const double train_loss = total / static_cast<double>(seen), test_loss = evaluate(net, test);
-    metrics.epoch(static_cast<double>(step) / steps_per_epoch, epoch + 1, train_loss, test_loss);
+    metrics.write({{"epoch", epoch + 1},
+                   {"epochs", static_cast<double>(step) / steps_per_epoch},
+                   {"train_loss", train_loss},
+                   {"test_loss", test_loss}});
     progress.end_epoch({{"loss", train_loss}, {"test", test_loss}});
   }
-  if (step > 0) metrics.draw(options.out / "loss.png");
+  if (step == 0) return;
+  const std::vector<tg::Series> curves = {metrics.series("epochs", "loss", "train"),
+                                          metrics.series("epochs", "test_loss", "test")};
+  tg::write_png(
+      options.out / "loss.png",
+      tg::line_chart(curves,
+                     {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true}));
 }
 
-void run(const Options& options) {
+void run(const Options& options, const CLI::App& app) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator generator(options.seed);
   tg::Sequential net = make_net(options.net, generator);
@@ -142,13 +119,24 @@ void run(const Options& options) {
   const tg::Dataset data = tg::read_mnist(options.data, tg::Split::Test);
   const tg::Loader test(data.images, {}, {.batch_size = 500, .shuffle = false});
   fs::create_directories(options.out);
+  std::optional<tg::Metrics> metrics;
+  const auto started = std::chrono::steady_clock::now();
   if (options.load.empty()) {
-    train(net, options, test);
+    train(net, options, test, metrics.emplace(options.metrics));
     tg::write_safetensors(options.out / "weights.safetensors", net.state());
     tg::write_png(options.out / "filters.png", tg::filters_image(dynamic_cast<tg::Conv2D&>(net[0]).kernel));
   }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
   write_reconstructions(net, test, options.out / "reconstructions.png");
-  fmt::print("test loss {:.5f}; results are in {}\n", evaluate(net, test), options.out.string());
+  const double test_loss = evaluate(net, test);
+  if (options.report)
+    write_report(options.out / "report.html", {.net = net,
+                                               .test = data,
+                                               .test_loss = test_loss,
+                                               .seconds = took.count(),
+                                               .options = option_facts(app),
+                                               .metrics = metrics ? &*metrics : nullptr});
+  fmt::print("test loss {:.5f}; results are in {}\n", test_loss, options.out.string());
 }
 
 }  // namespace
@@ -177,13 +165,15 @@ int main(int argc, char** argv) {
                  "reconstruct with these weights (a .safetensors file), do not train");
   app.add_option("--metrics", options.metrics,
                  "file for the metrics as JSON lines (default: metrics.jsonl in --out)");
+  app.add_flag("--report", options.report,
+               "write report.html to --out: one page about the run, to look at or to mail");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("mnist_autoencoder: {} (--help tells the options)\n", error.what());
   });
   CLI11_PARSE(app, argc, argv);
   try {
     if (options.metrics.empty()) options.metrics = options.out / "metrics.jsonl";
-    run(options);
+    run(options, app);
   } catch (const std::exception& error) {
     fmt::print(stderr, "mnist_autoencoder: {}\n", error.what());
     return 1;

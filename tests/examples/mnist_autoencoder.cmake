@@ -48,7 +48,7 @@ foreach(threads 1 2 3 8 again)
 endforeach()
 set(weights ${SCRATCH}/threads_1/weights.safetensors)
 
-run(--data ${DATA} --load ${weights} --out ${SCRATCH}/loaded)
+run(--data ${DATA} --load ${weights} --report --out ${SCRATCH}/loaded)
 same_files(${SCRATCH}/threads_1/reconstructions.png ${SCRATCH}/loaded/reconstructions.png)
 
 # Metrics: one JSON object a line.
@@ -73,6 +73,21 @@ foreach(line IN LISTS lines)
     string(JSON test_loss GET "${line}" test_loss)
   endif()
 endforeach()
+
+# The report says what came of the run; whether it fits a screen is for a browser to say.
+run(--data ${DATA} --max-steps 70 --report --out ${SCRATCH}/report)
+file(READ ${SCRATCH}/report/report.html page)
+foreach(part <h2>Loss</h2> <h2>Reconstructions</h2> "<h2>Latent space</h2>" <h2>Filters</h2> <h2>Model</h2> Conv2DTranspose
+        "<dt>--max-steps</dt><dd>70</dd>" "<dt>Processor</dt>" "<td class=\"number\">2</td>")
+  string(FIND "${page}" "${part}" at)
+  if(at LESS 0)
+    message(FATAL_ERROR "the report does not show ${part}")
+  endif()
+endforeach()
+file(READ ${SCRATCH}/loaded/report.html page)
+if(page MATCHES "<h2>Loss</h2>" OR NOT page MATCHES "<h2>Reconstructions</h2>")
+  message(FATAL_ERROR "without training, a report has no curves, but reconstructions")
+endif()
 
 # Files that are not what they should be.
 refuses("there is neither" --data ${SCRATCH}/nowhere)
@@ -102,7 +117,7 @@ refuses("--colour" --colour red)
 refuses("finite|loss" --data ${DATA} --learning-rate 1e38 --max-steps 20)
 
 run(--help)
-foreach(option --net --data --epochs --batch --learning-rate --threads --seed --max-steps --out --load --metrics --help)
+foreach(option --net --data --epochs --batch --learning-rate --threads --seed --max-steps --out --load --metrics --report --help)
   string(FIND "${out}" "${option}" at)
   if(at LESS 0)
     message(FATAL_ERROR "--help does not tell ${option}")

@@ -49,6 +49,9 @@ struct Image {
 /// the number of pixels is not what the sizes say.
 void write_png(const std::filesystem::path& path, const Image& image);
 
+/// What write_png() writes. Throws when the number of pixels is not what the sizes say.
+std::vector<std::uint8_t> encode_png(const Image& image);
+
 /// Reads a PNG, JPEG or BMP file as grey (channels 1) or colour (3), converted if need be. Throws when it
 /// cannot be read or decoded, or is larger than 2^26 pixels.
 Image read_image(const std::filesystem::path& path, int channels);

@@ -38,7 +38,7 @@ constexpr long kMaxPixels = 1L << 26;
 
 }  // namespace
 
-void write_png(const std::filesystem::path& path, const Image& image) {
+std::vector<std::uint8_t> encode_png(const Image& image) {
   const auto [height, width, channels] = std::array{image.height, image.width, image.channels};
   const double bytes = double{1} * height * width * channels;
   if (height < 1 || width < 1 || (channels != 1 && channels != 3) || bytes > double{kMaxFile} ||
@@ -49,8 +49,13 @@ void write_png(const std::filesystem::path& path, const Image& image) {
   const Bytes png(stbi_write_png_to_mem(image.pixels.data(), image.width * image.channels, image.width,
                                         image.height, image.channels, &length),
                   std::free);
-  if (!png) fail("write_png", "no memory for '{}'", path.string());
-  const std::span<const std::uint8_t> part(png.get(), static_cast<std::size_t>(length));
+  if (!png) fail("write_png", "no memory for an image of {} x {} pixels", height, width);
+  return {png.get(), png.get() + length};
+}
+
+void write_png(const std::filesystem::path& path, const Image& image) {
+  const std::vector<std::uint8_t> png = encode_png(image);
+  const std::span<const std::uint8_t> part(png);
   detail::write_file("write_png", path, {&part, 1});
 }
 

@@ -5,10 +5,13 @@
 #include <cmath>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/io/axis_internal.h"
 #include "tapegrad/io/draw.h"
 
 namespace tapegrad {
 namespace {
+
+using detail::Axis, detail::Tick;
 
 // Okabe and Ito's colours, without black and with the yellow, which is too light on white, at the end.
 constexpr std::array<Colour, 7> kPalette{{{0, 114, 178},
@@ -26,118 +29,6 @@ constexpr double kMargin = 14, kGap = 7, kTick = 4, kLineWidth = 2, kThinLine = 
 constexpr double kTitleScale = 1.3, kLabelScale = 0.95;
 constexpr std::size_t kMostDots = 40,
                       kManyPoints = 400;  // up to so many are marked; from so many on lines are thin
-
-constexpr double kLargest = 1e300;  // so that differences are finite
-
-struct Tick {
-  double at;  // in the axis' coordinate
-  std::string label;
-};
-
-// One direction of the chart: values, their coordinate (the logarithm on a logarithmic axis), and pixels.
-class Axis {
- public:
-  explicit Axis(bool logarithmic) : logarithmic_(logarithmic) {}
-
-  bool shows(double value) const { return std::abs(value) <= kLargest && (!logarithmic_ || value > 0); }
-  double coordinate(double value) const { return logarithmic_ ? std::log10(value) : value; }
-
-  void include(double value) {
-    whole_ = whole_ && value == std::round(value);
-    low_ = std::min(low_, coordinate(value));
-    high_ = std::max(high_, coordinate(value));
-  }
-
-  // Widens the range: so that it is one, by a margin on both sides, and down to 0 if that is near.
-  void widen(double margin) {
-    const double least = std::max(1e-9 * std::max(std::abs(low_), std::abs(high_)), 1e-300);
-    if (high_ - low_ < least) {
-      const double half = low_ == 0 || logarithmic_ ? 0.5 : std::abs(low_) / 4;
-      low_ -= half;
-      high_ += half;
-    }
-    const double length = high_ - low_;
-    const bool from_zero = margin > 0 && !logarithmic_ && low_ >= 0 && low_ < 0.4 * high_;
-    low_ = from_zero ? 0 : low_ - margin * length;
-    high_ += margin * length;
-  }
-
-  void place(double low_pixel, double high_pixel) {
-    low_pixel_ = low_pixel;
-    high_pixel_ = high_pixel;
-  }
-  double pixel_of_coordinate(double at) const {
-    return low_pixel_ + (at - low_) / (high_ - low_) * (high_pixel_ - low_pixel_);
-  }
-  double pixel(double value) const { return pixel_of_coordinate(coordinate(value)); }
-
-  std::vector<Tick> ticks(int wanted) const {
-    return logarithmic_ ? log_ticks(wanted) : linear_ticks(wanted);
-  }
-
- private:
-  std::vector<Tick> linear_ticks(int wanted) const;
-  std::vector<Tick> log_ticks(int wanted) const;
-
-  bool logarithmic_, whole_ = true;
-  double low_ = kLargest, high_ = -kLargest;
-  double low_pixel_ = 0, high_pixel_ = 1;
-};
-
-// A number as a tick shows it: 0.05, 20, 2e-7.
-std::string short_number(double value, int decimals) {
-  if (value == 0) return "0";
-  const double magnitude = std::abs(value);
-  if (magnitude >= 1e-4 && magnitude < 1e6 && decimals <= 6) return fmt::format("{:.{}f}", value, decimals);
-  std::string text = fmt::format("{:.6g}", value);
-  const auto exponent = text.find('e');
-  if (exponent == std::string::npos) return text;
-  // e-07 and e+06 become e-7 and e6.
-  std::size_t digits = exponent + 2;
-  while (digits + 1 < text.size() && text[digits] == '0') ++digits;
-  return text.substr(0, exponent + 1) + (text[exponent + 1] == '-' ? "-" : "") + text.substr(digits);
-}
-
-std::vector<Tick> Axis::linear_ticks(int wanted) const {
-  const double rough = (high_ - low_) / wanted;
-  const double power = std::pow(10, std::floor(std::log10(rough)));
-  double step = 10 * power;
-  for (const double multiple : {5.0, 2.0, 1.0})
-    if (multiple * power >= rough * 0.999) step = multiple * power;
-  if (whole_) step = std::max(step, 1.0);
-  const int decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
-  std::vector<Tick> ticks;
-  const double slack = 1e-6;
-  for (double i = std::ceil(low_ / step - slack); i <= high_ / step + slack && ticks.size() < 100; ++i)
-    ticks.push_back({i * step, short_number(i * step, decimals)});
-  return ticks;
-}
-
-std::vector<Tick> Axis::log_ticks(int wanted) const {
-  const double decades = high_ - low_;
-  if (decades < 0.7) {
-    // Less than a decade: linear steps, at their logarithms.
-    Axis linear(false);
-    linear.whole_ = false;
-    linear.low_ = std::pow(10, low_);
-    linear.high_ = std::pow(10, high_);
-    std::vector<Tick> ticks = linear.linear_ticks(wanted);
-    for (Tick& tick : ticks) tick.at = std::log10(tick.at);
-    return ticks;
-  }
-  const int stride = std::max(1, static_cast<int>(std::ceil(decades / wanted)));
-  std::vector<Tick> ticks;
-  for (int power = static_cast<int>(std::floor(low_)); power <= high_; ++power) {
-    if (power % stride != 0) continue;
-    for (const int multiple : {1, 2, 5}) {
-      if (multiple != 1 && decades > 2.5) continue;
-      const double at = power + std::log10(multiple);
-      if (at >= low_ - 1e-9 && at <= high_ + 1e-9)
-        ticks.push_back({at, short_number(multiple * std::pow(10, power), std::max(0, -power))});
-    }
-  }
-  return ticks;
-}
 
 // A part of the picture in ordinary pixels, drawn scale times as large.
 class Canvas {
@@ -203,23 +94,7 @@ Image line_chart(std::span<const Series> series, const ChartOptions& options) {
   if (options.width < 200 || options.height < 150 || options.scale < 1)
     fail("line_chart", "a picture of {} x {} pixels at scale {} is too small", options.width, options.height,
          options.scale);
-  Axis x_axis(false), y_axis(options.log_y);
-  bool any = false;
-  for (const Series& s : series) {
-    if (s.x.size() != s.y.size())
-      fail("line_chart", "the series '{}' has {} x and {} y", s.name, s.x.size(), s.y.size());
-    for (std::size_t i = 0; i < s.x.size(); ++i)
-      if (x_axis.shows(s.x[i]) && y_axis.shows(s.y[i])) {
-        x_axis.include(s.x[i]);
-        y_axis.include(s.y[i]);
-        any = true;
-      }
-  }
-  if (!any)
-    fail("line_chart", "there is no point that can be drawn{}",
-         options.log_y ? " over a logarithmic axis" : "");
-  x_axis.widen(0);
-  y_axis.widen(0.05);
+  auto [x_axis, y_axis] = detail::axes_of("line_chart", series, options.log_y);
 
   // From the outside inwards: title, legend, labels, ticks, and what is left is the plot.
   const double label_height = text_height(kLabelScale);

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <filesystem>
+
+#include "tapegrad/tapegrad.h"
+
+struct Run {
+  tapegrad::Sequential& net;
+  const tapegrad::Dataset& test;
+  double test_loss = 0;
+  double seconds = 0;  // of training
+  tapegrad::Report::Facts options;
+  const tapegrad::Metrics* metrics = nullptr;  // nullptr: nothing was trained
+};
+
+/// A page about the run: curves, reconstructions, filters, the latent space, the model, the options, the
+/// machine.
+void write_report(const std::filesystem::path& path, const Run& run);
