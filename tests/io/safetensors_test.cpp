@@ -55,6 +55,7 @@ State sample() {
                    {"empty", zeros({0, 4}, DType::Int32)},
                    {"scalar \"\xc3\xa4\"\n", tensor(-5, DType::Int32)}};
   state.numbers = {{"step", 12345}, {"third", 1.0 / 3.0}, {"tiny", 5e-324}, {"", -0.0}};
+  state.integers = {{"none", 0}, {"most", ~std::uint64_t{0}}, {"odd", (std::uint64_t{1} << 53) + 1}};
   return state;
 }
 
@@ -65,6 +66,7 @@ void expect_same(const State& a, const State& b) {
     EXPECT_TRUE(equal(a.tensors[i].second, b.tensors[i].second)) << a.tensors[i].first;
   }
   EXPECT_EQ(a.numbers, b.numbers);
+  EXPECT_EQ(a.integers, b.integers);
 }
 
 TEST(Safetensors, RoundTripIsExact) {
@@ -195,6 +197,9 @@ TEST(Safetensors, ForeignMetadataIsIgnored) {
   for (const char* bad : {"", "1,5", "x", "1 ", " 1", "1e999", "0x10"})
     expect_contains(refusal(R"({"__metadata__":{"tapegrad.number.lr":")" + std::string(bad) + R"("}})"),
                     "'lr'");
+  for (const char* bad : {"", "-1", "+1", "1.0", "1e3", "x", "1 ", " 1", "0x10", "18446744073709551616"})
+    expect_contains(refusal(R"({"__metadata__":{"tapegrad.integer.seed":")" + std::string(bad) + R"("}})"),
+                    "'seed'");
 }
 
 TEST(Safetensors, HeaderLength) {

@@ -130,6 +130,8 @@ TEST(GradientAccumulator, ContinuesFromItsState) {
   State wrong = first.state();
   wrong.numbers["weight"] = -1;
   EXPECT_TRUE(refuses("GradientAccumulator", {"weight"}, [&] { first.load_state(wrong); }));
+  wrong = {.tensors = {{"0", tensor({1}, DType::Int32)}}, .numbers = {{"weight", 1}}};
+  EXPECT_TRUE(refuses("GradientAccumulator", {"Int32"}, [&] { first.load_state(wrong); }));
 }
 
 }  // namespace

@@ -145,6 +145,26 @@ TEST(Optimizers, ContinueFromTheirStateWithTheSameBits) {
   }
 }
 
+TEST(Optimizers, StateOfAnotherOneIsRefused) {
+  for (const auto& [name, make] : kOptimizers)
+    for (const auto& [other_name, make_other] : kOptimizers) {
+      SCOPED_TRACE(name + " from the state of " + other_name);
+      Training training(1);
+      const auto optimizer = make(training.parameters), other = make_other(training.parameters);
+      const State own = optimizer->state(), given = other->state();
+      const bool alike = std::ranges::equal(
+          own.tensors, given.tensors, {}, [](const auto& named) { return named.first; },
+          [](const auto& named) { return named.first; });
+      EXPECT_EQ(alike,
+                name == other_name || (name.substr(0, 4) == "Adam" && other_name.substr(0, 4) == "Adam" &&
+                                       name.ends_with("amsgrad") == other_name.ends_with("amsgrad")));
+      if (alike)
+        optimizer->load_state(given);
+      else
+        EXPECT_THROW(optimizer->load_state(given), Error);
+    }
+}
+
 TEST(Optimizers, LoadedStateIsACopy) {
   Training training(1);
   Adam adam(training.parameters);

@@ -126,12 +126,35 @@ TEST(EarlyStopping, ContinuesFromItsState) {
   EarlyStopping continued({.patience = 1, .improvement = {.better = Better::Higher}});
   continued.load_state(first.state());
   EXPECT_EQ(continued.best(), 0.5);
+  EXPECT_FALSE(continued.improved());
   EXPECT_TRUE(continued.step(0.25));
   EXPECT_FALSE(continued.step(0.75));
   EarlyStopping fresh;
   continued.load_state(fresh.state());
   EXPECT_FALSE(continued.step(0.125)) << "nothing is known of the values before";
   EXPECT_TRUE(continued.improved());
+  EarlyStopping another;
+  another.load_state(continued.state());
+  EXPECT_TRUE(another.improved()) << "the last value before was the best";
+}
+
+TEST(EarlyStopping, RefusedStatesChangeNothing) {
+  EarlyStopping stopping({.patience = 1});
+  stopping.step(2);
+  for (const char* key : {"waited", "improved"}) {
+    State missing = stopping.state(), wrong = stopping.state();
+    missing.numbers["best"] = 1;
+    missing.numbers.erase(key);
+    wrong.numbers["best"] = 1;
+    wrong.numbers[key] = 0.5;
+    EXPECT_THROW(stopping.load_state(missing), Error) << key;
+    EXPECT_THROW(stopping.load_state(wrong), Error) << key;
+  }
+  State endless = stopping.state();
+  endless.numbers["best"] = -HUGE_VAL;
+  EXPECT_THROW(stopping.load_state(endless), Error);
+  EXPECT_EQ(stopping.best(), 2);
+  EXPECT_TRUE(stopping.improved());
 }
 
 }  // namespace

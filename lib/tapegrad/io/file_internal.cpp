@@ -22,6 +22,15 @@ namespace {
 
 constexpr std::size_t kChunk = std::size_t{1} << 16;
 
+// A new name in a directory is on the disk once the directory is.
+void sync_directory(std::string_view op, const std::filesystem::path& directory) {
+  const Descriptor opened(
+      ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
+  if (opened.get() < 0) return;  // one may write into a directory without reading it
+  if (::fsync(opened.get()) != 0 && errno != EINVAL && errno != ENOTSUP)  // not all file systems do that
+    fail_errno(op, "sync", directory);
+}
+
 }  // namespace
 
 Descriptor::~Descriptor() {
@@ -221,6 +230,7 @@ void write_file(std::string_view op, const std::filesystem::path& path, Parts pa
   if (::fsync(fd) != 0 || file.close() != 0 || ::rename(temporary.c_str(), target.c_str()) != 0)
     fail_errno(op, "write", path);
   removal.armed = false;
+  sync_directory(op, target.parent_path());
 }
 
 }  // namespace tapegrad::detail

@@ -105,7 +105,8 @@ std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::
                                     std::uint64_t size_limit);
 
 /// Writes the parts one after the other into a new file beside path, and puts it in path's place once all of
-/// it is on the disk. On failure path is as it was and nothing is left behind.
+/// it is on the disk, where its new name is too when this returns. On failure path is as it was and nothing
+/// is left behind.
 void write_file(std::string_view op, const std::filesystem::path& path, Parts parts);
 
 }  // namespace tapegrad::detail

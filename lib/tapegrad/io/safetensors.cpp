@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kRead = "read_safetensors", kWrite = "write_safetensors";
 constexpr std::string_view kMetadata = "__metadata__";
-constexpr std::string_view kNumberPrefix = "tapegrad.number.";
+constexpr std::string_view kNumberPrefix = "tapegrad.number.", kIntegerPrefix = "tapegrad.integer.";
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // as the reference implementation has it
 constexpr std::size_t kAlignment = 8;
 
@@ -181,8 +181,9 @@ Header read_header(detail::InputFile& file) {
   return reader.take();
 }
 
-double parse_number(const detail::InputFile& file, std::string_view name, std::string_view text) {
-  double value = 0;
+template <class T>
+T parse_number(const detail::InputFile& file, std::string_view name, std::string_view text) {
+  T value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
     file.fail("has '{}' as the number '{}'", text, name);
@@ -221,11 +222,15 @@ State read_safetensors(const std::filesystem::path& path) {
     file.fail("has {} bytes of data, of which tensors take only {}", file.size() - data_begin, end);
 
   State state;
-  for (const auto& [name, text] : header.metadata)
-    if (name.starts_with(kNumberPrefix)) {
-      const std::string number = name.substr(kNumberPrefix.size());
-      state.numbers[number] = parse_number(file, number, text);
+  for (const auto& [key, text] : header.metadata) {
+    if (key.starts_with(kNumberPrefix)) {
+      const std::string name = key.substr(kNumberPrefix.size());
+      state.numbers[name] = parse_number<double>(file, name, text);
+    } else if (key.starts_with(kIntegerPrefix)) {
+      const std::string name = key.substr(kIntegerPrefix.size());
+      state.integers[name] = parse_number<std::uint64_t>(file, name, text);
     }
+  }
   state.tensors.resize(plan.size());
   for (const auto& [entry, layout, place] : plan)
     state.tensors[place] = {
@@ -238,6 +243,8 @@ void write_safetensors(const std::filesystem::path& path, const State& state) {
   auto header = nlohmann::ordered_json::object();
   for (const auto& [name, value] : state.numbers)
     header[kMetadata][fmt::format("{}{}", kNumberPrefix, name)] = fmt::format("{}", value);
+  for (const auto& [name, value] : state.integers)
+    header[kMetadata][fmt::format("{}{}", kIntegerPrefix, name)] = fmt::format("{}", value);
 
   std::set<std::string_view> names;
   std::vector<std::span<const std::uint8_t>> parts(1);

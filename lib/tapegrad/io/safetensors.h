@@ -8,15 +8,15 @@ namespace tapegrad {
 
 /// Reads a file of the safetensors format (https://github.com/huggingface/safetensors). The tensors come in
 /// the order of the file's header. F32, F64, I32 and U8 are read as they are, BOOL as UInt8, F16 and BF16
-/// widened to Float32, I64 as Int32 when all values fit. Numbers that write_safetensors saved are found
-/// again, other metadata is ignored. Throws when the file cannot be read or breaks any rule of the format: it
-/// is checked whole before a tensor is made.
+/// widened to Float32, I64 as Int32 when all values fit. Numbers and integers that write_safetensors saved
+/// are found again, other metadata is ignored. Throws when the file cannot be read or breaks any rule of the
+/// format: it is checked whole before a tensor is made.
 State read_safetensors(const std::filesystem::path& path);
 
-/// Writes a state as a safetensors file: tensors in their order, numbers as strings in the metadata, exact to
-/// the last bit. Replaces the file only once all of it is written; the same state gives the same bytes every
-/// time. Throws when it cannot be written, when a name is used twice, is not UTF-8 or is "__metadata__", and
-/// for a tensor that is not defined.
+/// Writes a state as a safetensors file: tensors in their order, numbers and integers as strings in the
+/// metadata, exact to the last bit. Replaces the file only once all of it is written; the same state gives
+/// the same bytes every time. Throws when it cannot be written, when a name is used twice, is not UTF-8 or is
+/// "__metadata__", and for a tensor that is not defined.
 void write_safetensors(const std::filesystem::path& path, const State& state);
 
 }  // namespace tapegrad

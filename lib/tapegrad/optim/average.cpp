@@ -76,10 +76,7 @@ State MovingAverage::state() const {
 
 void MovingAverage::load_state(const State& state) {
   require_not_swapped("load_state()");
-  const auto updates = state.numbers.find("updates");
-  if (updates == state.numbers.end() ||
-      !(updates->second >= 0 && updates->second <= 0x1p53 && updates->second == std::floor(updates->second)))
-    fail(kName, "the state has no number 'updates', 0 or more");
+  const std::int64_t updates = state.count(kName, "updates");
   if (state.tensors.size() != averages_.size())
     fail(kName, "the state has {} tensors but there are {} averages", state.tensors.size(), averages_.size());
   std::vector<Tensor> loaded;
@@ -92,7 +89,7 @@ void MovingAverage::load_state(const State& state) {
     loaded.push_back(TensorAccess::clone(*given));
   }
   averages_ = std::move(loaded);
-  updates_ = static_cast<std::int64_t>(updates->second);
+  updates_ = updates;
 }
 
 AveragedWeights::AveragedWeights(MovingAverage& average) : average_(average) {

@@ -112,17 +112,20 @@ State GradientAccumulator::state() const {
 }
 
 void GradientAccumulator::load_state(const State& state) {
-  const auto weight = state.numbers.find("weight");
-  if (weight == state.numbers.end() || !(weight->second >= 0 && std::isfinite(weight->second)))
-    fail("GradientAccumulator", "the state has no number 'weight', 0 or more");
+  constexpr const char* kName = "GradientAccumulator";
+  const double weight = state.number(kName, "weight");
+  if (!(weight >= 0 && std::isfinite(weight)))
+    fail(kName, "the state's weight is {} but must be 0 or more", weight);
   std::vector<Tensor> sums;
   for (std::size_t i = 0; i < state.tensors.size(); ++i) {
     const Tensor* given = state.find(fmt::format("{}", i));
-    if (given == nullptr) fail("GradientAccumulator", "the state has no tensor '{}'", i);
+    if (given == nullptr) fail(kName, "the state has no tensor '{}'", i);
+    if (!is_floating(given->dtype()))
+      fail(kName, "'{}' is {} {} in the state", i, given->dtype(), given->shape());
     sums.push_back(TensorAccess::clone(*given));
   }
   sums_ = std::move(sums);
-  weight_ = weight->second;
+  weight_ = weight;
 }
 
 }  // namespace tapegrad

@@ -51,8 +51,8 @@ T* memory_at(std::vector<Tensor>& memory, std::size_t at) {
 
 }  // namespace
 
-void Optimizer::add_group(const std::vector<Tensor>& parameters, double learning_rate, int memories,
-                          double initial) {
+void Optimizer::add_group(const std::vector<Tensor>& parameters, double learning_rate,
+                          std::vector<const char*> memories, double initial) {
   require_not_negative(name_, "learning_rate", learning_rate);
   if (ratios_.empty()) {
     learning_rate_ = learning_rate;
@@ -77,8 +77,9 @@ void Optimizer::add_group(const std::vector<Tensor>& parameters, double learning
     parameters_.push_back(p);
     group_of_.push_back(ratios_.size() - 1);
     auto& memory = memory_.emplace_back();
-    for (int k = 0; k < memories; ++k) memory.push_back(full(p.shape(), initial, p.dtype()));
+    for (std::size_t k = 0; k < memories.size(); ++k) memory.push_back(full(p.shape(), initial, p.dtype()));
   }
+  memories_.push_back(std::move(memories));
 }
 
 double Optimizer::learning_rate(std::size_t group) const {
@@ -103,19 +104,23 @@ void Optimizer::step(const std::vector<Tensor>& gradients) {
     update(group_of_[i], parameters_[i], gradients[i], memory_[i]);
 }
 
+std::string Optimizer::memory_name(std::size_t parameter, std::size_t memory) const {
+  return fmt::format("{}.{}", parameter, memories_[group_of_[parameter]][memory]);
+}
+
 State Optimizer::state() const {
   State state;
   for (std::size_t i = 0; i < memory_.size(); ++i)
     for (std::size_t k = 0; k < memory_[i].size(); ++k)
-      state.tensors.emplace_back(fmt::format("{}.{}", i, k), memory_[i][k]);
+      state.tensors.emplace_back(memory_name(i, k), memory_[i][k]);
   state.numbers = {{"steps", static_cast<double>(steps_)}, {"learning_rate", learning_rate_}};
   return state;
 }
 
 void Optimizer::load_state(const State& state) {
   const State own = this->state();
-  for (const auto& [key, value] : own.numbers)
-    if (!state.numbers.contains(key)) fail(name_, "the state has no number '{}'", key);
+  const std::int64_t steps = state.count(name_, "steps");
+  const double learning_rate = state.number(name_, "learning_rate");
   if (state.tensors.size() != own.tensors.size())
     fail(name_, "the state has {} tensors but this optimizer {}", state.tensors.size(), own.tensors.size());
   for (const auto& [key, tensor] : own.tensors) {
@@ -125,14 +130,13 @@ void Optimizer::load_state(const State& state) {
       fail(name_, "'{}' is {} {} in the state but {} {} here", key, given->dtype(), given->shape(),
            tensor.dtype(), tensor.shape());
   }
-  const double steps = state.numbers.at("steps");
-  require(name_, steps >= 0 && steps <= 0x1p53 && steps == std::floor(steps), "the state's number of steps",
-          steps, "a whole number, 0 or more");
-  set_learning_rate(state.numbers.at("learning_rate"));
-  steps_ = static_cast<std::int64_t>(steps);
+  auto loaded = memory_;
   for (std::size_t i = 0; i < memory_.size(); ++i)
     for (std::size_t k = 0; k < memory_[i].size(); ++k)
-      memory_[i][k] = TensorAccess::clone(*state.find(fmt::format("{}.{}", i, k)));
+      loaded[i][k] = TensorAccess::clone(*state.find(memory_name(i, k)));
+  set_learning_rate(learning_rate);
+  steps_ = steps;
+  memory_ = std::move(loaded);
 }
 
 SGD::SGD(const std::vector<Group>& groups) : Optimizer("SGD") {
@@ -142,7 +146,9 @@ SGD::SGD(const std::vector<Group>& groups) : Optimizer("SGD") {
     if (options.nesterov && options.momentum == 0)
       fail("SGD", "nesterov is set but momentum is 0: there is nothing to look ahead with");
     options_.push_back(options);
-    add_group(parameters, options.learning_rate, options.momentum != 0 ? 1 : 0);
+    std::vector<const char*> memories;
+    if (options.momentum != 0) memories.push_back("velocity");
+    add_group(parameters, options.learning_rate, std::move(memories));
   }
 }
 
@@ -171,7 +177,9 @@ Adam::Adam(const char* name, const std::vector<Group>& groups, bool decoupled)
     require_not_negative(name, "epsilon", options.epsilon);
     require_not_negative(name, "weight_decay", options.weight_decay);
     options_.push_back(options);
-    add_group(parameters, options.learning_rate, options.amsgrad ? 3 : 2);
+    std::vector<const char*> memories = {"mean", "mean_square"};
+    if (options.amsgrad) memories.push_back("largest_mean_square");
+    add_group(parameters, options.learning_rate, std::move(memories));
   }
 }
 
@@ -223,9 +231,10 @@ RMSprop::RMSprop(const std::vector<Group>& groups) : Optimizer("RMSprop") {
     require_not_negative("RMSprop", "epsilon", options.epsilon);
     require_not_negative("RMSprop", "weight_decay", options.weight_decay);
     options_.push_back(options);
-    // In the order v, running mean, velocity; those that are not used are left out.
-    add_group(parameters, options.learning_rate,
-              1 + (options.centered ? 1 : 0) + (options.momentum != 0 ? 1 : 0));
+    std::vector<const char*> memories = {"mean_square"};
+    if (options.centered) memories.push_back("mean");
+    if (options.momentum != 0) memories.push_back("velocity");
+    add_group(parameters, options.learning_rate, std::move(memories));
   }
 }
 
@@ -265,7 +274,7 @@ Adagrad::Adagrad(const std::vector<Group>& groups) : Optimizer("Adagrad") {
     require_not_negative("Adagrad", "initial_accumulator", options.initial_accumulator);
     require_not_negative("Adagrad", "weight_decay", options.weight_decay);
     options_.push_back(options);
-    add_group(parameters, options.learning_rate, 1, options.initial_accumulator);
+    add_group(parameters, options.learning_rate, {"sum_of_squares"}, options.initial_accumulator);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "tapegrad/tensor/state.h"
@@ -43,27 +44,31 @@ class Optimizer {
   void set_learning_rate(double learning_rate);
   std::int64_t steps() const { return steps_; }
 
-  /// The number of steps, the learning rate, and what is remembered of the gradients (in memory that later
-  /// steps change).
+  /// The number of steps, the learning rate, and what is remembered of the gradients ("0.mean_square": that
+  /// of the first parameter), in memory that later steps change.
   State state() const;
   /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype.
   void load_state(const State& state);
 
  protected:
   explicit Optimizer(const char* name) : name_(name) {}
-  /// memories: how many tensors of a parameter's shape are remembered for each parameter, all `initial` at
-  /// first. Throws unless all are parameters, none of them known already.
-  void add_group(const std::vector<Tensor>& parameters, double learning_rate, int memories,
-                 double initial = 0);
+  /// memories: what is remembered for each parameter, in tensors of its shape that are all `initial` at
+  /// first; the names tell the state of one optimizer from another's. Throws unless all are parameters, none
+  /// of them known already.
+  void add_group(const std::vector<Tensor>& parameters, double learning_rate,
+                 std::vector<const char*> memories, double initial = 0);
   virtual void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
                       std::vector<Tensor>& memory) = 0;
 
  private:
+  std::string memory_name(std::size_t parameter, std::size_t memory) const;
+
   const char* name_;
   std::vector<Tensor> parameters_;
-  std::vector<std::size_t> group_of_;        // of each parameter
-  std::vector<std::vector<Tensor>> memory_;  // of each parameter
-  std::vector<double> ratios_;               // of each group's learning rate to the first one's
+  std::vector<std::size_t> group_of_;               // of each parameter
+  std::vector<std::vector<Tensor>> memory_;         // of each parameter
+  std::vector<std::vector<const char*>> memories_;  // of each group: their names
+  std::vector<double> ratios_;                      // of each group's learning rate to the first one's
   double learning_rate_ = 0;
   std::int64_t steps_ = 0;
 };

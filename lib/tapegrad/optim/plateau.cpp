@@ -16,19 +16,6 @@ void require_not_negative(const char* who, const char* option, double value) {
   require(who, value >= 0 && std::isfinite(value), option, value, "0 or more");
 }
 
-double number(const char* who, const State& state, const char* key) {
-  const auto found = state.numbers.find(key);
-  if (found == state.numbers.end()) fail(who, "the state has no number '{}'", key);
-  return found->second;
-}
-
-std::int64_t count(const char* who, const State& state, const char* key) {
-  const double value = number(who, state, key);
-  require(who, value >= 0 && value <= 0x1p53 && value == std::floor(value), key, value,
-          "a whole number, 0 or more");
-  return static_cast<std::int64_t>(value);
-}
-
 }  // namespace
 
 BestValue::BestValue(const ImprovementOptions& options) : options_(options) {
@@ -63,9 +50,13 @@ State BestValue::state() const {
 }
 
 void BestValue::load_state(const State& state) {
-  waited_ = count("improvement", state, "waited");
-  any_ = state.numbers.contains("best");
-  best_ = any_ ? state.numbers.at("best") : 0;
+  const std::int64_t waited = state.count("improvement", "waited");
+  const bool any = state.numbers.contains("best");
+  const double best = any ? state.numbers.at("best") : 0;
+  require("improvement", std::isfinite(best), "the state's best value", best, "finite");
+  any_ = any;
+  best_ = best;
+  waited_ = waited;
 }
 
 ReduceOnPlateau::ReduceOnPlateau(const ReduceOnPlateauOptions& options)
@@ -100,9 +91,9 @@ State ReduceOnPlateau::state() const {
 }
 
 void ReduceOnPlateau::load_state(const State& state) {
-  const double rate = number("ReduceOnPlateau", state, "learning_rate");
+  const double rate = state.number("ReduceOnPlateau", "learning_rate");
   require_not_negative("ReduceOnPlateau", "learning_rate", rate);
-  const std::int64_t cooling = count("ReduceOnPlateau", state, "cooling");
+  const std::int64_t cooling = state.count("ReduceOnPlateau", "cooling");
   best_.load_state(state);
   learning_rate_ = rate;
   cooling_ = cooling;
@@ -118,9 +109,16 @@ bool EarlyStopping::step(double value) {
   return best_.waited() > options_.patience;
 }
 
+State EarlyStopping::state() const {
+  State state = best_.state();
+  state.numbers["improved"] = improved_ ? 1 : 0;
+  return state;
+}
+
 void EarlyStopping::load_state(const State& state) {
+  const bool improved = state.count("EarlyStopping", "improved") != 0;
   best_.load_state(state);
-  improved_ = false;
+  improved_ = improved;
 }
 
 }  // namespace tapegrad

@@ -93,7 +93,7 @@ class EarlyStopping {
   /// Throws when there was no finite value.
   double best() const { return best_.best(); }
 
-  State state() const { return best_.state(); }
+  State state() const;
   /// Throws, and changes nothing, when a number is missing or impossible.
   void load_state(const State& state);
 

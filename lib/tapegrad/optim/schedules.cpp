@@ -40,12 +40,7 @@ State Schedule::state() const {
 }
 
 void Schedule::load_state(const State& state) {
-  const auto found = state.numbers.find("steps");
-  if (found == state.numbers.end()) fail("schedule", "the state has no number 'steps'");
-  const double steps = found->second;
-  require("schedule", steps >= 0 && steps <= 0x1p53 && steps == std::floor(steps),
-          "the state's number of steps", steps, "a whole number, 0 or more");
-  steps_ = static_cast<std::int64_t>(steps);
+  steps_ = state.count("schedule", "steps");
 }
 
 Schedule step_decay(const StepDecayOptions& options) {
