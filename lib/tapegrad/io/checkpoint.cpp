@@ -1,0 +1,384 @@
+#include "tapegrad/io/checkpoint.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <map>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include "tapegrad/io/file_internal.h"
+#include "tapegrad/io/safetensors.h"
+
+namespace fs = std::filesystem;
+
+namespace tapegrad {
+namespace {
+
+constexpr std::string_view kTrainingState = "training_state", kRead = "read_checkpoint",
+                           kWrite = "write_checkpoint", kFolder = "checkpoints";
+constexpr std::string_view kReserved = "tapegrad.";
+constexpr const char *kStep = "tapegrad.step", *kMetric = "tapegrad.metric", *kChecksum = "tapegrad.checksum";
+constexpr std::string_view kBest = "best.safetensors", kBefore = "step-", kAfter = ".safetensors",
+                           kUnfinished = ".tmp";
+
+// ---- Checksum
+// --------------------------------------------------------------------------------------------------
+
+// Of what a state says, not of how a file says it: whatever happened to the file, what is read with the right
+// checksum is what was written.
+class Checksum {
+ public:
+  std::uint64_t value() const { return value_; }
+
+  void add(std::span<const std::uint8_t> bytes) { value_ = ::crc32_z(value_, bytes.data(), bytes.size()); }
+  void add(std::uint64_t word) {
+    const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof(word)>>(word);
+    add(std::span<const std::uint8_t>(bytes));
+  }
+  void add(std::string_view text) {
+    add(std::uint64_t{text.size()});
+    add({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  }
+  void add(double number) {  // which NaN it is does not survive being written in decimal
+    add(std::bit_cast<std::uint64_t>(std::isnan(number) ? std::numeric_limits<double>::quiet_NaN() : number));
+  }
+  void add(const Tensor& x) {
+    add(name(x.dtype()));
+    add(static_cast<std::uint64_t>(x.rank()));
+    for (const index_t size : x.shape()) add(static_cast<std::uint64_t>(size));
+    dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+      const std::span<const T> values = x.values<T>();
+      add({reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()});
+    });
+  }
+  template <class Named>
+  void add_all(const Named& named) {
+    add(std::uint64_t{named.size()});
+    for (const auto& [key, value] : named) {
+      add(std::string_view(key));
+      add(value);
+    }
+  }
+
+ private:
+  uLong value_ = ::crc32_z(0, nullptr, 0);
+};
+
+std::uint64_t checksum(const State& state) {
+  Checksum sum;
+  sum.add_all(state.tensors);
+  sum.add_all(state.numbers);
+  sum.add_all(state.integers);
+  return sum.value();
+}
+
+// ---- Files in a folder
+// -----------------------------------------------------------------------------------------
+
+fs::path file_of(std::int64_t step) {
+  return fmt::format("{}{:08}{}", kBefore, step, kAfter);
+}
+
+// The step that a file's name tells, nothing for other files.
+std::optional<std::int64_t> step_of(std::string_view name) {
+  if (!name.starts_with(kBefore) || !name.ends_with(kAfter)) return std::nullopt;
+  const char* const end = name.data() + name.size() - kAfter.size();
+  std::int64_t step = 0;
+  const auto [stop, error] = std::from_chars(name.data() + kBefore.size(), end, step);
+  return error == std::errc() && stop == end && step >= 0 ? std::optional(step) : std::nullopt;
+}
+
+bool is_leftover(std::string_view name) {
+  return (name.starts_with(kBefore) || name.starts_with(kBest)) && name.ends_with(kUnfinished);
+}
+
+void check(std::string_view action, const fs::path& path, const std::error_code& error) {
+  if (error) fail(kFolder, "cannot {} '{}': {}", action, path.string(), error.message());
+}
+
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  check("remove", path, error);
+}
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  fs::directory_iterator at(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return found;
+  for (; !error && at != fs::directory_iterator(); at.increment(error)) found.push_back(at->path());
+  check("list", folder, error);
+  return found;
+}
+
+// By step, the newest first.
+std::map<std::int64_t, fs::path, std::greater<>> checkpoints_in(const fs::path& folder) {
+  std::map<std::int64_t, fs::path, std::greater<>> found;
+  for (const fs::path& path : files_in(folder))
+    if (const auto step = step_of(path.filename().string())) found[*step] = path;
+  return found;
+}
+
+}  // namespace
+
+// ---- The parts of a run
+// ----------------------------------------------------------------------------------------
+
+TrainingState& TrainingState::add(const std::string& name, Save save, Load load) {
+  if (name.empty() || name.find('/') != std::string::npos)
+    fail(kTrainingState, "a part cannot be called '{}'", name);
+  if (std::ranges::find(parts_, name, &Part::name) != parts_.end())
+    fail(kTrainingState, "two parts are called '{}'", name);
+  parts_.push_back({name, std::move(save), std::move(load)});
+  return *this;
+}
+
+TrainingState& TrainingState::add(const std::string& name, Generator& generator) {
+  return add(
+      name, [&generator] { return tapegrad::state(generator); },
+      [&generator](const State& state) { tapegrad::load_state(generator, state); });
+}
+
+TrainingState& TrainingState::add(const std::string& name, Tensor& tensor) {
+  return add(
+      name,
+      [&tensor] {
+        return State{.tensors = {{"", tensor}}};
+      },
+      [&tensor](const State& state) {
+        const Tensor* given = state.find("");
+        if (given == nullptr)
+          fail(kTrainingState, "the state has no such tensor ({} {})", tensor.dtype(), tensor.shape());
+        if (given->dtype() != tensor.dtype() || given->shape() != tensor.shape())
+          fail(kTrainingState, "it is {} {} in the state but {} {} here", given->dtype(), given->shape(),
+               tensor.dtype(), tensor.shape());
+        dispatch(tensor.dtype(), [&]<class T>(std::type_identity<T>) {
+          std::ranges::copy(given->values<T>(), tensor.mutable_values<T>().begin());
+        });
+      });
+}
+
+TrainingState& TrainingState::add(const std::string& name, double& number) {
+  return add(
+      name,
+      [&number] {
+        return State{.numbers = {{"", number}}};
+      },
+      [&number](const State& state) { number = state.number(kTrainingState, ""); });
+}
+
+TrainingState& TrainingState::require(const std::string& name, double value) {
+  return add(
+      name,
+      [value] {
+        return State{.numbers = {{"", value}}};
+      },
+      [value](const State& state) {
+        const double given = state.number(kTrainingState, "");
+        if (given != value)
+          fail(kTrainingState, "it was {} in the run that is to be continued, and is {} now", given, value);
+      });
+}
+
+void TrainingState::refuse_integer(std::uint64_t value) {
+  fail(kTrainingState, "the state's {} is not a value of the variable", value);
+}
+
+State TrainingState::state() const {
+  State all;
+  for (const Part& part : parts_) {
+    const auto named = [&](const std::string& key) {
+      return key.empty() ? part.name : part.name + "/" + key;
+    };
+    const State state = part.save();
+    for (const auto& [key, value] : state.tensors) all.tensors.emplace_back(named(key), value);
+    for (const auto& [key, value] : state.numbers) all.numbers.emplace(named(key), value);
+    for (const auto& [key, value] : state.integers) all.integers.emplace(named(key), value);
+  }
+  return all;
+}
+
+void TrainingState::load_state(const State& state) {
+  std::map<std::string, State> given;
+  for (const Part& part : parts_) given[part.name];
+  const auto of_part = [&](const std::string& name) -> std::pair<State&, std::string> {
+    const std::size_t slash = name.find('/');
+    const auto part = given.find(name.substr(0, slash));
+    if (part == given.end())
+      fail(kTrainingState, "the state has '{}', of which this run knows nothing", name);
+    return {part->second, slash == std::string::npos ? "" : name.substr(slash + 1)};
+  };
+  for (const auto& [name, value] : state.tensors) {
+    const auto [part, key] = of_part(name);
+    part.tensors.emplace_back(key, value);
+  }
+  for (const auto& [name, value] : state.numbers) {
+    const auto [part, key] = of_part(name);
+    part.numbers.emplace(key, value);
+  }
+  for (const auto& [name, value] : state.integers) {
+    const auto [part, key] = of_part(name);
+    part.integers.emplace(key, value);
+  }
+
+  // If the third part refuses, the first two have changed already: what they were is kept until all are done.
+  std::vector<State> before;
+  for (const Part& part : parts_) {
+    before.push_back(part.save());
+    for (auto& [name, value] : before.back().tensors) value = TensorAccess::clone(value);
+  }
+  std::size_t at = 0;
+  try {
+    for (; at < parts_.size(); ++at) parts_[at].load(given[parts_[at].name]);
+  } catch (const std::exception& error) {
+    for (std::size_t i = 0; i < at; ++i) parts_[i].load(before[i]);
+    const auto* own = dynamic_cast<const Error*>(&error);
+    if (own == nullptr) throw;
+    fail(kTrainingState, "'{}' cannot be restored: {}", parts_[at].name,
+         own->op() == kTrainingState ? own->message() : std::string_view(own->what()));
+  }
+}
+
+// ---- One file
+// --------------------------------------------------------------------------------------------------
+
+void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
+  State state = checkpoint.state;
+  const auto check_names = [](const auto& named) {
+    for (const auto& [name, value] : named)
+      if (name.starts_with(kReserved))
+        fail(kWrite, "the state has the name '{}': those with '{}' are taken", name, kReserved);
+  };
+  check_names(state.tensors);
+  check_names(state.numbers);
+  check_names(state.integers);
+  if (checkpoint.step < 0) fail(kWrite, "there is no step {}: they are counted from 0", checkpoint.step);
+  state.integers[kStep] = static_cast<std::uint64_t>(checkpoint.step);
+  if (checkpoint.metric) state.numbers[kMetric] = *checkpoint.metric;
+  state.integers[kChecksum] = checksum(state);
+  write_safetensors(path, state);
+}
+
+Checkpoint read_checkpoint(const fs::path& path) {
+  Checkpoint checkpoint{.state = read_safetensors(path)};
+  State& state = checkpoint.state;
+  const auto sum = state.integers.extract(kChecksum);
+  if (!sum) detail::fail_file(kRead, path, "is not a checkpoint: it has no checksum");
+  if (const std::uint64_t expected = checksum(state); sum.mapped() != expected)
+    detail::fail_file(kRead, path, "is damaged: its checksum is {:08x}, that of its content {:08x}",
+                      sum.mapped(), expected);
+  const auto step = state.integers.extract(kStep);
+  if (!step || step.mapped() > std::uint64_t{std::numeric_limits<std::int64_t>::max()})
+    detail::fail_file(kRead, path, "is not a checkpoint: it does not tell its step");
+  checkpoint.step = static_cast<std::int64_t>(step.mapped());
+  if (const auto metric = state.numbers.extract(kMetric)) checkpoint.metric = metric.mapped();
+  return checkpoint;
+}
+
+// ---- Those of a run
+// --------------------------------------------------------------------------------------------
+
+struct Checkpoints::Lock : detail::Descriptor {  // of the folder
+  using Descriptor::Descriptor;
+};
+
+Checkpoints::Checkpoints(fs::path folder, const CheckpointsOptions& options)
+    : folder_(std::move(folder)), options_(options) {
+  if (!folder_.has_filename()) folder_ = folder_.parent_path();  // "runs/" is "runs"
+  if (options.keep < 1) fail(kFolder, "keep is {} but must be at least 1", options.keep);
+}
+
+Checkpoints::~Checkpoints() = default;
+Checkpoints::Checkpoints(Checkpoints&&) noexcept = default;
+Checkpoints& Checkpoints::operator=(Checkpoints&&) noexcept = default;
+
+// Two runs that save to one folder would remove each other's checkpoints. The system takes the lock back when
+// a process ends, however it does.
+void Checkpoints::lock() {
+  if (lock_) return;
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  check("make", folder_, error);
+  auto lock = std::make_unique<Lock>(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock->get() < 0) check("open", folder_, {errno, std::generic_category()});
+  if (::flock(lock->get(), LOCK_EX | LOCK_NB) != 0 &&
+      errno == EWOULDBLOCK)  // not all file systems have locks
+    fail(kFolder, "another run saves to '{}': end that one, or choose another folder", folder_.string());
+  lock_ = std::move(lock);
+}
+
+bool Checkpoints::improves(std::optional<double> metric) {
+  if (!metric || !std::isfinite(*metric)) return false;
+  if (!best_metric_) {  // after an earlier process
+    try {
+      if (const auto best = this->best()) best_metric_ = best->metric;
+    } catch (const Error&) {  // a damaged one is as good as none
+    }
+  }
+  return !best_metric_ || (options_.higher_is_better ? *metric > *best_metric_ : *metric < *best_metric_);
+}
+
+void Checkpoints::save(const Checkpoint& checkpoint) {
+  lock();
+  // What a process that was killed while it saved has left takes the room that this one needs.
+  for (const fs::path& path : files_in(folder_))
+    if (is_leftover(path.filename().string())) remove_file(path);
+
+  write_checkpoint(folder_ / file_of(checkpoint.step), checkpoint);
+  if (improves(checkpoint.metric)) {
+    write_checkpoint(folder_ / kBest, checkpoint);
+    best_metric_ = checkpoint.metric;
+  }
+  int kept = 0;
+  for (const auto& [step, path] : checkpoints_in(folder_))
+    if (step > checkpoint.step || ++kept > options_.keep) remove_file(path);
+}
+
+std::optional<Checkpoints::Newest> Checkpoints::newest() const {
+  std::vector<std::string> damaged;
+  for (const auto& [step, path] : checkpoints_in(folder_)) {
+    try {
+      return Newest{read_checkpoint(path), path, damaged};
+    } catch (const Error& error) {
+      damaged.emplace_back(error.message());
+    }
+  }
+  if (damaged.empty()) return std::nullopt;
+  fail(kFolder, "none of the {} checkpoints can be read: {}", damaged.size(), fmt::join(damaged, "; "));
+}
+
+std::optional<Checkpoint> Checkpoints::best() const {
+  const fs::path path = folder_ / kBest;
+  std::error_code none;
+  if (!fs::exists(path, none)) return std::nullopt;
+  return read_checkpoint(path);
+}
+
+bool Checkpoints::set_aside() {
+  std::error_code error;
+  if (checkpoints_in(folder_).empty() && !fs::exists(folder_ / kBest, error)) return false;
+  lock();
+  fs::path old = folder_;
+  old += ".old";
+  fs::remove_all(old, error);
+  check("remove", old, error);
+  fs::rename(folder_, old, error);
+  check("rename", folder_, error);
+  lock_.reset();
+  best_metric_.reset();
+  return true;
+}
+
+}  // namespace tapegrad
