@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/temporary.h"
+#include "refuses.h"
 
 namespace tapegrad {
 namespace {
@@ -72,6 +73,32 @@ TEST(Progress, DrawsInPlaceOnATerminal) {
   EXPECT_EQ(parts[3], "epoch 1/2 [==============================] 100% 200 images/s 0:00 left\x1b[K");
   EXPECT_EQ(parts[4], "epoch 1/2 loss 0.0121 test 0.5 1000 images in 0:05, 200 images/s\x1b[K\n");
   EXPECT_EQ(parts[5], "epoch 2/2 [>                             ] 0%\x1b[K");
+}
+
+TEST(Progress, GoesOnWhereAnotherRunEnded) {
+  Screen screen;
+  ProgressOptions options = screen.options(false);
+  options.epochs = 3;
+  options.epochs_done = 1;
+  options.samples_done = 500;
+  Progress progress(screen.out(), options);
+  progress.advance(0);
+  screen.now += 40;
+  progress.advance(400);
+  screen.now += 10;
+  progress.advance(100);
+  progress.end_epoch();
+  progress.advance(0);
+  screen.now += 100;
+  progress.advance(1000);
+  progress.end_epoch();
+  EXPECT_EQ(screen.take(),
+            "epoch 2/3 90% 10 images/s 0:10 left\n"
+            "epoch 2/3 500 images in 0:50, 10 images/s\n"
+            "epoch 3/3 100% 10 images/s 0:00 left\n"
+            "epoch 3/3 1000 images in 1:40, 10 images/s\n");
+  options.samples_done = -1;
+  EXPECT_TRUE(testing::refuses("progress", {"-1 samples"}, [&] { Progress(screen.out(), options); }));
 }
 
 TEST(Progress, DrawsAtMostTenTimesASecond) {

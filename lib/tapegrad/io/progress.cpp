@@ -47,9 +47,13 @@ std::string bar(double share, int length) {
 Progress::Progress(std::FILE* out, ProgressOptions options)
     : out_(out),
       options_(std::move(options)),
-      terminal_(options_.terminal.value_or(::isatty(::fileno(out)) == 1)) {
+      terminal_(options_.terminal.value_or(::isatty(::fileno(out)) == 1)),
+      epoch_(options_.epochs_done) {
   if (options_.epochs < 1 || options_.samples < 1)
     fail("progress", "{} epochs of {} samples were announced", options_.epochs, options_.samples);
+  if (options_.epochs_done < 0 || options_.samples_done < 0)
+    fail("progress", "{} epochs and {} samples are said to be done", options_.epochs_done,
+         options_.samples_done);
   if (!options_.clock) options_.clock = steady_seconds;
 }
 
@@ -69,7 +73,7 @@ void Progress::begin_epoch() {
   if (in_epoch_) return;
   in_epoch_ = true;
   ++epoch_;
-  done_ = 0;
+  done_ = done_before_ = std::exchange(options_.samples_done, 0);
   started_ = shown_ = options_.clock();
   if (terminal_) shown_ -= kRedrawInterval;  // the first call shows something
 }
@@ -86,8 +90,8 @@ void Progress::advance(index_t samples, Values values) {
   const double elapsed = now - started_;
   const std::string head = fmt::format("epoch {}/{}", epoch_, options_.epochs);
   std::string tail = fmt::format("{:.0f}%{}", std::floor(share * 100), list(values));
-  if (elapsed > 0 && done_ > 0) {
-    const double rate = static_cast<double>(done_) / elapsed;
+  if (elapsed > 0 && done_ > done_before_) {
+    const double rate = static_cast<double>(done_ - done_before_) / elapsed;
     tail += fmt::format(" {:.{}f} {}/s", rate, rate < 10 ? 1 : 0, options_.unit);
     tail += fmt::format(" {} left", duration(static_cast<double>(options_.samples - done_) / rate));
   }
@@ -105,9 +109,10 @@ void Progress::end_epoch(Values values) {
   begin_epoch();
   in_epoch_ = false;
   const double elapsed = options_.clock() - started_;
-  std::string line = fmt::format("epoch {}/{}{} {} {} in {}", epoch_, options_.epochs, list(values), done_,
+  const index_t done = done_ - done_before_;
+  std::string line = fmt::format("epoch {}/{}{} {} {} in {}", epoch_, options_.epochs, list(values), done,
                                  options_.unit, duration(elapsed));
-  if (elapsed > 0) line += fmt::format(", {:.0f} {}/s", static_cast<double>(done_) / elapsed, options_.unit);
+  if (elapsed > 0) line += fmt::format(", {:.0f} {}/s", static_cast<double>(done) / elapsed, options_.unit);
   write_line(line);
   if (!line_open_) return;
   std::fputc('\n', out_);

@@ -15,6 +15,8 @@ namespace tapegrad {
 struct ProgressOptions {
   int epochs = 1;
   index_t samples = 0;              ///< per epoch
+  int epochs_done = 0;              ///< before: of a run that is continued
+  index_t samples_done = 0;         ///< before: of the epoch that comes next
   std::string unit = "images";      ///< what the samples are called
   double plain_interval = 30;       ///< seconds between lines when the output is not a terminal
   std::optional<bool> terminal{};   ///< whether to draw in place; not set: asks the stream
@@ -30,7 +32,8 @@ class Progress {
   /// Numbers to show, by name: {{"loss", loss}}.
   using Values = std::initializer_list<std::pair<std::string_view, double>>;
 
-  /// out must outlive the Progress. Throws for epochs or samples that are not positive.
+  /// out must outlive the Progress. Throws for epochs or samples that are not positive, and for less than
+  /// none of them that are done.
   Progress(std::FILE* out, ProgressOptions options);
   /// Ends an unfinished line, so that what is printed next does not run into it.
   ~Progress();
@@ -52,7 +55,7 @@ class Progress {
   bool terminal_;
   int epoch_ = 0;
   bool in_epoch_ = false, line_open_ = false;
-  index_t done_ = 0;
+  index_t done_ = 0, done_before_ = 0;  // of the epoch; done_before_: in an earlier process
   double started_ = 0, shown_ = 0;
 };
 
