@@ -246,7 +246,7 @@ struct Training {
         .add("loss", loss)
         .add("better", better)
         .add("seed", seed);
-    state.require("samples", 10);
+    state.require("samples", ~std::uint64_t{0}).require("rate", 0.1);
   }
 
   // One step, and its loss.
@@ -365,10 +365,13 @@ TEST(TrainingState, WhatDoesNotFitChangesNothing) {
   wrong.integers["batch"] = std::uint64_t{1} << 32;  // an int
   refused(wrong, "batch");
   wrong = good;
-  wrong.numbers["samples"] = 11;
+  wrong.integers["samples"] -= 1;  // the same double
   refused(wrong, "samples");
+  wrong.integers["samples"] += 1;
+  wrong.numbers["rate"] = 0.25;
+  refused(wrong, "rate");
   EXPECT_GT(tried, 80);
-  EXPECT_TRUE(refuses("training_state", {"'samples'", "11", "10"}, [&] { run.state.load_state(wrong); }));
+  EXPECT_TRUE(refuses("training_state", {"'rate'", "0.25", "0.1"}, [&] { run.state.load_state(wrong); }));
   EXPECT_TRUE(refuses("training_state", {"'adam'", "[Adam]", "0.mean"}, [&] {
     wrong = good;
     std::erase_if(wrong.tensors, [](const auto& named) { return named.first == "adam/0.mean"; });

@@ -131,6 +131,12 @@ std::map<std::int64_t, fs::path, std::greater<>> checkpoints_in(const fs::path& 
   return found;
 }
 
+template <class T>
+void require_same(T given, T value) {
+  if (given != value)
+    fail(kTrainingState, "it was {} in the run that is to be continued, and is {} now", given, value);
+}
+
 }  // namespace
 
 // ---- The parts of a run
@@ -185,11 +191,16 @@ TrainingState& TrainingState::require(const std::string& name, double value) {
       [value] {
         return State{.numbers = {{"", value}}};
       },
-      [value](const State& state) {
-        const double given = state.number(kTrainingState, "");
-        if (given != value)
-          fail(kTrainingState, "it was {} in the run that is to be continued, and is {} now", given, value);
-      });
+      [value](const State& state) { require_same(state.number(kTrainingState, ""), value); });
+}
+
+TrainingState& TrainingState::require_integer(const std::string& name, std::uint64_t value) {
+  return add(
+      name,
+      [value] {
+        return State{.integers = {{"", value}}};
+      },
+      [value](const State& state) { require_same(state.integer(kTrainingState, ""), value); });
 }
 
 void TrainingState::refuse_integer(std::uint64_t value) {

@@ -62,6 +62,10 @@ class TrainingState {
   /// A number that decides how the run goes on, such as a seed: the state of a run with another one is
   /// refused.
   TrainingState& require(const std::string& name, double value);
+  template <std::integral T>
+  TrainingState& require(const std::string& name, T value) {
+    return require_integer(name, static_cast<std::uint64_t>(value));
+  }
 
   /// The parts' states: "net/0.kernel" is the tensor "0.kernel" of the part "net". The tensors share memory
   /// with the parts if they did in the parts' states.
@@ -79,6 +83,7 @@ class TrainingState {
     Load load;
   };
   TrainingState& add(const std::string& name, Save save, Load load);
+  TrainingState& require_integer(const std::string& name, std::uint64_t value);
   [[noreturn]] static void refuse_integer(std::uint64_t value);
 
   std::vector<Part> parts_;
