@@ -11,7 +11,7 @@ namespace {
 
 // The first n images, as the net takes them.
 tg::Tensor first_images(const tg::Dataset& data, tg::index_t n) {
-  const tg::Tensor images = tg::slice(data.images, {{0, std::min(n, data.images.shape()[0])}});
+  const tg::Tensor images = tg::slice(tg::read_all(data.images), {{0, std::min(n, data.images.size())}});
   return tg::cast(images, tg::DType::Float32) / 255.0;
 }
 
@@ -93,7 +93,7 @@ void write_report(const std::filesystem::path& path, const Run& run) {
   report.section("Reconstructions")
       .gallery(rows, {.caption = "Digits of the test set, and below each what the autoencoder makes of it."});
   report.section("Latent space")
-      .dots(by_label(principal_components(encode(run.net, images)), run.test.labels),
+      .dots(by_label(principal_components(encode(run.net, images)), tg::read_all(run.test.labels)),
             {.x_label = "first principal component of the code", .y_label = "second principal component"})
       .text(
           "Each dot is a digit of the test set: what the encoder makes of it, seen along the two directions "
