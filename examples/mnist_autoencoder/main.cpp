@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -33,6 +34,9 @@ struct Options {
   std::uint64_t seed = 1;
   tg::index_t max_steps = 0;
   fs::path out = "out/mnist_autoencoder";
+  bool resume = false;
+  tg::index_t checkpoint_every = 0;
+  int keep = 2;
   fs::path load;
   fs::path metrics;
   bool report = false;
@@ -58,21 +62,59 @@ void write_reconstructions(tg::Sequential& net, const tg::Loader& test, const fs
   }
 }
 
-void train(tg::Sequential& net, const Options& options, const tg::Loader& test, tg::Metrics& metrics) {
+/// Where the run is to go on: from its newest checkpoint, if that is asked for and there is one.
+void restore(tg::TrainingState& run, tg::Checkpoints& checkpoints, bool resume) {
+  const std::string folder = checkpoints.folder().string();
+  if (!resume) {
+    if (checkpoints.set_aside())
+      fmt::print("the checkpoints of an earlier run, which --resume would have continued, are in {}.old\n",
+                 folder);
+    return;
+  }
+  const auto newest = checkpoints.newest();
+  if (!newest) {
+    fmt::print("there is no checkpoint in {}: a new run begins\n", folder);
+    return;
+  }
+  for (const std::string& what : newest->damaged)
+    fmt::print(stderr, "mnist_autoencoder: a newer checkpoint is passed over: {}\n", what);
+  run.load_state(newest->checkpoint.state);
+  fmt::print("continues after step {}\n", newest->checkpoint.step);
+}
+
+/// Whether it came to the end; not if Ctrl-C was pressed.
+bool train(tg::Sequential& net, const Options& options, const tg::Loader& test, tg::Metrics& metrics) {
   const tg::Dataset data = tg::read_mnist(options.data, tg::Split::Train);
   const tg::Loader loader(data.images, {}, {.batch_size = options.batch, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters, {.learning_rate = options.learning_rate});
-  tg::Progress progress(stdout, {.epochs = static_cast<int>(options.epochs), .samples = loader.samples()});
 
+  // Where the run is: steps done, the batch that comes next; and, of this epoch, images and their losses so
+  // far.
+  tg::index_t step = 0, epoch = 0, next = 0, seen = 0;
+  double total = 0;
+  tg::TrainingState run;
+  run.add("net", net).add("adam", adam).add("metrics", metrics);
+  run.add("step", step).add("epoch", epoch).add("next", next).add("seen", seen).add("total", total);
+  run.require("--batch", options.batch).require("--seed", options.seed);
+  run.require("--learning-rate", options.learning_rate).require("images", loader.samples());
+  tg::Checkpoints checkpoints(options.out / "checkpoints", {.keep = options.keep});
+  restore(run, checkpoints, options.resume);
+  const auto save = [&](std::optional<double> test_loss) {
+    checkpoints.save({.state = run.state(), .step = step, .metric = test_loss});
+  };
+
+  tg::Progress progress(stdout, {.epochs = static_cast<int>(options.epochs),
+                                 .samples = loader.samples(),
+                                 .epochs_done = static_cast<int>(epoch),
+                                 .samples_done = seen});
+  const tg::InterruptScope interrupt;
   const auto steps_per_epoch = static_cast<double>(loader.batches());
-  tg::index_t step = 0;
   const auto enough = [&] { return options.max_steps > 0 && step >= options.max_steps; };
-  for (tg::index_t epoch = 0; epoch < options.epochs && !enough(); ++epoch) {
-    double total = 0;
-    tg::index_t seen = 0;
+  while (epoch < options.epochs && (!enough() || next > 0)) {
     progress.advance(0);  // the epoch begins
-    for (const tg::Batch& batch : loader.epoch(epoch)) {
+    for (const tg::Batch& batch : loader.epoch(epoch, next)) {
+      if (enough()) break;
       const auto started = std::chrono::steady_clock::now();
       tg::Tape tape;
       const tg::Tensor loss = tg::mse_loss(net(batch.images), batch.images);
@@ -85,6 +127,7 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
       const tg::index_t images = batch.images.shape()[0];
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
       ++step;
+      ++next;
       seen += images;
       total += value * static_cast<double>(images);
       metrics.write({{"step", step},
@@ -92,7 +135,11 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
                      {"loss", value},
                      {"images_per_s", static_cast<double>(images) / took.count()}});
       progress.advance(images, {{"loss", value}});
-      if (enough()) break;
+
+      if (next == loader.batches()) break;  // the epoch's end has a checkpoint of its own
+      const bool due = options.checkpoint_every > 0 && step % options.checkpoint_every == 0;
+      if (due || enough() || interrupt.requested()) save({});
+      if (interrupt.requested()) return false;
     }
     const double train_loss = total / static_cast<double>(seen), test_loss = evaluate(net, test);
     metrics.write({{"epoch", epoch + 1},
@@ -100,17 +147,25 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
                    {"train_loss", train_loss},
                    {"test_loss", test_loss}});
     progress.end_epoch({{"loss", train_loss}, {"test", test_loss}});
+    if (next < loader.batches()) break;  // a run of more steps would go on with this epoch
+    ++epoch;
+    next = seen = 0;
+    total = 0;
+    save(test_loss);
+    if (interrupt.requested()) return false;
   }
-  if (step == 0) return;
+  if (step == 0) return true;
   const std::vector<tg::Series> curves = {metrics.series("epochs", "loss", "train"),
                                           metrics.series("epochs", "test_loss", "test")};
   tg::write_png(
       options.out / "loss.png",
       tg::line_chart(curves,
                      {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true}));
+  return true;
 }
 
-void run(const Options& options, const CLI::App& app) {
+/// The program's exit code.
+int run(const Options& options, const CLI::App& app) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator generator(options.seed);
   tg::Sequential net = make_net(options.net, generator);
@@ -122,7 +177,11 @@ void run(const Options& options, const CLI::App& app) {
   std::optional<tg::Metrics> metrics;
   const auto started = std::chrono::steady_clock::now();
   if (options.load.empty()) {
-    train(net, options, test, metrics.emplace(options.metrics));
+    metrics.emplace(options.metrics, tg::MetricsOptions{.keep = options.resume});
+    if (!train(net, options, test, *metrics)) {
+      fmt::print("interrupted; all that was done is saved: --resume continues it\n");
+      return 128 + SIGINT;
+    }
     tg::write_safetensors(options.out / "weights.safetensors", net.state());
     tg::write_png(options.out / "filters.png", tg::filters_image(dynamic_cast<tg::Conv2D&>(net[0]).kernel));
   }
@@ -137,6 +196,7 @@ void run(const Options& options, const CLI::App& app) {
                                                .options = option_facts(app),
                                                .metrics = metrics ? &*metrics : nullptr});
   fmt::print("test loss {:.5f}; results are in {}\n", test_loss, options.out.string());
+  return 0;
 }
 
 }  // namespace
@@ -161,8 +221,15 @@ int main(int argc, char** argv) {
   app.add_option("--max-steps", options.max_steps, "stop after so many steps (0: when the epochs are over)")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--out", options.out, "folder for the results, created if missing");
-  app.add_option("--load", options.load,
-                 "reconstruct with these weights (a .safetensors file), do not train");
+  app.add_flag("--resume", options.resume,
+               "continue the run in --out from its newest checkpoint, as if it had never been interrupted");
+  app.add_option("--checkpoint-every", options.checkpoint_every,
+                 "steps from one checkpoint to the next (0: only at the end of each epoch)")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--keep", options.keep, "checkpoints to keep: so many of the newest, besides the best")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--load", options.load, "reconstruct with these weights (a .safetensors file), do not train")
+      ->excludes("--resume");
   app.add_option("--metrics", options.metrics,
                  "file for the metrics as JSON lines (default: metrics.jsonl in --out)");
   app.add_flag("--report", options.report,
@@ -173,7 +240,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     if (options.metrics.empty()) options.metrics = options.out / "metrics.jsonl";
-    run(options, app);
+    return run(options, app);
   } catch (const std::exception& error) {
     fmt::print(stderr, "mnist_autoencoder: {}\n", error.what());
     return 1;
