@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <functional>
 #include <limits>
 
 #include "io/temporary.h"
@@ -102,6 +106,125 @@ TEST(Image, DamagedAndForeignFilesAreRefused) {
   refused(huge);
   expect_contains(error_of("read_image", [&] { read_image(folder / "no", 1); }), "No such file");
   error_of("read_image", [&] { read_image(folder / "x.png", 2); });
+}
+
+Bytes fixture_bytes(const std::string& name) {
+  return read_bytes(std::filesystem::path(TAPEGRAD_FIXTURES) / name);
+}
+
+// Tries every shorter file and every flipped bit; `caught` tells which flips have to be noticed.
+void expect_refused_or_read(const Bytes& whole, std::size_t least_length,
+                            const std::function<bool(std::size_t)>& caught) {
+  const TemporaryFolder folder;
+  const auto reads = [&](const Bytes& bytes) {
+    write_bytes(folder / "x", bytes);
+    try {
+      return read_image(folder / "x", 3).height > 0;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.op(), "read_image");
+      return false;
+    }
+  };
+  EXPECT_TRUE(reads(whole));
+  for (std::size_t length = 0; length < least_length; ++length)
+    EXPECT_FALSE(reads({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)})) << length;
+  for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
+    Bytes flipped = whole;
+    flipped[bit / 8] = static_cast<std::uint8_t>(flipped[bit / 8] ^ 1u << bit % 8);
+    EXPECT_FALSE(reads(flipped) && caught(bit / 8)) << "byte " << bit / 8;
+  }
+}
+
+TEST(Image, EveryFlippedBitOfAPngIsNoticed) {
+  const TemporaryFolder folder;
+  write_png(folder / "x.png", pattern(5, 7, 3));
+  const Bytes whole = read_bytes(folder / "x.png");
+  expect_refused_or_read(whole, whole.size(), [](std::size_t) { return true; });
+}
+
+TEST(Image, JpegsAreReadOrRefused) {
+  const Bytes whole = fixture_bytes("gradient.jpg");
+  const TemporaryFolder folder;
+  write_bytes(folder / "x", whole);
+  const Image image = read_image(folder / "x", 3);
+  ASSERT_EQ(image.height, 12);
+  ASSERT_EQ(image.width, 20);
+  for (int y = 0; y < 12; ++y)
+    for (int x = 0; x < 20; ++x) {
+      EXPECT_NEAR(image.at(y, x)[0], x * 12, 12);
+      EXPECT_NEAR(image.at(y, x)[1], y * 20, 12);
+    }
+  expect_refused_or_read(whole, whole.size() - 2, [](std::size_t) { return false; });
+}
+
+// 3 x 2 pixels of 24 bits: a row is padded to 12 bytes.
+Bytes small_bmp() {
+  Bytes bmp{'B', 'M', 78, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 24, 0};
+  bmp.resize(54);
+  for (std::uint8_t i = 0; i < 24; ++i) bmp.push_back(i);
+  return bmp;
+}
+
+TEST(Image, BmpsAreReadOrRefused) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "x", small_bmp());
+  const Image image = read_image(folder / "x", 3);
+  EXPECT_EQ(image.pixels, (Bytes{14, 13, 12, 17, 16, 15, 20, 19, 18, 2, 1, 0, 5, 4, 3, 8, 7, 6}));
+  expect_refused_or_read(small_bmp(), 78, [](std::size_t) { return false; });
+}
+
+void put(Bytes& bytes, std::uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<std::uint8_t>(value >> shift));
+}
+
+void put_chunk(Bytes& png, const std::string& name, const Bytes& content) {
+  put(png, static_cast<std::uint32_t>(content.size()));
+  Bytes checked(name.begin(), name.end());
+  checked.insert(checked.end(), content.begin(), content.end());
+  png.insert(png.end(), checked.begin(), checked.end());
+  put(png, static_cast<std::uint32_t>(crc32(0, checked.data(), static_cast<uInt>(checked.size()))));
+}
+
+// A grey PNG that announces height x width pixels, whose data unpack to so many zeros.
+Bytes png_of_zeros(std::uint32_t height, std::uint32_t width, std::size_t zeros) {
+  Bytes header, data(compressBound(zeros)), png{0x89, 'P', 'N', 'G', 13, 10, 26, 10};
+  put(header, width), put(header, height);
+  header.insert(header.end(), {8, 0, 0, 0, 0});
+  uLongf size = data.size();
+  EXPECT_EQ(compress2(data.data(), &size, Bytes(zeros).data(), zeros, 1), Z_OK);
+  data.resize(size);
+  put_chunk(png, "IHDR", header);
+  put_chunk(png, "IDAT", data);
+  put_chunk(png, "IEND", {});
+  return png;
+}
+
+TEST(Image, BombsAreRefused) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const Bytes& bytes) {
+    write_bytes(folder / "x", bytes);
+    return error_of("read_image", [&] { read_image(folder / "x", 1); });
+  };
+  write_bytes(folder / "x", png_of_zeros(10, 10, 110));
+  expect_same(read_image(folder / "x", 1), Image(10, 10, 1));
+  // Data for a hundred pixels that unpack to thirty million.
+  expect_contains(refused(png_of_zeros(10, 10, 30'000'000)), "damaged");
+  // A small file that announces a picture of 64 million pixels: nothing is made room for.
+  expect_contains(refused(png_of_zeros(8192, 8192, 100)), "cannot hold 8192 x 8192 pixels");
+  expect_contains(refused(png_of_zeros(1 << 16, 1 << 16, 100)), "readable size");
+  expect_contains(refused(png_of_zeros(0, 10, 100)), "readable size");
+  expect_contains(refused(png_of_zeros(10, 0x7fffffff, 100)), "readable size");
+  expect_contains(refused(png_of_zeros(0xffffffff, 0xffffffff, 100)), "readable size");
+  Bytes jpeg = fixture_bytes("gradient.jpg");
+  for (std::size_t i = 0; i + 8 < jpeg.size(); ++i)
+    if (jpeg[i] == 0xff && jpeg[i + 1] == 0xc0) jpeg[i + 5] = jpeg[i + 7] = 24;  // 6156 x 6164 pixels
+  expect_contains(refused(jpeg), "cannot hold 6156 x 6164");
+  Bytes bmp = small_bmp();
+  bmp[20] = bmp[24] = 1;  // 65539 x 65538 pixels
+  refused(bmp);
+  bmp[20] = bmp[24] = 0;
+  bmp[22] = 100;  // rows
+  expect_contains(refused(bmp), "ends too early: 100 x 3 pixels take 1254 bytes");
 }
 
 TEST(Image, WrongNumberOfPixelsIsNotWritten) {

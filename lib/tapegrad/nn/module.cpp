@@ -5,6 +5,7 @@
 
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/nn/oihw_internal.h"
 #include "tapegrad/ops/layout.h"
 
 namespace tapegrad {
@@ -103,8 +104,9 @@ State Module::state() {
   return state;
 }
 
-void Module::load_state(const State& state) {
+void Module::load_state(const State& given_state, const LoadOptions& options) {
   const PauseRecording pause;
+  const State state = options.layout == Layout::OIHW ? detail::from_oihw(*this, given_state) : given_state;
   const State own = this->state();
   std::vector<std::pair<Tensor, Tensor>> copies;
   for (const auto& [path, tensor] : own.tensors) {
@@ -112,8 +114,8 @@ void Module::load_state(const State& state) {
     if (given == nullptr)
       fail("load_state", "the state has no tensor '{}' ({} {})", path, tensor.dtype(), tensor.shape());
     if (given->shape() != tensor.shape())
-      fail("load_state", "'{}' has shape {} in the state but {} in the module", path, given->shape(),
-           tensor.shape());
+      fail("load_state", "'{}' has shape {} in the state{} but {} in the module", path, given->shape(),
+           options.layout == Layout::OIHW ? ", turned from PyTorch's layout," : "", tensor.shape());
     copies.emplace_back(tensor, cast(*given, tensor.dtype()));
   }
   for (const auto& [path, tensor] : state.tensors)

@@ -16,6 +16,16 @@ namespace tapegrad {
 
 class Module;
 
+/// How the tensors of a state are laid out, and what they are called.
+enum class Layout {
+  HWIO,  ///< as this library writes them
+  OIHW,  ///< as PyTorch does
+};
+
+struct LoadOptions {
+  Layout layout = Layout::HWIO;
+};
+
 /// Shown every tensor of a module, with its path ("encoder.0.kernel"), and every module inside of it, before
 /// what that one holds.
 class Visitor {
@@ -69,7 +79,16 @@ class Module {
   State state();
   /// Copies the values of a state into this module's tensors, converted to their dtype. Throws, and changes
   /// nothing, when a tensor is missing, superfluous, or has another shape.
-  void load_state(const State& state);
+  ///
+  /// With {.layout = Layout::OIHW} the state is one of PyTorch's, of a model whose layers have the same names
+  /// ("0", "1",
+  /// ... in a Sequential): filters of convolutions (OIHW), transposed convolutions (IOHW) and depthwise ones
+  /// become ours, so do the weights of Linear for a Dense ([out, in]), and names (weight and bias,
+  /// running_mean and running_var; num_batches_tracked is left out). Of a Module of one's own, all tensors of
+  /// rank 4 are taken for filters. What cannot be seen from here: PyTorch flattens images channel by channel,
+  /// so the weights of a Linear behind a Flatten expect their features in that order, and a BatchNorm here
+  /// has another epsilon unless it is told PyTorch's 1e-5.
+  void load_state(const State& state, const LoadOptions& options = {});
   /// Converts all floating tensors; the parameters become new ones, so make the optimizer afterwards. What
   /// shared memory still does.
   void to(DType dtype);

@@ -1,0 +1,72 @@
+#include "tapegrad/nn/oihw_internal.h"
+
+#include <array>
+#include <map>
+#include <string_view>
+
+#include "tapegrad/nn/layers.h"
+#include "tapegrad/ops/layout.h"
+
+namespace tapegrad::detail {
+namespace {
+
+// What PyTorch's layers call it.
+std::string_view pytorch_name(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kNames{
+      {{"kernel", "weight"},
+       {"embeddings", "weight"},
+       {"gamma", "weight"},
+       {"beta", "bias"},
+       {"moving_mean", "running_mean"},
+       {"moving_variance", "running_var"}}};
+  for (const auto& [own, other] : kNames)
+    if (own == name) return other;
+  return name;
+}
+
+// The filter of a convolution is [out, in / groups, kh, kw] there, that of a transposed one [in, out /
+// groups, kh, kw]: turned around, both are ours. A depthwise filter has its two channel axes in one.
+Tensor converted(const Module& owner, const Tensor& own, const Tensor& given) {
+  if (own.rank() == 4 && given.rank() == 4) {
+    const Tensor turned = permute(given, {2, 3, 1, 0});
+    const bool depthwise = dynamic_cast<const DepthwiseConv2D*>(&owner) != nullptr;
+    const Shape& shape = own.shape();
+    return depthwise && turned.shape() == Shape{shape[0], shape[1], 1, shape[2] * shape[3]}
+               ? reshape(turned, shape)
+               : turned;
+  }
+  if (own.rank() == 2 && given.rank() == 2 && dynamic_cast<const Dense*>(&owner) != nullptr)
+    return transpose(given);
+  return given;
+}
+
+}  // namespace
+
+State from_oihw(Module& module, const State& state) {
+  std::map<std::string, const Module*> modules = {{"", &module}};
+  std::map<std::string, std::pair<std::string, Tensor>> renamed;  // by PyTorch's name
+  Visitor visitor(
+      [&](const std::string& path, Tensor& tensor) {
+        const std::size_t begin = path.rfind('.') + 1;  // of the last name; npos + 1 is 0
+        const std::string outer = path.substr(0, begin == 0 ? 0 : begin - 1);
+        const std::string other =
+            path.substr(0, begin).append(pytorch_name(std::string_view(path).substr(begin)));
+        const Tensor* given = state.find(path);
+        const std::string& name = given != nullptr ? path : other;
+        if (given == nullptr) given = state.find(other);
+        if (given != nullptr) renamed[name] = {path, converted(*modules.at(outer), tensor, *given)};
+      },
+      [&](const std::string& path, Module& inner) { modules[path] = &inner; });
+  module.visit(visitor);
+
+  State made;
+  for (const auto& [name, tensor] : state.tensors) {
+    if (name.ends_with("num_batches_tracked"))
+      continue;  // BatchNorm counts there; nothing depends on it here
+    const auto found = renamed.find(name);
+    made.tensors.push_back(found == renamed.end() ? std::pair(name, tensor) : found->second);
+  }
+  return made;
+}
+
+}  // namespace tapegrad::detail

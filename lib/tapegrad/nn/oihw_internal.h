@@ -1,0 +1,11 @@
+#pragma once
+
+#include "tapegrad/nn/module.h"
+
+namespace tapegrad::detail {
+
+/// A state that PyTorch made for a model built like this one, as the module names and lays out its tensors;
+/// what the module does not know stays as it is.
+State from_oihw(Module& module, const State& state);
+
+}  // namespace tapegrad::detail
