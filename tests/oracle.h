@@ -38,6 +38,9 @@ class OracleCase {
   }
   std::string text(const std::string& attribute) const { return found(attributes, attribute).front(); }
   double number(const std::string& attribute) const { return std::stod(text(attribute)); }
+  double number(const std::string& attribute, double otherwise) const {
+    return has(attribute) ? number(attribute) : otherwise;
+  }
   bool flag(const std::string& attribute) const { return has(attribute) && text(attribute) == "true"; }
   template <class T = index_t>
   std::vector<T> integers(const std::string& attribute) const {

@@ -20,17 +20,13 @@ Tensor function_of(const OracleCase& c, const Tensor& p) {
   return square(1.0 - x) + 100.0 * square(y - square(x));
 }
 
-double number_or(const OracleCase& c, const std::string& attribute, double otherwise) {
-  return c.has(attribute) ? c.number(attribute) : otherwise;
-}
-
 template <class Options>
 Options adam_options(const OracleCase& c, EpsilonConvention convention) {
   return {.learning_rate = c.number("lr"),
           .beta1 = c.number("beta1"),
           .beta2 = c.number("beta2"),
           .epsilon = c.number("epsilon"),
-          .weight_decay = number_or(c, "weight_decay", 0),
+          .weight_decay = c.number("weight_decay", 0),
           .amsgrad = c.flag("amsgrad"),
           .epsilon_convention = convention};
 }
@@ -40,9 +36,9 @@ std::unique_ptr<Optimizer> make_optimizer(const OracleCase& c, const Tensor& p) 
   const std::vector<Tensor> ps = {p};
   if (c.op.starts_with("sgd"))
     return std::make_unique<SGD>(ps, SGDOptions{.learning_rate = c.number("lr"),
-                                                .momentum = number_or(c, "momentum", 0),
+                                                .momentum = c.number("momentum", 0),
                                                 .nesterov = c.flag("nesterov"),
-                                                .weight_decay = number_or(c, "weight_decay", 0)});
+                                                .weight_decay = c.number("weight_decay", 0)});
   if (c.op.starts_with("adamw"))
     return std::make_unique<AdamW>(ps, adam_options<AdamWOptions>(c, convention));
   if (c.op.starts_with("adam")) return std::make_unique<Adam>(ps, adam_options<AdamOptions>(c, convention));
@@ -50,7 +46,7 @@ std::unique_ptr<Optimizer> make_optimizer(const OracleCase& c, const Tensor& p) 
     return std::make_unique<RMSprop>(ps, RMSpropOptions{.learning_rate = c.number("lr"),
                                                         .rho = c.number("rho"),
                                                         .epsilon = c.number("epsilon"),
-                                                        .momentum = number_or(c, "momentum", 0),
+                                                        .momentum = c.number("momentum", 0),
                                                         .centered = c.flag("centered"),
                                                         .epsilon_convention = convention});
   if (c.op.starts_with("adagrad"))
