@@ -118,11 +118,11 @@ inline void add_elementwise(std::vector<OpRow>& rows) {
   };
   number("add", "number", [](const Tensor& x) { return add(x, 0.75); });
   number("add", "2 + x", [](const Tensor& x) { return 2.0 + x; });
-  number("add", "x - 2", [](const Tensor& x) { return x - 2.0; });
+  number("subtract", "x - 2", [](const Tensor& x) { return x - 2.0; });
   number("add", "2 - x", [](const Tensor& x) { return 2.0 - x; });
   number("multiply", "number", [](const Tensor& x) { return multiply(x, -0.75); });
   number("multiply", "2 x", [](const Tensor& x) { return 2.0 * x; });
-  number("multiply", "x / 3", [](const Tensor& x) { return x / 3.0; });
+  number("divide", "x / 3", [](const Tensor& x) { return x / 3.0; });
   number("divide", "number by tensor", [](const Tensor& x) { return divide(-2.5, x); });
   number("divide", "2 / x", [](const Tensor& x) { return 2.0 / x; });
 

@@ -37,6 +37,45 @@ Tensor whole(const Literal& values) {
   return tensor(values, DType::Int32);
 }
 
+TEST(Arithmetic, WholeNumbersWrapAround) {
+  constexpr std::int32_t lowest = std::numeric_limits<std::int32_t>::min(),
+                         highest = std::numeric_limits<std::int32_t>::max();
+  const Tensor ends = whole({lowest, highest});
+  EXPECT_TRUE(equal(ends + whole({-1, 1}), whole({highest, lowest})));
+  EXPECT_TRUE(equal(ends - whole({{1}, {-1}}), whole({{highest, highest - 1}, {lowest + 1, lowest}})));
+  EXPECT_TRUE(equal(ends * ends, whole({0, 1})));
+  EXPECT_TRUE(equal(whole({65536, 46341, -46341}) * whole({65536, 46341, 46341}),
+                    whole({0, -2147479015, 2147479015})));
+  EXPECT_TRUE(equal(-ends, whole({lowest, -highest})));
+  EXPECT_TRUE(equal(ends + 1, whole({lowest + 1, lowest})));
+  EXPECT_TRUE(equal(ends - 1, whole({highest, highest - 1})));
+  EXPECT_TRUE(equal(ends - lowest, whole({0, -1})));
+  EXPECT_TRUE(equal(1 - ends, whole({lowest + 1, -highest + 1})));
+  EXPECT_TRUE(equal(ends * 3, whole({lowest, highest - 2})));
+
+  EXPECT_TRUE(equal(bytes({200, 0, 16}) + bytes({100, 255, 0}), bytes({44, 255, 16})));
+  EXPECT_TRUE(equal(bytes({200, 0}) * bytes({100, 255}), bytes({32, 0})));
+  EXPECT_TRUE(equal(bytes({0, 7}) - 1, bytes({255, 6})));
+  EXPECT_TRUE(equal(1 - bytes({0, 7}), bytes({1, 250})));
+  EXPECT_TRUE(equal(-bytes({0, 1}), bytes({0, 255})));
+}
+
+TEST(Arithmetic, CastsCutOff) {
+  EXPECT_TRUE(equal(cast(tensor({-0.9, 0.9, 255.9}), DType::UInt8), bytes({0, 0, 255})));
+  EXPECT_TRUE(equal(cast(tensor({-0x1p31, -0x1p31 - 0.5, 0x1p31 - 0.5}, DType::Float64), DType::Int32),
+                    whole({-2147483648, -2147483648, 2147483647})));
+  EXPECT_TRUE(equal(cast(tensor({1e39, -1e39, 1e-50}, DType::Float64), DType::Float32),
+                    tensor({kInfinity, -kInfinity, 0})));
+}
+
+TEST(Arithmetic, QuotientsAreRoundedOnce) {
+  for (const double b : {3.0, 10.0, 255.0, -49.0}) {
+    const Tensor x = random({100}, 3);
+    for (index_t i = 0; i < x.size(); ++i) EXPECT_EQ((x / b).at({i}), x.at({i}) / b);
+  }
+  EXPECT_TRUE(equal(tensor({1, -1}) / 0, tensor({kInfinity, -kInfinity})));
+}
+
 TEST(Compare, Values) {
   const Tensor a = tensor({1, 2, 3}), b = tensor({{2}, {3}});
   EXPECT_TRUE(equal(less(a, b), bytes({{1, 0, 0}, {1, 1, 0}})));

@@ -15,6 +15,7 @@ using detail::record_broadcast;
 using detail::slope;
 using detail::transform;
 using detail::transform_floating;
+using detail::wrapping;
 
 constexpr double kInverseSqrtPi = 0.56418958354775628695;
 
@@ -46,19 +47,19 @@ Tensor choose(const char* op, const Tensor& a, const Tensor& b, F takes_a) {
 
 Tensor add(const Tensor& a, const Tensor& b) {
   const auto pass_on = [](const Tensor& g) { return g; };
-  return record_broadcast("add", combine("add", a, b, [](auto p, auto q) { return p + q; }), a, b, pass_on,
-                          pass_on);
+  return record_broadcast("add", combine("add", a, b, wrapping([](auto p, auto q) { return p + q; })), a, b,
+                          pass_on, pass_on);
 }
 
 Tensor subtract(const Tensor& a, const Tensor& b) {
   return record_broadcast(
-      "subtract", combine("subtract", a, b, [](auto p, auto q) { return p - q; }), a, b,
+      "subtract", combine("subtract", a, b, wrapping([](auto p, auto q) { return p - q; })), a, b,
       [](const Tensor& g) { return g; }, [](const Tensor& g) { return negate(g); });
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
   return record_broadcast(
-      "multiply", combine("multiply", a, b, [](auto p, auto q) { return p * q; }), a, b,
+      "multiply", combine("multiply", a, b, wrapping([](auto p, auto q) { return p * q; })), a, b,
       [b = Saved(b)](const Tensor& g) { return g * b(); },
       [a = Saved(a)](const Tensor& g) { return g * a(); });
 }
@@ -72,13 +73,24 @@ Tensor divide(const Tensor& a, const Tensor& b) {
 }
 
 Tensor add(const Tensor& a, double b) {
-  return record("add", combine_with_number(a, b, [](auto p, auto q) { return p + q; }),
+  return record("add", combine_with_number(a, b, wrapping([](auto p, auto q) { return p + q; })),
+                {{a, [](const Tensor& g) { return g; }}});
+}
+
+Tensor subtract(const Tensor& a, double b) {
+  return record("subtract", combine_with_number(a, b, wrapping([](auto p, auto q) { return p - q; })),
                 {{a, [](const Tensor& g) { return g; }}});
 }
 
 Tensor multiply(const Tensor& a, double b) {
-  return record("multiply", combine_with_number(a, b, [](auto p, auto q) { return p * q; }),
+  return record("multiply", combine_with_number(a, b, wrapping([](auto p, auto q) { return p * q; })),
                 {{a, [b](const Tensor& g) { return g * b; }}});
+}
+
+Tensor divide(const Tensor& a, double b) {
+  return record("divide",
+                transform_floating("divide", a, [b](auto v) { return v / static_cast<decltype(v)>(b); }),
+                {{a, [b](const Tensor& g) { return g / b; }}});
 }
 
 Tensor divide(double a, const Tensor& b) {
@@ -109,7 +121,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 }
 
 Tensor negate(const Tensor& x) {
-  return record("negate", transform(x, [](auto v) { return -v; }),
+  return record("negate", transform(x, wrapping([](auto v) { return -v; })),
                 {{x, [](const Tensor& g) { return negate(g); }}});
 }
 

@@ -8,6 +8,7 @@ namespace tapegrad {
 
 // Element by element. Two tensors are broadcast to each other by NumPy's rule and must have the same dtype; a
 // C++ number takes the tensor's. All throw an Error that names both shapes or dtypes when they do not fit.
+// Sums and products of whole numbers that Int32 or UInt8 does not hold wrap around, as in NumPy.
 
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor subtract(const Tensor& a, const Tensor& b);
@@ -16,8 +17,10 @@ Tensor multiply(const Tensor& a, const Tensor& b);
 Tensor divide(const Tensor& a, const Tensor& b);
 
 Tensor add(const Tensor& a, double b);
+Tensor subtract(const Tensor& a, double b);
 Tensor multiply(const Tensor& a, double b);
-/// a / b for a number a.
+/// Float32 or Float64.
+Tensor divide(const Tensor& a, double b);
 Tensor divide(double a, const Tensor& b);
 Tensor negate(const Tensor& x);
 
@@ -40,7 +43,7 @@ inline Tensor operator+(double a, const Tensor& b) {
   return add(b, a);
 }
 inline Tensor operator-(const Tensor& a, double b) {
-  return add(a, -b);
+  return subtract(a, b);
 }
 inline Tensor operator-(double a, const Tensor& b) {
   return add(negate(b), a);
@@ -52,7 +55,7 @@ inline Tensor operator*(double a, const Tensor& b) {
   return multiply(b, a);
 }
 inline Tensor operator/(const Tensor& a, double b) {
-  return multiply(a, 1.0 / b);
+  return divide(a, b);
 }
 inline Tensor operator/(double a, const Tensor& b) {
   return divide(a, b);

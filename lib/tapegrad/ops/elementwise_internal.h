@@ -2,6 +2,7 @@
 
 // Internal: what ops on single elements are made of.
 
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -21,6 +22,18 @@ inline void require_same_dtype(const char* op, const Tensor& a, const Tensor& b)
   if (a.dtype() != b.dtype())
     fail(op, "the tensors are {} {} and {} {}: convert one with cast()", a.dtype(), a.shape(), b.dtype(),
          b.shape());
+}
+
+/// f, made of +, - and *, for all dtypes: Int32 wraps around as UInt8 does, which C++ leaves undefined.
+template <class F>
+auto wrapping(F f) {
+  return [f](auto... v) {
+    using T = std::common_type_t<decltype(v)...>;
+    if constexpr (std::is_same_v<T, std::int32_t>)
+      return static_cast<T>(f(static_cast<std::uint32_t>(v)...));
+    else
+      return f(v...);
+  };
 }
 
 /// f(a, b) with both broadcast: the forward pass of every op of two tensors. The result has their dtype, or

@@ -163,8 +163,8 @@ Tensor row(const Tensor& x, index_t index) {
 Tensor flip(const Tensor& x, const std::vector<int>& axes) {
   std::vector<Walk> walks(static_cast<std::size_t>(x.rank()));
   for (const int axis : axes) {
-    walks[static_cast<std::size_t>(detail::checked_axis("flip", x.shape(), axis))] = {x.shape()[axis] - 1,
-                                                                                      -1};
+    const int at = detail::checked_axis("flip", x.shape(), axis);
+    walks[static_cast<std::size_t>(at)] = {x.shape()[at] - 1, -1};
   }
   return take("flip", x, pattern(x.shape(), x.shape(), walks));
 }

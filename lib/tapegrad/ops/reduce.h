@@ -8,7 +8,7 @@ namespace tapegrad {
 
 /// The sum over these axes (negative ones count from the end), which are dropped, or kept with size 1 if
 /// keep_dims is set. Accurate: sums are kept in double. Throws for an axis that x does not have, or that is
-/// named twice.
+/// named twice, and for a sum that Int32 or UInt8 does not hold.
 Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
 /// The sum of all elements, a scalar.
 Tensor sum(const Tensor& x);
