@@ -110,6 +110,31 @@ TEST(Generator, ContinuesFromEveryPosition) {
   }
 }
 
+TEST(Generator, ManyAtOnceAreTheSameNumbers) {
+  for (const std::size_t first : {0u, 1u, 2u, 3u, 4u, 7u})
+    for (const std::size_t count : {0u, 1u, 2u, 3u, 5u, 17u, 64u, 127u, 128u, 131u, 513u, 2000u}) {
+      SCOPED_TRACE(std::to_string(count) + " after " + std::to_string(first));
+      // Where the lower half of the block's number overflows.
+      const std::uint64_t before = (std::uint64_t{1} << 34) - 300;
+      Generator one(Generator::Position{5, 6, before + first}), many = one;
+      const auto expect_same = [&](const auto& drawn, const auto& draw_one) {
+        for (std::size_t i = 0; i < drawn.size(); ++i) ASSERT_EQ(drawn[i], draw_one()) << i;
+        ASSERT_EQ(one.position(), many.position());
+      };
+      std::vector<std::uint32_t> words(count);
+      many.fill_bits(words);
+      expect_same(words, [&] { return one.bits(); });
+      std::vector<double> numbers(count);
+      many.fill_uniform(numbers, -1, 3);
+      expect_same(numbers, [&] { return one.uniform(-1, 3); });
+      many.fill_normal(numbers, 2, 0.5);
+      expect_same(numbers, [&] { return one.normal(2, 0.5); });
+      EXPECT_EQ(draw(many, 5), draw(one, 5));
+    }
+  std::vector<double> numbers(2);
+  EXPECT_TRUE(refuses("uniform", {"2.5", "1.5"}, [&] { Generator().fill_uniform(numbers, 2.5, 1.5); }));
+}
+
 TEST(Generator, CopiesContinueAlike) {
   Generator a(1);
   a.bits();

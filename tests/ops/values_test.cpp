@@ -499,6 +499,15 @@ TEST(Dropout, DoesNotDependOnTheSplitOfABatch) {
   EXPECT_TRUE(equal(not_equals(dropout(cast(x, DType::Float32), 0.3, generator), 0), not_equals(y, 0)));
 }
 
+TEST(Dropout, DrawsOneWordPerElement) {
+  const Tensor kept = dropout(ones({3, 2500}), 0.3, Generator(8), 40);
+  for (index_t i = 0; i < 3; ++i) {
+    Generator own = Generator(8).child(40 + static_cast<std::uint64_t>(i));
+    for (index_t k = 0; k < 2500; ++k)
+      ASSERT_EQ(kept.at({i, k}), own.bits() * 0x1p-32 < 0.3 ? 0 : static_cast<float>(1 / 0.7));
+  }
+}
+
 TEST(Dropout, KeepsTheMean) {
   const Tensor x = ones({100, 1000});
   const Tensor y = dropout(x, 0.25, Generator(9));

@@ -489,6 +489,19 @@ TEST(Normal, IsTheGeneratorsSequence) {
     EXPECT_EQ(value, static_cast<float>(b.normal(2, 3)));
 }
 
+TEST(RandomTensors, AreTheGeneratorsSequenceOnSeveralThreads) {
+  const index_t size = 3 * 4096 + 700;
+  for (const int threads : {1, 3}) {
+    const ThreadCountScope scope(threads);
+    Generator a(3), b(3);
+    a.bits(), b.bits();  // so that pieces begin in the middle of a block
+    const Tensor x = uniform({size}, -1, 1, a), y = normal({size}, 2, 3, a, DType::Float64);
+    for (const float value : x.values<float>()) ASSERT_EQ(value, static_cast<float>(b.uniform(-1, 1)));
+    for (const double value : y.values<double>()) ASSERT_EQ(value, b.normal(2, 3));
+    EXPECT_EQ(a.position(), b.position());
+  }
+}
+
 TEST(RandomTensors, AreOfFloats) {
   Generator generator;
   for (const DType dtype : {DType::Int32, DType::UInt8}) {

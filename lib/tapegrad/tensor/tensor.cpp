@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 
 namespace tapegrad {
@@ -37,6 +38,36 @@ Tensor generate(std::string_view op, const Shape& shape, DType dtype, F&& value)
 
 void require_floating(std::string_view op, DType dtype) {
   if (!is_floating(dtype)) fail(op, "takes Float32 or Float64, not {}", dtype);
+}
+
+// The new tensor that fill(generator, values) makes, on several threads. `words` tells how many of the
+// generator's each element takes: every piece begins where it would if all were drawn in a row.
+template <class F>
+Tensor drawn(std::string_view op, const Shape& shape, DType dtype, Generator& generator, std::uint64_t words,
+             F fill) {
+  require_floating(op, dtype);
+  Tensor made = TensorAccess::empty(shape, dtype);
+  const auto generator_at = [words, first = generator.position()](index_t element) {
+    Generator::Position position = first;
+    position.drawn += words * static_cast<std::uint64_t>(element);
+    return Generator(position);
+  };
+  dispatch(dtype, [&]<class T>(std::type_identity<T>) {
+    constexpr index_t kPiece = 4096;
+    T* to = made.mutable_data<T>();
+    parallel_for(made.size(), kPiece, [&](index_t begin, index_t end) {
+      Generator from = generator_at(begin);
+      double values[512];
+      for (index_t at = begin; at < end;) {
+        const index_t count = std::min<index_t>(end - at, std::size(values));
+        fill(from, std::span(values, static_cast<std::size_t>(count)));
+        std::transform(values, values + count, to + at, [](double v) { return static_cast<T>(v); });
+        at += count;
+      }
+    });
+  });
+  generator = generator_at(made.size());
+  return made;
 }
 
 void literal_shape(const Literal& literal, std::vector<index_t>& sizes) {
@@ -219,22 +250,23 @@ Tensor arange(double stop, DType dtype) {
 }
 
 Tensor uniform(const Shape& shape, double low, double high, Generator& generator, DType dtype) {
-  require_floating("uniform", dtype);
-  return generate("uniform", shape, dtype, [&](index_t) {
-    const double drawn = generator.uniform(low, high);
-    if (dtype == DType::Float64 || low == high) return drawn;
-    // Rounding to Float32 may leave the range at either end.
-    constexpr float infinity = std::numeric_limits<float>::infinity();
-    auto rounded = static_cast<float>(drawn);
-    if (rounded >= high) rounded = std::nextafter(rounded, -infinity);
-    if (rounded < low) rounded = std::nextafter(rounded, infinity);
-    return static_cast<double>(rounded);
+  return drawn("uniform", shape, dtype, generator, 2, [=](Generator& from, std::span<double> values) {
+    from.fill_uniform(values, low, high);
+    if (dtype == DType::Float64 || low == high) return;
+    for (double& value : values) {
+      // Rounding to Float32 may leave the range at either end.
+      constexpr float infinity = std::numeric_limits<float>::infinity();
+      auto rounded = static_cast<float>(value);
+      if (rounded >= high) rounded = std::nextafter(rounded, -infinity);
+      if (rounded < low) rounded = std::nextafter(rounded, infinity);
+      value = static_cast<double>(rounded);
+    }
   });
 }
 
 Tensor normal(const Shape& shape, double mean, double deviation, Generator& generator, DType dtype) {
-  require_floating("normal", dtype);
-  return generate("normal", shape, dtype, [&](index_t) { return generator.normal(mean, deviation); });
+  return drawn("normal", shape, dtype, generator, 4,
+               [=](Generator& from, std::span<double> values) { from.fill_normal(values, mean, deviation); });
 }
 
 bool equal(const Tensor& a, const Tensor& b) {
