@@ -1,8 +1,5 @@
 #include "tapegrad/kernels/conv2d_direct.h"
 
-#include <gtest/gtest.h>
-
-#include <hwy/targets.h>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -12,28 +9,12 @@
 #include "tapegrad/base/error.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
+#include "targets.h"
 
 namespace tapegrad::kernels {
 namespace {
 
-struct Target {
-  std::int64_t bit;
-  const char* name;
-};
-
-// With each instruction set of the library in turn, as far as this CPU has it.
-class DirectConv2D : public testing::TestWithParam<Target> {
- protected:
-  void SetUp() override {
-    if (!(hwy::SupportedTargets() & GetParam().bit)) GTEST_SKIP() << "this CPU has no " << GetParam().name;
-    hwy::SetSupportedTargetsForTest(GetParam().bit);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-  void TearDown() override {
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
+using DirectConv2D = testing::EachTarget;
 
 class Draw {
  public:
@@ -193,10 +174,7 @@ TEST_P(DirectConv2D, ANaNReachesOnlyTheSumsItIsIn) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, DirectConv2D,
-                         testing::Values(Target{HWY_AVX3, "AVX512"}, Target{HWY_AVX2, "AVX2"},
-                                         Target{HWY_SSE4, "SSE4"}),
-                         [](const auto& target) { return std::string(target.param.name); });
+INSTANTIATE_TEST_SUITE_P(Targets, DirectConv2D, testing::kTargets, testing::target_name);
 
 }  // namespace
 }  // namespace tapegrad::kernels

@@ -75,8 +75,8 @@ HWY_INLINE void AddNeighbours(V (&v)[kSize]) {
   }
 }
 
-HWY_INLINE V Activate(V v, bool relu) {
-  return relu ? hn::IfThenZeroElse(hn::Lt(v, hn::Zero(D())), v) : v;  // a NaN stays
+HWY_INLINE V Relu(V v) {
+  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(D())), v);  // a NaN stays
 }
 
 // Stores the first count (1 ... kLanes) lanes.
@@ -121,12 +121,22 @@ void Tile(const CorrelateJob& job, const CorrelateRow& row, index_t q) {
   float* y = row.y + q * job.y_step;
   if constexpr (kGroup == 1) {
     const index_t last = job.channels - (kVectors - 1) * kLanes;  // channels in the last vector
-    HWY_UNROLL(16)
-    for (int p = 0; p < kPixels; ++p, y += job.y_step) {
-      HWY_UNROLL(2)
+    if (job.relu) {
+      HWY_UNROLL(28)
+      for (V& v : sum) v = Relu(v);
+    }
+    if (last == kLanes) {
+      HWY_UNROLL(16)
+      for (int p = 0; p < kPixels; ++p) HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v)
-        StoreFirst(Activate(sum[p * kVectors + v], job.relu), v + 1 < kVectors ? kLanes : last,
-                   y + v * kLanes);
+        hn::StoreU(sum[p * kVectors + v], d, y + p * job.y_step + v * kLanes);
+    } else {
+      HWY_UNROLL(16)
+      for (int p = 0; p < kPixels; ++p, y += job.y_step) {
+        HWY_UNROLL(2)
+        for (int v = 0; v + 1 < kVectors; ++v) hn::StoreU(sum[p * kVectors + v], d, y + v * kLanes);
+        StoreFirst(sum[(p + 1) * kVectors - 1], last, y + (kVectors - 1) * kLanes);
+      }
     }
   } else {
     AddNeighbours<kGroup, kPixels>(sum);
@@ -136,7 +146,7 @@ void Tile(const CorrelateJob& job, const CorrelateRow& row, index_t q) {
     const bool dense = job.channels == kChannels && job.y_step == kChannels;
     HWY_UNROLL(16)
     for (int i = 0; i < kResults; ++i) {
-      const V v = Activate(sum[i], job.relu);
+      const V v = job.relu ? Relu(sum[i]) : sum[i];
       if (dense)
         StoreFirst(v, std::min<index_t>(kLanes, kPixels * kChannels - i * kLanes), y + i * kLanes);
       else

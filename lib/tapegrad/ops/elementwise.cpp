@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tapegrad/kernels/vector_math.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise_internal.h"
 
@@ -27,6 +28,15 @@ Tensor combine_with_number(const Tensor& a, double b, F f) {
     using T = typename decltype(type)::type;
     return transform(a, [f, q = number.data<T>()[0]](auto p) { return f(p, static_cast<decltype(p)>(q)); });
   });
+}
+
+// f in double precision, and the vectorized function in single.
+template <class F>
+Tensor transcendental(const char* op, const Tensor& x, void (*single)(index_t, const float*, float*), F f) {
+  if (x.dtype() != DType::Float32) return transform_floating(op, x, f);
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+  single(x.size(), x.data<float>(), y.mutable_data<float>());
+  return y;
 }
 
 // a where takes_a(a, b), b elsewhere.
@@ -134,7 +144,7 @@ Tensor pow(const Tensor& x, double exponent) {
 }
 
 Tensor exp(const Tensor& x) {
-  return record("exp", transform_floating("exp", x, [](auto v) { return std::exp(v); }),
+  return record("exp", transcendental("exp", x, kernels::exp, [](auto v) { return std::exp(v); }),
                 {{x, [](const Tensor& g, const Tensor& y) { return g * y; }}});
 }
 
@@ -197,7 +207,7 @@ Tensor cos(const Tensor& x) {
 }
 
 Tensor tanh(const Tensor& x) {
-  return record("tanh", transform_floating("tanh", x, [](auto v) { return std::tanh(v); }),
+  return record("tanh", transcendental("tanh", x, kernels::tanh, [](auto v) { return std::tanh(v); }),
                 {{x, [](const Tensor& g, const Tensor& y) { return g * (1.0 - square(y)); }}});
 }
 
@@ -219,7 +229,7 @@ Tensor sigmoid(const Tensor& x) {
     const auto e = std::exp(-std::abs(v));
     return (v >= 0 ? 1 : e) / (1 + e);
   };
-  return record("sigmoid", transform_floating("sigmoid", x, f),
+  return record("sigmoid", transcendental("sigmoid", x, kernels::sigmoid, f),
                 {{x, [](const Tensor& g, const Tensor& y) { return g * (y * (1.0 - y)); }}});
 }
 

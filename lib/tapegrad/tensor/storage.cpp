@@ -32,9 +32,10 @@ constexpr int class_for(std::size_t bytes) {
   return size_class;
 }
 
-// Freed blocks of one thread, by size. A block may be freed on another thread than the one that took it, so a
-// thread keeps no more than what it once had in use itself: then a consumer does not hoard what its producer
-// made.
+// Freed blocks of one thread, by size. A block may be freed on another thread than the one that took it, so what
+// a thread keeps is bounded by what it once had in use itself: then a consumer does not hoard what its producer
+// made. Sizes have their peaks at different times, so the bound is above that of their sum.
+constexpr std::size_t kMostSpare = 32 << 20;
 struct Cache {
   std::array<std::vector<void*>, kSizeClasses> blocks;
   std::size_t kept = 0, in_use = 0, peak_in_use = 0;
@@ -57,11 +58,12 @@ struct Cache {
     const std::size_t bytes = block_bytes(size_class);
     in_use -= std::min(in_use, bytes);
     if (in_use + bytes > peak_in_use) return false;
+    const std::size_t bound = peak_in_use + std::min(peak_in_use, kMostSpare);
     // What was freed last is wanted again first: sizes that are no longer used make room.
     for (auto& list : blocks) {
-      if (kept + in_use + bytes <= peak_in_use) break;
+      if (kept + in_use + bytes <= bound) break;
       const std::size_t each = block_bytes(static_cast<int>(&list - blocks.data()));
-      for (; !list.empty() && kept + in_use + bytes > peak_in_use; list.pop_back(), kept -= each)
+      for (; !list.empty() && kept + in_use + bytes > bound; list.pop_back(), kept -= each)
         std::free(list.back());
     }
     try {

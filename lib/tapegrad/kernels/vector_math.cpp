@@ -1,0 +1,108 @@
+#include "tapegrad/kernels/vector_math.h"
+
+#include <algorithm>
+
+#include "tapegrad/base/parallel.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapegrad/kernels/vector_math.cpp"
+// The order matters.
+// clang-format off
+#include "tapegrad/kernels/highway_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "hwy/contrib/math/math-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace tapegrad::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+struct ExpOf {
+  HWY_INLINE V operator()(V x) const {
+    // Highway's Exp is made for numbers whose result is finite.
+    const D d;
+    const V y = hn::Exp(d, hn::Min(hn::Max(x, hn::Set(d, -104.0F)), hn::Set(d, 88.72283F)));
+    const V large = hn::IfThenElse(hn::Gt(x, hn::Set(d, 88.72283F)), hn::Inf(d), y);
+    return hn::IfThenElse(hn::IsNaN(x), x, large);
+  }
+};
+
+struct SigmoidOf {
+  HWY_INLINE V operator()(V x) const {
+    // exp(-|x|) never overflows; 1 / (1 + e) and e / (1 + e) are both accurate.
+    const D d;
+    const V one = hn::Set(d, 1.0F);
+    const V e = hn::Exp(d, hn::Max(hn::Neg(hn::Abs(x)), hn::Set(d, -104.0F)));
+    const V y = hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(one, e));
+    return hn::IfThenElse(hn::IsNaN(x), x, y);
+  }
+};
+
+struct TanhOf {
+  HWY_INLINE V operator()(V x) const {
+    const D d;
+    const V y = hn::Tanh(d, hn::Min(hn::Max(x, hn::Set(d, -20.0F)), hn::Set(d, 20.0F)));
+    return hn::IfThenElse(hn::IsNaN(x), x, y);
+  }
+};
+
+template <class F>
+void Map(index_t n, const float* x, float* y, F f) {
+  const D d;
+  constexpr index_t kLanes = hn::MaxLanes(d);
+  index_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(f(hn::LoadU(d, x + i)), d, y + i);
+  if (i == n) return;
+  HWY_ALIGN float rest[kLanes] = {};
+  std::copy_n(x + i, n - i, rest);
+  hn::Store(f(hn::Load(d, rest)), d, rest);
+  std::copy_n(rest, n - i, y + i);
+}
+
+void Exp(index_t n, const float* x, float* y) {
+  Map(n, x, y, ExpOf());
+}
+void Sigmoid(index_t n, const float* x, float* y) {
+  Map(n, x, y, SigmoidOf());
+}
+void Tanh(index_t n, const float* x, float* y) {
+  Map(n, x, y, TanhOf());
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tapegrad::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapegrad::kernels {
+namespace {
+
+HWY_EXPORT(Exp);
+HWY_EXPORT(Sigmoid);
+HWY_EXPORT(Tanh);
+
+template <class F>
+void in_parallel(index_t n, const float* x, float* y, F f) {
+  constexpr index_t kPiece = 16384;
+  parallel_for(n, kPiece, [=](index_t begin, index_t end) { f(end - begin, x + begin, y + begin); });
+}
+
+}  // namespace
+
+void exp(index_t n, const float* x, float* y) {
+  in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Exp));
+}
+void sigmoid(index_t n, const float* x, float* y) {
+  in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Sigmoid));
+}
+void tanh(index_t n, const float* x, float* y) {
+  in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Tanh));
+}
+
+}  // namespace tapegrad::kernels
+#endif

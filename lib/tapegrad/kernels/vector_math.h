@@ -1,0 +1,15 @@
+#pragma once
+
+#include "tapegrad/base/shape.h"
+
+namespace tapegrad::kernels {
+
+// Functions that the compiler does not vectorize: y[i] = f(x[i]) for i < n, in single precision, off by a few
+// units in the last place. y may be x.
+
+void exp(index_t n, const float* x, float* y);
+void tanh(index_t n, const float* x, float* y);
+/// 1 / (1 + exp(-x)).
+void sigmoid(index_t n, const float* x, float* y);
+
+}  // namespace tapegrad::kernels
