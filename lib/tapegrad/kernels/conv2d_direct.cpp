@@ -27,6 +27,11 @@ struct Axis {
   index_t begin() const { return -pad; }
   index_t end() const { return (outputs - 1) * stride + (taps - 1) * dilation - pad + 1; }
   bool empty() const { return outputs == 0 || taps == 0; }
+  // The taps that lie inside of an input of that size, when tap 0 lies at `at`.
+  std::pair<index_t, index_t> inside(index_t at, index_t size) const {
+    const index_t low = std::min(taps, at >= 0 ? 0 : divide_up(-at, dilation));
+    return {low, std::clamp(at >= size ? 0 : (size - 1 - at) / dilation + 1, low, taps)};
+  }
 };
 
 // conv2d is one phase. The transpose is one for each offset of an input pixel in the grid that the stride
@@ -125,15 +130,17 @@ void pack(const Correlation& c, const Phase& phase, const Plan& p, index_t group
   // In the filter of conv2d the channels that are read are its inputs; in that of the transpose, its outputs.
   const index_t from_step = c.transposed ? 1 : w_out, to_step = c.transposed ? w_out : 1;
   const index_t origin = group * c.g.group_out() + first * to_step;
-  index_t tap = 0;
+  index_t lane = 0;  // of the group that is being filled
   for (index_t i = 0; i < phase.h.taps; ++i)
     for (index_t j = 0; j < phase.w.taps; ++j) {
       const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
       const float* from = w + (row * c.g.kernel_w + column) * w_in * w_out + origin;
-      for (index_t k = 0; k < c.group_in; ++k, ++tap, from += from_step) {
-        float* to = packed + tap / p.group * width + tap % p.group;
-        for (index_t o = 0; o < channels; ++o) to[o * p.group] = from[o * to_step];
-        for (index_t o = channels; o < width / p.group; ++o) to[o * p.group] = 0;
+      for (index_t k = 0; k < c.group_in; ++k, from += from_step) {
+        for (index_t o = 0; o < channels; ++o) packed[o * p.group + lane] = from[o * to_step];
+        for (index_t o = channels; o < width / p.group; ++o) packed[o * p.group + lane] = 0;
+        if (++lane < p.group) continue;
+        lane = 0;
+        packed += width;
       }
     }
   std::fill_n(packed_bias, width, 0.0F);
@@ -157,8 +164,9 @@ class PaddedRows {
         slack_(slack),
         padded_(begin < 0 || end > width) {}
 
-  // Otherwise the last one may be.
   bool copies_all() const { return padded_; }
+  // From one row to the next.
+  index_t step() const { return padded_ ? size() : width_ * channels_; }
   // Numbers in a copied row.
   index_t size() const {
     return (std::max(end_, width_) - std::min<index_t>(begin_, 0)) * channels_ + slack_;
@@ -187,47 +195,57 @@ class GatheredRows {
  public:
   template <class Span>
   GatheredRows(const PaddedRows& padded, index_t in_h, index_t out_h, index_t begin, index_t end, Span span)
-      : out_h_(out_h), begin_(begin), end_(end), first_(begin / out_h), last_((end - 1) / out_h + 1) {
+      : out_h_(out_h),
+        begin_(begin),
+        end_(end),
+        first_(begin / out_h),
+        last_((end - 1) / out_h + 1),
+        step_(padded.step()) {
     images_ = scratch<Image>(last_ - first_);
     index_t count = 0;
     for (index_t image = first_; image < last_; ++image) {
       const auto [first, last] = rows_of(image);
       const auto [low, high] = span(first, last);
       images_[image - first_] = {std::clamp<index_t>(low, 0, in_h), std::clamp<index_t>(high, 0, in_h),
-                                 count};
+                                 nullptr};
       count += std::max<index_t>(0, images_[image - first_].high - images_[image - first_].low);
     }
-    rows_ = scratch<const float*, GatheredRows>(count);
     float* copies = scratch<float, GatheredRows>((padded.copies_all() ? count : 1) * padded.size());
     for (index_t image = first_; image < last_; ++image) {
-      const auto [low, high, at] = images_[image - first_];
-      for (index_t row = low; row < high; ++row) {
-        rows_[at + row - low] = padded.row(image * in_h + row, copies);
-        if (padded.copies_all()) copies += padded.size();
-      }
+      Image& i = images_[image - first_];
+      if (i.low >= i.high) continue;
+      i.rows = padded.row(image * in_h + i.low, copies);
+      if (!padded.copies_all()) continue;
+      for (index_t row = i.low; row < i.high; ++row, copies += padded.size())
+        padded.row(image * in_h + row, copies);
     }
   }
 
-  index_t first_image() const { return first_; }
-  index_t last_image() const { return last_; }
-  // The output rows of that image that are asked for.
-  std::pair<index_t, index_t> rows_of(index_t image) const {
-    return {std::max(begin_ - image * out_h_, index_t{0}), std::min(end_ - image * out_h_, out_h_)};
+  // f(image, output row) for each that is asked for.
+  template <class F>
+  void for_each(F f) const {
+    for (index_t image = first_; image < last_; ++image) {
+      const auto [first, last] = rows_of(image);
+      for (index_t row = first; row < last; ++row) f(image, row);
+    }
   }
-  // Where column 0 of that input row begins.
-  const float* row(index_t image, index_t row) const {
-    const Image& i = images_[image - first_];
-    return rows_[i.at + row - i.low];
-  }
+
+  // Where column 0 of an input row begins is rows(image) + offset(image, row); one row on is step() on.
+  const float* rows(index_t image) const { return images_[image - first_].rows; }
+  index_t offset(index_t image, index_t row) const { return (row - images_[image - first_].low) * step_; }
+  index_t step() const { return step_; }
 
  private:
   struct Image {
     index_t low, high;  // input rows
-    index_t at;         // in the list of all
+    const float* rows;
   };
-  index_t out_h_, begin_, end_, first_, last_;
+  std::pair<index_t, index_t> rows_of(index_t image) const {
+    return {std::max(begin_ - image * out_h_, index_t{0}), std::min(end_ - image * out_h_, out_h_)};
+  }
+
+  index_t out_h_, begin_, end_, first_, last_, step_;
   Image* images_;
-  const float** rows_;
 };
 
 // Output rows (of all phases) that are computed together: enough for the work to be worth a thread's while
@@ -288,36 +306,33 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
       }
       return range;
     });
-    Run* runs = scratch<Run>((end - begin) * most_runs);
+    Run* runs = scratch<Run>(most_runs);
     CorrelateRow* outputs = scratch<CorrelateRow>(end - begin);
     for (std::size_t i = 0; i < plans.size(); ++i) {
       const Phase& phase = c.phases[i];
       const Plan& p = plans[i];
       if (phase.h.outputs == 0 || phase.w.outputs == 0) continue;
       for (index_t group = 0; group < c.g.groups; ++group) {
-        index_t output_count = 0, run_count = 0;
-        for (index_t image = inputs.first_image(); image < inputs.last_image(); ++image) {
-          const auto [first, last] = inputs.rows_of(image);
-          for (index_t a = first; a < std::min(last, phase.h.outputs); ++a) {
-            const Run* begin_runs = runs + run_count;
-            for (index_t t = 0; t < phase.h.taps && phase.w.taps > 0; ++t) {
-              const index_t row = a * phase.h.stride + t * phase.h.dilation - phase.h.pad;
-              if (row < 0 || row >= c.in_h) continue;
-              for (index_t r = 0; r < p.runs_per_row; ++r)
-                runs[run_count++] = {inputs.row(image, row) +
-                                         (r * phase.w.dilation - phase.w.pad) * c.in_channels +
-                                         group * c.group_in,
-                                     (t * p.runs_per_row + r) * p.length};
-            }
-            const index_t row = image * c.out_h + phase.row + a * c.step.height;
-            outputs[output_count++] = {
-                begin_runs, runs + run_count - begin_runs,
-                y + (row * c.out_w + phase.column) * c.out_channels + group * c.group_out};
-          }
-        }
+        for (index_t t = 0; t < phase.h.taps; ++t)
+          for (index_t r = 0; r < p.runs_per_row; ++r)
+            runs[t * p.runs_per_row + r] = {t * phase.h.dilation * inputs.step() +
+                                                (r * phase.w.dilation - phase.w.pad) * c.in_channels +
+                                                group * c.group_in,
+                                            (t * p.runs_per_row + r) * p.length};
+        index_t output_count = 0;
+        inputs.for_each([&](index_t image, index_t a) {
+          if (a >= phase.h.outputs) return;
+          const index_t top = a * phase.h.stride - phase.h.pad;  // the input row of tap 0
+          const auto [first, last] = phase.h.inside(top, c.in_h);
+          const index_t row = image * c.out_h + phase.row + a * c.step.height;
+          outputs[output_count++] = {
+              inputs.rows(image), inputs.offset(image, top), first * p.runs_per_row, last * p.runs_per_row,
+              y + (row * c.out_w + phase.column) * c.out_channels + group * c.group_out};
+        });
         for (index_t block = 0; block < p.blocks; ++block) {
           const index_t at = group * p.blocks + block;
-          correlate({.rows = outputs,
+          correlate({.runs = runs,
+                     .rows = outputs,
                      .row_count = output_count,
                      .pixels = phase.w.outputs,
                      .length = p.length,
@@ -424,9 +439,18 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
 
   parallel_for(chunks, 1, [&](index_t first_chunk, index_t last_chunk) {
     struct Zeros;
+    struct Last;
     struct Dy;
     float* zeros = scratch<float, Zeros>(x_rows.size());
     std::fill_n(zeros, x_rows.size(), 0.0F);
+    zeros += std::max<index_t>(0, g.pad_left) * g.in_channels;  // where column 0 is
+    // Behind the last row there may be nothing to look at.
+    float* last_row = scratch<float, Last>(x_rows.size());
+    const auto input_row = [&](const GatheredRows& inputs, index_t image, index_t row) {
+      if (!x_rows.copies_all() && image == g.batch - 1 && row == g.in_h - 1)
+        return x_rows.row(image * g.in_h + row, last_row);
+      return inputs.rows(image) + inputs.offset(image, row);
+    };
     float* dy_copy = scratch<float, Dy>(dy_rows.size());
     const float** x_pointers = scratch<const float*>(strip * (tile.taps + 1));
     const float** dy_pointers = x_pointers + strip * tile.taps;
@@ -439,21 +463,24 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
       for (index_t group = 0; group < g.groups; ++group)
         for (index_t tap = 0; tap < p.rows; tap += tile.taps) {
           const index_t taps = std::min(tile.taps, p.rows - tap);
+          index_t down[kMostTaps], right[kMostTaps];  // from the window's corner to the taps
+          for (index_t t = 0; t < taps; ++t) {
+            down[t] = (tap + t) / runs_per_row * g.dilation_h - g.pad_top;
+            right[t] =
+                ((tap + t) % runs_per_row * g.dilation_w - g.pad_left) * g.in_channels + group * g.group_in();
+          }
           index_t count = 0;
-          for (index_t r = begin; r < end; ++r) {
+          inputs.for_each([&](index_t image, index_t out_row) {
             bool any = false;
             for (index_t t = 0; t < taps; ++t) {
-              const index_t i = (tap + t) / runs_per_row, j = (tap + t) % runs_per_row;
-              const index_t row = r % g.out_h * g.stride_h + i * g.dilation_h - g.pad_top;
+              const index_t row = out_row * g.stride_h + down[t];
               const bool inside = row >= 0 && row < g.in_h;
               any |= inside;
-              x_pointers[count * taps + t] =
-                  (inside ? inputs.row(r / g.out_h, row)
-                          : zeros + std::max<index_t>(0, g.pad_left) * g.in_channels) +
-                  (j * g.dilation_w - g.pad_left) * g.in_channels + group * g.group_in();
+              x_pointers[count * taps + t] = (inside ? input_row(inputs, image, row) : zeros) + right[t];
             }
-            if (any) dy_pointers[count++] = dy_rows.row(r, dy_copy) + group * g.group_out();
-          }
+            if (any)
+              dy_pointers[count++] = dy_rows.row(image * g.out_h + out_row, dy_copy) + group * g.group_out();
+          });
           for (index_t v = 0; v < p.vectors; v += tile.vectors)
             for (index_t s = 0; s < p.scalars; s += tile.scalars) {
               FilterJob job{

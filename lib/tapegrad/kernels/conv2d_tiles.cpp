@@ -101,9 +101,9 @@ void Tile(const CorrelateJob& job, const CorrelateRow& row, index_t q) {
   for (int v = 0; v < kVectors; ++v) sum[p * kVectors + v] = hn::Load(d, job.bias + v * kLanes);
 
   const index_t step = job.x_step, groups = job.length / kGroup;
-  for (index_t r = 0; r < row.count; ++r) {
-    const float* x = row.runs[r].x + q * step;
-    const float* w = job.weights + row.runs[r].tap / kGroup * (kVectors * kLanes);
+  for (index_t r = row.begin; r < row.end; ++r) {
+    const float* x = row.x + (row.offset + job.runs[r].x + q * step);
+    const float* w = job.weights + job.runs[r].tap / kGroup * (kVectors * kLanes);
     for (index_t k = 0; k < groups; ++k, x += kGroup, w += kVectors * kLanes) {
       V tap[kVectors];
       HWY_UNROLL(2)

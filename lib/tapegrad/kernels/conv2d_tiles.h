@@ -17,17 +17,18 @@ VectorTraits vector_traits();
 /// Most vectors of output channels in one tile of correlate().
 inline constexpr index_t kMostVectors = 2;
 
-/// `length` numbers that lie next to each other in x, for each pixel x_step further on, and the tap of the
-/// packed filter that they start at.
+/// `length` numbers that lie next to each other in x, x_step further on for each pixel, and the tap of the
+/// packed filter that they are multiplied from.
 struct Run {
-  const float* x;
+  index_t x;
   index_t tap;
 };
 
-/// A row of output pixels: sums over runs[0 .. count).
+/// A row of output pixels: sums over runs[begin .. end) of the job. Their places are counted from x + offset.
 struct CorrelateRow {
-  const Run* runs;
-  index_t count;
+  const float* x;
+  index_t offset;
+  index_t begin, end;
   float* y;
 };
 
@@ -39,6 +40,7 @@ struct CorrelateRow {
 /// there is more than one vector. Bias has the same layout, its number in lane o * group and zeros in the
 /// others.
 struct CorrelateJob {
+  const Run* runs;
   const CorrelateRow* rows;
   index_t row_count, pixels, length;
   index_t x_step, y_step;
