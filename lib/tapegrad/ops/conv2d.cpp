@@ -148,14 +148,17 @@ Tensor fused(const char* op, const Conv2DGeometry& g, const Tensor& x, const Ten
                         const Tensor& gradient, const Tensor& out, const std::vector<bool>& wanted) {
     std::vector<Tensor> found(wanted.size());
     const bool bias_wanted = wanted.size() == 3 && wanted[2];
+    // Nobody else's: may be written to. The less memory is touched, the more of it stays in the cache.
+    const bool own =
+        TensorAccess::storage(gradient)->use_count() == 1 && TensorAccess::storage(gradient)->owns_memory();
     Tensor gy = gradient;  // of what relu was applied to
     if (!is_recording() && (relu || bias_wanted)) {
       // What the differentiable ops below compute, in one pass.
-      Tensor gated = relu ? TensorAccess::empty(gy.shape(), gy.dtype()) : gy;
+      Tensor gated = relu && !own ? TensorAccess::empty(gy.shape(), gy.dtype()) : gy;
       Tensor sums = TensorAccess::empty({gy.shape()[3]}, gy.dtype());
       const auto run = [&]<class T>(std::type_identity<T>) {
         kernels::relu_backward(gy.size(), gy.shape()[3], gy.data<T>(), relu ? out.data<T>() : nullptr,
-                               relu ? gated.mutable_data<T>() : nullptr, sums.mutable_data<T>());
+                               relu ? const_cast<T*>(gated.data<T>()) : nullptr, sums.mutable_data<T>());
       };
       gy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
       gy = gated;
