@@ -33,10 +33,6 @@ std::string Shape::str() const {
   return fmt::format("[{}]", fmt::join(begin(), end(), ", "));
 }
 
-bool operator==(const Shape& a, const Shape& b) {
-  return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
-}
-
 void Shape::refuse_axis(int axis) const {
   if (rank_ == 0) fail("shape", "axis {} of a scalar: it has no axes", axis);
   fail("shape", "axis {} of a tensor of shape {}: axes are {} to {}", axis, *this, -rank_, rank_ - 1);

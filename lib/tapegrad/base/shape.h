@@ -41,7 +41,12 @@ class Shape {
   /// "[2, 3]", and "[]" for a scalar.
   std::string str() const;
 
-  friend bool operator==(const Shape& a, const Shape& b);
+  friend bool operator==(const Shape& a, const Shape& b) {
+    if (a.rank_ != b.rank_ || a.size_ != b.size_) return false;
+    for (int axis = 0; axis < a.rank_; ++axis)
+      if (a.sizes_[axis] != b.sizes_[axis]) return false;
+    return true;
+  }
 
  private:
   [[noreturn]] void refuse_axis(int axis) const;
