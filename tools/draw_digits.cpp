@@ -1,85 +1,29 @@
 // Draws the small data set in data/: digits in MNIST's file format. Running it again gives the same bytes.
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
-#include <fstream>
-#include <initializer_list>
-#include <span>
-#include <stdexcept>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "tapegrad/base/random.h"
-#include "tapegrad/data/digits.h"
+#include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
 
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
-
-// An IDX file of bytes: a magic number that tells type and rank, the sizes (big-endian), the values.
-Bytes idx_header(std::initializer_list<std::size_t> sizes) {
-  Bytes bytes{0, 0, 8, static_cast<std::uint8_t>(sizes.size())};
-  for (const std::size_t size : sizes)
-    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<std::uint8_t>(size >> shift));
-  return bytes;
+void write(const std::filesystem::path& path, const tg::Tensor& x) {
+  tg::write_idx(path, x);
+  fmt::print("{}: {} bytes\n", path.string(), std::filesystem::file_size(path));
 }
 
-// zlib's own gzip header has no name and time 0; only its byte for the operating system has to be fixed.
-Bytes gzip(Bytes data) {
-  z_stream stream{};
-  gz_header header{};
-  header.os = 255;  // unknown
-  if (deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK ||
-      deflateSetHeader(&stream, &header) != Z_OK)
-    throw std::runtime_error("zlib could not be set up");
-  const auto size = static_cast<uLong>(data.size());
-  Bytes packed(deflateBound(&stream, size));
-  stream.next_in = data.data();
-  stream.avail_in = static_cast<uInt>(size);
-  stream.next_out = packed.data();
-  stream.avail_out = static_cast<uInt>(packed.size());
-  const int status = deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  if (status != Z_STREAM_END) throw std::runtime_error("zlib could not compress the data");
-  return packed;
-}
-
-void write_gzip(const std::filesystem::path& path, Bytes data) {
-  const Bytes packed = gzip(std::move(data));
-  std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(packed.data()), static_cast<std::streamsize>(packed.size()));
-  file.close();
-  if (!file) throw std::runtime_error(fmt::format("{} could not be written", path.string()));
-  fmt::print("{}: {} bytes\n", path.string(), packed.size());
-}
-
-// As many of each digit, in random order. Sample i is drawn by child i, so that none depends on the others.
-void draw_set(const std::filesystem::path& directory, const std::string& name, std::size_t count,
+void draw_set(const std::filesystem::path& directory, const std::string& name, tg::index_t count,
               const tg::Generator& generator) {
-  Bytes labels;
-  for (std::size_t i = 0; i < count; ++i) labels.push_back(static_cast<std::uint8_t>(i % 10));
-  tg::Generator(generator).shuffle(std::span(labels));
-
-  Bytes images = idx_header({count, tg::kDigitSide, tg::kDigitSide});
-  std::array<std::uint8_t, tg::kDigitPixels> pixels;
-  for (std::size_t i = 0; i < count; ++i) {
-    tg::Generator hand = generator.child(i);
-    tg::draw_digit(labels[i], hand, pixels);
-    images.insert(images.end(), pixels.begin(), pixels.end());
-  }
-  Bytes label_file = idx_header({count});
-  label_file.insert(label_file.end(), labels.begin(), labels.end());
-  write_gzip(directory / (name + "-images-idx3-ubyte.gz"), std::move(images));
-  write_gzip(directory / (name + "-labels-idx1-ubyte.gz"), std::move(label_file));
+  const tg::Dataset data = tg::drawn_digits(count, generator);
+  write(directory / (name + "-images-idx3-ubyte.gz"), tg::squeeze(tg::read_all(data.images), {-1}));
+  write(directory / (name + "-labels-idx1-ubyte.gz"), tg::cast(tg::read_all(data.labels), tg::DType::UInt8));
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include "tapegrad/gradcheck/gradcheck.h"
 #include "tapegrad/io/array_file.h"
 #include "tapegrad/io/checkpoint.h"
+#include "tapegrad/io/csv.h"
 #include "tapegrad/io/draw.h"
 #include "tapegrad/io/graphviz.h"
 #include "tapegrad/io/idx.h"

@@ -440,4 +440,21 @@ void draw_digit(int digit, Generator& generator, std::span<std::uint8_t, kDigitP
         static_cast<std::uint8_t>(std::floor(box[i] * 255.0 + 0.5));
 }
 
+Dataset drawn_digits(index_t count, const Generator& generator) {
+  Tensor labels = TensorAccess::empty({count}, DType::Int32);
+  const std::span<std::int32_t> digits = labels.mutable_values<std::int32_t>();
+  for (std::size_t i = 0; i < digits.size(); ++i) digits[i] = static_cast<std::int32_t>(i % 10);
+  Generator(generator).shuffle(digits);
+  constexpr auto kSide = static_cast<index_t>(kDigitSide);
+  const auto draw = [labels, generator](index_t i) {
+    // Sample i is drawn by child i, so that none depends on the others.
+    Generator hand = generator.child(static_cast<std::uint64_t>(i));
+    Tensor image = TensorAccess::empty({kSide, kSide, 1}, DType::UInt8);
+    draw_digit(labels.values<std::int32_t>()[static_cast<std::size_t>(i)], hand,
+               image.mutable_values<std::uint8_t>().first<kDigitPixels>());
+    return image;
+  };
+  return {.images = Samples({count, kSide, kSide, 1}, DType::UInt8, draw), .labels = labels};
+}
+
 }  // namespace tapegrad

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "tapegrad/base/random.h"
+#include "tapegrad/data/dataset.h"
 
 namespace tapegrad {
 
@@ -16,5 +17,10 @@ inline constexpr std::size_t kDigitPixels = kDigitSide * kDigitSide;  ///< bytes
 /// slant and pen are chosen by the generator, so the same generator draws the same bytes with every compiler
 /// and on every platform. Throws when the digit is not in 0..9.
 void draw_digit(int digit, Generator& generator, std::span<std::uint8_t, kDigitPixels> pixels);
+
+/// A data set of such digits: images UInt8, [count, 28, 28, 1], each drawn whenever it is asked for, so that
+/// no memory is needed; labels Int32, [count], as many of each digit, in random order. A function of the
+/// generator, which does not advance. Throws when count is negative.
+Dataset drawn_digits(index_t count, const Generator& generator);
 
 }  // namespace tapegrad

@@ -24,6 +24,11 @@ Samples::Samples(Tensor rows) {
   });
 }
 
+Samples::Samples(const ArrayFile& file)
+    : Samples(file.shape(), file.dtype(), [file](index_t i) {
+        return TensorAccess::view(file.rows(i, 1), without_first(file.shape()));
+      }) {}
+
 Samples::Samples(const Shape& shape, DType dtype, Read read)
     : shape_(shape), dtype_(dtype), read_(std::move(read)) {
   if (shape.rank() == 0) fail("samples", "the shape of samples is [n, ...], not {}", shape);

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "tapegrad/io/array_file.h"
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad {
@@ -19,7 +20,9 @@ class Samples {
   Samples() = default;
   /// The rows of a tensor along its first axis, shared, not copied; a Tensor that is not defined makes
   /// Samples that are not. Throws for a scalar.
-  Samples(Tensor rows);  // NOLINT(google-explicit-constructor): a tensor is one way to have samples
+  Samples(Tensor rows);
+  /// The rows of an array in a file, each read when it is asked for. Throws for a scalar.
+  Samples(const ArrayFile& file);
   /// shape is [n, ...], as if they were one tensor: n samples of shape [...] that read returns.
   Samples(const Shape& shape, DType dtype, Read read);
 

@@ -146,12 +146,15 @@ void Unzipped::read(std::span<std::uint8_t> buffer) {
 
 namespace {
 
-std::vector<std::uint8_t> compressed(std::string_view op, Parts parts, int window_bits) {
+std::vector<std::uint8_t> compressed(std::string_view op, Parts parts, bool as_gzip) {
   z_stream state{};
-  constexpr int kMemoryLevel = 9;
-  if (deflateInit2(&state, Z_BEST_COMPRESSION, Z_DEFLATED, window_bits, kMemoryLevel, Z_DEFAULT_STRATEGY) !=
-      Z_OK)
+  gz_header header{};
+  header.os = 255;  // zlib would write which system this is
+  constexpr int kMemoryLevel = 9, kGzip = 16;
+  if (deflateInit2(&state, Z_BEST_COMPRESSION, Z_DEFLATED, as_gzip ? MAX_WBITS + kGzip : -MAX_WBITS,
+                   kMemoryLevel, Z_DEFAULT_STRATEGY) != Z_OK)
     fail(op, "no memory to compress");
+  if (as_gzip) deflateSetHeader(&state, &header);
   const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&state, deflateEnd);
   std::vector<std::uint8_t> packed;
   std::vector<std::uint8_t> chunk(kChunk);
@@ -175,12 +178,11 @@ std::vector<std::uint8_t> compressed(std::string_view op, Parts parts, int windo
 }  // namespace
 
 std::vector<std::uint8_t> gzip(std::string_view op, Parts parts) {
-  constexpr int kGzip = 16;
-  return compressed(op, parts, MAX_WBITS + kGzip);
+  return compressed(op, parts, true);
 }
 
 std::vector<std::uint8_t> deflated_bytes(std::string_view op, Parts parts) {
-  return compressed(op, parts, -MAX_WBITS);
+  return compressed(op, parts, false);
 }
 
 std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::path& path,

@@ -52,9 +52,15 @@ void write_png(const std::filesystem::path& path, const Image& image);
 /// What write_png() writes. Throws when the number of pixels is not what the sizes say.
 std::vector<std::uint8_t> encode_png(const Image& image);
 
+inline constexpr index_t kMostPixels = index_t{1} << 26;  ///< of an image that is read
+
 /// Reads a PNG, JPEG or BMP file as grey (channels 1) or colour (3), converted if need be. Throws when it
-/// cannot be read or decoded, or is larger than 2^26 pixels.
-Image read_image(const std::filesystem::path& path, int channels);
+/// cannot be read or decoded, or has more pixels than most_pixels or kMostPixels.
+Image read_image(const std::filesystem::path& path, int channels, index_t most_pixels = kMostPixels);
+
+/// The image in another size: Mitchell's filter where it gets smaller, a cubic spline where it gets larger.
+/// Throws for sizes that an Image cannot have.
+Image resized(const Image& image, int height, int width);
 
 struct SheetOptions {
   int columns = 10;                   ///< images side by side

@@ -42,6 +42,9 @@ void* limited_realloc(void* memory, std::size_t size) {
 #define STBI_ONLY_BMP
 #define STBI_MAX_DIMENSIONS (1 << 16)
 #include <stb_image.h>
+#define STB_IMAGE_RESIZE_IMPLEMENTATION
+#define STB_IMAGE_RESIZE_STATIC
+#include <stb_image_resize.h>
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_WRITE_NO_STDIO
@@ -55,7 +58,6 @@ using Bytes = std::unique_ptr<unsigned char, decltype(&std::free)>;
 
 // stb counts bytes in int.
 constexpr int kMaxFile = 1 << 28;
-constexpr long kMaxPixels = 1L << 26;
 // Deflate packs 1032 bytes into one, and a byte may hold 8 pixels. (A JPEG needs a bit for each 64.)
 constexpr long kMostPixelsOfAByte = 8 * 1032;
 
@@ -141,7 +143,7 @@ void write_png(const std::filesystem::path& path, const Image& image) {
   detail::write_file("write_png", path, {&part, 1});
 }
 
-Image read_image(const std::filesystem::path& path, int channels) {
+Image read_image(const std::filesystem::path& path, int channels, index_t most_pixels) {
   constexpr std::string_view kOp = "read_image";
   if (channels != 1 && channels != 3) fail(kOp, "{} channels were asked for; 1 and 3 are possible", channels);
   const std::vector<std::uint8_t> file = detail::read_file(kOp, path, kMaxFile);
@@ -150,9 +152,9 @@ Image read_image(const std::filesystem::path& path, int channels) {
   decoder_block = std::size_t{1} << 20;  // of what looks at the header
   if (stbi_info_from_memory(file.data(), length, &width, &height, &stored_channels) == 0)
     detail::fail_file(kOp, path, "is not a PNG, JPEG or BMP image of a readable size");
-  if (width < 1 || height < 1 || long{width} * height > kMaxPixels)
-    detail::fail_file(kOp, path, "is {} x {} pixels large; at most {} pixels are read", height, width,
-                      kMaxPixels);
+  const index_t most = std::min(most_pixels, kMostPixels);
+  if (width < 1 || height < 1 || index_t{width} * height > most)
+    detail::fail_file(kOp, path, "is {} x {} pixels large; at most {} pixels are read", height, width, most);
   if (long{width} * height / kMostPixelsOfAByte > length)
     detail::fail_file(kOp, path, "is damaged: {} bytes cannot hold {} x {} pixels", length, height, width);
   if (is_png(file)) check_png(kOp, path, file);
@@ -167,6 +169,14 @@ Image read_image(const std::filesystem::path& path, int channels) {
   Image image(height, width, channels);
   std::copy_n(pixels.get(), image.pixels.size(), image.pixels.begin());
   return image;
+}
+
+Image resized(const Image& image, int height, int width) {
+  Image made(height, width, image.channels);
+  if (stbir_resize_uint8(image.pixels.data(), image.width, image.height, 0, made.pixels.data(), width, height,
+                         0, image.channels) == 0)
+    fail("resized", "no memory to make {} x {} pixels of {} x {}", height, width, image.height, image.width);
+  return made;
 }
 
 }  // namespace tapegrad
