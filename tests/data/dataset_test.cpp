@@ -2,8 +2,20 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <numeric>
+
 #include "io/temporary.h"
+#include "tapegrad/base/random.h"
+#include "tapegrad/data/digits.h"
+#include "tapegrad/data/loader.h"
 #include "tapegrad/io/idx.h"
+#include "tapegrad/io/image.h"
+#include "tapegrad/io/npy.h"
 
 namespace tapegrad {
 namespace {
@@ -78,6 +90,237 @@ TEST(Mnist, DamagedFilesAreRefused) {
   write_split(folder, "train", "", pictures(1, 0), tensor({1}, DType::UInt8));
   std::filesystem::resize_file(folder / "train-images-idx3-ubyte", 700);
   error_of("read_idx", [&] { read_mnist(folder.path(), Split::Train); });
+}
+
+// ---- Parts of data sets
+
+// Image i is {10 i, 10 i + 1}, its label i.
+Dataset counting(index_t count, index_t first = 0) {
+  Tensor images = zeros({count, 2}), labels = zeros({count}, DType::Int32);
+  for (index_t i = 0; i < count; ++i) {
+    images.set({i, 0}, static_cast<double>(10 * (first + i)));
+    images.set({i, 1}, static_cast<double>(10 * (first + i) + 1));
+    labels.set({i}, static_cast<double>(first + i));
+  }
+  return {.images = images, .labels = labels, .class_names = {"a", "b"}};
+}
+
+// The labels of a set whose images are those that belong to them.
+std::vector<int> numbers(const Dataset& data) {
+  EXPECT_EQ(data.class_names, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(data.labels.size(), data.images.size());
+  std::vector<int> found;
+  for (index_t i = 0; i < data.images.size(); ++i) {
+    found.push_back(static_cast<int>(data.labels[i].item()));
+    EXPECT_TRUE(equal(data.images[i], tensor({10 * found.back(), 10 * found.back() + 1})));
+  }
+  return found;
+}
+
+TEST(Dataset, Subset) {
+  EXPECT_EQ(numbers(subset(counting(5), {3, 0, 3})), (std::vector<int>{3, 0, 3}));
+  EXPECT_EQ(numbers(subset(subset(counting(5), {4, 3, 2}), {2, 0})), (std::vector<int>{2, 4}));
+  EXPECT_EQ(numbers(subset(counting(5), {})), std::vector<int>());
+  EXPECT_FALSE(subset({.images = zeros({3, 1})}, {1}).labels.defined());
+  expect_contains(error_of("subset", [] { subset(counting(5), {5}); }), "no sample 5 in a data set of 5");
+  error_of("subset", [] { subset(counting(5), {-1}); });
+}
+
+TEST(Dataset, Concatenate) {
+  const Dataset joined = concatenate({counting(2), counting(0), counting(3, 7), counting(1, 20)});
+  EXPECT_EQ(numbers(joined), (std::vector<int>{0, 1, 7, 8, 9, 20}));
+  EXPECT_EQ(joined.images.shape(), (Shape{6, 2}));
+  EXPECT_TRUE(equal(read_all(joined.labels), tensor({0, 1, 7, 8, 9, 20}, DType::Int32)));
+  EXPECT_FALSE(concatenate({{.images = zeros({3, 1})}}).labels.defined());
+  const auto refused = [](const std::vector<Dataset>& sets) {
+    return error_of("concatenate", [&] { concatenate(sets); });
+  };
+  refused({});
+  expect_contains(refused({{.images = zeros({3, 2})}, {.images = zeros({3, 1})}}),
+                  "shape [3, 1] cannot follow");
+  refused({{.images = zeros({3, 2})}, {.images = zeros({3, 2}, DType::UInt8)}});
+  refused({{.images = zeros({1})}, {.images = zeros({1}), .labels = zeros({1})}});
+  refused({{.images = zeros({1}), .labels = zeros({1})}, {.images = zeros({1})}});
+  expect_contains(refused({counting(1), {.images = zeros({1, 2}), .labels = zeros({1}, DType::Int32)}}),
+                  "a, b");
+}
+
+TEST(Dataset, SplitDealsEverySampleOnce) {
+  const auto together = [](const std::vector<Dataset>& sets) {
+    std::vector<int> all;
+    for (const Dataset& set : sets) std::ranges::copy(numbers(set), std::back_inserter(all));
+    return all;
+  };
+  const auto sizes = [](const std::vector<Dataset>& sets) {
+    std::vector<index_t> found;
+    for (const Dataset& set : sets) found.push_back(set.images.size());
+    return found;
+  };
+  const Dataset data = counting(100);
+  const auto sets = split_counts(data, {70, 0, 30}, 3);
+  EXPECT_EQ(sizes(sets), (std::vector<index_t>{70, 0, 30}));
+  std::vector<int> order = together(sets), sorted = order;
+  std::ranges::sort(sorted);
+  EXPECT_EQ(sorted, numbers(data));
+  EXPECT_NE(order, sorted);
+  EXPECT_EQ(order, together(split_counts(data, {70, 0, 30}, 3)));
+  EXPECT_EQ(order, together(split_fractions(data, {0.7, 0.3}, 3)));
+  EXPECT_NE(order, together(split_counts(data, {70, 30}, 4)));
+  EXPECT_EQ(sizes(split_counts(data, {1}, 3)), std::vector<index_t>{1});
+
+  EXPECT_EQ(sizes(split_fractions(counting(10), {0.25, 0.25, 0.5}, 0)), (std::vector<index_t>{3, 2, 5}));
+  for (index_t count = 0; count < 40; ++count) {  // nothing is left over, whatever is rounded
+    const auto thirds = sizes(split_fractions(counting(count), {1.0 / 3, 1.0 / 3, 1.0 / 3}, 0));
+    EXPECT_EQ(thirds[0] + thirds[1] + thirds[2], count);
+    const auto tenths = sizes(split_fractions(counting(count), std::vector<double>(10, 0.1), 0));
+    EXPECT_EQ(std::accumulate(tenths.begin(), tenths.end(), index_t{0}), count);
+  }
+  EXPECT_EQ(sizes(split_fractions(data, {0.5}, 0)), std::vector<index_t>{50});
+
+  expect_contains(error_of("split",
+                           [&] {
+                             split_counts(data, {70, 31}, 0);
+                           }),
+                  "100 samples cannot be split into 70, 31");
+  error_of("split", [&] { split_counts(data, {-1, 31}, 0); });
+  error_of("split", [&] { split_fractions(data, {0.7, 0.31}, 0); });
+  error_of("split", [&] { split_fractions(data, {-0.1}, 0); });
+  error_of("split", [&] { split_fractions(data, {std::nan("")}, 0); });
+}
+
+// ---- Data sets in files
+
+TEST(Dataset, OfArraysInFiles) {
+  const TemporaryFolder folder;
+  const Dataset data = counting(20);
+  write_npy(folder / "images.npy", read_all(data.images));
+  write_idx(folder / "labels.idx", read_all(data.labels));
+  const Dataset opened{.images = open_npy(folder / "images.npy"),
+                       .labels = open_idx(folder / "labels.idx"),
+                       .class_names = {"a", "b"}};
+  EXPECT_EQ(numbers(opened), numbers(data));
+  const Loader loader(opened, {.batch_size = 6, .seed = 1, .workers = 3}),
+      expected(data, {.batch_size = 6, .seed = 1});
+  auto pass = expected.epoch(2);
+  auto at = pass.begin();
+  for (const Batch& batch : loader.epoch(2)) {
+    EXPECT_TRUE(equal(batch.images, at->images));
+    EXPECT_TRUE(equal(batch.labels, at->labels));
+    ++at;
+  }
+  EXPECT_EQ(at, pass.end());
+}
+
+TEST(Dataset, OfATable) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "iris.csv") << "length,width,kind\n5.1,3.5,setosa\n7,3.2,versicolor\n4.9,3,setosa\n";
+  const Dataset data = csv_dataset(folder / "iris.csv", {.label = "kind"});
+  EXPECT_TRUE(equal(read_all(data.images), tensor({{5.1, 3.5}, {7, 3.2}, {4.9, 3}})));
+  EXPECT_TRUE(equal(read_all(data.labels), tensor({0, 1, 0}, DType::Int32)));
+  EXPECT_EQ(data.class_names, (std::vector<std::string>{"setosa", "versicolor"}));
+}
+
+// ---- Image folders
+
+void write_image(const std::filesystem::path& path, int height, int width, Colour colour) {
+  std::filesystem::create_directories(path.parent_path());
+  write_png(path, Image(height, width, 3, colour));
+}
+
+TEST(ImageFolder, ReadsClassesAndFilesInByteOrder) {
+  const TemporaryFolder folder;
+  write_image(folder / "dog/b.png", 2, 3, {20, 20, 20});
+  write_image(folder / "dog/a10.png", 2, 3, {11, 11, 11});
+  write_image(folder / "dog/a9.PNG", 2, 3, {12, 12, 12});
+  write_image(folder / "Cat/x.jpeg", 2, 3, {5, 5, 5});  // what it is decides, not what it is called
+  write_image(folder / "d\xC3\xB6rr/x.bmp", 2, 3, {30, 30, 30});
+  write_image(folder / ".hidden/x.png", 2, 3, {99, 99, 99});
+  write_image(folder / "dog/.hidden.png", 2, 3, {99, 99, 99});
+  std::ofstream(folder / "dog/notes.txt") << "not an image";
+  std::ofstream(folder / "list.txt") << "not a class";
+
+  const Dataset data = image_folder(folder.path());
+  EXPECT_EQ(data.class_names, (std::vector<std::string>{"Cat", "dog", "d\xC3\xB6rr"}));
+  EXPECT_EQ(data.images.shape(), (Shape{5, 2, 3, 1}));
+  EXPECT_EQ(data.images.dtype(), DType::UInt8);
+  EXPECT_TRUE(equal(read_all(data.labels), tensor({0, 1, 1, 1, 2}, DType::Int32)));
+  const std::vector<double> expected{5, 11, 12, 20, 30};
+  for (index_t i = 0; i < 5; ++i)
+    EXPECT_TRUE(equal(data.images[i], full({2, 3, 1}, expected[static_cast<std::size_t>(i)], DType::UInt8)));
+}
+
+TEST(ImageFolder, ColoursAndSizes) {
+  const TemporaryFolder folder;
+  write_image(folder / "a/1.png", 4, 6, {200, 100, 50});
+  write_image(folder / "a/2.png", 9, 2, {1, 2, 3});
+  const Dataset first = image_folder(folder.path(), {.channels = 3});
+  EXPECT_EQ(first.images.shape(), (Shape{2, 4, 6, 3}));
+  EXPECT_TRUE(equal(first.images[1], tensor(Image(4, 6, 3, {1, 2, 3}).pixels, {4, 6, 3})));
+  const Dataset sized = image_folder(folder.path(), {.height = 5, .width = 7});
+  EXPECT_EQ(sized.images.shape(), (Shape{2, 5, 7, 1}));
+  EXPECT_TRUE(equal(sized.images[0], tensor(Image(5, 7, 1, {200, 100, 50}).pixels, {5, 7, 1})));
+}
+
+TEST(ImageFolder, MistakesAreNamed) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const ImageFolderOptions& options = {}) {
+    return error_of("image_folder", [&] { image_folder(folder.path(), options); });
+  };
+  expect_contains(refused(), "holds no folders");
+  std::filesystem::create_directory(folder / "empty");
+  expect_contains(refused(), "/empty' holds no .png");
+  refused({.channels = 2});
+  refused({.height = 5});
+  refused({.height = -5, .width = -5});
+  expect_contains(error_of("image_folder", [&] { image_folder(folder / "none"); }), "No such file");
+}
+
+// A bad file among good ones is met when its turn comes, on the loader's thread.
+TEST(ImageFolder, BadFilesAreNamed) {
+  const TemporaryFolder folder;
+  write_image(folder / "a/1.png", 2, 2, {1, 1, 1});
+  write_image(folder / "a/3.png", 2, 2, {1, 1, 1});
+  testing::write_bytes(folder / "a/2.png", {1, 2, 3});
+  const Loader loader(image_folder(folder.path()), {.batch_size = 1, .shuffle = false});
+  index_t batches = 0;
+  const std::string message = error_of("loader", [&] {
+    for ([[maybe_unused]] const Batch& batch : loader.epoch(0)) ++batches;
+  });
+  EXPECT_EQ(batches, 1);
+  expect_contains(message, "sample 1: [read_image] '" + (folder / "a/2.png").string() + "' is not a PNG");
+  write_image(folder / "a/2.png", 50, 50, {1, 1, 1});
+  const Dataset small = image_folder(folder.path(), {.most_pixels = 2400});
+  expect_contains(error_of("read_image", [&] { (void)small.images[1]; }), "at most 2400 pixels");
+  std::filesystem::remove(folder / "a/3.png");
+  expect_contains(error_of("read_image", [&] { (void)small.images[2]; }), "No such file");
+}
+
+// ---- Drawn digits
+
+TEST(DrawnDigits, AreAFunctionOfTheGenerator) {
+  const Generator generator(4);
+  const Dataset data = drawn_digits(50, generator);
+  EXPECT_EQ(data.images.shape(), (Shape{50, 28, 28, 1}));
+  std::array<int, 10> seen{};
+  for (index_t i = 0; i < 50; ++i) {
+    const auto label = static_cast<int>(data.labels[i].item());
+    ++seen.at(static_cast<std::size_t>(label));
+    Generator hand = generator.child(static_cast<std::uint64_t>(i));
+    Tensor expected = zeros({28, 28, 1}, DType::UInt8);
+    draw_digit(label, hand, expected.mutable_values<std::uint8_t>().first<kDigitPixels>());
+    EXPECT_TRUE(equal(data.images[i], expected));
+  }
+  EXPECT_EQ(seen, (std::array<int, 10>{5, 5, 5, 5, 5, 5, 5, 5, 5, 5}));
+  EXPECT_EQ(drawn_digits(0, generator).images.size(), 0);
+  EXPECT_THROW(drawn_digits(-1, generator), Error);
+}
+
+// data/ holds these.
+TEST(DrawnDigits, AreThoseOfTheProject) {
+  const Dataset stored = read_mnist(std::string(TAPEGRAD_SOURCE) + "/data", Split::Test);
+  const Dataset drawn = drawn_digits(1000, Generator(28).child(1));
+  EXPECT_TRUE(equal(read_all(stored.labels), read_all(drawn.labels)));
+  for (const index_t i : {0, 1, 499, 999}) EXPECT_TRUE(equal(stored.images[i], drawn.images[i]));
 }
 
 }  // namespace

@@ -6,8 +6,10 @@
 
 #include <sys/resource.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 
 #include "io/temporary.h"
@@ -56,6 +58,16 @@ class MemoryLimit {
  private:
   rlimit before_{};
 };
+
+/// The checksum of PNG, ZIP and gzip.
+inline std::uint32_t crc32(std::span<const std::uint8_t> bytes) {
+  std::uint32_t sum = ~0u;
+  for (const std::uint8_t byte : bytes) {
+    sum ^= byte;
+    for (int bit = 0; bit < 8; ++bit) sum = sum >> 1 ^ (sum % 2 == 1 ? 0xedb88320u : 0u);
+  }
+  return ~sum;
+}
 
 /// Calls read(path) for the file cut off at every byte, which must be an Error of op, and for the file with
 /// every bit of it flipped, which may be one; returns how many of those were. Nothing else may be thrown, and

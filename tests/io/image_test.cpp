@@ -207,6 +207,7 @@ TEST(Image, BombsAreRefused) {
   };
   write_bytes(folder / "x", png_of_zeros(10, 10, 110));
   expect_same(read_image(folder / "x", 1), Image(10, 10, 1));
+  expect_contains(error_of("read_image", [&] { read_image(folder / "x", 1, 99); }), "at most 99 pixels");
   // Data for a hundred pixels that unpack to thirty million.
   expect_contains(refused(png_of_zeros(10, 10, 30'000'000)), "damaged");
   // A small file that announces a picture of 64 million pixels: nothing is made room for.
@@ -225,6 +226,21 @@ TEST(Image, BombsAreRefused) {
   bmp[20] = bmp[24] = 0;
   bmp[22] = 100;  // rows
   expect_contains(refused(bmp), "ends too early: 100 x 3 pixels take 1254 bytes");
+}
+
+TEST(Image, ResizedKeepsWhatIsFlat) {
+  for (const int channels : {1, 3})
+    for (const auto& [height, width] : {std::array{3, 4}, {40, 31}, {1, 1}, {100, 2}}) {
+      const Image made = resized(Image(20, 10, channels, {7, 7, 7}), height, width);
+      expect_same(made, Image(height, width, channels, {7, 7, 7}));
+    }
+  Image half(8, 8, 1);  // black above white
+  std::fill(half.pixels.begin() + 32, half.pixels.end(), std::uint8_t{255});
+  const Image small = resized(half, 2, 2);
+  EXPECT_LT(*small.at(0, 0), 40);  // Mitchell's filter is wider than a pixel
+  EXPECT_EQ(*small.at(0, 0) + *small.at(1, 0), 255);
+  EXPECT_EQ(*small.at(0, 1), *small.at(0, 0));
+  error_of("image", [&] { resized(half, 0, 2); });
 }
 
 TEST(Image, WrongNumberOfPixelsIsNotWritten) {

@@ -15,8 +15,8 @@
 namespace tapegrad {
 namespace {
 
-using testing::Bytes, testing::damage, testing::error_of, testing::expect_contains, testing::MemoryLimit,
-    testing::read_bytes, testing::TemporaryFolder, testing::write_bytes;
+using testing::Bytes, testing::crc32, testing::damage, testing::error_of, testing::expect_contains,
+    testing::MemoryLimit, testing::read_bytes, testing::TemporaryFolder, testing::write_bytes;
 
 const std::vector<DType> kDTypes{DType::Float32, DType::Float64, DType::Int32, DType::UInt8};
 
@@ -330,15 +330,6 @@ TEST(Npz, DamagedFilesAreRefused) {
 
 void put(Bytes& bytes, std::size_t at, std::uint64_t value, std::size_t count = 4) {
   for (std::size_t i = 0; i < count; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
-}
-
-std::uint32_t crc32(std::span<const std::uint8_t> bytes) {
-  std::uint32_t sum = ~0u;
-  for (const std::uint8_t byte : bytes) {
-    sum ^= byte;
-    for (int bit = 0; bit < 8; ++bit) sum = sum >> 1 ^ (sum % 2 == 1 ? 0xedb88320u : 0u);
-  }
-  return ~sum;
 }
 
 TEST(Npz, LiesAboutSizesAreRefused) {

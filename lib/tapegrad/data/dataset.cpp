@@ -177,6 +177,13 @@ std::vector<Dataset> split_fractions(const Dataset& data, const std::vector<doub
   return split_counts(data, counts, seed);
 }
 
+Dataset csv_dataset(const std::filesystem::path& path, const CsvOptions& options) {
+  Table table = read_csv(path, options);
+  return {.images = std::move(table.values),
+          .labels = std::move(table.labels),
+          .class_names = std::move(table.label_names)};
+}
+
 Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOptions& options) {
   if (options.channels != 1 && options.channels != 3)
     fail(kFolder, "{} channels were asked for; 1 and 3 are possible", options.channels);

@@ -6,11 +6,12 @@
 #include <vector>
 
 #include "tapegrad/data/samples.h"
+#include "tapegrad/io/csv.h"
 
 namespace tapegrad {
 
-/// Images, or rows of numbers, and what belongs to each. Any Samples make a data set, tensors among them:
-/// Dataset{.images = x, .labels = y}.
+/// Images, or rows of numbers, and what belongs to each. Any Samples make a data set, such as tensors and
+/// arrays in files: Dataset{.images = open_npy("x.npy"), .labels = read_npy("y.npy")}.
 struct Dataset {
   Samples images{};  ///< [n, ...]
   Samples labels{};  ///< [n, ...], as a rule Int32 of shape [n]; not defined if there are none
@@ -45,6 +46,10 @@ enum class Split { Train, Test };
 /// when they are not there, damaged, not 28 x 28 pixels, or of different lengths.
 Dataset read_mnist(const std::filesystem::path& directory, Split split);
 
+/// Rows of a table of numbers as read_csv reads it: images [n, columns], labels, and the labels' names if
+/// they have any.
+Dataset csv_dataset(const std::filesystem::path& path, const CsvOptions& options);
+
 struct ImageFolderOptions {
   int height = 0, width = 0;               ///< what all are resized to; 0 is what the first image has
   int channels = 1;                        ///< 1 is grey, 3 red, green and blue
@@ -52,10 +57,10 @@ struct ImageFolderOptions {
 };
 
 /// The images directory/CLASS/NAME.png (or .jpg, .jpeg, .bmp, in any case), each decoded and resized whenever
-/// it is asked for: UInt8, [n, height, width, channels]. They are in byte order of their paths; their labels,
-/// Int32, [n], are the places of their class in class_names, in byte order too. Other files are left out, and
-/// whatever begins with a dot. Throws when the directory cannot be read, has no classes, or one of them no
-/// images; for an image that cannot be read, when it is asked for.
+/// it is asked for: UInt8, [n, height, width, channels]. They are in byte order of CLASS,
+/// then of NAME; their labels, Int32, [n], are the places of their class in class_names. Other files are left
+/// out, and whatever begins with a dot. Throws when the directory cannot be read, has no classes, or one of
+/// them no images; for an image that cannot be read, when it is asked for.
 Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOptions& options = {});
 
 }  // namespace tapegrad
