@@ -505,10 +505,17 @@ TEST(Checkpoints, DamagedOnesArePassedOver) {
   checkpoints.save(at_step(2));
   EXPECT_EQ(names_in(folder.path()), (Names{"step-00000001.safetensors", "step-00000002.safetensors"}));
   EXPECT_EQ(checkpoints.newest()->checkpoint.step, 2);
+  write_bytes(folder / "step-00000002.safetensors", {});
+  EXPECT_EQ(checkpoints.newest()->checkpoint.step, 1);
+  checkpoints.save(at_step(7));
+  EXPECT_EQ(names_in(folder.path()), (Names{"step-00000001.safetensors", "step-00000007.safetensors"}));
+  checkpoints.save(at_step(8));
+  EXPECT_EQ(folder.entries(), 3u);
 
-  for (const char* name : {"step-00000001.safetensors", "step-00000002.safetensors"})
+  for (const char* name :
+       {"step-00000001.safetensors", "step-00000007.safetensors", "step-00000008.safetensors"})
     write_bytes(folder / name, {});
-  EXPECT_TRUE(refuses("checkpoints", {"none of the 2", "step-00000001", "step-00000002"},
+  EXPECT_TRUE(refuses("checkpoints", {"none of the 3", "step-00000001", "step-00000007"},
                       [&] { checkpoints.newest(); }));
 }
 
@@ -671,6 +678,9 @@ TEST(Checkpoints, KilledAtEverySystemCall) {
     expect_newest(folder.path(), {1, 2}, std::to_string(calls));
     const auto best = Checkpoints(folder.path()).best();
     ASSERT_TRUE(best) << calls;
+    if (Checkpoints(folder.path()).newest()->checkpoint.step == 2) {
+      EXPECT_EQ(best->step, 2) << "nobody will save that step again";
+    }
     expect_same(best->state, at_step(best->step).state);
     Checkpoints(folder.path(), {.keep = 1}).save(at_step(3, 0.25));
     EXPECT_EQ(names_in(folder.path()), (Names{"best.safetensors", "step-00000003.safetensors"})) << calls;

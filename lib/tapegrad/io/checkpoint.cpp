@@ -347,23 +347,30 @@ void Checkpoints::save(const Checkpoint& checkpoint) {
   for (const fs::path& path : files_in(folder_))
     if (is_leftover(path.filename().string())) remove_file(path);
 
-  write_checkpoint(folder_ / file_of(checkpoint.step), checkpoint);
+  // The best first: whoever continues from the other one does not come by here again.
   if (improves(checkpoint.metric)) {
     write_checkpoint(folder_ / kBest, checkpoint);
     best_metric_ = checkpoint.metric;
   }
+  const fs::path path = folder_ / file_of(checkpoint.step);
+  write_checkpoint(path, checkpoint);
+  for (const fs::path& damaged : damaged_)
+    if (damaged != path) remove_file(damaged);
+  damaged_.clear();
   int kept = 0;
-  for (const auto& [step, path] : checkpoints_in(folder_))
-    if (step > checkpoint.step || ++kept > options_.keep) remove_file(path);
+  for (const auto& [step, earlier] : checkpoints_in(folder_))
+    if (step > checkpoint.step || ++kept > options_.keep) remove_file(earlier);
 }
 
-std::optional<Checkpoints::Newest> Checkpoints::newest() const {
+std::optional<Checkpoints::Newest> Checkpoints::newest() {
   std::vector<std::string> damaged;
+  damaged_.clear();
   for (const auto& [step, path] : checkpoints_in(folder_)) {
     try {
       return Newest{read_checkpoint(path), path, damaged};
     } catch (const Error& error) {
       damaged.emplace_back(error.message());
+      damaged_.push_back(path);
     }
   }
   if (damaged.empty()) return std::nullopt;

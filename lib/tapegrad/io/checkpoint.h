@@ -120,9 +120,9 @@ class Checkpoints {
 
   const std::filesystem::path& folder() const { return folder_; }
 
-  /// Writes a checkpoint, as the best one too if its metric is finite and better than all before, and only
-  /// then removes the oldest, and those of later steps (of a run that went on from there once, and whose
-  /// newest ones were damaged). Makes the folder if it is missing. Throws when it cannot be written, a full
+  /// Writes a checkpoint, as the best one too if its metric is finite and better than all before. Only then
+  /// removes the oldest, those of later steps, and damaged ones that newest() passed over: the run has gone
+  /// on from an earlier one. Makes the folder if it is missing. Throws when it cannot be written, a full
   /// disk included: those before it are still there. Throws as well while another object, in whatever
   /// process, saves to the same folder.
   void save(const Checkpoint& checkpoint);
@@ -134,7 +134,7 @@ class Checkpoints {
   };
   /// The newest checkpoint that can be read; nothing when there is no file of one. Throws when all that are
   /// there are damaged.
-  std::optional<Newest> newest() const;
+  std::optional<Newest> newest();
   /// The one with the best metric; nothing when there is no file of it. Throws when it is damaged.
   std::optional<Checkpoint> best() const;
 
@@ -149,8 +149,9 @@ class Checkpoints {
 
   std::filesystem::path folder_;
   CheckpointsOptions options_;
-  std::unique_ptr<Lock> lock_;         // from the first save on
-  std::optional<double> best_metric_;  // as far as it is known
+  std::unique_ptr<Lock> lock_;                  // from the first save on
+  std::vector<std::filesystem::path> damaged_;  // that newest() passed over
+  std::optional<double> best_metric_;           // as far as it is known
 };
 
 }  // namespace tapegrad
