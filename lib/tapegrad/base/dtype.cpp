@@ -16,8 +16,4 @@ std::string_view name(DType dtype) {
   return "Float32";
 }
 
-std::size_t size_of(DType dtype) {
-  return dispatch(dtype, [](auto type) { return sizeof(typename decltype(type)::type); });
-}
-
 }  // namespace tapegrad

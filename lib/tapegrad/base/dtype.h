@@ -14,9 +14,6 @@ enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
 /// "Float32", "Float64", "Int32" or "UInt8".
 std::string_view name(DType dtype);
 
-/// Bytes of one element.
-std::size_t size_of(DType dtype);
-
 inline bool is_floating(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float64;
 }
@@ -49,6 +46,11 @@ decltype(auto) dispatch(DType dtype, F&& f) {
       break;
   }
   return std::forward<F>(f)(std::type_identity<float>{});
+}
+
+/// Bytes of one element.
+inline std::size_t size_of(DType dtype) {
+  return dispatch(dtype, []<class T>(std::type_identity<T>) { return sizeof(T); });
 }
 
 }  // namespace tapegrad

@@ -170,11 +170,6 @@ ThreadCountScope::~ThreadCountScope() {
 
 namespace detail {
 
-LoopContext& loop_context() {
-  thread_local LoopContext context;
-  return context;
-}
-
 void run_pieces(index_t count, index_t piece, RangeFunction f) {
   if (piece < 1) fail("parallel_for", "{} elements cannot be cut into pieces of {}", count, piece);
   LoopContext& context = loop_context();

@@ -55,7 +55,10 @@ struct LoopContext {
   bool recording_outside = false;
   bool (*is_recording)() = nullptr;  // asked by the loop when it starts
 };
-LoopContext& loop_context();
+inline LoopContext& loop_context() {
+  constinit thread_local LoopContext context;
+  return context;
+}
 
 /// While the only piece of a loop runs on the thread that started it.
 class SinglePiece {

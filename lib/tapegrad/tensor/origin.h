@@ -19,7 +19,10 @@ struct Scope {
   std::uint64_t tape = 0;  // 0: recording is paused in this scope, or its tape is spent
   Scope* outer = nullptr;
 };
-Scope*& innermost_scope();
+inline Scope*& innermost_scope() {
+  constinit thread_local Scope* scope = nullptr;
+  return scope;
+}
 
 /// Whether a tape of the calling thread with this serial number is recording.
 bool is_open(std::uint64_t tape);
