@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "refuses.h"
+#include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/tensor/state.h"
 
