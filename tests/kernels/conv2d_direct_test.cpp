@@ -48,8 +48,8 @@ std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
     case 0:
       options.groups = draw.integer(2, 3);
       break;
-    case 1:  // depthwise
-      options.groups = in;
+    case 1:  // depthwise, with enough channels for every vector or not
+      options.groups = draw.one_of(kChannels) + draw.integer(0, 3);
       in = out = 1;
       break;
   }

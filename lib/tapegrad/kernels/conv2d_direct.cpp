@@ -16,6 +16,11 @@ index_t divide_up(index_t a, index_t b) {
   return (a + b - 1) / b;
 }
 
+// Each channel by itself, and enough of them to fill vectors.
+bool depthwise(const Conv2DGeometry& g) {
+  return g.groups == g.in_channels && g.groups == g.out_channels && g.groups >= vector_traits().lanes;
+}
+
 // ---- conv2d and conv2d_backprop_input: both are correlations
 
 // Along one axis: output a reads the inputs a * stride + t * dilation - pad for the taps t < taps. Tap t is
@@ -101,6 +106,13 @@ struct Plan {
 
 Plan plan_phase(const Correlation& c, const Phase& phase, index_t lanes) {
   Plan p{};
+  if (depthwise(c.g)) {  // all channels are one block
+    p.runs_per_row = phase.w.taps;
+    p.taps = phase.h.taps * phase.w.taps;
+    p.length = p.group = p.blocks = 1;
+    p.block = p.block_lanes = c.out_channels;
+    return p;
+  }
   p.whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
   p.runs_per_row = p.whole_rows ? 1 : phase.w.taps;
   p.length = p.whole_rows ? phase.w.taps * c.in_channels : c.group_in;
@@ -124,6 +136,16 @@ index_t vectors_of(const Correlation& c, const Plan& p, index_t block, index_t l
 // Writes what CorrelateJob describes for one block: its filter, and its bias.
 void pack(const Correlation& c, const Phase& phase, const Plan& p, index_t group, index_t block,
           index_t lanes, const float* w, const float* bias, float* packed, float* packed_bias) {
+  if (depthwise(c.g)) {
+    for (index_t i = 0; i < phase.h.taps; ++i)
+      for (index_t j = 0; j < phase.w.taps; ++j, packed += c.out_channels) {
+        const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
+        std::copy_n(w + (row * c.g.kernel_w + column) * c.out_channels, c.out_channels, packed);
+      }
+    std::fill_n(packed_bias, c.out_channels, 0.0F);
+    if (bias) std::copy_n(bias, c.out_channels, packed_bias);
+    return;
+  }
   const index_t first = block * p.block, channels = std::min(p.block, c.group_out - first);
   const index_t width = vectors_of(c, p, block, lanes) * lanes;
   const index_t w_in = c.g.group_in(), w_out = c.g.out_channels;  // the filter's last two axes
@@ -264,6 +286,8 @@ index_t rows_together(const Correlation& c, index_t window) {
 void run(const Correlation& c, const float* x, const float* w, float* y, const Epilogue<float>& epilogue) {
   if (c.g.batch * c.out_h * c.out_w * c.out_channels == 0) return;
   const index_t lanes = vector_traits().lanes;
+  const bool by_channel = depthwise(c.g);
+  const index_t groups = by_channel ? 1 : c.g.groups;
 
   std::vector<Plan> plans;
   index_t packed_size = 0, bias_size = 0, most_runs = 0;
@@ -272,8 +296,8 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
     Plan p = plan_phase(c, phase, lanes);
     p.offset = packed_size;
     p.bias_offset = bias_size;
-    packed_size += c.g.groups * p.blocks * p.packed();
-    bias_size += c.g.groups * p.blocks * p.block_lanes;
+    packed_size += groups * p.blocks * p.packed();
+    bias_size += groups * p.blocks * p.block_lanes;
     most_runs = std::max(most_runs, phase.h.taps * p.runs_per_row);
     plans.push_back(p);
     if (!phase.h.empty() && !phase.w.empty()) {
@@ -286,7 +310,7 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
   const index_t bias_begin = divide_up(packed_size, lanes) * lanes;
   float* packed = scratch<float, Packed>(bias_begin + bias_size);
   for (std::size_t i = 0; i < plans.size(); ++i)
-    for (index_t at = 0; at < c.g.groups * plans[i].blocks; ++at)
+    for (index_t at = 0; at < groups * plans[i].blocks; ++at)
       pack(c, c.phases[i], plans[i], at / plans[i].blocks, at % plans[i].blocks, lanes, w, epilogue.bias,
            packed + plans[i].offset + at * plans[i].packed(),
            packed + bias_begin + plans[i].bias_offset + at * plans[i].block_lanes);
@@ -312,7 +336,7 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
       const Phase& phase = c.phases[i];
       const Plan& p = plans[i];
       if (phase.h.outputs == 0 || phase.w.outputs == 0) continue;
-      for (index_t group = 0; group < c.g.groups; ++group) {
+      for (index_t group = 0; group < groups; ++group) {
         for (index_t t = 0; t < phase.h.taps; ++t)
           for (index_t r = 0; r < p.runs_per_row; ++r)
             runs[t * p.runs_per_row + r] = {t * phase.h.dilation * inputs.step() +
@@ -331,19 +355,21 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
         });
         for (index_t block = 0; block < p.blocks; ++block) {
           const index_t at = group * p.blocks + block;
-          correlate({.runs = runs,
-                     .rows = outputs,
-                     .row_count = output_count,
-                     .pixels = phase.w.outputs,
-                     .length = p.length,
-                     .x_step = phase.w.stride * c.in_channels,
-                     .y_step = c.step.width * c.out_channels,
-                     .weights = packed + p.offset + at * p.packed(),
-                     .bias = packed + bias_begin + p.bias_offset + at * p.block_lanes,
-                     .group = p.group,
-                     .vectors = vectors_of(c, p, block, lanes),
-                     .channels = std::min(p.block, c.group_out - block * p.block),
-                     .relu = epilogue.relu});
+          const CorrelateJob job = {
+              .runs = runs,
+              .rows = outputs,
+              .row_count = output_count,
+              .pixels = phase.w.outputs,
+              .length = p.length,
+              .x_step = phase.w.stride * c.in_channels,
+              .y_step = c.step.width * c.out_channels,
+              .weights = packed + p.offset + at * p.packed(),
+              .bias = packed + bias_begin + p.bias_offset + at * p.block_lanes,
+              .group = p.group,
+              .vectors = by_channel ? 0 : vectors_of(c, p, block, lanes),
+              .channels = by_channel ? c.out_channels : std::min(p.block, c.group_out - block * p.block),
+              .relu = epilogue.relu};
+          by_channel ? correlate_depthwise(job) : correlate(job);
           for (index_t r = 0; r < output_count; ++r) outputs[r].y += p.block;
         }
       }
@@ -380,6 +406,13 @@ struct FilterPlan {
 
 FilterPlan plan_filter(const Conv2DGeometry& g, index_t lanes) {
   FilterPlan p{};
+  if (depthwise(g)) {  // the sums of a tap are one for each channel
+    p.rows = g.kernel_h * g.kernel_w;
+    p.run = p.scalars = 1;
+    p.vectors = divide_up(g.out_channels, lanes);
+    p.sums = p.rows * p.tap_step(lanes);
+    return p;
+  }
   p.whole_rows = g.dilation_w == 1 && g.groups == 1;
   p.rows = p.whole_rows ? g.kernel_h : g.kernel_h * g.kernel_w;
   p.run = p.whole_rows ? g.kernel_w * g.in_channels : g.group_in();
@@ -412,8 +445,10 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
   const index_t lanes = vector_traits().lanes, rows = g.batch * g.out_h;
   if (g.filter_shape().size() == 0) return;
   const FilterPlan p = plan_filter(g, lanes);
-  const FilterTileSize tile = tile_size(p);
-  const index_t size = g.groups * p.sums;
+  const bool by_channel = depthwise(g);
+  const index_t groups = by_channel ? 1 : g.groups, group_out = g.out_channels / groups;
+  const FilterTileSize tile = by_channel ? FilterTileSize{std::min(kMostTaps, p.rows), 1, 1} : tile_size(p);
+  const index_t size = groups * p.sums;
 
   // The rows of dy are cut into a few chunks, by sizes only; each has sums of its own, added in their order.
   constexpr index_t kMostChunks = 16, kWork = 4 << 20, kSums = 4 << 20;
@@ -460,7 +495,7 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
         return std::pair(first * g.stride_h - g.pad_top,
                          (last - 1) * g.stride_h + (g.kernel_h - 1) * g.dilation_h - g.pad_top + 1);
       });
-      for (index_t group = 0; group < g.groups; ++group)
+      for (index_t group = 0; group < groups; ++group)
         for (index_t tap = 0; tap < p.rows; tap += tile.taps) {
           const index_t taps = std::min(tile.taps, p.rows - tap);
           index_t down[kMostTaps], right[kMostTaps];  // from the window's corner to the taps
@@ -479,8 +514,22 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
               x_pointers[count * taps + t] = (inside ? input_row(inputs, image, row) : zeros) + right[t];
             }
             if (any)
-              dy_pointers[count++] = dy_rows.row(image * g.out_h + out_row, dy_copy) + group * g.group_out();
+              dy_pointers[count++] = dy_rows.row(image * g.out_h + out_row, dy_copy) + group * group_out;
           });
+          if (by_channel) {
+            accumulate_depthwise({.scalars = x_pointers,
+                                  .vectors = dy_pointers,
+                                  .scalars_per_tap = true,
+                                  .rows = count,
+                                  .pixels = g.out_w,
+                                  .scalar_step = g.stride_w * g.in_channels,
+                                  .vector_step = g.out_channels,
+                                  .taps = taps,
+                                  .sums = to + tap * p.tap_step(lanes),
+                                  .tap_sums_step = p.tap_step(lanes)},
+                                 g.out_channels);
+            continue;
+          }
           for (index_t v = 0; v < p.vectors; v += tile.vectors)
             for (index_t s = 0; s < p.scalars; s += tile.scalars) {
               FilterJob job{
@@ -520,12 +569,12 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
   parallel_for(p.rows, std::max<index_t>(1, kAdditions / row_additions), [&](index_t begin, index_t end) {
     for (index_t row = begin; row < end; ++row)
       for (index_t k = 0; k < p.run; ++k)
-        for (index_t group = 0; group < g.groups; ++group) {
-          float* to = dw + (row * p.run + k) * g.out_channels + group * g.group_out();
+        for (index_t group = 0; group < groups; ++group) {
+          float* to = dw + (row * p.run + k) * g.out_channels + group * group_out;
           const float* from = sums + group * p.sums + row * p.tap_step(lanes) + k * k_step;
-          std::fill_n(to, g.group_out(), 0.0F);
+          std::fill_n(to, group_out, 0.0F);
           for (index_t at = 0; at < chunks; ++at)
-            for (index_t o = 0; o < g.group_out(); ++o) to[o] += from[at * size + o * o_step];
+            for (index_t o = 0; o < group_out; ++o) to[o] += from[at * size + o * o_step];
         }
   });
 }
