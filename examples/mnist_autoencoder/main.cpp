@@ -116,25 +116,24 @@ bool train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
     for (const tg::Batch& batch : loader.epoch(epoch, next)) {
       if (enough()) break;
       const auto started = std::chrono::steady_clock::now();
-      tg::Tape tape;
-      const tg::Tensor loss = tg::mse_loss(net(batch.images), batch.images);
-      adam.step(tape.gradient(loss, parameters));
-
-      const double value = loss.item();
-      if (!std::isfinite(value))
-        throw tg::Error("train", fmt::format("the loss is {} at step {}: try a smaller --learning-rate",
-                                             value, step + 1));
+      // As a Tape around loss(batch) would, and faster: a few images at a time, on all threads.
+      const auto [loss, gradients] = tg::batch_gradient(
+          [&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); }, {batch.images}, parameters);
+      adam.step(gradients);
+      if (!std::isfinite(loss))
+        throw tg::Error(
+            "train", fmt::format("the loss is {} at step {}: try a smaller --learning-rate", loss, step + 1));
       const tg::index_t images = batch.images.shape()[0];
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
       ++step;
       ++next;
       seen += images;
-      total += value * static_cast<double>(images);
+      total += loss * static_cast<double>(images);
       metrics.write({{"step", step},
                      {"epochs", static_cast<double>(step) / steps_per_epoch},
-                     {"loss", value},
+                     {"loss", loss},
                      {"images_per_s", static_cast<double>(images) / took.count()}});
-      progress.advance(images, {{"loss", value}});
+      progress.advance(images, {{"loss", loss}});
 
       if (next == loader.batches()) break;  // the epoch's end has a checkpoint of its own
       const bool due = options.checkpoint_every > 0 && step % options.checkpoint_every == 0;
