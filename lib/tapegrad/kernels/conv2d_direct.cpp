@@ -184,9 +184,11 @@ class PaddedRows {
         begin_(begin),
         end_(end),
         slack_(slack),
-        padded_(begin < 0 || end > width) {}
+        padded_(begin < 0 || end > width || (slack > 0 && width * channels < slack)) {}
 
   bool copies_all() const { return padded_; }
+  // Otherwise only this one may have to be copied: behind the last row there may be nothing to look at.
+  bool copies(index_t row) const { return padded_ || (slack_ > 0 && row == rows_ - 1); }
   // From one row to the next.
   index_t step() const { return padded_ ? size() : width_ * channels_; }
   // Numbers in a copied row.
@@ -197,7 +199,7 @@ class PaddedRows {
   // Where column 0 of that row begins; in `to`, if it has to be copied.
   const float* row(index_t row, float* to) const {
     const float* from = images_ + row * width_ * channels_;
-    if (!padded_ && (slack_ == 0 || row < rows_ - 1)) return from;
+    if (!copies(row)) return from;
     const index_t before = -std::min<index_t>(begin_, 0) * channels_;
     std::fill_n(to, before, 0.0F);
     std::copy_n(from, width_ * channels_, to + before);
@@ -479,14 +481,13 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
     float* zeros = scratch<float, Zeros>(x_rows.size());
     std::fill_n(zeros, x_rows.size(), 0.0F);
     zeros += std::max<index_t>(0, g.pad_left) * g.in_channels;  // where column 0 is
-    // Behind the last row there may be nothing to look at.
     float* last_row = scratch<float, Last>(x_rows.size());
     const auto input_row = [&](const GatheredRows& inputs, index_t image, index_t row) {
-      if (!x_rows.copies_all() && image == g.batch - 1 && row == g.in_h - 1)
-        return x_rows.row(image * g.in_h + row, last_row);
-      return inputs.rows(image) + inputs.offset(image, row);
+      const index_t number = image * g.in_h + row;
+      return !x_rows.copies_all() && x_rows.copies(number) ? x_rows.row(number, last_row)
+                                                           : inputs.rows(image) + inputs.offset(image, row);
     };
-    float* dy_copy = scratch<float, Dy>(dy_rows.size());
+    float* dy_copies = scratch<float, Dy>((dy_rows.copies_all() ? strip : 1) * dy_rows.size());
     const float** x_pointers = scratch<const float*>(strip * (tile.taps + 1));
     const float** dy_pointers = x_pointers + strip * tile.taps;
 
@@ -513,8 +514,9 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
               any |= inside;
               x_pointers[count * taps + t] = (inside ? input_row(inputs, image, row) : zeros) + right[t];
             }
-            if (any)
-              dy_pointers[count++] = dy_rows.row(image * g.out_h + out_row, dy_copy) + group * group_out;
+            if (!any) return;
+            float* copy = dy_copies + (dy_rows.copies_all() ? count * dy_rows.size() : 0);
+            dy_pointers[count++] = dy_rows.row(image * g.out_h + out_row, copy) + group * group_out;
           });
           if (by_channel) {
             accumulate_depthwise({.scalars = x_pointers,
