@@ -2,16 +2,21 @@
 #include <gtest/gtest.h>
 
 #include <clocale>
+#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <locale>
 #include <sstream>
 
 #include "io/temporary.h"
+#include "tapegrad/io/checkpoint.h"
 #include "tapegrad/io/csv.h"
 #include "tapegrad/io/idx.h"
+#include "tapegrad/io/metrics.h"
 #include "tapegrad/io/npy.h"
 #include "tapegrad/io/plot.h"
+#include "tapegrad/io/progress.h"
+#include "tapegrad/io/report.h"
 #include "tapegrad/io/safetensors.h"
 
 namespace tapegrad {
@@ -57,8 +62,23 @@ std::vector<Bytes> written() {
   write_safetensors(folder / "4", state);
   const std::vector<Series> series{{.name = "x", .x = {1000, 20000}, .y = {0.25, 1234.5}}};
   write_png(folder / "5", line_chart(series, {}));
+  write_checkpoint(folder / "6", {.state = state, .step = 1234567, .metric = 0.25});
+  Report report("t");
+  report.lines(series).dots(series).matrix(full({2, 2}, 1234.5)).image(Image(2, 1500, 1)).write(folder / "7");
+  Metrics(folder / "8").write({{"step", 1234567}, {"loss", 0.125}, {"speed", 1234567.5}});
+  {
+    std::FILE* file = std::fopen((folder / "9").c_str(), "w");
+    double now = 0;
+    Progress progress(file,
+                      {.epochs = 1, .samples = 100000, .terminal = false, .clock = [&] { return now; }});
+    progress.advance(0);
+    now = 1234.5;
+    progress.advance(54321, {{"loss", 0.0125}});
+    progress.end_epoch({{"loss", 1234567.0}});
+    std::fclose(file);
+  }
   std::vector<Bytes> files;
-  for (int i = 0; i < 6; ++i) files.push_back(read_bytes(folder / std::to_string(i)));
+  for (int i = 0; i < 10; ++i) files.push_back(read_bytes(folder / std::to_string(i)));
   return files;
 }
 
@@ -86,6 +106,13 @@ TEST(Locale, FilesAreReadAlike) {
   EXPECT_TRUE(equal(read_npz(folder / "x.npz")[0].second, large));
   write_safetensors(folder / "x.safetensors", state);
   EXPECT_EQ(read_safetensors(folder / "x.safetensors").numbers, state.numbers);
+  write_checkpoint(folder / "checkpoint", {.state = state, .metric = 0.25});
+  EXPECT_EQ(read_checkpoint(folder / "checkpoint").metric, 0.25);
+  Metrics metrics(folder / "metrics");
+  metrics.write({{"step", 1}, {"loss", 1234.5}});
+  Metrics continued(folder / "metrics", {.keep = true});
+  continued.load_state(metrics.state());
+  EXPECT_EQ(continued.series("step", "loss", "").y, (std::vector<double>{1234.5}));
 }
 
 }  // namespace

@@ -2,11 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <locale>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "io/temporary.h"
+#include "tapegrad/base/random.h"
+#include "tapegrad/ops/layout.h"
 
 namespace tapegrad {
 namespace {
@@ -96,6 +102,91 @@ TEST(Safetensors, BytesAreThoseOfTheFormat) {
   while (header.size() % 8 != 0) header += ' ';
   EXPECT_EQ(written(state), file_of(header, {0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 3}));
   EXPECT_EQ(written(sample()), written(sample()));
+}
+
+// The format once more, read as its description says and with none of the library's code.
+struct Described {
+  std::string dtype;
+  std::vector<std::int64_t> shape;
+  Bytes data;
+};
+
+std::map<std::string, Described> read_by_description(const Bytes& file, nlohmann::json& metadata) {
+  std::uint64_t length = 0;
+  for (std::size_t i = 0; i < 8; ++i) length += std::uint64_t{file.at(i)} << 8 * i;
+  const std::string header(file.begin() + 8, file.begin() + 8 + static_cast<std::ptrdiff_t>(length));
+  EXPECT_EQ(header.front(), '{');
+  EXPECT_EQ((8 + length) % 8, 0u) << "the elements are aligned";
+  EXPECT_EQ(header.find_first_not_of(' ', header.rfind('}') + 1), std::string::npos) << "padded with spaces";
+  std::map<std::string, Described> tensors;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  for (const auto& [name, entry] : nlohmann::json::parse(header).items()) {
+    if (name == "__metadata__") {
+      for (const auto& [key, value] : entry.items()) EXPECT_TRUE(value.is_string()) << key;
+      metadata = entry;
+      continue;
+    }
+    EXPECT_EQ(entry.size(), 3u) << name;
+    const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>();
+    const auto end = entry.at("data_offsets").at(1).get<std::uint64_t>();
+    ranges.emplace_back(begin, end);
+    const auto data = file.begin() + 8 + static_cast<std::ptrdiff_t>(length);
+    EXPECT_LE(end, file.size() - 8 - length);
+    tensors[name] = {
+        entry.at("dtype"), entry.at("shape"),
+        Bytes(data + static_cast<std::ptrdiff_t>(begin), data + static_cast<std::ptrdiff_t>(end))};
+  }
+  std::ranges::sort(ranges);
+  std::uint64_t covered = 0;
+  for (const auto& [begin, end] : ranges) {
+    EXPECT_EQ(begin, covered);
+    covered = end;
+  }
+  EXPECT_EQ(covered, file.size() - 8 - length);
+  return tensors;
+}
+
+TEST(Safetensors, EveryDTypeAndShapeIsAsTheFormatIsDescribed) {
+  const std::vector<Shape> shapes = {
+      {}, {1}, {0}, {3}, {2, 3}, {0, 4}, {4, 0, 2}, {1, 2, 1, 3}, {1, 1, 2, 1, 1, 2, 1, 3}};
+  const std::map<DType, std::string> names = {
+      {DType::Float32, "F32"}, {DType::Float64, "F64"}, {DType::Int32, "I32"}, {DType::UInt8, "U8"}};
+  Generator generator(3);
+  State state;
+  for (const auto& [dtype, name] : names)
+    for (const Shape& shape : shapes)
+      state.tensors.emplace_back(name + shape.str(),
+                                 cast(uniform(shape, 0, 250, generator, DType::Float64), dtype));
+  state.numbers = {{"a", 0.1}};
+  state.integers = {{"b", ~std::uint64_t{0}}};
+  nlohmann::json metadata;
+  const auto described = read_by_description(written(state), metadata);
+  EXPECT_EQ(metadata, nlohmann::json::parse(
+                          R"({"tapegrad.number.a": "0.1", "tapegrad.integer.b": "18446744073709551615"})"));
+  ASSERT_EQ(described.size(), state.tensors.size());
+  for (const auto& [name, x] : state.tensors) {
+    const Described& d = described.at(name);
+    EXPECT_EQ(d.dtype, names.at(x.dtype()));
+    EXPECT_EQ(Shape(d.shape), x.shape());
+    dispatch(x.dtype(), [&, &values = x](auto type) {
+      const auto elements = values.template values<typename decltype(type)::type>();
+      const auto* bytes = reinterpret_cast<const std::uint8_t*>(elements.data());
+      EXPECT_EQ(d.data, Bytes(bytes, bytes + elements.size_bytes()));  // little-endian, as this machine is
+    });
+  }
+  expect_same(read(written(state)), state);
+  EXPECT_EQ(written(state), written(state));
+}
+
+TEST(Safetensors, TheHeaderAlone) {
+  const SafetensorsHeader header =
+      read_safetensors_header(std::filesystem::path(TAPEGRAD_FIXTURES) / "pytorch_model.safetensors");
+  EXPECT_EQ(header.metadata, (std::map<std::string, std::string>{{"format", "pt"}}));
+  ASSERT_GE(header.tensors.size(), 7u);
+  EXPECT_EQ(header.tensors[0].name, "0.weight");
+  EXPECT_EQ(header.tensors[0].dtype, "F16");
+  EXPECT_EQ(header.tensors[0].shape, (Shape{8, 3, 3, 3}));
+  EXPECT_EQ(header.tensors[6].dtype, "I64");
 }
 
 TEST(Safetensors, ViewsAreWrittenAlone) {

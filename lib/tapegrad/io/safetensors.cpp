@@ -190,36 +190,52 @@ T parse_number(const detail::InputFile& file, std::string_view name, std::string
   return value;
 }
 
-}  // namespace
+struct Planned {
+  const Entry* entry;
+  detail::ArrayLayout layout;
+  std::size_t place;  // in the header
+};
 
-State read_safetensors(const std::filesystem::path& path) {
-  detail::InputFile file(kRead, path);
-  Header header = read_header(file);
-  const std::uint64_t data_begin = file.position();
-
-  struct Planned {
-    const Entry* entry;
-    detail::ArrayLayout layout;
-    std::size_t place;  // in the header
-  };
+// The tensors in the order of their elements, which must lie one behind the other, from the first byte behind
+// the header to the last.
+std::vector<Planned> plan_of(const detail::InputFile& file, const Header& header) {
+  const std::uint64_t data = file.size() - file.position();
   std::vector<Planned> plan;
   for (const Entry& entry : header.tensors) plan.push_back({&entry, layout_of(file, entry), plan.size()});
   std::ranges::stable_sort(plan, {}, [](const Planned& planned) { return planned.entry->offsets; });
 
-  // Tensors must lie one behind the other, from the first byte to the last.
   std::uint64_t end = 0;
   for (const auto& [entry, layout, place] : plan) {
     const std::uint64_t first = entry->offsets[0], last = entry->offsets[1];
-    if (first != end || last < first || last > file.size() - data_begin)
+    if (first != end || last < first || last > data)
       file.fail("has the tensor '{}' in the bytes {} to {}; they should begin at {} and end within {}",
-                entry->name, first, last, end, file.size() - data_begin);
+                entry->name, first, last, end, data);
     if (last - first != layout.bytes())
       file.fail("has {} bytes for the tensor '{}', which takes {} of {} bytes (shape {})", last - first,
                 entry->name, layout.shape.size(), detail::size_of(layout.stored), layout.shape);
     end = last;
   }
-  if (data_begin + end != file.size())
-    file.fail("has {} bytes of data, of which tensors take only {}", file.size() - data_begin, end);
+  if (end != data) file.fail("has {} bytes of data, of which tensors take only {}", data, end);
+  return plan;
+}
+
+}  // namespace
+
+SafetensorsHeader read_safetensors_header(const std::filesystem::path& path) {
+  detail::InputFile file(kRead, path);
+  Header header = read_header(file);
+  SafetensorsHeader made{.tensors = std::vector<SafetensorsHeader::Entry>(header.tensors.size()),
+                         .metadata = {}};
+  for (const auto& [entry, layout, place] : plan_of(file, header))
+    made.tensors[place] = {entry->name, entry->dtype, layout.shape};
+  made.metadata = std::move(header.metadata);
+  return made;
+}
+
+State read_safetensors(const std::filesystem::path& path) {
+  detail::InputFile file(kRead, path);
+  const Header header = read_header(file);
+  const std::vector<Planned> plan = plan_of(file, header);
 
   State state;
   for (const auto& [key, text] : header.metadata) {

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "tapegrad/tensor/state.h"
 
@@ -12,6 +15,18 @@ namespace tapegrad {
 /// are found again, other metadata is ignored. Throws when the file cannot be read or breaks any rule of the
 /// format: it is checked whole before a tensor is made.
 State read_safetensors(const std::filesystem::path& path);
+
+/// What the header of such a file says.
+struct SafetensorsHeader {
+  struct Entry {
+    std::string name, dtype;  ///< as the format calls it: "F32", "BF16", ...
+    Shape shape;
+  };
+  std::vector<Entry> tensors;
+  std::map<std::string, std::string> metadata;
+};
+/// Reads no more than that; throws as read_safetensors.
+SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
 
 /// Writes a state as a safetensors file: tensors in their order, numbers and integers as strings in the
 /// metadata, exact to the last bit. Replaces the file only once all of it is written; the same state gives

@@ -14,7 +14,7 @@ import threading
 import time
 import unittest
 
-SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "tools" / "fetch_mnist.sh"
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "tools" / "fetch_mnist.sh"
 NAMES = ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
          "t10k-labels-idx1-ubyte.gz"]
 FILES = {name: random.Random(name).randbytes(size) for name, size in zip(NAMES, [300_000, 5_000, 90_001, 1])}
