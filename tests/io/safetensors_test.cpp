@@ -120,7 +120,8 @@ std::map<std::string, Described> read_by_description(const Bytes& file, nlohmann
   EXPECT_EQ(header.find_first_not_of(' ', header.rfind('}') + 1), std::string::npos) << "padded with spaces";
   std::map<std::string, Described> tensors;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
-  for (const auto& [name, entry] : nlohmann::json::parse(header).items()) {
+  const nlohmann::json parsed = nlohmann::json::parse(header);
+  for (const auto& [name, entry] : parsed.items()) {
     if (name == "__metadata__") {
       for (const auto& [key, value] : entry.items()) EXPECT_TRUE(value.is_string()) << key;
       metadata = entry;

@@ -107,8 +107,7 @@ std::vector<Place> thinned(const std::vector<Place>& places) {
     std::vector<std::size_t> chosen{begin, static_cast<std::size_t>(low - places.begin()),
                                     static_cast<std::size_t>(high - places.begin()), end - 1};
     std::ranges::sort(chosen);
-    const auto repeated = std::ranges::unique(chosen);
-    chosen.erase(repeated.begin(), repeated.end());
+    chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
     for (const std::size_t i : chosen) kept.push_back(places[i]);
   }
   return kept;
