@@ -15,15 +15,20 @@
 #include "io/temporary.h"
 #include "tapegrad/base/error.h"
 
+namespace tapegrad::testing {
+
+/// Whether this was compiled with a sanitizer that needs memory of its own.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TAPEGRAD_SANITIZED 1
+inline constexpr bool kSanitized = true;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TAPEGRAD_SANITIZED 1
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
 #endif
+#else
+inline constexpr bool kSanitized = false;
 #endif
-
-namespace tapegrad::testing {
 
 /// Bytes of the process's address space, and the most of its memory that was ever in use.
 inline std::size_t memory_of_process(const std::string& field) {
@@ -44,14 +49,11 @@ class MemoryLimit {
  public:
   explicit MemoryLimit(std::size_t more) {
     EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
-#ifndef TAPEGRAD_SANITIZED
+    if (kSanitized) return;
     const rlimit limit{memory_of_process("VmSize:") + more, before_.rlim_max};
     EXPECT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
-#endif
   }
-  ~MemoryLimit() {
-    ::setrlimit(RLIMIT_AS, &before_);
-  }
+  ~MemoryLimit() { ::setrlimit(RLIMIT_AS, &before_); }
   MemoryLimit(const MemoryLimit&) = delete;
   MemoryLimit& operator=(const MemoryLimit&) = delete;
 

@@ -9,12 +9,13 @@
 #include <csignal>
 #include <limits>
 
+#include "io/hostile.h"
 #include "io/temporary.h"
 
 namespace tapegrad {
 namespace {
 
-using testing::Bytes, testing::error_of, testing::expect_contains, testing::read_bytes,
+using testing::Bytes, testing::damage, testing::error_of, testing::expect_contains, testing::read_bytes,
     testing::TemporaryFolder, testing::write_bytes;
 
 Tensor read(const Bytes& bytes) {
@@ -183,6 +184,39 @@ TEST(Idx, HostileHeaders) {
   expect_contains(error_of("read_idx", [&] { read_idx(folder / "none"); }),
                   "/none': No such file or directory");
   error_of("read_idx", [&] { read_idx(folder.path()); });
+}
+
+TEST(Idx, DamagedFilesAreRefusedOrRead) {
+  // Whatever a flipped bit says, there are as many bytes as that takes.
+  const Bytes whole = written(tensor({{1, 2, 3}, {4, 5, 6}}));
+  const std::size_t refused = damage(whole, "read_idx", [](const auto& path) {
+    const Tensor x = read_idx(path);
+    EXPECT_EQ(x.size() * static_cast<index_t>(size_of(x.dtype())), 24);
+  });
+  EXPECT_GE(refused, 8 * 12 - 1u);  // of the header only one: four bytes as Int32, not Float32
+  damage(whole, "open_idx", [](const auto& path) { open_idx(path).rows(0, 1); });
+}
+
+TEST(Idx, RowsAreReadWhenAskedFor) {
+  const TemporaryFolder folder;
+  for (const Tensor& x : samples()) {
+    if (x.rank() == 0) continue;
+    write_idx(folder / "x", x);
+    const ArrayFile file = open_idx(folder / "x");
+    EXPECT_EQ(file.shape(), x.shape());
+    EXPECT_EQ(file.dtype(), x.dtype());
+    EXPECT_TRUE(equal(file.rows(0, x.shape()[0]), x));
+  }
+  // Signed bytes and integers of 16 bits become Int32.
+  write_bytes(folder / "x", {0, 0, 0x0B, 2, 0, 0, 0, 2, 0, 0, 0, 1, 0x80, 0, 1, 2});
+  EXPECT_TRUE(equal(open_idx(folder / "x").rows(1, 1), tensor({{258}}, DType::Int32)));
+  expect_contains(error_of("open_idx", [&] { open_idx(folder / "x").rows(1, 2); }), "has 2 rows");
+  write_bytes(folder / "x", {0, 0, 0x08, 1, 0, 0, 0, 2, 1, 2, 3});
+  expect_contains(error_of("open_idx", [&] { open_idx(folder / "x"); }),
+                  "11 bytes long, but its header says 10");
+  write_idx(folder / "x.gz", tensor({1}));
+  expect_contains(error_of("open_idx", [&] { open_idx(folder / "x.gz"); }),
+                  "not an IDX file that is not gzipped");
 }
 
 TEST(Idx, WritingReplacesWholeFilesOnly) {

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
@@ -96,9 +99,12 @@ Transform normalize(std::vector<double> means, std::vector<double> deviations) {
 Transform gaussian_noise(double deviation) {
   if (!(deviation >= 0) || !std::isfinite(deviation)) fail(kNoise, "a deviation of {} is none", deviation);
   return [deviation](Tensor image, Generator& generator) {
+    std::vector<double> noise(static_cast<std::size_t>(image.size()));
+    generator.fill_normal(noise, 0, deviation);
     for_floats(kNoise, image, [&]<class T>(std::span<T> values) {
-      for (T& value : values)
-        value = static_cast<T>(static_cast<double>(value) + deviation * generator.normal());
+      std::ranges::transform(values, noise, values.begin(), [](T value, double more) {
+        return static_cast<T>(static_cast<double>(value) + more);
+      });
     });
     return image;
   };
