@@ -2,42 +2,7 @@
 # Same bits for any number of threads; saved weights give the same result again; and whatever is wrong with files or
 # options is one line and an exit code that is not 0.
 cmake_minimum_required(VERSION 3.25)
-file(REMOVE_RECURSE ${SCRATCH})
-file(MAKE_DIRECTORY ${SCRATCH})
-
-function(run)
-  execute_process(COMMAND ${PROGRAM} ${ARGN} OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE code)
-  if(NOT code EQUAL 0)
-    message(FATAL_ERROR "${ARGN}\nexited with ${code}: ${err}")
-  endif()
-  set(out "${out}" PARENT_SCOPE)
-endfunction()
-
-# Fails with one line on the error output that matches `pattern`.
-function(refuses pattern)
-  if(NOT "--out" IN_LIST ARGN)
-    list(APPEND ARGN --out ${SCRATCH}/refused)
-  endif()
-  execute_process(COMMAND ${PROGRAM} ${ARGN} OUTPUT_VARIABLE out ERROR_VARIABLE err
-                  RESULT_VARIABLE code)
-  if(NOT code MATCHES "^[0-9]+$" OR code EQUAL 0)
-    message(FATAL_ERROR "${ARGN}\nexited with '${code}'")
-  endif()
-  if(NOT err MATCHES "^mnist_autoencoder: [^\n]*\n$")
-    message(FATAL_ERROR "${ARGN}\nis not refused in one line: ${err}")
-  endif()
-  if(NOT err MATCHES "${pattern}")
-    message(FATAL_ERROR "${ARGN}\nis refused without '${pattern}': ${err}")
-  endif()
-endfunction()
-
-function(same_files a b)
-  file(SHA256 ${a} hash_a)
-  file(SHA256 ${b} hash_b)
-  if(NOT hash_a STREQUAL hash_b)
-    message(FATAL_ERROR "${a} and ${b} differ")
-  endif()
-endfunction()
+include(${CMAKE_CURRENT_LIST_DIR}/common/running.cmake)
 
 foreach(threads 1 2 3 8 again)
   string(REPLACE again 2 count ${threads})
