@@ -1,0 +1,19 @@
+#pragma once
+
+#include <filesystem>
+
+#include "common/command_line.h"
+#include "tapegrad/nn/layers.h"
+
+namespace common {
+
+/// A LeNet that tells what a program has drawn: with the weights in this file, which mnist_classifier wrote;
+/// or, if none is named, trained on options.data for two epochs, and written to classifier.safetensors in
+/// options.out.
+tg::Sequential make_judge(const std::filesystem::path& weights, const TrainingOptions& options);
+
+/// Prints how many of these images, [n, 28, 28, 1] in [0, 1], the judge takes for which digit, those alone
+/// that it is at least 90% sure of.
+void print_digits(tg::Module& judge, const tg::Tensor& images);
+
+}  // namespace common

@@ -1,0 +1,181 @@
+// A variational autoencoder (Kingma and Welling, "Auto-encoding variational Bayes", 2014) of handwritten
+// digits: the encoder gives each image a normal distribution of codes, close to the standard one; the decoder
+// draws the image from a code. What it draws from any random code is then a digit that nobody wrote.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <vector>
+
+#include "common/command_line.h"
+#include "common/judge.h"
+#include "common/training_log.h"
+#include "tapegrad/tapegrad.h"
+
+namespace tg = tapegrad;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options : common::TrainingOptions {
+  tg::index_t code = 10;
+  fs::path classifier = {};
+};
+
+struct Vae : tg::Module {
+  Vae(tg::index_t code, tg::Generator& generator);
+
+  /// Means and logarithms of variances of the codes of images, each [n, code].
+  struct Codes {
+    tg::Tensor mean, log_variance;
+  };
+  Codes encode(const tg::Tensor& images) {
+    const std::vector<tg::Tensor> halves = tg::chunk(encoder(images), 2, 1);
+    return {halves[0], halves[1]};
+  }
+  /// Images of codes [n, code].
+  tg::Tensor draw(const tg::Tensor& codes) { return tg::sigmoid(decoder(codes)); }
+
+  tg::Tensor forward(const tg::Tensor& images) override { return draw(encode(images).mean); }
+  void visit(tg::Visitor& visitor) override {
+    visitor("encoder", encoder);
+    visitor("decoder", decoder);
+  }
+
+  tg::Sequential encoder, decoder;  // the decoder's images are logits
+};
+
+Vae::Vae(tg::index_t code, tg::Generator& generator) {
+  const auto conv = [&](tg::index_t in, tg::index_t filters) {
+    return tg::Conv2D({.in_channels = in,
+                       .filters = filters,
+                       .kernel_size = 3,
+                       .strides = 2,
+                       .padding = tg::Padding::Same,
+                       .activation = tg::relu},
+                      generator);
+  };
+  const auto transpose = [&](tg::index_t in, tg::index_t filters, tg::index_t strides,
+                             tg::Activation activation) {
+    return tg::Conv2DTranspose({.in_channels = in,
+                                .filters = filters,
+                                .kernel_size = 3,
+                                .strides = strides,
+                                .padding = tg::Padding::Same,
+                                .activation = activation},
+                               generator);
+  };
+  const auto dense = [&](tg::index_t in, tg::index_t units, tg::Activation activation) {
+    return tg::Dense({.in_features = in, .units = units, .activation = activation}, generator);
+  };
+  encoder = tg::Sequential{conv(1, 32), conv(32, 64), tg::Flatten(), dense(7 * 7 * 64, 2 * code, nullptr)};
+  decoder = tg::Sequential{dense(code, 7 * 7 * 64, tg::relu), tg::Reshape({7, 7, 64}),
+                           transpose(64, 32, 2, tg::relu),  // 14 x 14
+                           transpose(32, 16, 2, tg::relu),  // 28 x 28
+                           transpose(16, 1, 1, nullptr)};
+}
+
+/// The two parts of the negative evidence lower bound, both for an image.
+struct Loss {
+  tg::Tensor reconstruction, divergence;
+};
+
+Loss loss_of(Vae& vae, const tg::Tensor& images, tg::Generator& generator) {
+  const auto [mean, log_variance] = vae.encode(images);
+  const tg::Tensor noise = tg::normal(mean.shape(), 0, 1, generator);
+  const tg::Tensor codes = mean + tg::exp(0.5 * log_variance) * noise;
+  const tg::Tensor cross_entropy =
+      tg::binary_cross_entropy_with_logits(vae.decoder(codes), images, {.reduction = tg::Reduction::Sum});
+  return {.reconstruction = cross_entropy / static_cast<double>(images.shape()[0]),
+          .divergence = tg::kl_to_standard_normal(mean, log_variance)};
+}
+
+/// The mean over all images.
+double evaluate(Vae& vae, const tg::Loader& loader) {
+  tg::Generator generator(0);  // the same noise every time
+  double total = 0;
+  for (const tg::Batch& batch : loader.epoch(0)) {
+    const auto [reconstruction, divergence] = loss_of(vae, batch.images, generator);
+    total += (reconstruction + divergence).item() * static_cast<double>(batch.images.shape()[0]);
+  }
+  return total / static_cast<double>(loader.samples());
+}
+
+void train(Vae& vae, const Options& options, const tg::Loader& test, tg::Generator& generator) {
+  const tg::Loader loader(tg::read_mnist(options.data, tg::Split::Train),
+                          {.batch_size = options.batch, .seed = options.seed});
+  const std::vector<tg::Tensor> parameters = vae.parameters();
+  tg::Adam adam(parameters);
+  tg::Schedule schedule =
+      tg::cosine_decay({.learning_rate = options.learning_rate, .steps = options.epochs * loader.batches()});
+  common::TrainingLog log(options, loader);
+  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
+    for (const tg::Batch& batch : loader.epoch(epoch)) {
+      tg::Tape tape;
+      const auto [reconstruction, divergence] = loss_of(vae, batch.images, generator);
+      const tg::Tensor loss = reconstruction + divergence;
+      adam.set_learning_rate(schedule.learning_rate());
+      adam.step(tape.gradient(loss, parameters));
+      schedule.step();
+      log.step(batch, {{"loss", loss.item()}, {"divergence", divergence.item()}});
+      if (log.finished()) break;
+    }
+    log.end_epoch({{"train_loss", log.mean("loss")}, {"test_loss", evaluate(vae, test)}});
+  }
+  log.draw(options.out / "loss.png", {"train_loss", "test_loss"},
+           {.title = "Negative evidence lower bound", .x_label = "epoch", .y_label = "nats per image"});
+}
+
+/// From the code of a 0 in a straight line to that of a 1, from there to that of a 2, and so on.
+tg::Image latent_walk(Vae& vae, const tg::Dataset& data) {
+  std::vector<tg::Tensor> digits(10);  // the first image of each
+  for (tg::index_t i = data.images.size() - 1; i >= 0; --i)
+    digits[static_cast<std::size_t>(data.labels[i].item())] = data.images[i];
+  const tg::Tensor codes = vae.encode(tg::cast(tg::stack(digits), tg::DType::Float32) / 255.0).mean;
+
+  constexpr int kStages = 12;
+  std::vector<tg::Tensor> walk;
+  for (tg::index_t digit = 0; digit < 9; ++digit)
+    for (int stage = 0; stage < kStages; ++stage) {
+      const double way = static_cast<double>(stage) / (kStages - 1);
+      walk.push_back((1.0 - way) * tg::row(codes, digit) + way * tg::row(codes, digit + 1));
+    }
+  return tg::grid(vae.draw(tg::stack(walk)), {.columns = kStages, .scale = 2});
+}
+
+void run(const Options& options) {
+  const tg::ThreadCountScope threads(options.threads);
+  tg::Generator generator(options.seed);
+  Vae vae(options.code, generator);
+  const tg::Dataset data = tg::read_mnist(options.data, tg::Split::Test);
+  const tg::Loader test(data, {.batch_size = 500, .shuffle = false});
+  fs::create_directories(options.out);
+  if (options.load.empty()) {
+    train(vae, options, test, generator);
+    tg::write_safetensors(options.out / "weights.safetensors", vae.state());
+  } else {
+    vae.load_state(tg::read_safetensors(options.load));
+  }
+
+  tg::Generator sampler(options.seed, 1);
+  const tg::Tensor samples = vae.draw(tg::normal({1000, options.code}, 0, 1, sampler));
+  tg::write_png(options.out / "samples.png", tg::grid(tg::slice(samples, {{0, 100}}), {.scale = 2}));
+  tg::write_png(options.out / "walk.png", latent_walk(vae, data));
+  tg::Sequential judge = common::make_judge(options.classifier, options);
+  common::print_digits(judge, samples);
+  fmt::print("test loss {:.2f}; results are in {}\n", evaluate(vae, test), options.out.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options{{.epochs = 20, .batch = 64, .learning_rate = 2e-3}};
+  CLI::App app("Trains a variational autoencoder on handwritten digits, and draws digits with it.",
+               "mnist_vae");
+  common::add_options(app, options);
+  app.add_option("--code", options.code, "numbers that describe a digit")->check(CLI::PositiveNumber);
+  app.add_option("--classifier", options.classifier,
+                 "weights of mnist_classifier, to count the digits among the samples (default: train one)");
+  return common::run_program(app, argc, argv, [&] { run(options); });
+}
