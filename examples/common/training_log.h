@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <initializer_list>
 #include <map>
@@ -11,6 +10,7 @@
 
 #include "common/command_line.h"
 #include "tapegrad/data/loader.h"
+#include "tapegrad/io/metrics.h"
 #include "tapegrad/io/plot.h"
 #include "tapegrad/io/progress.h"
 
@@ -52,17 +52,14 @@ class TrainingLog {
             const tg::ChartOptions& chart) const;
 
  private:
-  void keep(Values values);
-  void write(const std::string& line);
+  double epochs_done() const { return static_cast<double>(steps_) / steps_per_epoch_; }
 
-  std::filesystem::path path_;
-  std::ofstream file_;
+  tg::Metrics metrics_;
   tg::Progress progress_;
   tg::index_t epochs_, max_steps_, epoch_ = 0, steps_ = 0, images_ = 0;
   double steps_per_epoch_;
-  std::map<std::string, double, std::less<>> sums_;        // over the images of this epoch
-  std::map<std::string, tg::Series, std::less<>> series_;  // of all that was logged
-  std::chrono::steady_clock::time_point started_;          // of the step
+  std::map<std::string, double, std::less<>> sums_;  // over the images of this epoch
+  std::chrono::steady_clock::time_point started_;    // of the step
 };
 
 }  // namespace common

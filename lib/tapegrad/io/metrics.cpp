@@ -44,7 +44,7 @@ void Metrics::cut_off() {
   more_ = false;
 }
 
-void Metrics::write(Line values) {
+void Metrics::write(std::span<const Entry> values) {
   if (more_) cut_off();
   std::string text;
   auto& line = lines_.emplace_back();

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,14 +38,15 @@ class Metrics {
     double number_;
     std::string text_;
   };
-  using Line = std::initializer_list<std::pair<std::string_view, Value>>;
+  using Entry = std::pair<std::string_view, Value>;
 
   /// Begins a new file. Throws when it cannot be written.
   explicit Metrics(std::filesystem::path path, const MetricsOptions& options = {});
 
   /// A line with these names and numbers, such as {{"step", 3}, {"loss", 0.25}}; numbers that are not finite
   /// are written as null. Throws when it cannot be written.
-  void write(Line values);
+  void write(std::span<const Entry> values);
+  void write(std::initializer_list<Entry> values) { write(std::span(values.begin(), values.size())); }
 
   /// y over x, of the lines that have both.
   Series series(std::string_view x, std::string_view y, std::string name) const;
