@@ -1,0 +1,156 @@
+// A deep convolutional generative adversarial network (Radford, Metz and Chintala, "Unsupervised
+// representation learning with deep convolutional generative adversarial networks", 2016) of handwritten
+// digits: the generator draws digits from random codes, the discriminator tells them from real ones, and each
+// learns from the other.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <vector>
+
+#include "common/command_line.h"
+#include "common/judge.h"
+#include "common/training_log.h"
+#include "tapegrad/tapegrad.h"
+
+namespace tg = tapegrad;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr tg::index_t kCode = 64;
+
+struct Options : common::TrainingOptions {
+  fs::path classifier = {};
+};
+
+tg::Tensor random_codes(tg::index_t count, tg::Generator& generator) {
+  return tg::normal({count, kCode}, 0, 1, generator);
+}
+
+/// Codes [n, kCode] to images [n, 28, 28, 1] in [-1, 1].
+tg::Sequential make_generator(tg::Generator& random) {
+  const auto transpose = [&](tg::index_t in, tg::index_t filters, bool last) {
+    return tg::Conv2DTranspose({.in_channels = in,
+                                .filters = filters,
+                                .kernel_size = 4,
+                                .strides = 2,
+                                .padding = tg::Padding::Same,
+                                .activation = last ? tg::tanh : nullptr,
+                                .use_bias = last,
+                                .kernel_initializer = tg::normal_initializer(0.02)},
+                               random);
+  };
+  return tg::Sequential{tg::Dense({.in_features = kCode,
+                                   .units = 7 * 7 * 64,
+                                   .use_bias = false,
+                                   .kernel_initializer = tg::normal_initializer(0.02)},
+                                  random),
+                        tg::BatchNorm({.channels = 7 * 7 * 64, .momentum = 0.9}),
+                        tg::ReLU(),
+                        tg::Reshape({7, 7, 64}),
+                        transpose(64, 32, false),  // 14 x 14
+                        tg::BatchNorm({.channels = 32, .momentum = 0.9}),
+                        tg::ReLU(),
+                        transpose(32, 1, true)};  // 28 x 28
+}
+
+/// Images to logits [n, 1] of being real.
+tg::Sequential make_discriminator(tg::Generator& random) {
+  const auto conv = [&](tg::index_t in, tg::index_t filters, bool use_bias) {
+    return tg::Conv2D({.in_channels = in,
+                       .filters = filters,
+                       .kernel_size = 4,
+                       .strides = 2,
+                       .padding = tg::Padding::Same,
+                       .use_bias = use_bias,
+                       .kernel_initializer = tg::normal_initializer(0.02)},
+                      random);
+  };
+  return tg::Sequential{
+      conv(1, 32, true),  // 14 x 14
+      tg::LeakyReLU(0.2),
+      conv(32, 64, false),  // 7 x 7
+      tg::BatchNorm({.channels = 64, .momentum = 0.9}),
+      tg::LeakyReLU(0.2),
+      tg::Flatten(),
+      tg::Dense({.in_features = 7 * 7 * 64, .units = 1, .kernel_initializer = tg::normal_initializer(0.02)},
+                random)};
+}
+
+/// How far the discriminator, with these logits, is from calling all images real (1) or drawn (0).
+tg::Tensor loss_of(const tg::Tensor& logits, double target) {
+  return tg::binary_cross_entropy_with_logits(logits, tg::full(logits.shape(), target));
+}
+
+void train(tg::Sequential& generator, const Options& options, tg::Generator& random) {
+  const tg::Loader loader(tg::read_mnist(options.data, tg::Split::Train),
+                          {.batch_size = options.batch,
+                           .seed = options.seed,
+                           .drop_last = true,
+                           .transform = tg::normalize({0.5}, {0.5})});
+  tg::Sequential discriminator = make_discriminator(random);
+  const std::vector<tg::Tensor> drawing = generator.parameters(), telling = discriminator.parameters();
+  const tg::AdamOptions adam{.learning_rate = options.learning_rate, .beta1 = 0.5};
+  tg::Adam draws(drawing, adam), tells(telling, adam);
+  common::TrainingLog log(options, loader);
+  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
+    for (const tg::Batch& batch : loader.epoch(epoch)) {
+      double discriminator_loss = 0, generator_loss = 0;
+      {
+        const tg::Tensor drawn = generator(random_codes(options.batch, random));
+        tg::Tape tape;
+        // Not quite 1, lest it becomes too sure to teach anything (Salimans et al. 2016).
+        const tg::Tensor loss = loss_of(discriminator(batch.images), 0.9) + loss_of(discriminator(drawn), 0);
+        tells.step(tape.gradient(loss, telling));
+        discriminator_loss = loss.item();
+      }
+      {
+        tg::Tape tape;
+        const tg::Tensor loss = loss_of(discriminator(generator(random_codes(options.batch, random))), 1);
+        draws.step(tape.gradient(loss, drawing));
+        generator_loss = loss.item();
+      }
+      log.step(batch, {{"discriminator", discriminator_loss}, {"generator", generator_loss}});
+      if (log.finished()) break;
+    }
+    log.end_epoch(
+        {{"discriminator_loss", log.mean("discriminator")}, {"generator_loss", log.mean("generator")}});
+  }
+  log.draw(options.out / "loss.png", {"discriminator_loss", "generator_loss"},
+           {.title = "Binary cross-entropy", .x_label = "epoch", .y_label = ""});
+}
+
+void run(const Options& options) {
+  const tg::ThreadCountScope threads(options.threads);
+  tg::Generator random(options.seed);
+  tg::Sequential generator = make_generator(random);
+  fs::create_directories(options.out);
+  if (options.load.empty()) {
+    train(generator, options, random);
+    tg::write_safetensors(options.out / "weights.safetensors", generator.state());
+  } else {
+    generator.load_state(tg::read_safetensors(options.load));
+  }
+
+  generator.eval();
+  tg::Generator sampler(options.seed, 1);
+  const tg::Tensor samples = (generator(random_codes(1000, sampler)) + 1.0) / 2.0;
+  tg::write_png(options.out / "samples.png",
+                tg::grid(tg::slice(samples, {{0, 100}}), {.columns = 20, .scale = 2}));
+  tg::Sequential judge = common::make_judge(options.classifier, options);
+  common::print_digits(judge, samples);
+  fmt::print("the results are in {}\n", options.out.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options{{.epochs = 20, .batch = 64, .learning_rate = 5e-4}};
+  CLI::App app("Trains a generator of handwritten digits against a discriminator.", "dcgan");
+  common::add_options(app, options);
+  app.add_option("--classifier", options.classifier,
+                 "weights of mnist_classifier, to count the digits among the samples (default: train one)");
+  return common::run_program(app, argc, argv, [&] { run(options); });
+}
