@@ -1,0 +1,134 @@
+// Trains an autoencoder to take the noise from handwritten digits: it sees a noisy image, and is told how far
+// what it draws is from the clean one (Vincent et al., "Extracting and composing robust features with
+// denoising autoencoders", 2008).
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <vector>
+
+#include "common/command_line.h"
+#include "common/training_log.h"
+#include "tapegrad/tapegrad.h"
+
+namespace tg = tapegrad;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options : common::TrainingOptions {
+  double noise = 0.5;
+};
+
+tg::Sequential make_net(tg::Generator& generator) {
+  const auto conv = [&](tg::index_t in, tg::index_t filters, tg::index_t strides, tg::Activation activation) {
+    return tg::Conv2D({.in_channels = in,
+                       .filters = filters,
+                       .kernel_size = 3,
+                       .strides = strides,
+                       .padding = tg::Padding::Same,
+                       .activation = activation},
+                      generator);
+  };
+  const auto transpose = [&](tg::index_t in, tg::index_t filters) {
+    return tg::Conv2DTranspose({.in_channels = in,
+                                .filters = filters,
+                                .kernel_size = 3,
+                                .strides = 2,
+                                .padding = tg::Padding::Same,
+                                .activation = tg::relu},
+                               generator);
+  };
+  return tg::Sequential{conv(1, 16, 1, tg::relu),   // 28 x 28
+                        conv(16, 32, 2, tg::relu),  // 14 x 14
+                        conv(32, 32, 2, tg::relu),  // 7 x 7
+                        transpose(32, 32),         transpose(32, 16), conv(16, 1, 1, nullptr)};
+}
+
+/// The images with noise of a normal distribution, cut off at black and white.
+tg::Tensor with_noise(const tg::Tensor& images, double deviation, tg::Generator generator) {
+  return tg::clamp(images + tg::normal(images.shape(), 0, deviation, generator), 0, 1);
+}
+
+/// What the net makes of test digits. Their noise is always the same, and never that of the training.
+struct Denoised {
+  tg::Tensor clean, noisy, denoised;
+  double error_of(const tg::Tensor& images) const { return tg::mse_loss(images, clean).item(); }
+};
+
+Denoised denoise(tg::Sequential& net, const tg::Samples& images, double noise) {
+  std::vector<tg::Tensor> clean, noisy, denoised;
+  for (const tg::Batch& batch : tg::Loader(images, {}, {.batch_size = 500, .shuffle = false}).epoch(0)) {
+    clean.push_back(batch.images);
+    noisy.push_back(
+        with_noise(batch.images, noise, tg::Generator(0, static_cast<std::uint64_t>(batch.first))));
+    denoised.push_back(net(noisy.back()));
+  }
+  return {tg::concat(clean), tg::concat(noisy), tg::concat(denoised)};
+}
+
+void train(tg::Sequential& net, const Options& options, const tg::Samples& test) {
+  const tg::Loader loader(tg::read_mnist(options.data, tg::Split::Train).images, {},
+                          {.batch_size = options.batch, .seed = options.seed});
+  const std::vector<tg::Tensor> parameters = net.parameters();
+  tg::Adam adam(parameters);
+  tg::Schedule schedule =
+      tg::one_cycle({.highest = options.learning_rate, .steps = options.epochs * loader.batches()});
+  const tg::Generator noise(options.seed, 1);
+  common::TrainingLog log(options, loader);
+  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
+    for (const tg::Batch& batch : loader.epoch(epoch)) {
+      const auto step = static_cast<std::uint64_t>(schedule.steps());
+      const tg::Tensor noisy = with_noise(batch.images, options.noise, noise.child(step));
+      tg::Tape tape;
+      const tg::Tensor loss = tg::mse_loss(net(noisy), batch.images);
+      adam.set_learning_rate(schedule.learning_rate());
+      adam.step(tape.gradient(loss, parameters));
+      schedule.step();
+      log.step(batch, {{"loss", loss.item()}});
+      if (log.finished()) break;
+    }
+    const Denoised result = denoise(net, test, options.noise);
+    log.end_epoch({{"train_loss", log.mean("loss")}, {"test_loss", result.error_of(result.denoised)}});
+  }
+  log.draw(options.out / "loss.png", {"train_loss", "test_loss"},
+           {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true});
+}
+
+void run(const Options& options) {
+  const tg::ThreadCountScope threads(options.threads);
+  tg::Generator generator(options.seed);
+  tg::Sequential net = make_net(generator);
+  const tg::Samples test = tg::read_mnist(options.data, tg::Split::Test).images;
+  fs::create_directories(options.out);
+  if (options.load.empty()) {
+    train(net, options, test);
+    tg::write_safetensors(options.out / "weights.safetensors", net.state());
+  } else {
+    net.load_state(tg::read_safetensors(options.load));
+  }
+
+  const Denoised result = denoise(net, test, options.noise);
+  std::vector<tg::Tensor> rows;
+  for (const tg::Tensor& images : {result.noisy, result.denoised, result.clean})
+    rows.push_back(tg::slice(images, {{0, 16}}));
+  tg::write_png(options.out / "denoised.png",
+                tg::sheet(rows, {.columns = 16, .scale = 2, .labels = {"noisy", "denoised", "clean"}}));
+  fmt::print("MSE of noisy digits {:.5f}, denoised {:.5f}; results are in {}\n",
+             result.error_of(result.noisy), result.error_of(result.denoised), options.out.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  options.epochs = 5;
+  options.batch = 64;
+  options.learning_rate = 4e-3;
+  CLI::App app("Trains an autoencoder to take the noise from handwritten digits.", "denoising_autoencoder");
+  common::add_options(app, options);
+  app.add_option("--noise", options.noise, "standard deviation of the noise; white is 1")
+      ->check(CLI::NonNegativeNumber);
+  return common::run_program(app, argc, argv, [&] { run(options); });
+}
