@@ -1,0 +1,141 @@
+// Trains a small U-Net to say of every pixel which kind of shape it shows, in scenes that the program draws:
+// ellipses, rectangles and triangles of any colour that cover each other.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <filesystem>
+#include <vector>
+
+#include "common/command_line.h"
+#include "common/training_log.h"
+#include "scenes.h"
+#include "tapegrad/tapegrad.h"
+#include "unet.h"
+
+namespace tg = tapegrad;
+namespace fs = std::filesystem;
+using namespace unet_segmentation;
+
+namespace {
+
+struct Options : common::TrainingOptions {
+  tg::index_t scenes = 8000;
+};
+
+/// Counts pixels, to compare masks with predictions.
+class Overlap {
+ public:
+  void add(const tg::Tensor& mask, const tg::Tensor& predicted) {
+    for (tg::index_t c = 0; c < kClassCount; ++c) {
+      const auto number = static_cast<double>(c);
+      const tg::Tensor is = tg::equals(mask, number), said = tg::equals(predicted, number);
+      const auto count = [](const tg::Tensor& set) {
+        return tg::sum(tg::cast(set, tg::DType::Float64)).item();
+      };
+      both_[static_cast<std::size_t>(c)] += count(is * said);
+      either_[static_cast<std::size_t>(c)] += count(is) + count(said) - count(is * said);
+    }
+  }
+  /// Intersection over union: of the pixels that show a class or are said to, the part for which both is so.
+  double iou(std::size_t c) const { return either_[c] > 0 ? both_[c] / either_[c] : 1; }
+  double mean_iou() const {
+    double total = 0;
+    for (std::size_t c = 0; c < both_.size(); ++c) total += iou(c);
+    return total / static_cast<double>(both_.size());
+  }
+
+ private:
+  std::array<double, kClassCount> both_{}, either_{};
+};
+
+tg::Loader in_batches(const Scenes& scenes) {
+  return tg::Loader(scenes.images, scenes.masks, {.batch_size = 50, .shuffle = false});
+}
+
+Overlap evaluate(UNet& net, const Scenes& scenes) {
+  Overlap overlap;
+  net.eval();
+  for (const tg::Batch& batch : in_batches(scenes).epoch(0))
+    overlap.add(batch.labels, tg::argmax(net(batch.images), -1));
+  net.train();
+  return overlap;
+}
+
+void write_segmentation(UNet& net, const Scenes& scenes, const fs::path& path) {
+  constexpr int kShown = 7;
+  const tg::Tensor palette =
+      tg::tensor({{230, 230, 230}, {214, 96, 77}, {67, 147, 195}, {90, 174, 97}}, tg::DType::UInt8);
+  const auto coloured = [&](const tg::Tensor& mask) {
+    return tg::cast(tg::gather(palette, mask, 0), tg::DType::Float32) / 255.0;
+  };
+  net.eval();
+  for (const tg::Batch& batch : in_batches(scenes).epoch(0)) {
+    const tg::Tensor images = tg::slice(batch.images, {{0, kShown}});
+    const std::vector<tg::Tensor> rows = {images, coloured(tg::slice(batch.labels, {{0, kShown}})),
+                                          coloured(tg::argmax(net(images), -1))};
+    tg::write_png(path, tg::sheet(rows, {.columns = kShown, .labels = {"image", "truth", "prediction"}}));
+    break;
+  }
+  net.train();
+}
+
+void train(UNet& net, const Options& options, const Scenes& test) {
+  const Scenes scenes = make_scenes(options.scenes, options.seed);
+  const tg::Loader loader(scenes.images, scenes.masks, {.batch_size = options.batch, .seed = options.seed});
+  const std::vector<tg::Tensor> parameters = net.parameters();
+  tg::Adam adam(parameters);
+  tg::Schedule schedule =
+      tg::one_cycle({.highest = options.learning_rate, .steps = options.epochs * loader.batches()});
+  common::TrainingLog log(options, loader);
+  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
+    for (const tg::Batch& batch : loader.epoch(epoch)) {
+      tg::Tape tape;
+      const tg::Tensor loss = tg::cross_entropy(net(batch.images), batch.labels);
+      adam.set_learning_rate(schedule.learning_rate());
+      adam.step(tape.gradient(loss, parameters));
+      schedule.step();
+      log.step(batch, {{"loss", loss.item()}});
+      if (log.finished()) break;
+    }
+    log.end_epoch({{"train_loss", log.mean("loss")}, {"test_iou", evaluate(net, test).mean_iou()}});
+  }
+  log.draw(options.out / "loss.png", {"loss", "train_loss"},
+           {.title = "Cross-entropy", .x_label = "epoch", .y_label = "", .log_y = true});
+}
+
+void run(const Options& options) {
+  const tg::ThreadCountScope threads(options.threads);
+  tg::Generator generator(options.seed);
+  UNet net({.in_channels = 3, .classes = kClassCount}, generator);
+  const Scenes test = make_scenes(200, options.seed + 1);
+  fs::create_directories(options.out);
+  if (options.load.empty()) {
+    train(net, options, test);
+    tg::write_safetensors(options.out / "weights.safetensors", net.state());
+  } else {
+    net.load_state(tg::read_safetensors(options.load));
+  }
+
+  write_segmentation(net, test, options.out / "segmentation.png");
+  const Overlap overlap = evaluate(net, test);
+  for (std::size_t c = 0; c < std::size(kClasses); ++c)
+    fmt::print("{:>12}: IoU {:.3f}\n", kClasses[c], overlap.iou(c));
+  fmt::print("mean IoU {:.3f}; results are in {}\n", overlap.mean_iou(), options.out.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  options.epochs = 2;
+  options.batch = 16;
+  options.learning_rate = 8e-3;
+  CLI::App app("Trains a small U-Net to find ellipses, rectangles and triangles that cover each other.",
+               "unet_segmentation");
+  common::add_options(app, options);
+  app.remove_option(app.get_option("--data"));  // the program draws its own
+  app.add_option("--scenes", options.scenes, "images to train with")->check(CLI::PositiveNumber);
+  return common::run_program(app, argc, argv, [&] { run(options); });
+}
