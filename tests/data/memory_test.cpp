@@ -84,6 +84,7 @@ bool reads_all(const Loader& loader, double last) {
 }
 
 TEST(Memory, AGigabyteOfBytesIsStreamed) {
+  if (testing::kSanitized) GTEST_SKIP() << "it would take minutes, and memory is not measured";
   const TemporaryFolder folder;
   write_idx(folder / "x.idx", zeros({0, 256, 256}, DType::UInt8));
   {
