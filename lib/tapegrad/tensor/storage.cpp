@@ -32,9 +32,9 @@ constexpr int class_for(std::size_t bytes) {
   return size_class;
 }
 
-// Freed blocks of one thread, by size. A block may be freed on another thread than the one that took it, so what
-// a thread keeps is bounded by what it once had in use itself: then a consumer does not hoard what its producer
-// made. Sizes have their peaks at different times, so the bound is above that of their sum.
+// Freed blocks of one thread, by size. A block may be freed on another thread than the one that took it, so
+// what a thread keeps is bounded by what it once had in use itself: then a consumer does not hoard what its
+// producer made. Sizes have their peaks at different times, so the bound is above that of their sum.
 constexpr std::size_t kMostSpare = 32 << 20;
 struct Cache {
   std::array<std::vector<void*>, kSizeClasses> blocks;
