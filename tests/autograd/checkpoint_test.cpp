@@ -206,7 +206,29 @@ TEST(Hooks, SeeTheWholeGradientOnce) {
 
 TEST(Hooks, OfAConstantAreRefused) {
   Tape tape;
-  EXPECT_TRUE(throws({"on_gradient"}, [&] { tape.on_gradient(number(1), {}); }));
+  EXPECT_TRUE(
+      throws({"on_gradient", "constant"}, [&] { tape.on_gradient(number(1), [](const Tensor&) {}); }));
+}
+
+TEST(Hooks, ThatAreEmptyAreRefused) {
+  Tape tape;
+  const Tensor x = tape.watch(number(1));
+  EXPECT_TRUE(throws({"on_gradient", "empty"}, [&] { tape.on_gradient(x, {}); }));
+}
+
+// The gradient of a sum goes to both terms: the same tensor, so that a hook of one could spoil the other.
+TEST(Hooks, MayNotChangeTheGradientInPlace) {
+  Tape tape({.persistent = true});
+  const Tensor x = tape.watch(f64({1, 2})), z = tape.watch(f64({3, 4}));
+  const Tensor y = sum(x + z);
+  bool write = true;
+  tape.on_gradient(x, [&](const Tensor& g) {
+    Tensor same = g;
+    if (write) same.mutable_data<double>()[0] = 99;
+  });
+  EXPECT_TRUE(throws({"on_gradient", "in place", "[2]", "copy"}, [&] { tape.gradient(y, {x, z}); }));
+  write = false;
+  EXPECT_TRUE(equal(tape.gradient(y, z), f64({1, 1})));
 }
 
 TEST(CheckFinite, NamesTheFirstOpOfTheForwardPass) {
@@ -214,6 +236,14 @@ TEST(CheckFinite, NamesTheFirstOpOfTheForwardPass) {
   const Tensor x = tape.watch(f64({{1, 0, -1}}));
   EXPECT_TRUE(throws({"[log]", "not finite", "[1, 3]"}, [&] { exp(log(x)); }));
   EXPECT_EQ(sum(exp(x)).size(), 1);
+}
+
+TEST(CheckFinite, NamesTheFirstOpEvenAmongConstants) {
+  Tape tape({.check_finite = true});
+  const Tensor x = tape.watch(f64({1, 2})), constant = f64({0, 1});
+  EXPECT_TRUE(throws({"[log]", "not finite", "[2]"}, [&] { sum(log(constant) * x); }));
+  const PauseRecording pause;
+  EXPECT_TRUE(std::isinf(sum(log(constant)).item()));
 }
 
 TEST(CheckFinite, NamesTheOpWhoseGradientIsNot) {

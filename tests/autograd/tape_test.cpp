@@ -243,6 +243,15 @@ TEST(Watch, RefusesWhatHasNoGradient) {
   EXPECT_EQ(tape.size(), 0);
 }
 
+TEST(Watch, RefusesATensorWithoutAValue) {
+  Tape tape;
+  EXPECT_TRUE(throws({"[watch]", "never given a value"}, [&] { tape.watch(Tensor()); }));
+  const Tensor x = tape.watch(number(1));
+  EXPECT_TRUE(throws({"[gradient]", "source 1", "never given a value"}, [&] {
+    tape.gradient(x * x, {x, Tensor()});
+  }));
+}
+
 TEST(Watch, RefusesOnASpentTape) {
   Tape tape;
   const Tensor x = tape.watch(number(3));

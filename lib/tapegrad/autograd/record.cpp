@@ -20,8 +20,7 @@ std::uint64_t Saved::version_of(const Tensor& x) {
 void Saved::refuse_changed() const {
   fail("saved",
        "a tensor of shape {} was changed in place after the op used it, so its gradient cannot be computed; "
-       "change it "
-       "after gradient(), or give the op a copy",
+       "change it after gradient(), or give the op a copy",
        tensor_.shape());
 }
 
@@ -178,11 +177,17 @@ void require_usable(const char* op, const detail::Resolved& input, const Shape& 
   if (input.problem != nullptr) fail(op, "an input of the op (shape {}) {}", shape, input.problem);
 }
 
-template <class Shapes>
-void check_finite(const char* op, const Tensor& output, const Shapes& shapes) {
-  if (!detail::all_finite(output))
-    fail(op, "the result (shape {}) has values that are not finite; the inputs have shapes {}",
-         output.shape(), fmt::join(shapes, ", "));
+// Constants are looked through as well: what is not finite may have begun there.
+template <class Inputs, class ShapeOf>
+void check_finite(const char* op, const Tensor& output, const Inputs& inputs, const ShapeOf& shape_of) {
+  const detail::Scope* scope = detail::innermost_scope();
+  if (scope == nullptr || scope->tape == 0) return;
+  if (!static_cast<const detail::RecordingScope*>(scope)->recording->check_finite) return;
+  if (detail::all_finite(output)) return;
+  std::vector<Shape> shapes;
+  for (const auto& input : inputs) shapes.push_back(shape_of(input));
+  fail(op, "the result (shape {}) has values that are not finite; the inputs have shapes {}", output.shape(),
+       fmt::join(shapes, ", "));
 }
 
 }  // namespace
@@ -190,6 +195,7 @@ void check_finite(const char* op, const Tensor& output, const Shapes& shapes) {
 Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
   if (!output.defined()) fail(op, "the op's result is a Tensor that was never given a value");
   for (const Input& input : inputs) require_usable(op, input.resolved_, input.shape_);
+  check_finite(op, output, inputs, [](const Input& input) { return input.shape_; });
   const auto tracked =
       std::ranges::count_if(inputs, [](const Input& input) { return input.resolved_.node != nullptr; });
   if (tracked == 0) {
@@ -197,11 +203,6 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
     return output;
   }
   detail::Recording& recording = *detail::active_recording();
-  if (recording.check_finite) {
-    std::vector<Shape> shapes;
-    for (const Input& input : inputs) shapes.push_back(input.shape_);
-    check_finite(op, output, shapes);
-  }
   detail::Node& node = append(recording, op, output, static_cast<std::size_t>(tracked));
   bool wants_output = false;
   for (const Input& input : inputs) {
@@ -225,16 +226,12 @@ Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& in
     if (resolved.node != nullptr) edges.push_back({resolved.node, nullptr, index});
     ++index;
   }
+  check_finite(op, output, inputs, [](const Tensor& x) { return x.shape(); });
   if (edges.empty()) {
     TensorAccess::origin(output) = {};
     return output;
   }
   detail::Recording& recording = *detail::active_recording();
-  if (recording.check_finite) {
-    std::vector<Shape> shapes;
-    for (const Tensor& x : inputs) shapes.push_back(x.shape());
-    check_finite(op, output, shapes);
-  }
   detail::Node& node = append(recording, op, output, edges.size());
   std::ranges::copy(edges, node.edges);
   node.edge_count = static_cast<int>(edges.size());

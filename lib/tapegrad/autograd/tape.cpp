@@ -1,6 +1,8 @@
 #include "tapegrad/autograd/tape.h"
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <vector>
 
 #include "tapegrad/autograd/recording_internal.h"
@@ -196,7 +198,13 @@ class Backward {
     if (recording_.hooks.empty()) return;
     const auto found = recording_.hooks.find(&node);
     if (found == recording_.hooks.end()) return;
+    const std::uint64_t version = TensorAccess::storage(g)->version();
     for (const auto& hook : found->second) hook(g);
+    if (TensorAccess::storage(g)->version() != version)
+      fail(
+          "on_gradient",
+          "the hook of a tensor of shape {} changed the gradient in place: others hold it too. Change a copy",
+          g.shape());
   }
 
   // Adds to the slots of the node's inputs what its rules make of its gradient g.
@@ -207,8 +215,11 @@ class Backward {
     const auto accept = [&](const Edge& edge, Tensor found) {
       check(node, *edge.input, g, found, recorded);
       if (TensorAccess::storage(g)->version() != version)
-        fail(node.op, "its gradient rule changed the output gradient (shape {}) in place: others hold it too",
-             g.shape());
+        fail(
+            node.op,
+            "its gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a "
+            "copy",
+            g.shape());
       slots.add(position(*edge.input), std::move(found));
     };
     const auto run = [&](auto rule) {
@@ -217,6 +228,10 @@ class Backward {
       } catch (const Error& error) {
         fail(node.op, "while computing a gradient: {}",
              error.op() == "saved" ? error.message() : error.what());
+      } catch (const std::bad_alloc&) {
+        throw;
+      } catch (const std::exception& error) {  // the program's own: nested in one that names the op
+        std::throw_with_nested(Error(node.op, fmt::format("while computing a gradient: {}", error.what())));
       }
     };
     if (node.joint == nullptr) {
@@ -240,13 +255,14 @@ class Backward {
     if (!found.defined())
       fail(node.op, "its gradient rule returned no tensor for the input of shape {}", input.shape);
     if (found.shape() != input.shape || found.dtype() != input.dtype)
-      fail(node.op, "its gradient rule returned {} {} for an input of {} {}", found.dtype(), found.shape(),
-           input.dtype, input.shape);
+      fail(node.op,
+           "its gradient rule returned {} {} for an input of {} {}: it must have the input's shape (sum_to() "
+           "undoes a broadcast) and dtype (cast())",
+           found.dtype(), found.shape(), input.dtype, input.shape);
     if (recorded && (!tracked_by(recording_, found) || found.is_stopped()))
       fail(node.op,
            "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
-           "gradients "
-           "would be wrong",
+           "gradients would be wrong",
            input.shape);
     if (recording_.check_finite && !detail::all_finite(found))
       fail(node.op,
@@ -323,6 +339,7 @@ void Tape::require_usable(const char* what) const {
 
 void Tape::on_gradient(const Tensor& x, std::function<void(const Tensor& gradient)> hook) {
   require_usable("on_gradient");
+  if (!hook) fail("on_gradient", "takes a function, and this one is empty");
   const Node* node = nullptr;
   if (!x.is_stopped() && tracked_by(*recording_, x))
     node = TensorAccess::origin(x).node;
@@ -368,6 +385,7 @@ index_t Tape::size() const {
 
 Tensor Tape::watch(const Tensor& x) {
   require_usable("watch");
+  if (!x.defined()) fail("watch", "x is a Tensor that was never given a value");
   if (!is_floating(x.dtype())) fail("watch", "takes Float32 or Float64, not {}", x.dtype());
   Tensor watched = variable("watch", x, nested_);
   TensorAccess::origin(watched).node->watched_by = number_;
@@ -419,8 +437,7 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
   if (last == nullptr)
     fail("gradient",
          "the result (shape {}) was not computed on this tape from a parameter or a watched tensor, so it "
-         "has no "
-         "gradient",
+         "has no gradient: watch() its inputs, and compute it in the scope of the tape",
          y.shape());
   Tensor seed = options.output_gradient;
   if (!seed.defined()) {
@@ -436,8 +453,9 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
          y.dtype(), y.shape());
   std::vector<Node*> sources;
   for (const Tensor& x : xs) {
-    Node* node = node_of(x);
     const auto number = sources.size();
+    if (!x.defined()) fail("gradient", "source {} is a Tensor that was never given a value", number);
+    Node* node = node_of(x);
     if (node == nullptr && (!x.is_parameter() || x.is_stopped()))
       fail("gradient",
            "source {} (shape {}) is a constant of this tape: make it a parameter(), or watch() it before use",

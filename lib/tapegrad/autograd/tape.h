@@ -61,12 +61,14 @@ class Tape {
   ///
   /// Throws when y was not computed on this tape or has several elements and no output_gradient; when y does
   /// not depend on one of xs; when a tensor that a rule needs was changed in place; and when a rule is wrong.
+  /// What a rule throws is nested in an Error that names the op (std::rethrow_if_nested gives it back).
   std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& xs,
                                const GradientOptions& options = {});
   Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
 
   /// Calls hook with the gradient of x, a tensor of this tape or a parameter, whenever gradient() has found
-  /// all of it. That is where gradient() passes x on its way, or asks for it.
+  /// all of it. That is where gradient() passes x on its way, or asks for it. Others may hold the gradient
+  /// as well: a hook that changes it in place is an error.
   void on_gradient(const Tensor& x, std::function<void(const Tensor& gradient)> hook);
 
   /// The parameters that were used since the recording began, in the order of their first use.
