@@ -332,7 +332,7 @@ TEST(Gradcheck, TheReportNamesTheEntry) {
   EXPECT_NE(wrong.worst.at(1).behaviour, GradcheckBehaviour::Wrong);
   const std::string text = report.str();
   for (const char* words :
-       {"FAILED", "input 1  [3, 4]", "WRONG in 1 of 12", "axis 0 2, axis 1 1: numeric", "f(x + h) = "})
+       {"FAILED", "input 1  [3, 4]", "WRONG in 1 of 12", "[2, 1]: numeric", "f(x + h) = "})
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
 }
 
@@ -393,14 +393,43 @@ TEST(Gradcheck, Float32IsRefusedWithTheWayOut) {
   const TensorFunction f = [](Inputs in) { return square(in[0]); };
   const Tensor single = ones({2, 3});
   for (const auto& check : {gradcheck, gradcheck_second_order}) {
-    EXPECT_TRUE(refuses("gradcheck", {"an input is Float32 [2, 3]", "cast(x, DType::Float64)", "model.to("},
+    EXPECT_TRUE(refuses("gradcheck", {"input 0 is Float32 [2, 3]", "cast(x, DType::Float64)", "model.to("},
                         [&] { (void)check(f, {single}, {}); }));
     EXPECT_TRUE(
-        refuses("gradcheck", {"an input is Float32"}, [&] { (void)check(f, {parameter(single)}, {}); }));
+        refuses("gradcheck", {"input 0 is Float32"}, [&] { (void)check(f, {parameter(single)}, {}); }));
   }
   EXPECT_TRUE(refuses("gradcheck", {"the result is Float32 [3]"}, [&] {
     (void)gradcheck([](Inputs in) { return cast(in[0], DType::Float32); }, {draw({3})});
   }));
+}
+
+TEST(Gradcheck, WhatHasNoGradientIsRefusedWithTheWayOut) {
+  const TensorFunction f = [](Inputs in) { return square(in[0]); };
+  EXPECT_TRUE(refuses("gradcheck", {"input 1 is Int32 [4]", "capture"}, [&] {
+    (void)gradcheck(f, {draw({3}), zeros({4}, DType::Int32)});
+  }));
+  EXPECT_TRUE(refuses("gradcheck", {"'labels' is a Tensor that was never given a value"}, [&] {
+    (void)gradcheck(f, {draw({3}), Tensor()}, {.names = {"x", "labels"}});
+  }));
+  EXPECT_TRUE(refuses("gradcheck", {"the result is a Tensor that was never given a value"},
+                      [&] { (void)gradcheck([](Inputs) { return Tensor(); }, {draw({3})}); }));
+}
+
+TEST(Gradcheck, OptionsMustMakeSense) {
+  const TensorFunction f = [](Inputs in) { return square(in[0]); };
+  const auto refused = [&](const char* word, const GradcheckOptions& options) {
+    return refuses("gradcheck", {word}, [&] { (void)gradcheck(f, {draw({3})}, options); });
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinite = HUGE_VAL;
+  for (const double bad : {-1.0, nan, infinite}) {
+    EXPECT_TRUE(refused("options.tolerance", {.tolerance = bad}));
+    EXPECT_TRUE(refused("options.step", {.step = bad}));
+  }
+  EXPECT_TRUE(refused("options.samples", {.mode = GradcheckMode::Sample, .samples = 0}));
+  EXPECT_TRUE(refused("options.order", {.order = 3}));
+  const auto twice = [](const Tensor& x) { return 2.0 * x; };
+  EXPECT_TRUE(refuses("gradcheck", {"first order only"},
+                      [&] { (void)gradcheck_adjoint(twice, twice, {3}, {.order = 2}); }));
 }
 
 TEST(Gradcheck, NonDeterministicFunctionsAreNamed) {

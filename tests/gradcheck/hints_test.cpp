@@ -192,7 +192,7 @@ std::vector<Planted> planted_rules() {
        {x}},
       {"channels reversed",
        "channels",
-       "channels in reverse order",
+       "channels (c) in reverse order",
        unary([](const Tensor& t) { return sin(t); },
              [](const Tensor& g, const Tensor& t) { return flip(g * cos(t), {3}); }),
        {image}},
@@ -539,6 +539,108 @@ TEST(GradcheckHints, HandWrittenPairs) {
        })
     expect_hint(gradcheck_backward(Loops::forward, Loops::backward(c.mistake), inputs, options), c.pattern,
                 c.pattern, c.words);
+}
+
+// A convolution of images NHWC with filters HWIO and zeros around, in loops, and its backward pass. What goes
+// wrong is decided for each product of the sums.
+struct ImageLoops {
+  static constexpr index_t kBatch = 2, kHeight = 5, kWidth = 6, kIn = 3, kOut = 2, kFilter = 3;
+
+  /// One product x[n, h, w, in] * filter[i, j, in, out] that adds to y[n, p, q, out].
+  struct Product {
+    index_t n, p, q, i, j, in, out;
+    index_t h() const { return p + i - 1; }
+    index_t w() const { return q + j - 1; }
+  };
+  template <class F>
+  static void for_each(F&& f) {
+    for (index_t n = 0; n < kBatch; ++n)
+      for (index_t p = 0; p < kHeight; ++p)
+        for (index_t q = 0; q < kWidth; ++q)
+          for (index_t out = 0; out < kOut; ++out)
+            for (index_t i = 0; i < kFilter; ++i)
+              for (index_t j = 0; j < kFilter; ++j)
+                for (index_t in = 0; in < kIn; ++in) {
+                  const Product t{n, p, q, i, j, in, out};
+                  if (t.h() >= 0 && t.w() >= 0 && t.h() < kHeight && t.w() < kWidth) f(t);
+                }
+  }
+
+  static Tensor forward(Inputs in) {
+    Tensor y = zeros({kBatch, kHeight, kWidth, kOut}, DType::Float64);
+    for_each([&](const Product& t) {
+      y.set({t.n, t.p, t.q, t.out}, y.at({t.n, t.p, t.q, t.out}) + in[0].at({t.n, t.h(), t.w(), t.in}) *
+                                                                       in[1].at({t.i, t.j, t.in, t.out}));
+    });
+    return y;
+  }
+
+  using Factor = std::function<double(const Product&)>;
+  /// The products in dx and dw are multiplied by these.
+  static BackwardFunction backward(Factor of_x, Factor of_w) {
+    return [=](Inputs in, const Tensor&, const Tensor& dy) {
+      Tensor dx = zeros(in[0].shape(), DType::Float64), dw = zeros(in[1].shape(), DType::Float64);
+      for_each([&](const Product& t) {
+        const double g = dy.at({t.n, t.p, t.q, t.out});
+        const double x = in[0].at({t.n, t.h(), t.w(), t.in}), w = in[1].at({t.i, t.j, t.in, t.out});
+        dx.set({t.n, t.h(), t.w(), t.in}, dx.at({t.n, t.h(), t.w(), t.in}) + g * w * of_x(t));
+        dw.set({t.i, t.j, t.in, t.out}, dw.at({t.i, t.j, t.in, t.out}) + g * x * of_w(t));
+      });
+      return Gradients{dx, dw};
+    };
+  }
+};
+
+TEST(GradcheckHints, ImagesAndFilters) {
+  using T = ImageLoops::Product;
+  using L = ImageLoops;
+  const std::vector<Tensor> inputs = {draw({2, 5, 6, 3}), draw({3, 3, 3, 2}, 2)};
+  const GradcheckOptions options{.tolerance = 1e-10, .step = 1, .names = {"x", "w"}};
+  const auto all = [](const T&) { return 1.0; };
+  const auto without = [](auto&& left_out) { return [=](const T& t) { return left_out(t) ? 0.0 : 1.0; }; };
+  struct Case {
+    std::string what, pattern, words;
+    L::Factor of_x, of_w;
+  };
+  const std::vector<Case> cases = {
+      {"a mean over n, h and w", "ratio", "1/60 of what it should be, and 60 is axis 0 * axis 1 * axis 2",
+       all, [](const T&) { return 1.0 / 60; }},
+      {"a mean over h and w", "ratio", "1/30 of what it should be, and 30 is axis 1 * axis 2", all,
+       [](const T&) { return 1.0 / 30; }},
+      {"a mean over the filter", "ratio", "9 times what it should be, and 9 is kh * kw of 'w'",
+       [](const T&) { return 9.0; }, all},
+      {"a mean over a batch of two", "ratio",
+       "a forgotten factor 2, as in (x^2)' = 2x (or a mean's divisor: 2 is", all,
+       [](const T&) { return 0.5; }},
+      {"the last tap", "missing-term", "one term of each sum (of up to 9) is missing",
+       without([](const T& t) { return t.i == 2 && t.j == 2; }), all},
+      {"the last of two channels", "missing-term", "the last index of axis 3 of the result (size 2)",
+       without([](const T& t) { return t.out == 1; }), all},
+      {"the last of two images", "missing-term", "the last index of axis 0 of the result (size 2)", all,
+       without([](const T& t) { return t.n == 1; })},
+      {"the border of the result", "border", "the border of the result", all, without([](const T& t) {
+         return t.p == 0 || t.q == 0 || t.p == L::kHeight - 1 || t.q == L::kWidth - 1;
+       })},
+      {"h < height - 1", "unwritten", "those with the last index of h or w",
+       without([](const T& t) { return t.h() == L::kHeight - 1 || t.w() == L::kWidth - 1; }), all},
+      {"h > 0", "unwritten", "those with the first index of h or w",
+       without([](const T& t) { return t.h() == 0 || t.w() == 0; }), all},
+      {"the middle of the filter", "unwritten", "those with kh = 1 and kw = 1", all,
+       without([](const T& t) { return t.i == 1 && t.j == 1; })},
+  };
+  EXPECT_TRUE(gradcheck_backward(L::forward, L::backward(all, all), inputs, options).passed);
+  for (const Case& c : cases)
+    expect_hint(gradcheck_backward(L::forward, L::backward(c.of_x, c.of_w), inputs, options), c.what,
+                c.pattern, c.words);
+  for (const int axis : {2, 3}) {
+    const BackwardFunction right = L::backward(all, all);
+    const BackwardFunction swapped = [&](Inputs in, const Tensor& y, const Tensor& dy) {
+      Gradients found = right(in, y, dy);
+      return Gradients{found[0], flip(found[1], {axis})};
+    };
+    expect_hint(gradcheck_backward(L::forward, swapped, inputs, options), "swapped", "channels",
+                axis == 2 ? "channels (in) in reverse order" : "channels (out) in reverse order");
+  }
 }
 
 TEST(GradcheckHints, WhatABackwardPassReturnsIsChecked) {

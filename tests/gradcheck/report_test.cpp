@@ -144,6 +144,30 @@ TEST(GradcheckReport, ParametersHaveTheirNames) {
   EXPECT_TRUE(refuses("gradcheck", {"no parameters"}, [&] { (void)gradcheck_parameters(f, State{}); }));
 }
 
+TEST(GradcheckReport, StatisticsOfTheStateArePutBack) {
+  BatchNorm norm({.channels = 2, .momentum = 0.5});
+  norm.to(DType::Float64);
+  const Tensor x = draw({6, 2});
+  norm(x);
+  std::vector<Tensor> before;
+  for (const auto& [name, tensor] : norm.state().tensors) before.push_back(copy(tensor));
+  EXPECT_GT(before.size(), norm.parameters().size());
+  const GradcheckReport report = gradcheck_parameters([&] { return norm(x); }, norm.state());
+  EXPECT_TRUE(report.passed) << report.str();
+  for (std::size_t k = 0; k < before.size(); ++k)
+    EXPECT_TRUE(equal(norm.state().tensors[k].second, before[k])) << norm.state().tensors[k].first;
+}
+
+TEST(GradcheckReport, TiedWeightsAreOneParameter) {
+  const Tensor w = parameter(draw({2, 3})), x = draw({4, 2});
+  const GradcheckReport report =
+      gradcheck_parameters([&] { return matmul(tanh(matmul(x, w)), w, {.transpose_b = true}); },
+                           State{.tensors = {{"encoder.w", w}, {"decoder.w", w}}});
+  EXPECT_TRUE(report.passed) << report.str();
+  ASSERT_EQ(report.tensors.size(), 1u);
+  EXPECT_EQ(report.tensors[0].name, "encoder.w");
+}
+
 // What each mode costs, in evaluations of f.
 TEST(GradcheckModes, TheCostIsTwoEvaluationsForEachComparison) {
   const auto calls = [](GradcheckMode mode, index_t size) {

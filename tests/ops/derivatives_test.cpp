@@ -99,6 +99,9 @@ TEST(Hvp, OfALinearFunctionIsZero) {
 }
 
 TEST(Directions, MustFitTheInputs) {
+  const TensorFunction constant = [](Inputs) { return f64(1); };
+  EXPECT_TRUE(refuses("jvp", {"at least one input"}, [&] { jvp(constant, {}, {}); }));
+  EXPECT_TRUE(refuses("hvp", {"at least one input"}, [&] { hvp(constant, {}, {}); }));
   EXPECT_TRUE(refuses("jvp", {"1 directions", "2 inputs"}, [] {
     jvp(rosenbrock, {f64(1), f64(2)}, {f64(1)});
   }));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <list>
 #include <numeric>
 #include <set>
 
@@ -33,6 +34,10 @@ Tensor random_like(const Tensor& x, Generator& generator) {
 }
 
 void require_float64(const std::string& what, const Tensor& x) {
+  if (!x.defined()) fail("gradcheck", "{} is a Tensor that was never given a value", what);
+  if (!is_floating(x.dtype()))
+    fail("gradcheck", "{} is {} {}, which has no gradient: let the function capture it instead", what,
+         x.dtype(), x.shape());
   if (x.dtype() != DType::Float64)
     fail("gradcheck",
          "{} is {} {}: differences need Float64; convert with cast(x, DType::Float64), a module with "
@@ -62,8 +67,19 @@ bool share_memory(const Tensor& a, const Tensor& b) {
   return begin_a < begin_b + b.size() && begin_b < begin_a + a.size();
 }
 
+void require_sensible(const GradcheckOptions& options) {
+  const auto not_negative = [](const char* what, double value) {
+    if (!(value >= 0 && std::isfinite(value)))
+      fail("gradcheck", "options.{} is {}: it must be finite and not negative", what, value);
+  };
+  not_negative("tolerance", options.tolerance);
+  not_negative("step", options.step);
+  if (options.samples < 1) fail("gradcheck", "options.samples is {}: at least 1", options.samples);
+}
+
 // What stands in the report for each input.
 std::vector<GradcheckTensor> describe(const Tensors& inputs, const GradcheckOptions& options) {
+  require_sensible(options);
   const auto one_each = [&](const char* what, std::size_t count) {
     if (count != 0 && count != inputs.size())
       fail("gradcheck", "options.{} has {} entries for {} inputs", what, count, inputs.size());
@@ -74,6 +90,7 @@ std::vector<GradcheckTensor> describe(const Tensors& inputs, const GradcheckOpti
   std::vector<GradcheckTensor> tensors;
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     const Tensor& x = inputs[k];
+    require_float64(options.names.empty() ? fmt::format("input {}", k) : "'" + options.names[k] + "'", x);
     GradcheckTensor tensor{.name = options.names.empty() ? fmt::format("input {}", k) : options.names[k],
                            .shape = x.shape()};
     std::string words;
@@ -355,7 +372,6 @@ Start start(const Tensors& inputs, const GradcheckOptions& options) {
   Start made{.xs = {}, .tensors = describe(inputs, options), .dependent = {}};
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     const Tensor& x = inputs[k];
-    require_float64(options.names.empty() ? "an input" : "'" + made.tensors[k].name + "'", x);
     for (std::size_t m = 0; m < k; ++m)
       if (share_memory(inputs[m], x) && x.size() > 0 && made.dependent.empty())
         made.dependent = fmt::format(
@@ -446,14 +462,22 @@ GradcheckReport gradcheck_parameters(const std::function<Tensor()>& f, const Sta
                                      const GradcheckOptions& options) {
   GradcheckOptions named = options;
   named.names.clear();
-  Tensors parameters;
+  Tensors parameters, others;
   for (const auto& [path, tensor] : state.tensors) {
-    if (!tensor.is_parameter()) continue;
+    if (!tensor.is_parameter()) {
+      if (tensor.defined() && tensor.dtype() == DType::Float64) others.push_back(tensor);
+      continue;
+    }
+    // Tied weights are one parameter with several names.
+    if (std::ranges::any_of(parameters, [&t = tensor](const Tensor& p) { return share_memory(p, t); }))
+      continue;
     named.names.push_back(path);
     parameters.push_back(tensor);
   }
   if (parameters.empty())
     fail("gradcheck", "the state has no parameters (of {} tensors)", state.tensors.size());
+  std::list<detail::Restored> restored;  // statistics that f updates in every call
+  for (Tensor& x : others) restored.emplace_back(x);
   return gradcheck([&f](const Tensors&) { return f(); }, parameters, named);
 }
 
@@ -488,6 +512,7 @@ GradcheckReport gradcheck_backward(const TensorFunction& forward, const Backward
 GradcheckReport gradcheck_adjoint(const std::function<Tensor(const Tensor&)>& a,
                                   const std::function<Tensor(const Tensor&)>& a_transposed,
                                   const Shape& input_shape, const GradcheckOptions& options) {
+  if (options.order != 1) fail("gradcheck", "an adjoint is checked in the first order only");
   const PauseRecording pause;
   Generator generator(options.seed, 3);
   const Tensor x = normal(input_shape, 0, 1, generator, DType::Float64);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -42,6 +43,12 @@ std::string axis_list(const std::vector<int>& axes, const std::vector<std::strin
   return text;
 }
 
+std::vector<std::string> plain_words(const Shape& shape) {
+  std::vector<std::string> words;
+  for (int d = 0; d < shape.rank(); ++d) words.push_back(fmt::format("axis {}", d));
+  return words;
+}
+
 bool is_filter(const std::vector<std::string>& words) {
   return words.size() >= 2 && words[0] == "kh" && words[1] == "kw";
 }
@@ -59,14 +66,15 @@ std::vector<Rearrangement> flips(const Shape& shape, const std::vector<std::stri
     if (std::ranges::any_of(axes, [&](int axis) { return shape[axis] < 2; })) continue;
     const bool turned =
         (is_filter(words) && axes.back() < 2) || words[static_cast<std::size_t>(axes[0])] == "k";
-    const bool channel = axes.size() == 1 && words[static_cast<std::size_t>(axes[0])] == "c";
+    const std::string& word = words[static_cast<std::size_t>(axes[0])];
+    const bool channel = axes.size() == 1 && (word == "c" || word == "in" || word == "out");
     const std::string list = axis_list(axes, words);
     const Rearrangement flip_axes{turned    ? "rotated"
                                   : channel ? "channels"
                                             : "flipped",
                                   turned && axes.size() == 2 ? "turned by 180 degrees (along kh and kw)"
-                                  : channel                  ? "given its channels in reverse order"
-                                                             : "reversed along " + list,
+                                  : channel ? fmt::format("given its channels ({}) in reverse order", list)
+                                            : "reversed along " + list,
                                   [axes](const Tensor& x) { return flip(x, axes); }};
     found.insert(turned && axes.size() == 2 ? found.begin() : found.end(), flip_axes);
   }
@@ -162,9 +170,10 @@ class Detective {
     const auto bad = std::ranges::count_if(analytic_, [](double v) { return !std::isfinite(v); });
     if (bad == 0) return std::nullopt;
     return GradcheckHint{
-        "not-finite", fmt::format("{} entries of the gradient are NaN or infinite, where f is finite on both "
-                                  "sides: look for a division by zero or a logarithm in the backward pass",
-                                  bad)};
+        "not-finite",
+        fmt::format("{} of {} entries of the gradient are NaN or infinite, where f is finite on "
+                    "both sides: look for a division by zero or a logarithm in the backward pass",
+                    bad, analytic_.size())};
   }
 
   Hint nothing() {
@@ -230,39 +239,54 @@ class Detective {
 
     const auto is = [&](double value) { return std::abs(factor - value) <= 1e-4 * std::abs(value); };
     if (is(-1)) return GradcheckHint{"sign", "the sign is wrong: the gradient is -1 times what it should be"};
+    const std::map<index_t, std::string> sizes = divisors();
+    const std::string two =
+        sizes.contains(2) ? fmt::format(" (or a mean's divisor: 2 is {})", sizes.at(2)) : "";
     if (is(2))
-      return GradcheckHint{
-          "ratio",
-          "the gradient is 2 times what it should be: a term counted twice, or a forgotten factor 1/2"};
+      return GradcheckHint{"ratio",
+                           "the gradient is 2 times what it should be: a term counted twice, or a forgotten "
+                           "factor 1/2" +
+                               two};
     if (is(0.5))
       return GradcheckHint{
-          "ratio", "the gradient is 1/2 of what it should be: a forgotten factor 2, as in (x^2)' = 2x"};
-    std::set<index_t> sizes;
-    for (const Tensor& r : e_.rs) {
-      sizes.insert(r.size());
-      sizes.insert(r.shape().begin(), r.shape().end());
-    }
-    for (const Tensor& x : e_.xs) {
-      sizes.insert(x.size());
-      sizes.insert(x.shape().begin(), x.shape().end());
-    }
-    for (const index_t size : sizes) {
-      if (size < 2) continue;
+          "ratio", "the gradient is 1/2 of what it should be: a forgotten factor 2, as in (x^2)' = 2x" + two};
+    for (const auto& [size, what] : sizes) {
       const auto n = static_cast<double>(size);
       if (is(n))
         return GradcheckHint{
-            "ratio", fmt::format("the gradient is {0} times what it should be, and {0} is a size here: the "
-                                 "divisor 1/{0} of a mean is forgotten",
-                                 size)};
+            "ratio", fmt::format("the gradient is {0} times what it should be, and {0} is {1}: the divisor "
+                                 "1/{0} of a mean is forgotten",
+                                 size, what)};
       if (is(1 / n))
         return GradcheckHint{
-            "ratio", fmt::format("the gradient is 1/{0} of what it should be, and {0} is a size here: "
-                                 "divided by it where the forward pass does not, or twice",
-                                 size)};
+            "ratio", fmt::format("the gradient is 1/{0} of what it should be, and {0} is {1}: divided by it "
+                                 "where the forward pass does not, or twice",
+                                 size, what)};
     }
     if (count < 2) return std::nullopt;  // any single number is some multiple of another one
     return GradcheckHint{
         "ratio", fmt::format("the gradient is {:.10g} times what it should be, in every entry", factor)};
+  }
+
+  /// What a mean may divide by, and what that is: the number of entries along some axes of a tensor.
+  std::map<index_t, std::string> divisors() const {
+    std::map<index_t, std::string> found;
+    const auto add = [&](const Shape& shape, const std::vector<std::string>& words, const std::string& name) {
+      for (unsigned chosen = 1; chosen < 1u << shape.rank(); ++chosen) {
+        index_t size = 1;
+        std::string axes;
+        for (int d = 0; d < shape.rank(); ++d) {
+          if ((chosen >> d & 1u) == 0 || shape[d] == 1) continue;
+          size *= shape[d];
+          axes += (axes.empty() ? "" : " * ") + words[static_cast<std::size_t>(d)];
+        }
+        if (size > 1) found.try_emplace(size, fmt::format("{} of {}", axes, name));
+      }
+    };
+    for (std::size_t o = 0; o < e_.rs.size(); ++o)
+      add(e_.rs[o].shape(), plain_words(e_.rs[o].shape()), "the " + e_.result_names[o]);
+    for (const GradcheckTensor& x : e_.tensors) add(x.shape, x.axes, "'" + x.name + "'");
+    return found;
   }
 
   Hint output_gradient_sum() {
@@ -333,9 +357,7 @@ class Detective {
       }
     }
     for (std::size_t o = 0; o < e_.rs.size(); ++o) {
-      std::vector<std::string> words;
-      for (int d = 0; d < e_.rs[o].rank(); ++d) words.push_back(fmt::format("axis {}", d));
-      for (const Rearrangement& r : rearrangements(e_.rs[o].shape(), words)) {
+      for (const Rearrangement& r : rearrangements(e_.rs[o].shape(), plain_words(e_.rs[o].shape()))) {
         Tensors rs = e_.rs;
         rs[o] = r.apply(e_.rs[o]);
         if (const auto found = backward(rs); found && explains(*found))
@@ -422,23 +444,36 @@ class Detective {
     return std::nullopt;
   }
 
-  /// " (those with h = 3)" if the wrong entries are all those with one index, or a regular pattern of them.
+  /// "h = 3" if the wrong entries are all those with these indices, or a regular pattern of them.
   std::string where() const {
+    std::string fixed;
+    std::vector<std::size_t> rivals = right_;  // right entries with the same indices
     for (int d = 0; d < me_.shape.rank(); ++d) {
       const auto at = [&](std::size_t i) {
         return index_of(static_cast<index_t>(i), me_.shape)[static_cast<std::size_t>(d)];
       };
-      for (index_t period : {me_.shape[d], index_t{2}, index_t{3}, index_t{4}}) {
-        if (period < 2 || period > me_.shape[d]) continue;
+      const index_t index = at(wrong_[0]);
+      if (me_.shape[d] < 2 || !std::ranges::all_of(wrong_, [&](std::size_t i) { return at(i) == index; }))
+        continue;
+      fixed += fmt::format("{}{} = {}{}", fixed.empty() ? "" : " and ", axis(d), index,
+                           index == me_.shape[d] - 1 ? ", the last one" : "");
+      // Entries that are zero anyway do not speak against it.
+      std::erase_if(rivals,
+                    [&](std::size_t i) { return at(i) != index || std::abs(numeric_[i]) <= tolerance_; });
+    }
+    if (!fixed.empty() && rivals.empty()) return fixed;
+    for (int d = 0; d < me_.shape.rank(); ++d) {
+      const auto at = [&](std::size_t i) {
+        return index_of(static_cast<index_t>(i), me_.shape)[static_cast<std::size_t>(d)];
+      };
+      for (const index_t period : {2, 3, 4}) {
+        if (period >= me_.shape[d]) continue;
         const index_t rest = at(wrong_[0]) % period;
         if (!std::ranges::all_of(wrong_, [&](std::size_t i) { return at(i) % period == rest; })) continue;
-        // Entries that are zero anyway do not speak against it.
         if (std::ranges::any_of(right_, [&](std::size_t i) {
               return at(i) % period == rest && std::abs(numeric_[i]) > tolerance_;
             }))
           continue;
-        if (period == me_.shape[d])
-          return fmt::format("{} = {}{}", axis(d), rest, rest == me_.shape[d] - 1 ? ", the last one" : "");
         return fmt::format("{} = {}, {}, ...", axis(d), rest, rest + period);
       }
     }
@@ -448,7 +483,8 @@ class Detective {
   Hint unwritten() {
     if (right_.empty() || !std::ranges::all_of(wrong_, [&](std::size_t i) { return analytic_[i] == 0; }))
       return std::nullopt;
-    const std::string place = where();
+    std::string place = where();
+    if (place.empty()) place = border_place();
     return GradcheckHint{
         "unwritten",
         fmt::format("{} of {} entries are never written (the gradient is exactly 0 there){}{}", wrong_.size(),
@@ -506,7 +542,7 @@ class Detective {
               fmt::format(
                   "overwritten instead of accumulated (= in place of +=): only the last index of {} counts",
                   which)};
-        if (only([&](std::size_t j) { return elsewhere(j) || at(j) == 0; }))
+        if (size > 2 && only([&](std::size_t j) { return elsewhere(j) || at(j) == 0; }))
           return GradcheckHint{"overwritten",
                                fmt::format("not accumulated: only the first index of {} counts", which)};
         if (only([&](std::size_t j) { return elsewhere(j) || at(j) != size - 1; }))
@@ -518,13 +554,51 @@ class Detective {
               "missing-term",
               fmt::format("the first term is missing: index 0 of {} is left out of the sum", which)};
       }
+      if (shape.rank() == 4 && std::min(shape[1], shape[2]) > 2) {
+        const auto inside = [&](std::size_t j, int d) {
+          const index_t at = index_of(static_cast<index_t>(j - begin), shape)[static_cast<std::size_t>(d)];
+          return at > 0 && at < shape[d] - 1;
+        };
+        if (only([&](std::size_t j) { return elsewhere(j) || (inside(j, 1) && inside(j, 2)); }))
+          return GradcheckHint{
+              "border",
+              fmt::format("the border of the {} (its first and last rows and columns) is left out of "
+                          "the sum: look at padding and at the bounds of loops",
+                          e_.result_names[o])};
+      }
       begin = end;
     }
-    // One single term, or all but one, whichever it is.
+    picked.resize(wrong_ones);
+    if (const Hint found = one_term(picked, parts)) return found;
+    if (e_.rs.size() > 1) return std::nullopt;
+    const Shape& shape = e_.rs[0].shape();
+    for (int d = 0; d < shape.rank(); ++d) {
+      std::vector<Values> sums;
+      for (const Values& part : parts) sums.push_back(summed(part, shape, d));
+      if (Hint found = one_term(picked, sums)) {
+        found->text += fmt::format(" (a term is here a sum along axis {} of the result)", d);
+        return found;
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// Values of this shape, added up along an axis.
+  static Values summed(const Values& values, const Shape& shape, int axis) {
+    std::size_t inner = 1;
+    for (int after = axis + 1; after < shape.rank(); ++after) inner *= static_cast<std::size_t>(shape[after]);
+    const std::size_t slice = inner * static_cast<std::size_t>(shape[axis]);
+    Values sums(values.size() / slice * inner, 0);
+    for (std::size_t j = 0; j < values.size(); ++j) sums[j / slice * inner + j % inner] += values[j];
+    return sums;
+  }
+
+  // One single term, or all but one, whichever it is: parts holds the terms of these wrong entries.
+  Hint one_term(const std::vector<std::size_t>& entries, const std::vector<Values>& parts) const {
     bool single = true, all_but_one = true;
     std::size_t most = 0;
-    for (std::size_t n = 0; n < wrong_ones; ++n) {
-      const std::size_t i = picked[n];
+    for (std::size_t n = 0; n < entries.size(); ++n) {
+      const std::size_t i = entries[n];
       bool is_one = false, lacks_one = false;
       std::size_t count = 0;
       for (const double part : parts[n]) {
@@ -537,7 +611,7 @@ class Detective {
       most = std::max(most, count);
     }
     if (most < 2) return std::nullopt;
-    if (wrong_ones < 2 && most > 100) return std::nullopt;  // one of many numbers is near by chance
+    if (entries.size() < 2 && most > 100) return std::nullopt;  // one of many numbers is near by chance
     if (single)
       return GradcheckHint{"overwritten", fmt::format("overwritten instead of accumulated (= in place of "
                                                       "+=): one single term of a sum of up to {} is left",
@@ -551,8 +625,8 @@ class Detective {
     return std::nullopt;
   }
 
-  Hint border() {
-    if (right_.empty()) return std::nullopt;
+  /// "the first index of h or w" if all wrong entries are there, and right ones elsewhere.
+  std::string border_place() const {
     for (const index_t depth : {1, 2}) {
       std::vector<int> axes;
       for (int d = 0; d < me_.shape.rank(); ++d)
@@ -580,14 +654,31 @@ class Detective {
       }
       const bool interior = std::ranges::any_of(right_, [&](std::size_t i) { return sides(i) == 0; });
       if (touched == 0 || !interior) continue;
+      int first = 0;  // the bits of all first sides
+      for (const int d : axes) first |= 1 << (2 * d);
+      const auto all_have = [&](int bits) {
+        return std::ranges::all_of(wrong_, [&](std::size_t i) { return (sides(i) & bits) != 0; });
+      };
+      const bool only_first = all_have(first), only_last = !only_first && all_have(2 * first);
+      const int kept = touched & (only_first ? first : only_last ? 2 * first : 3 * first);
       std::string list;
       for (const int d : axes)
-        if ((touched >> (2 * d) & 3) != 0) list += (list.empty() ? "" : " or ") + axis(d);
-      return GradcheckHint{"border", fmt::format("wrong only at the border (the first or last {} of {}): "
-                                                 "look at padding and at the bounds of loops",
-                                                 depth == 1 ? "index" : "two indices", list)};
+        if ((kept >> (2 * d) & 3) != 0) list += (list.empty() ? "" : " or ") + axis(d);
+      return fmt::format("the {} {} of {}",
+                         only_first  ? "first"
+                         : only_last ? "last"
+                                     : "first or last",
+                         depth == 1 ? "index" : "two indices", list);
     }
-    return std::nullopt;
+    return "";
+  }
+
+  Hint border() {
+    const std::string place = border_place();
+    if (place.empty()) return std::nullopt;
+    return GradcheckHint{
+        "border",
+        fmt::format("wrong only at the border ({}): look at padding and at the bounds of loops", place)};
   }
 
   Hint place() {

@@ -16,6 +16,7 @@ std::vector<Tensor> watch_all(Tape& tape, const std::vector<Tensor>& xs) {
 }
 
 void check_directions(const char* what, const std::vector<Tensor>& xs, const std::vector<Tensor>& vs) {
+  if (xs.empty()) fail(what, "takes at least one input");
   if (xs.size() != vs.size()) fail(what, "{} directions were given for {} inputs", vs.size(), xs.size());
   for (std::size_t i = 0; i < xs.size(); ++i)
     if (vs[i].shape() != xs[i].shape() || vs[i].dtype() != xs[i].dtype())
