@@ -152,8 +152,9 @@ GradcheckReport gradcheck_backward(const TensorFunction& forward, const Backward
                                    const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
 
 /// The adjoint test for a linear function of an input of this shape: <A x, y> = <x, A^T y> for random x and
-/// y, without any differences. tolerance is relative to the sum of the magnitudes in both products. If it
-/// fails, the report is that of gradcheck_backward with step 1.
+/// y, without any differences. tolerance is relative to the sum of the magnitudes in both products; give it
+/// along with options of your own, which start from 1e-7. If the test fails, the report is that of
+/// gradcheck_backward with step 1.
 GradcheckReport gradcheck_adjoint(const std::function<Tensor(const Tensor&)>& a,
                                   const std::function<Tensor(const Tensor&)>& a_transposed,
                                   const Shape& input_shape,
