@@ -75,7 +75,8 @@ void write_segmentation(UNet& net, const Scenes& scenes, const fs::path& path) {
     const tg::Tensor images = tg::slice(batch.images, {{0, kShown}});
     const std::vector<tg::Tensor> rows = {images, coloured(tg::slice(batch.labels, {{0, kShown}})),
                                           coloured(tg::argmax(net(images), -1))};
-    tg::write_png(path, tg::sheet(rows, {.columns = kShown, .labels = {"image", "truth", "prediction"}}));
+    tg::write_png(
+        path, tg::sheet(rows, {.columns = kShown, .scale = 2, .labels = {"image", "truth", "prediction"}}));
     break;
   }
   net.train();
