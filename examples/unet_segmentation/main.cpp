@@ -21,7 +21,7 @@ using namespace unet_segmentation;
 namespace {
 
 struct Options : common::TrainingOptions {
-  tg::index_t scenes = 8000;
+  tg::index_t scenes = 10000;
 };
 
 /// Counts pixels, to compare masks with predictions.
@@ -130,9 +130,9 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  options.epochs = 2;
-  options.batch = 16;
-  options.learning_rate = 8e-3;
+  options.epochs = 4;
+  options.batch = 8;
+  options.learning_rate = 5e-3;
   CLI::App app("Trains a small U-Net to find ellipses, rectangles and triangles that cover each other.",
                "unet_segmentation");
   common::add_options(app, options);
