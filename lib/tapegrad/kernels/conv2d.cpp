@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/conv2d_depthwise.h"
 #include "tapegrad/kernels/conv2d_direct.h"
 #include "tapegrad/kernels/gemm.h"
 #include "tapegrad/kernels/scratch.h"
@@ -173,7 +174,7 @@ void finish(index_t pixels, index_t channels, double* y, const Epilogue<double>&
 template <>
 void conv2d(const Conv2DGeometry& g, const float* x, const float* w, float* y,
             const Epilogue<float>& epilogue) {
-  direct_conv2d(g, x, w, y, epilogue);
+  is_depthwise(g) ? depthwise_conv2d(g, x, w, y, epilogue) : direct_conv2d(g, x, w, y, epilogue);
 }
 template <>
 void conv2d(const Conv2DGeometry& g, const double* x, const double* w, double* y,
@@ -185,7 +186,8 @@ void conv2d(const Conv2DGeometry& g, const double* x, const double* w, double* y
 template <>
 void conv2d_backprop_input(const Conv2DGeometry& g, const float* dy, const float* w, float* dx,
                            const Epilogue<float>& epilogue) {
-  direct_conv2d_backprop_input(g, dy, w, dx, epilogue);
+  is_depthwise(g) ? depthwise_conv2d_backprop_input(g, dy, w, dx, epilogue)
+                  : direct_conv2d_backprop_input(g, dy, w, dx, epilogue);
 }
 template <>
 void conv2d_backprop_input(const Conv2DGeometry& g, const double* dy, const double* w, double* dx,
@@ -196,7 +198,8 @@ void conv2d_backprop_input(const Conv2DGeometry& g, const double* dy, const doub
 
 template <>
 void conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, const float* dy, float* dw) {
-  direct_conv2d_backprop_filter(g, x, dy, dw);
+  is_depthwise(g) ? depthwise_conv2d_backprop_filter(g, x, dy, dw)
+                  : direct_conv2d_backprop_filter(g, x, dy, dw);
 }
 template <>
 void conv2d_backprop_filter(const Conv2DGeometry& g, const double* x, const double* dy, double* dw) {

@@ -1,94 +1,16 @@
 #include "tapegrad/kernels/conv2d_direct.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/conv2d_correlation.h"
 #include "tapegrad/kernels/conv2d_tiles.h"
 #include "tapegrad/kernels/scratch.h"
 
 namespace tapegrad::kernels {
 namespace {
-
-index_t divide_up(index_t a, index_t b) {
-  return (a + b - 1) / b;
-}
-
-// Each channel by itself, and enough of them to fill vectors.
-bool depthwise(const Conv2DGeometry& g) {
-  return g.groups == g.in_channels && g.groups == g.out_channels && g.groups >= vector_traits().lanes;
-}
-
-// ---- conv2d and conv2d_backprop_input: both are correlations
-
-// Along one axis: output a reads the inputs a * stride + t * dilation - pad for the taps t < taps. Tap t is
-// row (or column) first + t * step of the filter.
-struct Axis {
-  index_t outputs, taps, stride, dilation, pad;
-  index_t first, step;
-
-  index_t begin() const { return -pad; }
-  index_t end() const { return (outputs - 1) * stride + (taps - 1) * dilation - pad + 1; }
-  bool empty() const { return outputs == 0 || taps == 0; }
-  // The taps that lie inside of an input of that size, when tap 0 lies at `at`.
-  std::pair<index_t, index_t> inside(index_t at, index_t size) const {
-    const index_t low = std::min(taps, at >= 0 ? 0 : divide_up(-at, dilation));
-    return {low, std::clamp(at >= size ? 0 : (size - 1 - at) / dilation + 1, low, taps)};
-  }
-};
-
-// conv2d is one phase. The transpose is one for each offset of an input pixel in the grid that the stride
-// makes, so that inserted zeros are never multiplied by: the outputs are pixels row + a * step, column + b *
-// step.
-struct Phase {
-  Axis h, w;
-  index_t row, column;
-};
-
-struct Correlation {
-  const Conv2DGeometry& g;
-  index_t in_h, in_w, in_channels, group_in;      // of what is read
-  index_t out_h, out_w, out_channels, group_out;  // of what is written
-  Size2D step;                                    // between the output pixels of a phase
-  bool transposed;
-  std::vector<Phase> phases;
-};
-
-Correlation forward_correlation(const Conv2DGeometry& g) {
-  const Axis h = {g.out_h, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top, 0, 1};
-  const Axis w = {g.out_w, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left, 0, 1};
-  return {g,       g.in_h,         g.in_w,        g.in_channels, g.group_in(), g.out_h,
-          g.out_w, g.out_channels, g.group_out(), Size2D(1),     false,        {{h, w, 0, 0}}};
-}
-
-// The pixels offset, offset + stride, ... get something from the taps i with i * dilation = offset + pad,
-// modulo the stride: every stride / gcd-th one, and the outputs that these reach are dilation / gcd apart,
-// from the last tap to the first.
-Axis transposed_axis(index_t offset, index_t size, index_t taps, index_t stride, index_t dilation,
-                     index_t pad) {
-  const index_t outputs = size > offset ? divide_up(size - offset, stride) : 0;
-  const index_t divisor = std::gcd(stride, dilation), step = stride / divisor;
-  index_t first = 0;
-  while (first < std::min(step, taps) && (offset + pad - first * dilation) % stride != 0) ++first;
-  if (first >= std::min(step, taps)) return {outputs, 0, 1, 1, 0, 0, 1};
-  const index_t count = divide_up(taps - first, step), apart = dilation / divisor;
-  const index_t last = first + (count - 1) * step;
-  return {outputs, count, 1, apart, -((offset + pad - last * dilation) / stride), last, -step};
-}
-
-Correlation transposed_correlation(const Conv2DGeometry& g) {
-  Correlation c = {g,      g.out_h, g.out_w,       g.out_channels, g.group_out(),
-                   g.in_h, g.in_w,  g.in_channels, g.group_in(),   Size2D(g.stride_h, g.stride_w),
-                   true,   {}};
-  for (index_t row = 0; row < g.stride_h; ++row)
-    for (index_t column = 0; column < g.stride_w; ++column)
-      c.phases.push_back({transposed_axis(row, g.in_h, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top),
-                          transposed_axis(column, g.in_w, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left),
-                          row, column});
-  return c;
-}
 
 // How the filter of one phase is cut into blocks of output channels, and its window into runs.
 struct Plan {
@@ -106,13 +28,6 @@ struct Plan {
 
 Plan plan_phase(const Correlation& c, const Phase& phase, index_t lanes) {
   Plan p{};
-  if (depthwise(c.g)) {  // all channels are one block
-    p.runs_per_row = phase.w.taps;
-    p.taps = phase.h.taps * phase.w.taps;
-    p.length = p.group = p.blocks = 1;
-    p.block = p.block_lanes = c.out_channels;
-    return p;
-  }
   p.whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
   p.runs_per_row = p.whole_rows ? 1 : phase.w.taps;
   p.length = p.whole_rows ? phase.w.taps * c.in_channels : c.group_in;
@@ -136,16 +51,6 @@ index_t vectors_of(const Correlation& c, const Plan& p, index_t block, index_t l
 // Writes what CorrelateJob describes for one block: its filter, and its bias.
 void pack(const Correlation& c, const Phase& phase, const Plan& p, index_t group, index_t block,
           index_t lanes, const float* w, const float* bias, float* packed, float* packed_bias) {
-  if (depthwise(c.g)) {
-    for (index_t i = 0; i < phase.h.taps; ++i)
-      for (index_t j = 0; j < phase.w.taps; ++j, packed += c.out_channels) {
-        const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
-        std::copy_n(w + (row * c.g.kernel_w + column) * c.out_channels, c.out_channels, packed);
-      }
-    std::fill_n(packed_bias, c.out_channels, 0.0F);
-    if (bias) std::copy_n(bias, c.out_channels, packed_bias);
-    return;
-  }
   const index_t first = block * p.block, channels = std::min(p.block, c.group_out - first);
   const index_t width = vectors_of(c, p, block, lanes) * lanes;
   const index_t w_in = c.g.group_in(), w_out = c.g.out_channels;  // the filter's last two axes
@@ -288,8 +193,7 @@ index_t rows_together(const Correlation& c, index_t window) {
 void run(const Correlation& c, const float* x, const float* w, float* y, const Epilogue<float>& epilogue) {
   if (c.g.batch * c.out_h * c.out_w * c.out_channels == 0) return;
   const index_t lanes = vector_traits().lanes;
-  const bool by_channel = depthwise(c.g);
-  const index_t groups = by_channel ? 1 : c.g.groups;
+  const index_t groups = c.g.groups;
 
   std::vector<Plan> plans;
   index_t packed_size = 0, bias_size = 0, most_runs = 0;
@@ -357,21 +261,20 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
         });
         for (index_t block = 0; block < p.blocks; ++block) {
           const index_t at = group * p.blocks + block;
-          const CorrelateJob job = {
-              .runs = runs,
-              .rows = outputs,
-              .row_count = output_count,
-              .pixels = phase.w.outputs,
-              .length = p.length,
-              .x_step = phase.w.stride * c.in_channels,
-              .y_step = c.step.width * c.out_channels,
-              .weights = packed + p.offset + at * p.packed(),
-              .bias = packed + bias_begin + p.bias_offset + at * p.block_lanes,
-              .group = p.group,
-              .vectors = by_channel ? 0 : vectors_of(c, p, block, lanes),
-              .channels = by_channel ? c.out_channels : std::min(p.block, c.group_out - block * p.block),
-              .relu = epilogue.relu};
-          by_channel ? correlate_depthwise(job) : correlate(job);
+          const CorrelateJob job = {.runs = runs,
+                                    .rows = outputs,
+                                    .row_count = output_count,
+                                    .pixels = phase.w.outputs,
+                                    .length = p.length,
+                                    .x_step = phase.w.stride * c.in_channels,
+                                    .y_step = c.step.width * c.out_channels,
+                                    .weights = packed + p.offset + at * p.packed(),
+                                    .bias = packed + bias_begin + p.bias_offset + at * p.block_lanes,
+                                    .group = p.group,
+                                    .vectors = vectors_of(c, p, block, lanes),
+                                    .channels = std::min(p.block, c.group_out - block * p.block),
+                                    .relu = epilogue.relu};
+          correlate(job);
           for (index_t r = 0; r < output_count; ++r) outputs[r].y += p.block;
         }
       }
@@ -408,13 +311,6 @@ struct FilterPlan {
 
 FilterPlan plan_filter(const Conv2DGeometry& g, index_t lanes) {
   FilterPlan p{};
-  if (depthwise(g)) {  // the sums of a tap are one for each channel
-    p.rows = g.kernel_h * g.kernel_w;
-    p.run = p.scalars = 1;
-    p.vectors = divide_up(g.out_channels, lanes);
-    p.sums = p.rows * p.tap_step(lanes);
-    return p;
-  }
   p.whole_rows = g.dilation_w == 1 && g.groups == 1;
   p.rows = p.whole_rows ? g.kernel_h : g.kernel_h * g.kernel_w;
   p.run = p.whole_rows ? g.kernel_w * g.in_channels : g.group_in();
@@ -447,9 +343,8 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
   const index_t lanes = vector_traits().lanes, rows = g.batch * g.out_h;
   if (g.filter_shape().size() == 0) return;
   const FilterPlan p = plan_filter(g, lanes);
-  const bool by_channel = depthwise(g);
-  const index_t groups = by_channel ? 1 : g.groups, group_out = g.out_channels / groups;
-  const FilterTileSize tile = by_channel ? FilterTileSize{std::min(kMostTaps, p.rows), 1, 1} : tile_size(p);
+  const index_t groups = g.groups, group_out = g.group_out();
+  const FilterTileSize tile = tile_size(p);
   const index_t size = groups * p.sums;
 
   // The rows of dy are cut into a few chunks, by sizes only; each has sums of its own, added in their order.
@@ -518,20 +413,6 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
             float* copy = dy_copies + (dy_rows.copies_all() ? count * dy_rows.size() : 0);
             dy_pointers[count++] = dy_rows.row(image * g.out_h + out_row, copy) + group * group_out;
           });
-          if (by_channel) {
-            accumulate_depthwise({.scalars = x_pointers,
-                                  .vectors = dy_pointers,
-                                  .scalars_per_tap = true,
-                                  .rows = count,
-                                  .pixels = g.out_w,
-                                  .scalar_step = g.stride_w * g.in_channels,
-                                  .vector_step = g.out_channels,
-                                  .taps = taps,
-                                  .sums = to + tap * p.tap_step(lanes),
-                                  .tap_sums_step = p.tap_step(lanes)},
-                                 g.out_channels);
-            continue;
-          }
           for (index_t v = 0; v < p.vectors; v += tile.vectors)
             for (index_t s = 0; s < p.scalars; s += tile.scalars) {
               FilterJob job{

@@ -197,45 +197,6 @@ void Correlate(const CorrelateJob& job) {
     }
 }
 
-template <int kPixels>
-void DepthwiseTile(const CorrelateJob& job, const CorrelateRow& row, index_t q, index_t channel) {
-  const D d;
-  V sum[kPixels];
-  const V bias = hn::LoadU(d, job.bias + channel);
-  HWY_UNROLL(16)
-  for (V& s : sum) s = bias;
-  for (index_t r = row.begin; r < row.end; ++r) {
-    const float* x = row.x + (row.offset + job.runs[r].x + q * job.x_step + channel);
-    const V tap = hn::LoadU(d, job.weights + job.runs[r].tap * job.channels + channel);
-    HWY_UNROLL(16)
-    for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(hn::LoadU(d, x + p * job.x_step), tap, sum[p]);
-  }
-  float* y = row.y + q * job.y_step + channel;
-  HWY_UNROLL(16)
-  for (int p = 0; p < kPixels; ++p) hn::StoreU(job.relu ? Relu(sum[p]) : sum[p], d, y + p * job.y_step);
-}
-
-// The last vector of channels may begin within the one before.
-HWY_INLINE index_t ChannelAt(index_t channel, index_t channels) {
-  return std::min(channel, channels - kLanes);
-}
-
-void CorrelateDepthwise(const CorrelateJob& job) {
-  constexpr int kPixels = std::min(kMostPixels, kAccumulators);
-  for (index_t r = 0; r < job.row_count; ++r) {
-    index_t q = 0;
-    for (; q + kPixels <= job.pixels; q += kPixels)
-      for (index_t c = 0; c < job.channels; c += kLanes)
-        DepthwiseTile<kPixels>(job, job.rows[r], q, ChannelAt(c, job.channels));
-    for (; q + 4 <= job.pixels; q += 4)
-      for (index_t c = 0; c < job.channels; c += kLanes)
-        DepthwiseTile<4>(job, job.rows[r], q, ChannelAt(c, job.channels));
-    for (; q < job.pixels; ++q)
-      for (index_t c = 0; c < job.channels; c += kLanes)
-        DepthwiseTile<1>(job, job.rows[r], q, ChannelAt(c, job.channels));
-  }
-}
-
 // ---- filter gradients
 
 template <int kTaps, int kScalars, int kVectors, bool kScalarsPerTap>
@@ -306,46 +267,6 @@ void AccumulateFilter(const FilterJob& job) {
   tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job);
 }
 
-template <int kTaps>
-void DepthwiseFilterTile(const FilterJob& job, index_t channel, index_t channels) {
-  const D d;
-  const index_t at = ChannelAt(channel, channels);
-  V sum[kTaps];
-  HWY_UNROLL(3)
-  for (V& s : sum) s = hn::Zero(d);
-  for (index_t r = 0; r < job.rows; ++r) {
-    const float* dy = job.vectors[r] + at;
-    const float* x[kTaps];
-    for (int t = 0; t < kTaps; ++t) x[t] = job.scalars[r * kTaps + t] + at;
-    for (index_t q = 0; q < job.pixels; ++q) {
-      const V g = hn::LoadU(d, dy + q * job.vector_step);
-      HWY_UNROLL(3)
-      for (int t = 0; t < kTaps; ++t)
-        sum[t] = hn::MulAdd(hn::LoadU(d, x[t] + q * job.scalar_step), g, sum[t]);
-    }
-  }
-  // Channels that the vector before had are not added again.
-  const auto done = hn::FirstN(d, static_cast<std::size_t>(channel - at));
-  HWY_UNROLL(3)
-  for (int t = 0; t < kTaps; ++t) {
-    float* to = job.sums + t * job.tap_sums_step + at;
-    hn::StoreU(hn::Add(hn::LoadU(d, to), hn::IfThenZeroElse(done, sum[t])), d, to);
-  }
-}
-
-void AccumulateDepthwise(const FilterJob& job, index_t channels) {
-  for (index_t c = 0; c < channels; c += kLanes) switch (job.taps) {
-      case 1:
-        DepthwiseFilterTile<1>(job, c, channels);
-        break;
-      case 2:
-        DepthwiseFilterTile<2>(job, c, channels);
-        break;
-      default:
-        DepthwiseFilterTile<3>(job, c, channels);
-    }
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace tapegrad::kernels
 HWY_AFTER_NAMESPACE();
@@ -355,21 +276,13 @@ namespace tapegrad::kernels {
 
 HWY_EXPORT(Traits);
 HWY_EXPORT(Correlate);
-HWY_EXPORT(CorrelateDepthwise);
 HWY_EXPORT(AccumulateFilter);
-HWY_EXPORT(AccumulateDepthwise);
 
 VectorTraits vector_traits() {
   return HWY_DYNAMIC_DISPATCH(Traits)();
 }
 void correlate(const CorrelateJob& job) {
   HWY_DYNAMIC_DISPATCH(Correlate)(job);
-}
-void correlate_depthwise(const CorrelateJob& job) {
-  HWY_DYNAMIC_DISPATCH(CorrelateDepthwise)(job);
-}
-void accumulate_depthwise(const FilterJob& job, index_t channels) {
-  HWY_DYNAMIC_DISPATCH(AccumulateDepthwise)(job, channels);
 }
 void accumulate_filter(const FilterJob& job) {
   HWY_DYNAMIC_DISPATCH(AccumulateFilter)(job);

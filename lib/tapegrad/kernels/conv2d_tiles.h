@@ -51,11 +51,6 @@ struct CorrelateJob {
 };
 void correlate(const CorrelateJob& job);
 
-/// Each channel by itself (depthwise), at least as many as a vector has lanes: y[row][q * y_step + c] =
-/// act(bias[c] + sum over the row's runs of x[q * x_step + c] * weights[tap * channels + c]). Length, group
-/// and vectors are not looked at.
-void correlate_depthwise(const CorrelateJob& job);
-
 /// Sums of products of two sides, over all rows and their pixels q:
 ///   sums[t][a][v] += scalars[row][t][q * scalar_step + a] * vectors[row][t][q * vector_step + v]
 /// for taps t of the filter, scalars a and lanes v of a few vectors. The side that is x has a pointer for
@@ -74,9 +69,5 @@ struct FilterJob {
 /// Most of each that a job may ask for; and taps * scalar_count * vector_count is at most the accumulators.
 inline constexpr index_t kMostTaps = 3, kMostScalars = 12, kMostFilterVectors = 3;
 void accumulate_filter(const FilterJob& job);
-
-/// Each channel by itself: sums[t * tap_sums_step + c] += scalars[row][t][q * scalar_step + c] *
-/// vectors[row][q * vector_step + c], for c < channels, at least as many as a vector has lanes.
-void accumulate_depthwise(const FilterJob& job, index_t channels);
 
 }  // namespace tapegrad::kernels

@@ -1,0 +1,157 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "tapegrad/base/parallel.h"
+#include "tapegrad/base/random.h"
+#include "tapegrad/kernels/conv2d.h"
+#include "tapegrad/kernels/conv2d_direct.h"
+
+namespace tapegrad::testing {
+
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : generator_(seed) {}
+  index_t integer(index_t low, index_t high) {
+    return low + static_cast<index_t>(generator_.bits() % static_cast<std::uint64_t>(high - low + 1));
+  }
+  template <class T, std::size_t n>
+  T one_of(const T (&values)[n]) {
+    return values[integer(0, n - 1)];
+  }
+  // Multiples of 1/1024, which add up exactly in double precision.
+  std::vector<float> numbers(index_t count) {
+    std::vector<float> v(static_cast<std::size_t>(count));
+    for (float& x : v) x = static_cast<float>(integer(-1024, 1024)) / 1024;
+    return v;
+  }
+
+ private:
+  Generator generator_;
+};
+
+/// A copy with memory that must not be touched around it: who looks behind it (or in front of it, when it
+/// stands at the beginning) is stopped by the processor.
+class AtTheEdge {
+ public:
+  explicit AtTheEdge(const std::vector<float>& v, bool at_the_beginning = false) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t bytes = v.size() * sizeof(float), room = (bytes + page - 1) / page * page;
+    size_ = room + 2 * page;
+    memory_ = static_cast<std::byte*>(mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+    mprotect(memory_ + page, room, PROT_READ | PROT_WRITE);
+    data_ = reinterpret_cast<float*>(memory_ + page + (at_the_beginning ? 0 : room - bytes));
+    std::copy(v.begin(), v.end(), data_);
+  }
+  ~AtTheEdge() { munmap(memory_, size_); }
+  AtTheEdge(const AtTheEdge&) = delete;
+  AtTheEdge& operator=(const AtTheEdge&) = delete;
+  const float* data() const { return data_; }
+  float* data() { return data_; }
+
+ private:
+  std::byte* memory_;
+  std::size_t size_;
+  float* data_;
+};
+
+inline std::vector<double> widen(const std::vector<float>& v) {
+  return {v.begin(), v.end()};
+}
+
+/// The largest difference, NaN if there is one, as a multiple of what sums of that many terms may be off by.
+inline double difference(const std::vector<double>& expected, const std::vector<float>& found,
+                         index_t terms) {
+  double largest = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double d = std::abs(expected[i] - static_cast<double>(found[i]));
+    if (!(d <= largest)) largest = d;
+  }
+  return largest / (2.4e-7 * static_cast<double>(terms + 2));
+}
+
+inline std::string describe(const Conv2DGeometry& g) {
+  return "x " + g.in_shape().str() + ", w " + g.filter_shape().str() + ", y " + g.out_shape().str() +
+         ", groups " + std::to_string(g.groups);
+}
+
+/// Three kernels in single precision that are to be what conv2d.h says.
+struct ConvKernels {
+  decltype(&kernels::direct_conv2d) conv2d;
+  decltype(&kernels::direct_conv2d_backprop_input) backprop_input;
+  decltype(&kernels::direct_conv2d_backprop_filter) backprop_filter;
+};
+
+/// Compares with the double precision kernels, which work in another way: they multiply a matrix of windows.
+/// Nothing around the arrays may be touched.
+inline void expect_what_the_matrix_of_windows_gives(const ConvKernels& kernels, const Conv2DGeometry& g,
+                                                    Draw& draw) {
+  SCOPED_TRACE(describe(g));
+  const std::vector<float> x = draw.numbers(g.in_shape().size()), w = draw.numbers(g.filter_shape().size()),
+                           y = draw.numbers(g.out_shape().size()), to_y = draw.numbers(g.out_channels),
+                           to_x = draw.numbers(g.in_channels);
+  const auto x64 = widen(x), w64 = widen(w), y64 = widen(y), to_y64 = widen(to_y), to_x64 = widen(to_x);
+  const bool biased = draw.integer(0, 2) > 0, relu = draw.integer(0, 1) > 0, first = draw.integer(0, 1) > 0;
+  const AtTheEdge x_edge(x, first), w_edge(w, first), y_edge(y, first), to_y_edge(to_y, first),
+      to_x_edge(to_x, first);
+  const auto check = [&](const char* what, const std::vector<double>& expected, index_t terms,
+                         const auto& compute) {
+    AtTheEdge edge(std::vector<float>(expected.size(), std::numeric_limits<float>::quiet_NaN()), first);
+    compute(edge.data());
+    EXPECT_LE(difference(expected, {edge.data(), edge.data() + expected.size()}, terms), 1) << what;
+  };
+
+  std::vector<double> expected(y.size());
+  kernels::conv2d(g, x64.data(), w64.data(), expected.data(), {biased ? to_y64.data() : nullptr, relu});
+  check("conv2d", expected, g.window(), [&](float* found) {
+    kernels.conv2d(g, x_edge.data(), w_edge.data(), found, {biased ? to_y_edge.data() : nullptr, relu});
+  });
+
+  expected.assign(x.size(), 0);
+  kernels::conv2d_backprop_input(g, y64.data(), w64.data(), expected.data(),
+                                 {biased ? to_x64.data() : nullptr, relu});
+  check("backprop_input", expected, g.kernel_h * g.kernel_w * g.group_out(), [&](float* found) {
+    kernels.backprop_input(g, y_edge.data(), w_edge.data(), found,
+                           {biased ? to_x_edge.data() : nullptr, relu});
+  });
+
+  expected.assign(w.size(), 0);
+  kernels::conv2d_backprop_filter(g, x64.data(), y64.data(), expected.data());
+  check("backprop_filter", expected, g.batch * g.out_h * g.out_w,
+        [&](float* found) { kernels.backprop_filter(g, x_edge.data(), y_edge.data(), found); });
+}
+
+inline void expect_the_same_bits_for_any_number_of_threads(const ConvKernels& kernels,
+                                                           const Conv2DGeometry& g, Draw& draw) {
+  SCOPED_TRACE(describe(g));
+  const std::vector<float> x = draw.numbers(g.in_shape().size()), w = draw.numbers(g.filter_shape().size()),
+                           dy = draw.numbers(g.out_shape().size());
+  std::vector<float> first[3];
+  for (const int threads : {1, 2, 3, 8}) {
+    const ThreadCountScope scope(threads);
+    std::vector<float> y(dy.size()), dx(x.size()), dw(w.size());
+    kernels.conv2d(g, x.data(), w.data(), y.data(), {});
+    kernels.backprop_input(g, dy.data(), w.data(), dx.data(), {});
+    kernels.backprop_filter(g, x.data(), dy.data(), dw.data());
+    if (threads == 1) {
+      first[0] = y, first[1] = dx, first[2] = dw;
+    } else {
+      EXPECT_EQ(first[0], y) << threads << " threads";
+      EXPECT_EQ(first[1], dx) << threads << " threads";
+      EXPECT_EQ(first[2], dw) << threads << " threads";
+    }
+  }
+}
+
+}  // namespace tapegrad::testing

@@ -1,0 +1,104 @@
+#include "tapegrad/kernels/conv2d_depthwise.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "conv2d_checks.h"
+#include "tapegrad/base/error.h"
+#include "targets.h"
+
+namespace tapegrad::kernels {
+namespace {
+
+using DepthwiseConv2D = testing::EachTarget;
+using testing::Draw;
+
+constexpr testing::ConvKernels kDepthwise = {depthwise_conv2d, depthwise_conv2d_backprop_input,
+                                             depthwise_conv2d_backprop_filter};
+
+Conv2DGeometry resolve(const Shape& x, index_t kernel_h, index_t kernel_w, Conv2DOptions options) {
+  options.groups = x[3];
+  return resolve_conv2d("test", x, Shape{kernel_h, kernel_w, 1, x[3]}, options);
+}
+
+// Any window and any image; nothing when the filter does not fit.
+std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
+  constexpr index_t kChannels[] = {3, 4, 5, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 65};
+  constexpr index_t kKernels[] = {1, 2, 3, 3, 3, 4, 5, 5, 7};
+  Conv2DOptions options;
+  options.strides = {draw.integer(1, 3), draw.integer(1, 3)};
+  options.dilations = {draw.integer(1, 2), draw.integer(1, 2) + draw.integer(0, 1)};
+  if (draw.integer(0, 1) > 0) options.dilations = 1;
+  std::array<index_t, 4> sides;
+  switch (draw.integer(0, 3)) {
+    case 0:
+      options.padding = Padding::Same;
+      break;
+    case 1:
+      options.padding = Padding::Full;
+      break;
+    case 2:
+      sides = {draw.integer(0, 6), draw.integer(0, 6), draw.integer(0, 6), draw.integer(0, 6)};
+      options.padding = Padding::Explicit(sides[0], sides[1], sides[2], sides[3]);
+      break;
+  }
+  const Shape x = {draw.integer(1, 3), draw.integer(1, 12), draw.integer(1, 40), draw.one_of(kChannels)};
+  const index_t kernel_h = draw.one_of(kKernels), kernel_w = draw.one_of(kKernels);
+  try {
+    return resolve(x, kernel_h, kernel_w, options);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+TEST_P(DepthwiseConv2D, IsWhatTheMatrixOfWindowsGives) {
+  Draw draw(9);
+  int drawn = 0;
+  for (int i = 0; i < 2000 && !HasFailure(); ++i)
+    if (const auto g = draw_geometry(draw); g && is_depthwise(*g)) {
+      ++drawn;
+      testing::expect_what_the_matrix_of_windows_gives(kDepthwise, *g, draw);
+    }
+  EXPECT_GT(drawn, 500);
+}
+
+// Enough rows for several pieces, and channels that two vectors share.
+TEST_P(DepthwiseConv2D, IsTheSameBitsForAnyNumberOfThreads) {
+  Draw draw(10);
+  for (const index_t stride : {1, 2})
+    testing::expect_the_same_bits_for_any_number_of_threads(
+        kDepthwise, resolve({9, 40, 29, 65}, 3, 3, {.strides = stride, .padding = Padding::Same}), draw);
+}
+
+TEST_P(DepthwiseConv2D, TakesOnlyChannelsByThemselves) {
+  const Conv2DOptions groups = {.groups = 64};
+  EXPECT_TRUE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 64}, Shape{3, 3, 1, 64}, groups)));
+  EXPECT_FALSE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 64}, Shape{3, 3, 1, 128}, groups)));
+  EXPECT_FALSE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 128}, Shape{3, 3, 2, 64}, groups)));
+  EXPECT_FALSE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 64}, Shape{3, 3, 64, 64}, {})));
+}
+
+TEST_P(DepthwiseConv2D, ANaNReachesOnlyTheSumsItIsIn) {
+  for (const index_t channels : {16, 17, 33}) {
+    const Conv2DGeometry g = resolve({1, 5, 9, channels}, 3, 3, {.padding = Padding::Same});
+    std::vector<float> x(static_cast<std::size_t>(g.in_shape().size()), 1.0F);
+    const std::vector<float> w(static_cast<std::size_t>(g.filter_shape().size()), 1.0F);
+    std::vector<float> y(static_cast<std::size_t>(g.out_shape().size()));
+    x[static_cast<std::size_t>((2 * 9 + 4) * channels + 15)] = std::numeric_limits<float>::quiet_NaN();
+    depthwise_conv2d(g, x.data(), w.data(), y.data(), {nullptr, true});
+    for (index_t p = 0; p < 5; ++p)
+      for (index_t q = 0; q < 9; ++q)
+        for (index_t c = 0; c < channels; ++c)
+          ASSERT_EQ(std::isnan(y[static_cast<std::size_t>((p * 9 + q) * channels + c)]),
+                    c == 15 && std::abs(p - 2) <= 1 && std::abs(q - 4) <= 1)
+              << p << ", " << q << ", " << c << " of " << channels;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, DepthwiseConv2D, testing::kTargets, testing::target_name);
+
+}  // namespace
+}  // namespace tapegrad::kernels
