@@ -16,6 +16,22 @@ std::pair<index_t, index_t> Axis::reaching(index_t t, index_t size) const {
   return {low, std::clamp(divide_up(std::max<index_t>(0, size + before), stride), low, outputs)};
 }
 
+std::vector<Stretch> Axis::stretches(index_t size) const {
+  std::vector<Stretch> all;
+  const index_t inner = taps == 0 ? 0 : reaching(0, size).first;  // the first with all taps, if there is one
+  for (index_t a = 0; a < outputs;) {
+    const auto [low, high] = inside(a * stride - pad, size);
+    const bool whole = a == inner && high - low == taps;
+    const index_t end = !whole ? a + 1 : taps == 0 ? outputs : reaching(taps - 1, size).second;
+    if (!all.empty() && all.back().first_tap == low && all.back().last_tap == high)
+      all.back().end = end;
+    else
+      all.push_back({a, end, low, high});
+    a = end;
+  }
+  return all;
+}
+
 Correlation forward_correlation(const Conv2DGeometry& g) {
   const Axis h = {g.out_h, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top, 0, 1};
   const Axis w = {g.out_w, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left, 0, 1};

@@ -14,6 +14,15 @@ inline index_t divide_up(index_t a, index_t b) {
   return (a + b - 1) / b;
 }
 
+/// Outputs that follow each other and have the same taps inside of the input.
+struct Stretch {
+  index_t begin, end;
+  index_t first_tap, last_tap;  ///< the last one is excluded
+
+  index_t size() const { return end - begin; }
+  index_t taps() const { return last_tap - first_tap; }
+};
+
 /// Along one axis: output a reads the inputs a * stride + t * dilation - pad for the taps t < taps. Tap t is
 /// row (or column) first + t * step of the filter.
 struct Axis {
@@ -25,6 +34,8 @@ struct Axis {
   bool empty() const { return outputs == 0 || taps == 0; }
   /// The taps that lie inside of an input of that size, when tap 0 lies at `at`.
   std::pair<index_t, index_t> inside(index_t at, index_t size) const;
+  /// The outputs from first to last, cut wherever other taps lie inside of an input of that size.
+  std::vector<Stretch> stretches(index_t size) const;
   /// The outputs whose tap t lies inside of an input of that size.
   std::pair<index_t, index_t> reaching(index_t t, index_t size) const;
 };

@@ -28,15 +28,21 @@ constexpr index_t kLanes = hn::MaxLanes(D());
 // 16 before.
 constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : 12;
 constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
-constexpr int kMostPixels = 14;
+constexpr int kMostPixels = 7;
 
 VectorTraits Traits() {
   return {kLanes, kFilterAccumulators};
 }
 
+// In a segment of a line; a tile is two segments.
 constexpr index_t MostPixels(index_t vectors) {
-  return std::min<index_t>(kMostPixels, kAccumulators / vectors);
+  return std::min<index_t>(kMostPixels, kAccumulators / 2 / vectors);
 }
+
+struct Segment {
+  const float* x;
+  float* y;
+};
 
 // x[0 .. kGroup), again and again until the vector is full.
 template <int kGroup>
@@ -84,6 +90,8 @@ HWY_INLINE void StoreFirst(V v, index_t count, float* to) {
   const D d;
   if (count == kLanes) {
     hn::StoreU(v, d, to);
+  } else if constexpr (HWY_TARGET <= HWY_AVX2) {
+    hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
   } else {
     HWY_ALIGN float lanes[kLanes];
     hn::Store(v, d, lanes);
@@ -91,126 +99,163 @@ HWY_INLINE void StoreFirst(V v, index_t count, float* to) {
   }
 }
 
-// kPixels pixels of a row from q on, kVectors vectors of channels.
+// Writes the pixels of one segment, whose sums are v.
 template <int kGroup, int kVectors, int kPixels>
-void Tile(const CorrelateJob& job, const CorrelateRow& row, index_t q) {
+HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], float* y) {
   const D d;
-  V sum[kPixels * kVectors];
-  HWY_UNROLL(16)
-  for (int p = 0; p < kPixels; ++p) HWY_UNROLL(2)
-  for (int v = 0; v < kVectors; ++v) sum[p * kVectors + v] = hn::Load(d, job.bias + v * kLanes);
-
-  const index_t step = job.x_step, groups = job.length / kGroup;
-  for (index_t r = row.begin; r < row.end; ++r) {
-    const float* x = row.x + (row.offset + job.runs[r].x + q * step);
-    const float* w = job.weights + job.runs[r].tap / kGroup * (kVectors * kLanes);
-    for (index_t k = 0; k < groups; ++k, x += kGroup, w += kVectors * kLanes) {
-      V tap[kVectors];
-      HWY_UNROLL(2)
-      for (int v = 0; v < kVectors; ++v) tap[v] = hn::Load(d, w + v * kLanes);
-      HWY_UNROLL(16)
-      for (int p = 0; p < kPixels; ++p) {
-        const V pixel = LoadGroup<kGroup>(x + p * step);
-        HWY_UNROLL(2)
-        for (int v = 0; v < kVectors; ++v)
-          sum[p * kVectors + v] = hn::MulAdd(pixel, tap[v], sum[p * kVectors + v]);
-      }
-    }
+  AddNeighbours<kGroup, kPixels>(v);
+  constexpr int kResults = kGroup == 1 ? kPixels * kVectors : (kPixels + kGroup - 1) / kGroup;
+  if (job.relu) {
+    HWY_UNROLL(14)
+    for (int i = 0; i < kResults; ++i) v[i] = Relu(v[i]);
   }
-
-  float* y = row.y + q * job.y_step;
   if constexpr (kGroup == 1) {
     const index_t last = job.channels - (kVectors - 1) * kLanes;  // channels in the last vector
-    if (job.relu) {
-      HWY_UNROLL(28)
-      for (V& v : sum) v = Relu(v);
-    }
-    if (last == kLanes) {
-      HWY_UNROLL(16)
-      for (int p = 0; p < kPixels; ++p) HWY_UNROLL(2)
-      for (int v = 0; v < kVectors; ++v)
-        hn::StoreU(sum[p * kVectors + v], d, y + p * job.y_step + v * kLanes);
-    } else {
-      HWY_UNROLL(16)
-      for (int p = 0; p < kPixels; ++p, y += job.y_step) {
-        HWY_UNROLL(2)
-        for (int v = 0; v + 1 < kVectors; ++v) hn::StoreU(sum[p * kVectors + v], d, y + v * kLanes);
-        StoreFirst(sum[(p + 1) * kVectors - 1], last, y + (kVectors - 1) * kLanes);
-      }
+    HWY_UNROLL(7)
+    for (int p = 0; p < kPixels; ++p, y += job.y_pixel) {
+      HWY_UNROLL(2)
+      for (int i = 0; i + 1 < kVectors; ++i) hn::StoreU(v[p * kVectors + i], d, y + i * kLanes);
+      StoreFirst(v[(p + 1) * kVectors - 1], last, y + (kVectors - 1) * kLanes);
     }
   } else {
-    AddNeighbours<kGroup, kPixels>(sum);
     constexpr index_t kChannels = kLanes / kGroup;
-    constexpr int kResults = (kPixels + kGroup - 1) / kGroup;
-    HWY_ALIGN float lanes[kResults * kLanes];
-    const bool dense = job.channels == kChannels && job.y_step == kChannels;
-    HWY_UNROLL(16)
-    for (int i = 0; i < kResults; ++i) {
-      const V v = job.relu ? Relu(sum[i]) : sum[i];
-      if (dense)
-        StoreFirst(v, std::min<index_t>(kLanes, kPixels * kChannels - i * kLanes), y + i * kLanes);
-      else
-        hn::Store(v, d, lanes + i * kLanes);
+    if (job.channels == kChannels && job.y_pixel == kChannels) {
+      HWY_UNROLL(7)
+      for (int i = 0; i < kResults; ++i)
+        StoreFirst(v[i], std::min<index_t>(kLanes, kPixels * kChannels - i * kLanes), y + i * kLanes);
+      return;
     }
-    if (!dense)
-      for (int p = 0; p < kPixels; ++p) std::copy_n(lanes + p * kChannels, job.channels, y + p * job.y_step);
+    HWY_ALIGN float lanes[kResults * kLanes];
+    HWY_UNROLL(7)
+    for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kLanes);
+    const float* from = lanes;
+    if (job.channels == kChannels)
+      for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel) std::copy_n(from, kChannels, y);
+    else
+      for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel)
+        for (index_t o = 0; o < job.channels; ++o) y[o] = from[o];
   }
 }
 
-using TileFunction = void (*)(const CorrelateJob&, const CorrelateRow&, index_t);
-using Tiles = std::array<TileFunction, kMostPixels>;
+// kSegments segments at a time.
+template <int kGroup, int kVectors, int kPixels, int kSegments>
+void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
+  const D d;
+  const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
+  for (; times > 0; --times, segment += kSegments) {
+    V sum[kSegments][kPixels * kVectors];
+    HWY_UNROLL(2)
+    for (int s = 0; s < kSegments; ++s) HWY_UNROLL(14)
+    for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kLanes);
 
-template <int kGroup, int kVectors, int... kPixelsMinusOne>
+    for (index_t row = 0, first = job.first_tap; row < job.tap_rows; ++row, first += job.tap_row) {
+      const float* w = job.weights + first * (kVectors * kLanes);
+      const index_t *tap = job.taps + first, *const end = tap + job.tap_run;
+      for (; tap != end; ++tap, w += kVectors * kLanes) {
+        const index_t at = *tap - origin;
+        V channels[kVectors];
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kLanes);
+        HWY_UNROLL(2)
+        for (int s = 0; s < kSegments; ++s) {
+          const float* x = segment[s].x + at;
+          HWY_UNROLL(7)
+          for (int p = 0; p < kPixels; ++p) {
+            const V pixel = LoadGroup<kGroup>(x + p * step);
+            HWY_UNROLL(2)
+            for (int v = 0; v < kVectors; ++v)
+              sum[s][p * kVectors + v] = hn::MulAdd(pixel, channels[v], sum[s][p * kVectors + v]);
+          }
+        }
+      }
+    }
+
+    HWY_UNROLL(2)
+    for (int s = 0; s < kSegments; ++s) Finish<kGroup, kVectors, kPixels>(job, sum[s], segment[s].y);
+  }
+}
+
+using TileFunction = void (*)(const CorrelateJob&, const Segment*, index_t);
+using Tiles = std::array<TileFunction, kMostPixels>;  // [pixels - 1]
+
+template <int kGroup, int kVectors, int kSegments, int... kPixelsMinusOne>
 constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
-  return {(kPixelsMinusOne < kAccumulators / kVectors
-               ? &Tile<kGroup, kVectors, std::min(kPixelsMinusOne + 1, kAccumulators / kVectors)>
+  return {(kPixelsMinusOne < MostPixels(kVectors)
+               ? &Tile<kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors)), kSegments>
                : nullptr)...};
 }
-template <int kGroup, int kVectors>
-constexpr Tiles kTiles = MakeTiles<kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
+template <int kGroup, int kVectors, int kSegments>
+constexpr Tiles kTiles =
+    MakeTiles<kGroup, kVectors, kSegments>(std::make_integer_sequence<int, kMostPixels>());
 
-const Tiles& ChooseTiles(const CorrelateJob& job) {
-  switch (job.group) {
-    case 2:
-      return kTiles<std::min<int>(2, kLanes), 1>;
-    case 4:
-      return kTiles<std::min<int>(4, kLanes), 1>;
-    case 8:
-      return kTiles<std::min<int>(8, kLanes), 1>;
-    case 16:
-      return kTiles<std::min<int>(16, kLanes), 1>;
-    default:
-      return job.vectors == 1 ? kTiles<1, 1> : kTiles<1, 2>;
-  }
+template <int kSegments>
+TileFunction ChooseTile(const CorrelateJob& job, index_t pixels) {
+  const auto tiles = [&]() -> const Tiles& {
+    switch (job.group) {
+      case 2:
+        return kTiles<std::min<int>(2, kLanes), 1, kSegments>;
+      case 4:
+        return kTiles<std::min<int>(4, kLanes), 1, kSegments>;
+      case 8:
+        return kTiles<std::min<int>(8, kLanes), 1, kSegments>;
+      case 16:
+        return kTiles<std::min<int>(16, kLanes), 1, kSegments>;
+      default:
+        return job.vectors == 1 ? kTiles<1, 1, kSegments> : kTiles<1, 2, kSegments>;
+    }
+  };
+  return tiles()[static_cast<std::size_t>(pixels - 1)];
 }
 
+// Lines are cut into segments that are as equal as can be: some of one size, and some of the next smaller
+// one.
 void Correlate(const CorrelateJob& job) {
-  const Tiles& tiles = ChooseTiles(job);
-  const index_t most = MostPixels(job.vectors);
-  const index_t parts = (job.pixels + most - 1) / most;  // as equal as they can be
-  const index_t size = job.pixels / parts, longer = job.pixels % parts;
-  for (index_t r = 0; r < job.row_count; ++r)
-    for (index_t part = 0, q = 0; part < parts; ++part) {
-      const index_t pixels = size + (part < longer ? 1 : 0);
-      tiles[static_cast<std::size_t>(pixels - 1)](job, job.rows[r], q);
-      q += pixels;
-    }
+  const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
+  const index_t size = job.pixels / count, longer = job.pixels % count;
+  constexpr index_t kTogether = 32;
+  std::array<Segment, kTogether> segments;
+  for (index_t pixels = size; pixels <= size + 1; ++pixels) {
+    const index_t in_line = pixels == size ? count - longer : longer;
+    if (in_line == 0) continue;
+    const index_t begin = pixels == size ? longer * (size + 1) : 0;
+    const TileFunction one = ChooseTile<1>(job, pixels), two = ChooseTile<2>(job, pixels);
+    index_t gathered = 0;
+    for (index_t image = 0; image < job.images; ++image)
+      for (index_t line = 0; line < job.lines; ++line) {
+        const float* x = job.x + image * job.x_image + line * job.x_line + begin * job.x_pixel;
+        float* y = job.y + image * job.y_image + line * job.y_line + begin * job.y_pixel;
+        for (index_t s = 0; s < in_line; ++s) {
+          segments[static_cast<std::size_t>(gathered++)] = {x, y};
+          if (gathered == kTogether) {
+            two(job, segments.data(), kTogether / 2);
+            gathered = 0;
+          }
+          if (s + 1 == in_line) break;
+          x += pixels * job.x_pixel;
+          y += pixels * job.y_pixel;
+        }
+      }
+    if (gathered > 1) two(job, segments.data(), gathered / 2);
+    if (gathered % 2 == 1) one(job, segments.data() + gathered - 1, 1);
+  }
 }
 
 // ---- filter gradients
 
-template <int kTaps, int kScalars, int kVectors, bool kScalarsPerTap>
+template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
 void FilterTile(const FilterJob& job) {
   const D d;
   V sum[kTaps * kScalars * kVectors];
   HWY_UNROLL(28)
   for (int i = 0; i < kTaps * kScalars * kVectors; ++i) sum[i] = hn::Zero(d);
 
-  constexpr int kScalarRows = kScalarsPerTap ? kTaps : 1, kVectorRows = kScalarsPerTap ? 1 : kTaps;
-  for (index_t r = 0; r < job.rows; ++r) {
+  constexpr int kScalarRows = kScalarsAreX ? kTaps : 1, kVectorRows = kScalarsAreX ? 1 : kTaps;
+  for (const FilterLine* line = job.lines; line != job.lines + job.line_count; ++line) {
     const float *s[kScalarRows], *v[kVectorRows];
-    for (int t = 0; t < kScalarRows; ++t) s[t] = job.scalars[r * kScalarRows + t] + job.scalar_offset;
-    for (int t = 0; t < kVectorRows; ++t) v[t] = job.vectors[r * kVectorRows + t] + job.vector_offset;
+    for (int t = 0; t < kScalarRows; ++t)
+      s[t] = line->scalars + (job.scalar_offset + (kScalarsAreX ? job.taps[t] : 0));
+    for (int t = 0; t < kVectorRows; ++t)
+      v[t] = line->vectors + (job.vector_offset + (kScalarsAreX ? 0 : job.taps[t]));
     for (index_t q = 0; q < job.pixels; ++q) {
       V row[kVectorRows * kVectors];
       HWY_UNROLL(3)
@@ -220,50 +265,53 @@ void FilterTile(const FilterJob& job) {
       HWY_UNROLL(3)
       for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
       for (int a = 0; a < kScalars; ++a) {
-        const V scalar = hn::Set(d, s[kScalarsPerTap ? t : 0][q * job.scalar_step + a]);
+        const V scalar = hn::Set(d, s[kScalarsAreX ? t : 0][q * job.scalar_step + a]);
         HWY_UNROLL(3)
         for (int i = 0; i < kVectors; ++i) {
           V& to = sum[(t * kScalars + a) * kVectors + i];
-          to = hn::MulAdd(scalar, row[(kScalarsPerTap ? 0 : t) * kVectors + i], to);
+          to = hn::MulAdd(scalar, row[(kScalarsAreX ? 0 : t) * kVectors + i], to);
         }
       }
     }
   }
 
+  const auto last = hn::FirstN(d, static_cast<std::size_t>(job.last_lanes));
   HWY_UNROLL(3)
   for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
   for (int a = 0; a < kScalars; ++a) HWY_UNROLL(3)
   for (int i = 0; i < kVectors; ++i) {
     float* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step + i * kLanes;
-    hn::Store(hn::Add(hn::Load(d, to), sum[(t * kScalars + a) * kVectors + i]), d, to);
+    const V v = sum[(t * kScalars + a) * kVectors + i];
+    hn::StoreU(hn::Add(hn::LoadU(d, to), i + 1 < kVectors ? v : hn::IfThenElseZero(last, v)), d, to);
   }
 }
 
 using FilterTileFunction = void (*)(const FilterJob&);
 
-template <int kTaps, int kScalars, int kVectors, bool kScalarsPerTap>
+template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
 constexpr FilterTileFunction OneFilterTile() {
   if constexpr (kTaps * kScalars * kVectors <= kFilterAccumulators)
-    return &FilterTile < kTaps, kScalars, kVectors, kTaps == 1 || kScalarsPerTap > ;
+    return &FilterTile < kTaps, kScalars, kVectors, kTaps == 1 || kScalarsAreX > ;
   else
     return nullptr;
 }
-template <int kTaps, int kVectors, bool kScalarsPerTap, int... kScalarsMinusOne>
+template <int kTaps, int kVectors, bool kScalarsAreX, int... kScalarsMinusOne>
 constexpr std::array<FilterTileFunction, kMostScalars> FilterTiles(
     std::integer_sequence<int, kScalarsMinusOne...>) {
-  return {OneFilterTile<kTaps, kScalarsMinusOne + 1, kVectors, kScalarsPerTap>()...};
+  return {OneFilterTile<kTaps, kScalarsMinusOne + 1, kVectors, kScalarsAreX>()...};
 }
-template <int kTaps, bool kScalarsPerTap>
+template <int kTaps, bool kScalarsAreX>
 constexpr std::array<std::array<FilterTileFunction, kMostScalars>, kMostFilterVectors> kFilterTiles = {
-    FilterTiles<kTaps, 1, kScalarsPerTap>(std::make_integer_sequence<int, kMostScalars>()),
-    FilterTiles<kTaps, 2, kScalarsPerTap>(std::make_integer_sequence<int, kMostScalars>()),
-    FilterTiles<kTaps, 3, kScalarsPerTap>(std::make_integer_sequence<int, kMostScalars>())};
+    FilterTiles<kTaps, 1, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
 
 void AccumulateFilter(const FilterJob& job) {
-  const auto& tiles = job.taps == 1 ? kFilterTiles<1, true>
-                      : job.taps == 2
-                          ? (job.scalars_per_tap ? kFilterTiles<2, true> : kFilterTiles<2, false>)
-                          : (job.scalars_per_tap ? kFilterTiles<3, true> : kFilterTiles<3, false>);
+  // With one tap the sides are alike.
+  const auto& tiles = job.tap_count == 1 ? kFilterTiles<1, true>
+                      : job.tap_count == 2
+                          ? (job.scalars_are_x ? kFilterTiles<2, true> : kFilterTiles<2, false>)
+                          : (job.scalars_are_x ? kFilterTiles<3, true> : kFilterTiles<3, false>);
   tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job);
 }
 

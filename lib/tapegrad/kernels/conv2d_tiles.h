@@ -7,6 +7,9 @@ namespace tapegrad::kernels {
 // The innermost loops of the direct convolutions, written once for vectors of any width and compiled for each
 // instruction set; the best one that the CPU has is chosen at run time. Single precision.
 
+/// Most vectors of output channels in one tile of correlate().
+inline constexpr index_t kMostVectors = 2;
+
 /// What the code knows about the vectors of the chosen instruction set.
 struct VectorTraits {
   index_t lanes;        ///< floats in a vector
@@ -14,59 +17,58 @@ struct VectorTraits {
 };
 VectorTraits vector_traits();
 
-/// Most vectors of output channels in one tile of correlate().
-inline constexpr index_t kMostVectors = 2;
-
-/// `length` numbers that lie next to each other in x, x_step further on for each pixel, and the tap of the
-/// packed filter that they are multiplied from.
-struct Run {
-  index_t x;
-  index_t tap;
-};
-
-/// A row of output pixels: sums over runs[begin .. end) of the job. Their places are counted from x + offset.
-struct CorrelateRow {
-  const float* x;
-  index_t offset;
-  index_t begin, end;
-  float* y;
-};
-
-/// y[row][q * y_step + o] = act(bias[o] + sum over the row's runs and k < length of x[q * x_step + k] * w[tap
-/// + k][o]), for pixels q and the channels o of one block.
+/// A rectangle of output pixels in each of some images, all with the same taps inside of the image, as lines:
+/// the rectangle's rows, or its columns.
+///
+///   y[...][p * y_pixel + o] = act(bias[o] + sum over taps t and k < group of x[... p * x_pixel + taps[t] -
+///   taps[first tap] + k] * w[t][k][o])
+///
+/// for the pixels p of a line and the channels o of one block. The taps are tap_rows runs of tap_run taps,
+/// from first_tap on and tap_row apart.
 ///
 /// A vector holds `group` inputs of each of lanes / group channels, so that few channels fill it as well:
-/// lane o * group + i of packed vector k / group is w[tap + k + i][o]. Group divides length, and is 1 when
-/// there is more than one vector. Bias has the same layout, its number in lane o * group and zeros in the
-/// others.
+/// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector. Bias
+/// has the same layout, its number in lane o * group and zeros in the others.
 struct CorrelateJob {
-  const Run* runs;
-  const CorrelateRow* rows;
-  index_t row_count, pixels, length;
-  index_t x_step, y_step;
-  const float* weights;  ///< [tap / group][vectors * lanes], aligned
-  const float* bias;     ///< [vectors * lanes], aligned
-  index_t group, vectors, channels;
-  bool relu;
+  const float* x = nullptr;  ///< the first tap of the first pixel
+  float* y = nullptr;        ///< the first pixel
+  index_t images = 0, lines = 0, pixels = 0;
+  index_t x_image = 0, x_line = 0, x_pixel = 0;  ///< from one to the next
+  index_t y_image = 0, y_line = 0, y_pixel = 0;
+  const index_t* taps = nullptr;
+  index_t first_tap = 0, tap_rows = 0, tap_row = 0, tap_run = 0;
+  const float* weights = nullptr;  ///< [tap][vectors * lanes], aligned
+  const float* bias = nullptr;     ///< [vectors * lanes], aligned
+  index_t group = 1, vectors = 1, channels = 0;
+  bool relu = false;
 };
 void correlate(const CorrelateJob& job);
 
-/// Sums of products of two sides, over all rows and their pixels q:
-///   sums[t][a][v] += scalars[row][t][q * scalar_step + a] * vectors[row][t][q * vector_step + v]
-/// for taps t of the filter, scalars a and lanes v of a few vectors. The side that is x has a pointer for
-/// each tap, the other one is the same for all of them.
+/// A line of pixels: where both sides of the products of its first pixel are.
+struct FilterLine {
+  const float* scalars;
+  const float* vectors;
+};
+
+/// Sums of products of two sides, over all lines and their pixels q:
+///   sums[t][a][v] += scalars[q * scalar_step + a] * vectors[q * vector_step + v]
+/// for taps t of the filter, scalars a and lanes v of a few vectors. One side is x, where the taps are
+/// taps[t] further on; the other one is the same for all of them.
 struct FilterJob {
-  const float* const* scalars = nullptr;
-  const float* const* vectors = nullptr;
-  bool scalars_per_tap = true;
-  index_t rows = 0, pixels = 0;
-  index_t scalar_offset = 0, scalar_step = 0, vector_offset = 0,
-          vector_step = 0;  ///< offsets are added to every pointer
-  index_t taps = 0, scalar_count = 0, vector_count = 0;
-  float* sums = nullptr;  ///< aligned
+  const FilterLine* lines = nullptr;
+  index_t line_count = 0, pixels = 0;
+  const index_t* taps = nullptr;
+  index_t tap_count = 0;
+  bool scalars_are_x = true;
+  index_t scalar_step = 0, vector_step = 0;
+  index_t scalar_offset = 0, vector_offset = 0;  ///< added to every place
+  index_t scalar_count = 0, vector_count = 0;
+  index_t last_lanes = 0;  ///< of the last vector, that are added
+  float* sums = nullptr;
   index_t tap_sums_step = 0, scalar_sums_step = 0;
 };
-/// Most of each that a job may ask for; and taps * scalar_count * vector_count is at most the accumulators.
+/// Most of each that a job may ask for; and tap_count * scalar_count * vector_count is at most the
+/// accumulators.
 inline constexpr index_t kMostTaps = 3, kMostScalars = 12, kMostFilterVectors = 3;
 void accumulate_filter(const FilterJob& job);
 
