@@ -15,6 +15,7 @@ namespace {
 // How the filter of one phase is cut into blocks of output channels, its window into taps, and its pixels
 // into rectangles that have the same taps inside of the image.
 struct Plan {
+  index_t lanes;                                // of a vector
   index_t length;                               // neighbours in memory that one run of taps reads
   index_t group;                                // of them in one tap
   index_t taps_in_row;                          // of the window
@@ -25,7 +26,7 @@ struct Plan {
   index_t first_weight, first_bias, first_tap;  // of this phase, in what all phases share
   std::vector<Stretch> rows, columns;
 
-  index_t packed(index_t lanes) const { return taps * vectors * lanes; }  // numbers of a block's filter
+  index_t packed() const { return taps * vectors * lanes; }  // numbers of a block's filter
 };
 
 Plan plan_phase(const Correlation& c, const Phase& phase) {
@@ -38,41 +39,44 @@ Plan plan_phase(const Correlation& c, const Phase& phase) {
   // At the sides of the image a run is a part of a row.
   const bool always_whole = p.columns.size() == 1 && p.columns[0].taps() == phase.w.taps;
   const index_t least = always_whole ? p.length : c.group_in;
+  const bool narrow = c.group_out <= traits.narrow_lanes && 2 * c.group_out > traits.narrow_lanes;
+  p.lanes = narrow ? traits.narrow_lanes : traits.lanes;
   p.group = 1;
-  while (p.group < traits.lanes && traits.lanes / (2 * p.group) >= c.group_out && least % (2 * p.group) == 0)
+  while (p.group < p.lanes && p.lanes / (2 * p.group) >= c.group_out && least % (2 * p.group) == 0)
     p.group *= 2;
   p.taps_in_row = phase.w.taps * c.group_in / p.group;
   p.taps = phase.h.taps * p.taps_in_row;
-  p.vectors = c.group_out > traits.lanes ? kMostVectors : 1;
-  p.block = p.vectors * traits.lanes / p.group;
+  p.vectors = c.group_out > p.lanes ? kMostVectors : 1;
+  p.block = p.vectors * p.lanes / p.group;
   p.blocks = divide_up(c.group_out, p.block);
   return p;
 }
 
 // Vectors that a block needs: the last one of a group may have fewer channels.
-index_t vectors_of(const Correlation& c, const Plan& p, index_t block, index_t lanes) {
+index_t vectors_of(const Correlation& c, const Plan& p, index_t block) {
   const index_t channels = std::min(p.block, c.group_out - block * p.block);
-  return std::min(p.vectors, divide_up(channels * p.group, lanes));
+  return std::min(p.vectors, divide_up(channels * p.group, p.lanes));
 }
 
 // Writes what CorrelateJob describes for one block: its filter, and its bias.
 void pack(const Correlation& c, const Phase& phase, const Plan& p, index_t group, index_t block,
-          index_t lanes, const float* w, const float* bias, float* packed, float* packed_bias) {
+          const float* w, const float* bias, float* packed, float* packed_bias) {
   const index_t first = block * p.block, channels = std::min(p.block, c.group_out - first);
-  const index_t width = vectors_of(c, p, block, lanes) * lanes;
+  const index_t width = vectors_of(c, p, block) * p.lanes;
   const index_t w_in = c.g.group_in(), w_out = c.g.out_channels;  // the filter's last two axes
   // In the filter of conv2d the channels that are read are its inputs; in that of the transpose, its outputs.
   const index_t from_step = c.transposed ? 1 : w_out, to_step = c.transposed ? w_out : 1;
   const index_t origin = group * c.g.group_out() + first * to_step;
+  const index_t lanes_apart = p.group, room = width / p.group;
   index_t lane = 0;  // of the group that is being filled
   for (index_t i = 0; i < phase.h.taps; ++i)
     for (index_t j = 0; j < phase.w.taps; ++j) {
       const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
       const float* from = w + (row * c.g.kernel_w + column) * w_in * w_out + origin;
       for (index_t k = 0; k < c.group_in; ++k, from += from_step) {
-        for (index_t o = 0; o < channels; ++o) packed[o * p.group + lane] = from[o * to_step];
-        for (index_t o = channels; o < width / p.group; ++o) packed[o * p.group + lane] = 0;
-        if (++lane < p.group) continue;
+        for (index_t o = 0; o < channels; ++o) packed[o * lanes_apart + lane] = from[o * to_step];
+        for (index_t o = channels; o < room; ++o) packed[o * lanes_apart + lane] = 0;
+        if (++lane < lanes_apart) continue;
         lane = 0;
         packed += width;
       }
@@ -101,7 +105,7 @@ index_t rows_together(const Correlation& c, index_t rows) {
 
 void run(const Correlation& c, const float* x, const float* w, float* y, const Epilogue<float>& epilogue) {
   if (c.g.batch * c.out_h * c.out_w * c.out_channels == 0) return;
-  const index_t lanes = vector_traits().lanes, groups = c.g.groups;
+  const index_t groups = c.g.groups;
 
   std::vector<Plan> plans;
   index_t weights = 0, biases = 0, tap_count = 0;
@@ -110,8 +114,8 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
     p.first_weight = weights;
     p.first_bias = biases;
     p.first_tap = tap_count;
-    weights += groups * p.blocks * p.packed(lanes);
-    biases += groups * p.blocks * p.vectors * lanes;
+    weights += groups * p.blocks * p.packed();
+    biases += groups * p.blocks * p.vectors * p.lanes;
     tap_count += std::max<index_t>(1, p.taps);
     plans.push_back(std::move(p));
   }
@@ -124,9 +128,8 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
   for (std::size_t i = 0; i < plans.size(); ++i) {
     const Plan& p = plans[i];
     for (index_t at = 0; at < groups * p.blocks; ++at)
-      pack(c, c.phases[i], p, at / p.blocks, at % p.blocks, lanes, w, epilogue.bias,
-           packed + p.first_weight + at * p.packed(lanes),
-           packed_bias + p.first_bias + at * p.vectors * lanes);
+      pack(c, c.phases[i], p, at / p.blocks, at % p.blocks, w, epilogue.bias,
+           packed + p.first_weight + at * p.packed(), packed_bias + p.first_bias + at * p.vectors * p.lanes);
     list_taps(c, c.phases[i], p, taps + p.first_tap);
   }
 
@@ -158,6 +161,7 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
         .tap_rows = whole ? 1 : rows.taps(),
         .tap_row = p.taps_in_row,
         .tap_run = (whole ? rows.taps() : 1) * in_row(columns.taps()),
+        .lanes = p.lanes,
         .group = p.group,
         .relu = epilogue.relu,
     };
@@ -173,9 +177,9 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
       const index_t group = at / p.blocks, block = at % p.blocks;
       job.x = from + group * c.group_in;
       job.y = to + group * c.group_out + block * p.block;
-      job.weights = packed + p.first_weight + at * p.packed(lanes);
-      job.bias = packed_bias + p.first_bias + at * p.vectors * lanes;
-      job.vectors = vectors_of(c, p, block, lanes);
+      job.weights = packed + p.first_weight + at * p.packed();
+      job.bias = packed_bias + p.first_bias + at * p.vectors * p.lanes;
+      job.vectors = vectors_of(c, p, block);
       job.channels = std::min(p.block, c.group_out - block * p.block);
       correlate(job);
     }

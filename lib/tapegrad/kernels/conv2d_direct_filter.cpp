@@ -208,8 +208,8 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
         for (index_t group = 0; group < g.groups; ++group) {
           float* to = dw + (row * p.run + k) * g.out_channels + group * group_out;
           const float* from = sums + group * p.sums + row * p.run_step(lanes) + k * k_step;
-          std::fill_n(to, group_out, 0.0F);
-          for (index_t at = 0; at < chunks; ++at)
+          for (index_t o = 0; o < group_out; ++o) to[o] = from[o * o_step];
+          for (index_t at = 1; at < chunks; ++at)
             for (index_t o = 0; o < group_out; ++o) to[o] += from[at * size + o * o_step];
         }
   });

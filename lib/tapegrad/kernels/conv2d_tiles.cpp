@@ -1,5 +1,9 @@
 #include "tapegrad/kernels/conv2d_tiles.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -30,8 +34,25 @@ constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : 12;
 constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
 constexpr int kMostPixels = 7;
 
+// Zen 4 has 512-bit registers and computes on one half after the other: 256 bits are as fast, and a number
+// that is spread over all lanes costs nothing extra when that is done by the product itself (which is
+// possible for single numbers, not for groups of them).
+constexpr index_t kNarrowLanes = HWY_TARGET <= HWY_AVX3 ? kLanes / 2 : kLanes;
+bool NarrowIsAsFast() {
+#if HWY_TARGET <= HWY_AVX3
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  __get_cpuid(0, &eax, &ebx, &ecx, &edx);
+  const bool amd = ebx == signature_AMD_ebx;
+  __get_cpuid(1, &eax, &ebx, &ecx, &edx);
+  return amd && (eax >> 8 & 0xF) == 0xF && (eax >> 20 & 0xFF) == 0xA;  // family 19h
+#else
+  return false;
+#endif
+}
+
 VectorTraits Traits() {
-  return {kLanes, kFilterAccumulators};
+  static const index_t narrow_lanes = NarrowIsAsFast() ? kNarrowLanes : kLanes;
+  return {kLanes, narrow_lanes, kFilterAccumulators};
 }
 
 // In a segment of a line; a tile is two segments.
@@ -45,17 +66,16 @@ struct Segment {
 };
 
 // x[0 .. kGroup), again and again until the vector is full.
-template <int kGroup>
-HWY_INLINE V LoadGroup(const float* x) {
-  const D d;
+template <int kGroup, class D>
+HWY_INLINE hn::Vec<D> LoadGroup(D d, const float* x) {
   if constexpr (kGroup == 1) {
     return hn::Set(d, *x);
-  } else if constexpr (kGroup == kLanes) {
+  } else if constexpr (kGroup == hn::MaxLanes(D())) {
     return hn::LoadU(d, x);
   } else if constexpr (kGroup == 2) {
     double pair;
     std::memcpy(&pair, x, sizeof(pair));
-    return hn::BitCast(d, hn::Set(hn::ScalableTag<double>(), pair));
+    return hn::BitCast(d, hn::Set(hn::Repartition<double, D>(), pair));
   } else if constexpr (kGroup == 4) {
     return hn::LoadDup128(d, x);
   } else {
@@ -67,10 +87,10 @@ HWY_INLINE V LoadGroup(const float* x) {
 
 // Adds every kGroup neighbours. The first ceil(kCount / kGroup) vectors hold the sums of all of them, in
 // order.
-template <int kGroup, int kCount, int kSize>
+template <int kGroup, int kCount, class V, int kSize>
 HWY_INLINE void AddNeighbours(V (&v)[kSize]) {
   if constexpr (kGroup > 1) {
-    const D d;
+    const hn::DFromV<V> d;
     constexpr int kLeft = (kCount + 1) / 2;
     HWY_UNROLL(16)
     for (int i = 0; i < kLeft; ++i) {
@@ -81,28 +101,32 @@ HWY_INLINE void AddNeighbours(V (&v)[kSize]) {
   }
 }
 
+template <class V>
 HWY_INLINE V Relu(V v) {
-  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(D())), v);  // a NaN stays
+  return hn::Max(hn::Zero(hn::DFromV<V>()), v);  // in this order a NaN stays
 }
 
-// Stores the first count (1 ... kLanes) lanes.
+// Stores the first count (1 ... all) lanes.
+template <class V>
 HWY_INLINE void StoreFirst(V v, index_t count, float* to) {
-  const D d;
-  if (count == kLanes) {
+  const hn::DFromV<V> d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
+  if (count == kWidth) {
     hn::StoreU(v, d, to);
   } else if constexpr (HWY_TARGET <= HWY_AVX2) {
     hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
   } else {
-    HWY_ALIGN float lanes[kLanes];
+    HWY_ALIGN float lanes[kWidth];
     hn::Store(v, d, lanes);
     std::copy_n(lanes, count, to);
   }
 }
 
 // Writes the pixels of one segment, whose sums are v.
-template <int kGroup, int kVectors, int kPixels>
+template <int kGroup, int kVectors, int kPixels, class V>
 HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], float* y) {
-  const D d;
+  const hn::DFromV<V> d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
   AddNeighbours<kGroup, kPixels>(v);
   constexpr int kResults = kGroup == 1 ? kPixels * kVectors : (kPixels + kGroup - 1) / kGroup;
   if (job.relu) {
@@ -110,24 +134,24 @@ HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], floa
     for (int i = 0; i < kResults; ++i) v[i] = Relu(v[i]);
   }
   if constexpr (kGroup == 1) {
-    const index_t last = job.channels - (kVectors - 1) * kLanes;  // channels in the last vector
+    const index_t last = job.channels - (kVectors - 1) * kWidth;  // channels in the last vector
     HWY_UNROLL(7)
     for (int p = 0; p < kPixels; ++p, y += job.y_pixel) {
       HWY_UNROLL(2)
-      for (int i = 0; i + 1 < kVectors; ++i) hn::StoreU(v[p * kVectors + i], d, y + i * kLanes);
-      StoreFirst(v[(p + 1) * kVectors - 1], last, y + (kVectors - 1) * kLanes);
+      for (int i = 0; i + 1 < kVectors; ++i) hn::StoreU(v[p * kVectors + i], d, y + i * kWidth);
+      StoreFirst(v[(p + 1) * kVectors - 1], last, y + (kVectors - 1) * kWidth);
     }
   } else {
-    constexpr index_t kChannels = kLanes / kGroup;
+    constexpr index_t kChannels = kWidth / kGroup;
     if (job.channels == kChannels && job.y_pixel == kChannels) {
       HWY_UNROLL(7)
       for (int i = 0; i < kResults; ++i)
-        StoreFirst(v[i], std::min<index_t>(kLanes, kPixels * kChannels - i * kLanes), y + i * kLanes);
+        StoreFirst(v[i], std::min<index_t>(kWidth, kPixels * kChannels - i * kWidth), y + i * kWidth);
       return;
     }
-    HWY_ALIGN float lanes[kResults * kLanes];
+    HWY_ALIGN float lanes[kResults * kWidth];
     HWY_UNROLL(7)
-    for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kLanes);
+    for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kWidth);
     const float* from = lanes;
     if (job.channels == kChannels)
       for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel) std::copy_n(from, kChannels, y);
@@ -138,30 +162,31 @@ HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], floa
 }
 
 // kSegments segments at a time.
-template <int kGroup, int kVectors, int kPixels, int kSegments>
+template <class D, int kGroup, int kVectors, int kPixels, int kSegments>
 void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
   const D d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
   const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
   for (; times > 0; --times, segment += kSegments) {
-    V sum[kSegments][kPixels * kVectors];
+    hn::Vec<D> sum[kSegments][kPixels * kVectors];
     HWY_UNROLL(2)
     for (int s = 0; s < kSegments; ++s) HWY_UNROLL(14)
-    for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kLanes);
+    for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kWidth);
 
     for (index_t row = 0, first = job.first_tap; row < job.tap_rows; ++row, first += job.tap_row) {
-      const float* w = job.weights + first * (kVectors * kLanes);
+      const float* w = job.weights + first * (kVectors * kWidth);
       const index_t *tap = job.taps + first, *const end = tap + job.tap_run;
-      for (; tap != end; ++tap, w += kVectors * kLanes) {
+      for (; tap != end; ++tap, w += kVectors * kWidth) {
         const index_t at = *tap - origin;
-        V channels[kVectors];
+        hn::Vec<D> channels[kVectors];
         HWY_UNROLL(2)
-        for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kLanes);
+        for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kWidth);
         HWY_UNROLL(2)
         for (int s = 0; s < kSegments; ++s) {
           const float* x = segment[s].x + at;
           HWY_UNROLL(7)
           for (int p = 0; p < kPixels; ++p) {
-            const V pixel = LoadGroup<kGroup>(x + p * step);
+            const auto pixel = LoadGroup<kGroup>(d, x + p * step);
             HWY_UNROLL(2)
             for (int v = 0; v < kVectors; ++v)
               sum[s][p * kVectors + v] = hn::MulAdd(pixel, channels[v], sum[s][p * kVectors + v]);
@@ -178,30 +203,32 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
 using TileFunction = void (*)(const CorrelateJob&, const Segment*, index_t);
 using Tiles = std::array<TileFunction, kMostPixels>;  // [pixels - 1]
 
-template <int kGroup, int kVectors, int kSegments, int... kPixelsMinusOne>
+template <class D, int kGroup, int kVectors, int kSegments, int... kPixelsMinusOne>
 constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
-  return {(kPixelsMinusOne < MostPixels(kVectors)
-               ? &Tile<kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors)), kSegments>
-               : nullptr)...};
+  return {
+      (kPixelsMinusOne < MostPixels(kVectors)
+           ? &Tile<D, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors)), kSegments>
+           : nullptr)...};
 }
-template <int kGroup, int kVectors, int kSegments>
+template <class D, int kGroup, int kVectors, int kSegments>
 constexpr Tiles kTiles =
-    MakeTiles<kGroup, kVectors, kSegments>(std::make_integer_sequence<int, kMostPixels>());
+    MakeTiles<D, kGroup, kVectors, kSegments>(std::make_integer_sequence<int, kMostPixels>());
 
 template <int kSegments>
 TileFunction ChooseTile(const CorrelateJob& job, index_t pixels) {
   const auto tiles = [&]() -> const Tiles& {
+    if (job.lanes < kLanes) return kTiles<hn::CappedTag<float, kNarrowLanes>, 1, 1, kSegments>;
     switch (job.group) {
       case 2:
-        return kTiles<std::min<int>(2, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(2, kLanes), 1, kSegments>;
       case 4:
-        return kTiles<std::min<int>(4, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(4, kLanes), 1, kSegments>;
       case 8:
-        return kTiles<std::min<int>(8, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(8, kLanes), 1, kSegments>;
       case 16:
-        return kTiles<std::min<int>(16, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(16, kLanes), 1, kSegments>;
       default:
-        return job.vectors == 1 ? kTiles<1, 1, kSegments> : kTiles<1, 2, kSegments>;
+        return job.vectors == 1 ? kTiles<D, 1, 1, kSegments> : kTiles<D, 1, 2, kSegments>;
     }
   };
   return tiles()[static_cast<std::size_t>(pixels - 1)];

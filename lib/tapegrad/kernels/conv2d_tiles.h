@@ -12,8 +12,9 @@ inline constexpr index_t kMostVectors = 2;
 
 /// What the code knows about the vectors of the chosen instruction set.
 struct VectorTraits {
-  index_t lanes;        ///< floats in a vector
-  index_t filter_sums;  ///< vectors of sums that a FilterJob may ask for
+  index_t lanes;         ///< floats in a vector
+  index_t narrow_lanes;  ///< fewer, if vectors of so many get as much done; or just as many
+  index_t filter_sums;   ///< vectors of sums that a FilterJob may ask for
 };
 VectorTraits vector_traits();
 
@@ -39,6 +40,7 @@ struct CorrelateJob {
   index_t first_tap = 0, tap_rows = 0, tap_row = 0, tap_run = 0;
   const float* weights = nullptr;  ///< [tap][vectors * lanes], aligned
   const float* bias = nullptr;     ///< [vectors * lanes], aligned
+  index_t lanes = 0;  ///< lanes or narrow_lanes of vector_traits(): these with one vector of group 1
   index_t group = 1, vectors = 1, channels = 0;
   bool relu = false;
 };

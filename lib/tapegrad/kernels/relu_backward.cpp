@@ -20,24 +20,37 @@ namespace tapegrad::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// sums has `period` numbers, a multiple of the vectors' length and of the channels: number i of a pixel is
+// sums has `period` numbers, a multiple of four vectors and of the channels: number i of a pixel is
 // added to sums[i % period].
 template <class T>
 void ReluBackward(index_t n, index_t period, const T* g, const T* y, T* to, T* sums) {
   const hn::ScalableTag<T> d;
   const index_t lanes = static_cast<index_t>(hn::Lanes(d));
   const auto zero = hn::Zero(d);
-  index_t i = 0;
-  for (; i + period <= n; i += period)
-    for (index_t k = 0; k < period; k += lanes) {
-      auto v = hn::LoadU(d, g + i + k);
-      if (y != nullptr) {
-        v = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, y + i + k), zero), v);
-        hn::StoreU(v, d, to + i + k);
-      }
-      hn::Store(hn::Add(hn::Load(d, sums + k), v), d, sums + k);
+  const index_t whole = n / period * period;
+  constexpr index_t kTogether = 4;  // additions that do not wait for each other
+  for (index_t k = 0; k < period; k += kTogether * lanes) {
+    auto sum0 = hn::Load(d, sums + k), sum1 = hn::Load(d, sums + k + lanes),
+         sum2 = hn::Load(d, sums + k + 2 * lanes), sum3 = hn::Load(d, sums + k + 3 * lanes);
+    const auto gradient = [&](index_t at) HWY_ATTR {
+      const auto v = hn::LoadU(d, g + at);
+      if (y == nullptr) return v;
+      const auto masked = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, y + at), zero), v);
+      hn::StoreU(masked, d, to + at);
+      return masked;
+    };
+    for (index_t i = k; i < whole; i += period) {
+      sum0 = hn::Add(sum0, gradient(i));
+      sum1 = hn::Add(sum1, gradient(i + lanes));
+      sum2 = hn::Add(sum2, gradient(i + 2 * lanes));
+      sum3 = hn::Add(sum3, gradient(i + 3 * lanes));
     }
-  for (index_t k = 0; i < n; ++i, ++k) {
+    hn::Store(sum0, d, sums + k);
+    hn::Store(sum1, d, sums + k + lanes);
+    hn::Store(sum2, d, sums + k + 2 * lanes);
+    hn::Store(sum3, d, sums + k + 3 * lanes);
+  }
+  for (index_t i = whole, k = 0; i < n; ++i, ++k) {
     const T v = y == nullptr || y[i] > 0 ? g[i] : T{0};
     if (y != nullptr) to[i] = v;
     sums[k] += v;
