@@ -103,6 +103,16 @@ void accumulate(const Conv2DGeometry& g, const FilterPlan& p, const Runs& runs, 
   }
 }
 
+// Rows of dy whose pixels stay in a cache while all tiles read them: in the second, if these are few; else in
+// the first one, of which a tile reads only some lines a pixel. More rows mean fewer additions to the sums.
+index_t rows_together(const Conv2DGeometry& g, const FilterPlan& p) {
+  constexpr index_t kFew = 16, kSecond = 128 * 1024, kFirst = 24 * 1024, kPixels = 128;
+  const VectorTraits traits = vector_traits();
+  const index_t row = g.out_w * g.out_channels + g.stride_h * g.in_w * g.in_channels;
+  if (g.groups * p.sums <= kFew * traits.filter_sums * traits.lanes) return kSecond / row;
+  return std::max(kFirst / row, kPixels / g.out_w);
+}
+
 }  // namespace
 
 void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, const float* dy, float* dw) {
@@ -129,9 +139,7 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
   const ReadableImages<Dy> dy_images(dy, g.batch, g.out_h * g.out_w * g.out_channels,
                                      p.vectors_from_x ? 0 : slack);
 
-  // Pixels that stay in the cache while all tiles read them.
-  constexpr index_t kStrip = 24 * 1024;
-  const Strips strips(g.batch, g.out_h, kStrip / (g.out_w * g.out_channels + x_row * g.stride_h));
+  const Strips strips(g.batch, g.out_h, rows_together(g, p));
   // A few chunks of strips, cut by sizes only, have sums of their own, which are added in their order.
   constexpr index_t kMostChunks = 16, kWork = 4 << 20, kSums = 4 << 20;
   const index_t work = std::max<index_t>(1, g.out_shape().size() * g.window() / strips.count());
