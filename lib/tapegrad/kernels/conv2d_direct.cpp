@@ -15,41 +15,61 @@ namespace {
 // How the filter of one phase is cut into blocks of output channels, its window into taps, and its pixels
 // into rectangles that have the same taps inside of the image.
 struct Plan {
-  index_t lanes;                                // of a vector
-  index_t length;                               // neighbours in memory that one run of taps reads
-  index_t group;                                // of them in one tap
-  index_t taps_in_row;                          // of the window
-  index_t taps;                                 // of the window
-  index_t block;                                // channels in a full block
-  index_t blocks;                               // in a group of channels
-  index_t vectors;                              // of a full block
-  index_t first_weight, first_bias, first_tap;  // of this phase, in what all phases share
+  const Phase* phase;
   std::vector<Stretch> rows, columns;
+  index_t first_column, column_taps;  // of the window, that the columns use
+  index_t lanes;                      // of a vector
+  index_t length;                     // neighbours in memory that one run of taps reads
+  index_t group;              // of them in one tap; if that is all lanes, the last one of a run may have less
+  index_t taps_in_row, taps;  // of the window
+  index_t block;              // channels in a full block
+  index_t blocks;             // in a group of channels
+  index_t vectors;            // of a full block
+  index_t first_weight, first_bias, first_tap;  // of this plan, in what all of them share
 
+  index_t taps_in_run() const { return divide_up(length, group); }
   index_t packed() const { return taps * vectors * lanes; }  // numbers of a block's filter
 };
 
-Plan plan_phase(const Correlation& c, const Phase& phase) {
+// The columns use the taps [first, last) of the window's rows, or some of them.
+Plan plan_columns(const Correlation& c, const Phase& phase, std::vector<Stretch> columns, index_t first,
+                  index_t last) {
   const VectorTraits traits = vector_traits();
-  const bool whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
   Plan p{};
+  p.phase = &phase;
   p.rows = phase.h.stretches(c.in_h);
-  p.columns = phase.w.stretches(c.in_w);
-  p.length = whole_rows ? phase.w.taps * c.in_channels : c.group_in;
-  // At the sides of the image a run is a part of a row.
-  const bool always_whole = p.columns.size() == 1 && p.columns[0].taps() == phase.w.taps;
-  const index_t least = always_whole ? p.length : c.group_in;
+  p.columns = std::move(columns);
+  p.first_column = first;
+  p.column_taps = last - first;
   const bool narrow = c.group_out <= traits.narrow_lanes && 2 * c.group_out > traits.narrow_lanes;
   p.lanes = narrow ? traits.narrow_lanes : traits.lanes;
+  const bool whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
+  p.length = whole_rows ? p.column_taps * c.in_channels : c.group_in;
+  // At the sides of the image a run may be a part of a row.
+  const bool parts = p.columns.size() > 1 || p.columns[0].taps() < p.column_taps;
+  const index_t least = parts ? c.group_in : p.length;
   p.group = 1;
   while (p.group < p.lanes && p.lanes / (2 * p.group) >= c.group_out && least % (2 * p.group) == 0)
     p.group *= 2;
-  p.taps_in_row = phase.w.taps * c.group_in / p.group;
+  if (c.group_out == 1 && !parts && p.length > 2 * p.group) p.group = p.lanes;
+  p.taps_in_row = whole_rows ? p.taps_in_run() : p.column_taps * p.taps_in_run();
   p.taps = phase.h.taps * p.taps_in_row;
   p.vectors = c.group_out > p.lanes ? kMostVectors : 1;
   p.block = p.vectors * p.lanes / p.group;
   p.blocks = divide_up(c.group_out, p.block);
   return p;
+}
+
+// For a single output channel each stretch of columns has a filter of its own: its vectors are neighbours in
+// a run, counted from where the run begins.
+void plan_phase(const Correlation& c, const Phase& phase, std::vector<Plan>& plans) {
+  const std::vector<Stretch> columns = phase.w.stretches(c.in_w);
+  if (columns.empty()) return;
+  if (c.group_out > 1) {
+    plans.push_back(plan_columns(c, phase, columns, 0, phase.w.taps));
+    return;
+  }
+  for (const Stretch& s : columns) plans.push_back(plan_columns(c, phase, {s}, s.first_tap, s.last_tap));
 }
 
 // Vectors that a block needs: the last one of a group may have fewer channels.
@@ -59,27 +79,32 @@ index_t vectors_of(const Correlation& c, const Plan& p, index_t block) {
 }
 
 // Writes what CorrelateJob describes for one block: its filter, and its bias.
-void pack(const Correlation& c, const Phase& phase, const Plan& p, index_t group, index_t block,
-          const float* w, const float* bias, float* packed, float* packed_bias) {
+void pack(const Correlation& c, const Plan& p, index_t group, index_t block, const float* w,
+          const float* bias, float* packed, float* packed_bias) {
+  const Phase& phase = *p.phase;
   const index_t first = block * p.block, channels = std::min(p.block, c.group_out - first);
-  const index_t width = vectors_of(c, p, block) * p.lanes;
+  const index_t width = vectors_of(c, p, block) * p.lanes, apart = p.group;
   const index_t w_in = c.g.group_in(), w_out = c.g.out_channels;  // the filter's last two axes
   // In the filter of conv2d the channels that are read are its inputs; in that of the transpose, its outputs.
   const index_t from_step = c.transposed ? 1 : w_out, to_step = c.transposed ? w_out : 1;
   const index_t origin = group * c.g.group_out() + first * to_step;
-  const index_t lanes_apart = p.group, room = width / p.group;
+  const bool whole_rows = p.taps_in_row == p.taps_in_run();
+  if (channels * apart < width || p.length % p.group != 0) std::fill_n(packed, p.taps * width, 0.0F);
   index_t lane = 0;  // of the group that is being filled
   for (index_t i = 0; i < phase.h.taps; ++i)
-    for (index_t j = 0; j < phase.w.taps; ++j) {
+    for (index_t j = p.first_column; j < p.first_column + p.column_taps; ++j) {
       const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
       const float* from = w + (row * c.g.kernel_w + column) * w_in * w_out + origin;
       for (index_t k = 0; k < c.group_in; ++k, from += from_step) {
-        for (index_t o = 0; o < channels; ++o) packed[o * lanes_apart + lane] = from[o * to_step];
-        for (index_t o = channels; o < room; ++o) packed[o * lanes_apart + lane] = 0;
-        if (++lane < lanes_apart) continue;
+        for (index_t o = 0; o < channels; ++o) packed[o * apart + lane] = from[o * to_step];
+        if (++lane < apart) continue;
         lane = 0;
         packed += width;
       }
+      const bool run_ends = !whole_rows || j + 1 == p.first_column + p.column_taps;
+      if (lane == 0 || !run_ends) continue;
+      lane = 0;
+      packed += width;
     }
   std::fill_n(packed_bias, width, 0.0F);
   if (bias)
@@ -87,11 +112,11 @@ void pack(const Correlation& c, const Phase& phase, const Plan& p, index_t group
 }
 
 // Where the taps of a window are, from its first one on.
-void list_taps(const Correlation& c, const Phase& phase, const Plan& p, index_t* to) {
-  for (index_t t = 0; t < phase.h.taps; ++t)
-    for (index_t run = 0; run * p.length < p.taps_in_row * p.group; ++run)
+void list_taps(const Correlation& c, const Plan& p, index_t* to) {
+  for (index_t t = 0; t < p.phase->h.taps; ++t)
+    for (index_t run = 0; run * p.taps_in_run() < p.taps_in_row; ++run)
       for (index_t k = 0; k < p.length; k += p.group)
-        *to++ = (t * phase.h.dilation * c.in_w + run * phase.w.dilation) * c.in_channels + k;
+        *to++ = (t * p.phase->h.dilation * c.in_w + run * p.phase->w.dilation) * c.in_channels + k;
 }
 
 // Output rows (of all phases) that are computed together: their inputs stay in the cache, and there are
@@ -108,16 +133,15 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
   const index_t groups = c.g.groups;
 
   std::vector<Plan> plans;
+  for (const Phase& phase : c.phases) plan_phase(c, phase, plans);
   index_t weights = 0, biases = 0, tap_count = 0;
-  for (const Phase& phase : c.phases) {
-    Plan p = plan_phase(c, phase);
+  for (Plan& p : plans) {
     p.first_weight = weights;
     p.first_bias = biases;
     p.first_tap = tap_count;
     weights += groups * p.blocks * p.packed();
     biases += groups * p.blocks * p.vectors * p.lanes;
     tap_count += std::max<index_t>(1, p.taps);
-    plans.push_back(std::move(p));
   }
 
   struct Weights;
@@ -125,27 +149,24 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
   float* const packed = scratch<float, Weights>(weights);
   float* const packed_bias = scratch<float, Biases>(biases);
   index_t* const taps = scratch<index_t>(tap_count);
-  for (std::size_t i = 0; i < plans.size(); ++i) {
-    const Plan& p = plans[i];
+  for (const Plan& p : plans) {
     for (index_t at = 0; at < groups * p.blocks; ++at)
-      pack(c, c.phases[i], p, at / p.blocks, at % p.blocks, w, epilogue.bias,
-           packed + p.first_weight + at * p.packed(), packed_bias + p.first_bias + at * p.vectors * p.lanes);
-    list_taps(c, c.phases[i], p, taps + p.first_tap);
+      pack(c, p, at / p.blocks, at % p.blocks, w, epilogue.bias, packed + p.first_weight + at * p.packed(),
+           packed_bias + p.first_bias + at * p.vectors * p.lanes);
+    list_taps(c, p, taps + p.first_tap);
   }
 
   const index_t x_row = c.in_w * c.in_channels, y_row = c.step.height * c.out_w * c.out_channels;
-  const auto compute = [&](const Phase& phase, const Plan& p, const Strip& strip, const Stretch& rows,
-                           const Stretch& columns) {
+  const auto compute = [&](const Plan& p, const Strip& strip, const Stretch& rows, const Stretch& columns) {
     if (rows.size() <= 0) return;
+    const Phase& phase = *p.phase;
     const index_t x_top = rows.begin * phase.h.stride - phase.h.pad + rows.first_tap * phase.h.dilation;
     const index_t x_left =
         columns.begin * phase.w.stride - phase.w.pad + columns.first_tap * phase.w.dilation;
     const index_t y_top = phase.row + rows.begin * c.step.height;
     const index_t y_left = phase.column + columns.begin * c.step.width;
-    const auto in_row = [&](index_t column) {
-      return column * p.taps_in_row / std::max<index_t>(1, phase.w.taps);
-    };
-    const bool whole = columns.taps() == phase.w.taps;
+    const index_t row_taps = p.taps_in_row * columns.taps() / std::max<index_t>(1, p.column_taps);
+    const index_t skipped = columns.first_tap - p.first_column;
     CorrelateJob job{
         .images = strip.images(),
         .lines = rows.size(),
@@ -157,14 +178,25 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
         .y_line = y_row,
         .y_pixel = c.step.width * c.out_channels,
         .taps = taps + p.first_tap,
-        .first_tap = rows.first_tap * p.taps_in_row + in_row(columns.first_tap),
-        .tap_rows = whole ? 1 : rows.taps(),
-        .tap_row = p.taps_in_row,
-        .tap_run = (whole ? rows.taps() : 1) * in_row(columns.taps()),
+        .first_tap =
+            rows.first_tap * p.taps_in_row + p.taps_in_row * skipped / std::max<index_t>(1, p.column_taps),
         .lanes = p.lanes,
         .group = p.group,
         .relu = epilogue.relu,
     };
+    job.tail = p.length % p.group;
+    if (job.tail != 0) {
+      job.tap_runs = rows.taps() * p.taps_in_row / p.taps_in_run();
+      job.tap_run = p.length / p.group;
+      job.next_run = p.taps_in_run();
+    } else if (row_taps == p.taps_in_row) {  // all rows are one run
+      job.tap_runs = 1;
+      job.tap_run = rows.taps() * row_taps;
+    } else {
+      job.tap_runs = rows.taps();
+      job.tap_run = row_taps;
+      job.next_run = p.taps_in_row;
+    }
     if (job.pixels < job.lines) {  // long lines are computed faster
       std::swap(job.pixels, job.lines);
       std::swap(job.x_pixel, job.x_line);
@@ -191,10 +223,9 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
   const index_t work = c.g.out_shape().size() * c.g.window() / strips.count();
   parallel_for(strips.count(), divide_up(kWork, std::max<index_t>(1, work)), [&](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
-      for (std::size_t phase = 0; phase < plans.size(); ++phase)
-        for (const Stretch& stretch : plans[phase].rows)
-          for (const Stretch& columns : plans[phase].columns)
-            compute(c.phases[phase], plans[phase], strips[i], clip(stretch, strips[i]), columns);
+      for (const Plan& p : plans)
+        for (const Stretch& stretch : p.rows)
+          for (const Stretch& columns : p.columns) compute(p, strips[i], clip(stretch, strips[i]), columns);
   });
 }
 

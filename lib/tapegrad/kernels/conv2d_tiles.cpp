@@ -85,6 +85,18 @@ HWY_INLINE hn::Vec<D> LoadGroup(D d, const float* x) {
   }
 }
 
+// x[0 .. count), and zeros.
+template <class D>
+HWY_INLINE hn::Vec<D> LoadFirst(D d, const float* x, index_t count) {
+  if constexpr (HWY_TARGET <= HWY_AVX2) {
+    return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, x);
+  } else {
+    HWY_ALIGN float lanes[hn::MaxLanes(d)] = {};
+    std::copy_n(x, count, lanes);
+    return hn::Load(d, lanes);
+  }
+}
+
 // Adds every kGroup neighbours. The first ceil(kCount / kGroup) vectors hold the sums of all of them, in
 // order.
 template <int kGroup, int kCount, class V, int kSize>
@@ -173,7 +185,7 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
     for (int s = 0; s < kSegments; ++s) HWY_UNROLL(14)
     for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kWidth);
 
-    for (index_t row = 0, first = job.first_tap; row < job.tap_rows; ++row, first += job.tap_row) {
+    for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
       const float* w = job.weights + first * (kVectors * kWidth);
       const index_t *tap = job.taps + first, *const end = tap + job.tap_run;
       for (; tap != end; ++tap, w += kVectors * kWidth) {
@@ -192,6 +204,15 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
               sum[s][p * kVectors + v] = hn::MulAdd(pixel, channels[v], sum[s][p * kVectors + v]);
           }
         }
+      }
+      if constexpr (kGroup == kWidth && kGroup > 1) {
+        if (job.tail == 0) continue;
+        const index_t at = *tap - origin;
+        const auto channels = hn::Load(d, w);
+        HWY_UNROLL(2)
+        for (int s = 0; s < kSegments; ++s) HWY_UNROLL(7)
+        for (int p = 0; p < kPixels; ++p)
+          sum[s][p] = hn::MulAdd(LoadFirst(d, segment[s].x + at + p * step, job.tail), channels, sum[s][p]);
       }
     }
 

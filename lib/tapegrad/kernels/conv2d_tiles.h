@@ -24,12 +24,13 @@ VectorTraits vector_traits();
 ///   y[...][p * y_pixel + o] = act(bias[o] + sum over taps t and k < group of x[... p * x_pixel + taps[t] -
 ///   taps[first tap] + k] * w[t][k][o])
 ///
-/// for the pixels p of a line and the channels o of one block. The taps are tap_rows runs of tap_run taps,
-/// from first_tap on and tap_row apart.
+/// for the pixels p of a line and the channels o of one block. The taps are tap_runs runs of tap_run taps,
+/// from first_tap on and next_run apart.
 ///
 /// A vector holds `group` inputs of each of lanes / group channels, so that few channels fill it as well:
-/// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector. Bias
-/// has the same layout, its number in lane o * group and zeros in the others.
+/// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector. If it
+/// is lanes, each run may end with one more tap that has only `tail` inputs. Bias has the same layout, its
+/// number in lane o * group and zeros in the others.
 struct CorrelateJob {
   const float* x = nullptr;  ///< the first tap of the first pixel
   float* y = nullptr;        ///< the first pixel
@@ -37,7 +38,8 @@ struct CorrelateJob {
   index_t x_image = 0, x_line = 0, x_pixel = 0;  ///< from one to the next
   index_t y_image = 0, y_line = 0, y_pixel = 0;
   const index_t* taps = nullptr;
-  index_t first_tap = 0, tap_rows = 0, tap_row = 0, tap_run = 0;
+  index_t first_tap = 0, tap_runs = 0, tap_run = 0, next_run = 0;
+  index_t tail = 0;
   const float* weights = nullptr;  ///< [tap][vectors * lanes], aligned
   const float* bias = nullptr;     ///< [vectors * lanes], aligned
   index_t lanes = 0;  ///< lanes or narrow_lanes of vector_traits(): these with one vector of group 1
