@@ -134,10 +134,11 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
 
   struct X;
   struct Dy;
-  const index_t slack = lanes;
-  const ReadableImages<X> x_images(x, g.batch, g.in_h * x_row, p.vectors_from_x ? slack : 0);
+  // A vector may end behind the last number of an image, unless vectors fit.
+  const bool fits = (p.vectors_from_x ? g.group_in() : group_out) % lanes == 0;
+  const ReadableImages<X> x_images(x, g.batch, g.in_h * x_row, p.vectors_from_x && !fits ? lanes : 0);
   const ReadableImages<Dy> dy_images(dy, g.batch, g.out_h * g.out_w * g.out_channels,
-                                     p.vectors_from_x ? 0 : slack);
+                                     p.vectors_from_x || fits ? 0 : lanes);
 
   const Strips strips(g.batch, g.out_h, rows_together(g, p));
   // A few chunks of strips, cut by sizes only, have sums of their own, which are added in their order.
