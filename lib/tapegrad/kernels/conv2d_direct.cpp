@@ -95,6 +95,11 @@ void pack(const Correlation& c, const Plan& p, index_t group, index_t block, con
     for (index_t j = p.first_column; j < p.first_column + p.column_taps; ++j) {
       const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
       const float* from = w + (row * c.g.kernel_w + column) * w_in * w_out + origin;
+      if (c.transposed && apart == 1) {
+        transpose(channels, c.group_in, from, to_step, packed, width);
+        packed += c.group_in * width;
+        continue;
+      }
       for (index_t k = 0; k < c.group_in; ++k, from += from_step) {
         for (index_t o = 0; o < channels; ++o) packed[o * apart + lane] = from[o * to_step];
         if (++lane < apart) continue;

@@ -207,21 +207,21 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
     }
   });
 
-  const index_t k_step = p.vectors_from_x ? 1 : p.vectors * lanes,
-                o_step = p.vectors_from_x ? p.vectors * lanes : 1;
   constexpr index_t kAdditions = 1 << 16;
-  const index_t row_additions = std::max<index_t>(1, chunks * p.run * g.out_channels);
-  parallel_for(p.runs, std::max<index_t>(1, kAdditions / row_additions), [&](index_t begin, index_t end) {
-    for (index_t row = begin; row < end; ++row)
-      for (index_t k = 0; k < p.run; ++k)
-        for (index_t group = 0; group < g.groups; ++group) {
-          float* to = dw + (row * p.run + k) * g.out_channels + group * group_out;
-          const float* from = sums + group * p.sums + row * p.run_step(lanes) + k * k_step;
-          for (index_t o = 0; o < group_out; ++o) to[o] = from[o * o_step];
-          for (index_t at = 1; at < chunks; ++at)
-            for (index_t o = 0; o < group_out; ++o) to[o] += from[at * size + o * o_step];
-        }
+  parallel_for(chunks > 1 ? size : 0, kAdditions / chunks, [&](index_t begin, index_t end) {
+    for (index_t at = 1; at < chunks; ++at)
+      for (index_t i = begin; i < end; ++i) sums[i] += sums[at * size + i];
   });
+  for (index_t run = 0; run < p.runs; ++run)
+    for (index_t group = 0; group < g.groups; ++group) {
+      const float* from = sums + group * p.sums + run * p.run_step(lanes);
+      float* to = dw + run * p.run * g.out_channels + group * group_out;
+      if (p.vectors_from_x)
+        transpose(group_out, p.run, from, p.vectors * lanes, to, g.out_channels);
+      else
+        for (index_t k = 0; k < p.run; ++k)
+          std::copy_n(from + k * p.vectors * lanes, group_out, to + k * g.out_channels);
+    }
 }
 
 }  // namespace tapegrad::kernels

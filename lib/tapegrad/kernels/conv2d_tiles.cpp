@@ -363,6 +363,33 @@ void AccumulateFilter(const FilterJob& job) {
   tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job);
 }
 
+// ---- filters, in another order
+
+void Transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
+               index_t to_step) {
+  const hn::FixedTag<float, 4> d;
+  const hn::FixedTag<double, 2> pairs;
+  const index_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (index_t r = 0; r < whole_rows; r += 4)
+    for (index_t c = 0; c < whole_columns; c += 4) {
+      const float* at = from + r * from_step + c;
+      const auto v0 = hn::LoadU(d, at), v1 = hn::LoadU(d, at + from_step),
+                 v2 = hn::LoadU(d, at + 2 * from_step), v3 = hn::LoadU(d, at + 3 * from_step);
+      const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, v0, v1)),
+                 low23 = hn::BitCast(pairs, hn::InterleaveLower(d, v2, v3)),
+                 high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, v0, v1)),
+                 high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, v2, v3));
+      float* out = to + c * to_step + r;
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, out);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, out + to_step);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, out + 2 * to_step);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, out + 3 * to_step);
+    }
+  for (index_t r = 0; r < rows; ++r)
+    for (index_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c)
+      to[c * to_step + r] = from[r * from_step + c];
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace tapegrad::kernels
 HWY_AFTER_NAMESPACE();
@@ -373,6 +400,7 @@ namespace tapegrad::kernels {
 HWY_EXPORT(Traits);
 HWY_EXPORT(Correlate);
 HWY_EXPORT(AccumulateFilter);
+HWY_EXPORT(Transpose);
 
 VectorTraits vector_traits() {
   return HWY_DYNAMIC_DISPATCH(Traits)();
@@ -382,6 +410,10 @@ void correlate(const CorrelateJob& job) {
 }
 void accumulate_filter(const FilterJob& job) {
   HWY_DYNAMIC_DISPATCH(AccumulateFilter)(job);
+}
+void transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
+               index_t to_step) {
+  HWY_DYNAMIC_DISPATCH(Transpose)(rows, columns, from, from_step, to, to_step);
 }
 
 }  // namespace tapegrad::kernels

@@ -76,4 +76,8 @@ struct FilterJob {
 inline constexpr index_t kMostTaps = 3, kMostScalars = 12, kMostFilterVectors = 3;
 void accumulate_filter(const FilterJob& job);
 
+/// to[column * to_step + row] = from[row * from_step + column].
+void transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
+               index_t to_step);
+
 }  // namespace tapegrad::kernels
