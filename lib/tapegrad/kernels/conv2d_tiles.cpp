@@ -173,16 +173,16 @@ HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], floa
   }
 }
 
-// kSegments segments at a time.
-template <class D, int kGroup, int kVectors, int kPixels, int kSegments>
+// Two segments at a time.
+template <class D, int kGroup, int kVectors, int kPixels>
 void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
   const D d;
   constexpr index_t kWidth = hn::MaxLanes(d);
   const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
-  for (; times > 0; --times, segment += kSegments) {
-    hn::Vec<D> sum[kSegments][kPixels * kVectors];
+  for (; times > 0; --times, segment += 2) {
+    hn::Vec<D> sum[2][kPixels * kVectors];
     HWY_UNROLL(2)
-    for (int s = 0; s < kSegments; ++s) HWY_UNROLL(14)
+    for (int s = 0; s < 2; ++s) HWY_UNROLL(14)
     for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kWidth);
 
     for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
@@ -194,7 +194,7 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
         HWY_UNROLL(2)
         for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kWidth);
         HWY_UNROLL(2)
-        for (int s = 0; s < kSegments; ++s) {
+        for (int s = 0; s < 2; ++s) {
           const float* x = segment[s].x + at;
           HWY_UNROLL(7)
           for (int p = 0; p < kPixels; ++p) {
@@ -210,46 +210,43 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
         const index_t at = *tap - origin;
         const auto channels = hn::Load(d, w);
         HWY_UNROLL(2)
-        for (int s = 0; s < kSegments; ++s) HWY_UNROLL(7)
+        for (int s = 0; s < 2; ++s) HWY_UNROLL(7)
         for (int p = 0; p < kPixels; ++p)
           sum[s][p] = hn::MulAdd(LoadFirst(d, segment[s].x + at + p * step, job.tail), channels, sum[s][p]);
       }
     }
 
     HWY_UNROLL(2)
-    for (int s = 0; s < kSegments; ++s) Finish<kGroup, kVectors, kPixels>(job, sum[s], segment[s].y);
+    for (int s = 0; s < 2; ++s) Finish<kGroup, kVectors, kPixels>(job, sum[s], segment[s].y);
   }
 }
 
 using TileFunction = void (*)(const CorrelateJob&, const Segment*, index_t);
 using Tiles = std::array<TileFunction, kMostPixels>;  // [pixels - 1]
 
-template <class D, int kGroup, int kVectors, int kSegments, int... kPixelsMinusOne>
+template <class D, int kGroup, int kVectors, int... kPixelsMinusOne>
 constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
-  return {
-      (kPixelsMinusOne < MostPixels(kVectors)
-           ? &Tile<D, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors)), kSegments>
-           : nullptr)...};
+  return {(kPixelsMinusOne < MostPixels(kVectors)
+               ? &Tile<D, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
+               : nullptr)...};
 }
-template <class D, int kGroup, int kVectors, int kSegments>
-constexpr Tiles kTiles =
-    MakeTiles<D, kGroup, kVectors, kSegments>(std::make_integer_sequence<int, kMostPixels>());
+template <class D, int kGroup, int kVectors>
+constexpr Tiles kTiles = MakeTiles<D, kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
 
-template <int kSegments>
 TileFunction ChooseTile(const CorrelateJob& job, index_t pixels) {
   const auto tiles = [&]() -> const Tiles& {
-    if (job.lanes < kLanes) return kTiles<hn::CappedTag<float, kNarrowLanes>, 1, 1, kSegments>;
+    if (job.lanes < kLanes) return kTiles<hn::CappedTag<float, kNarrowLanes>, 1, 1>;
     switch (job.group) {
       case 2:
-        return kTiles<D, std::min<int>(2, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(2, kLanes), 1>;
       case 4:
-        return kTiles<D, std::min<int>(4, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(4, kLanes), 1>;
       case 8:
-        return kTiles<D, std::min<int>(8, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(8, kLanes), 1>;
       case 16:
-        return kTiles<D, std::min<int>(16, kLanes), 1, kSegments>;
+        return kTiles<D, std::min<int>(16, kLanes), 1>;
       default:
-        return job.vectors == 1 ? kTiles<D, 1, 1, kSegments> : kTiles<D, 1, 2, kSegments>;
+        return job.vectors == 1 ? kTiles<D, 1, 1> : kTiles<D, 1, 2>;
     }
   };
   return tiles()[static_cast<std::size_t>(pixels - 1)];
@@ -261,12 +258,12 @@ void Correlate(const CorrelateJob& job) {
   const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
   const index_t size = job.pixels / count, longer = job.pixels % count;
   constexpr index_t kTogether = 32;
-  std::array<Segment, kTogether> segments;
+  std::array<Segment, kTogether> segments;  // an even number
   for (index_t pixels = size; pixels <= size + 1; ++pixels) {
     const index_t in_line = pixels == size ? count - longer : longer;
     if (in_line == 0) continue;
     const index_t begin = pixels == size ? longer * (size + 1) : 0;
-    const TileFunction one = ChooseTile<1>(job, pixels), two = ChooseTile<2>(job, pixels);
+    const TileFunction tile = ChooseTile(job, pixels);
     index_t gathered = 0;
     for (index_t image = 0; image < job.images; ++image)
       for (index_t line = 0; line < job.lines; ++line) {
@@ -275,7 +272,7 @@ void Correlate(const CorrelateJob& job) {
         for (index_t s = 0; s < in_line; ++s) {
           segments[static_cast<std::size_t>(gathered++)] = {x, y};
           if (gathered == kTogether) {
-            two(job, segments.data(), kTogether / 2);
+            tile(job, segments.data(), kTogether / 2);
             gathered = 0;
           }
           if (s + 1 == in_line) break;
@@ -283,8 +280,11 @@ void Correlate(const CorrelateJob& job) {
           y += pixels * job.y_pixel;
         }
       }
-    if (gathered > 1) two(job, segments.data(), gathered / 2);
-    if (gathered % 2 == 1) one(job, segments.data() + gathered - 1, 1);
+    if (gathered % 2 == 1) {  // the last one is computed twice
+      segments[static_cast<std::size_t>(gathered)] = segments[static_cast<std::size_t>(gathered - 1)];
+      ++gathered;
+    }
+    tile(job, segments.data(), gathered / 2);
   }
 }
 
