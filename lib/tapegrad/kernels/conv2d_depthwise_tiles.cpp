@@ -41,130 +41,146 @@ HWY_INLINE index_t SumsOf(index_t channels) {
   return divide_up(channels, kLanes) * kLanes;
 }
 
-// ---- filter rows of kTaps neighbours
+// ---- small windows
 
-// A tile's kPixels sums, its filter row and the pixel at hand live in registers: 32 of them with AVX-512, 16
-// before.
-constexpr int kMostPixels = HWY_TARGET <= HWY_AVX3 ? 14 : 8;
-
-// Where the inputs of kPixels neighbouring windows lie. Each is loaded once for all the taps that it is
-// under.
-template <int kTaps, int kStride, int kPixels>
-struct Inputs {
-  static constexpr int kCount = (kPixels - 1) * kStride + kTaps;
-
-  Inputs(const DepthwiseWindows& in, index_t q, index_t channel) {
-    const index_t left = q * kStride - in.columns.pad;
-    first = -left;
-    end = in.width - left;
-    offset = left * in.channels + channel;
-  }
-  // Input i is outside of the image. Every window has its last tap behind the image's first column and its
-  // first tap before the last one, so that only kTaps - 1 at each end can be.
-  HWY_INLINE bool outside(int i) const {
-    return (i < kTaps - 1 && i < first) || (i > kCount - kTaps && i >= end);
-  }
-  // The pixel whose tap t is input i, or -1.
-  static constexpr int pixel(int i, int t) {
-    return i >= t && (i - t) % kStride == 0 && (i - t) / kStride < kPixels ? (i - t) / kStride : -1;
-  }
-
-  index_t first, end, offset;
-};
-
-template <int kTaps, int kStride, int kPixels>
-void CorrelateTile(const DepthwiseCorrelateJob& job, index_t q, index_t channel) {
-  using I = Inputs<kTaps, kStride, kPixels>;
-  const D d;
-  const DepthwiseWindows& in = job.windows;
-  const I inputs(in, q, channel);
-  V sum[kPixels];
-  const V bias = job.bias ? hn::LoadU(d, job.bias + channel) : hn::Zero(d);
-  HWY_UNROLL(16)
-  for (V& s : sum) s = bias;
-  for (index_t r = 0; r < in.rows; ++r) {
-    V tap[kTaps];
-    HWY_UNROLL(8)
-    for (int t = 0; t < kTaps; ++t)
-      tap[t] = hn::LoadU(d, job.w + (r * job.w_row_step + t * job.w_step + channel));
-    const float* x = in.x + (r * in.x_row_step + inputs.offset);
-    HWY_UNROLL(64)
-    for (int i = 0; i < I::kCount; ++i) {
-      if (inputs.outside(i)) continue;
-      const V pixel = hn::LoadU(d, x + i * in.channels);
-      HWY_UNROLL(8)
-      for (int t = 0; t < kTaps; ++t)
-        if (const int p = I::pixel(i, t); p >= 0) sum[p] = hn::MulAdd(pixel, tap[t], sum[p]);
-    }
-  }
-  float* y = job.y + (q * job.y_step + channel);
-  HWY_UNROLL(16)
-  for (int p = 0; p < kPixels; ++p) hn::StoreU(Finish(sum[p], job.relu), d, y + p * job.y_step);
-}
-
-template <int kTaps, int kStride, int kPixels>
-void AccumulateTile(const DepthwiseAccumulateJob& job, index_t q, index_t vector) {
-  using I = Inputs<kTaps, kStride, kPixels>;
-  const D d;
-  const DepthwiseWindows& in = job.windows;
-  const index_t channel = ChannelAt(vector, in.channels), tap_sums = SumsOf(in.channels);
-  const I inputs(in, q, channel);
-  V dy[kPixels];
-  HWY_UNROLL(16)
-  for (int p = 0; p < kPixels; ++p) dy[p] = hn::LoadU(d, job.dy + ((q + p) * in.channels + channel));
-  for (index_t r = 0; r < in.rows; ++r) {
-    float* sums = job.sums + (r * kTaps * tap_sums + vector);
-    V sum[kTaps];
-    HWY_UNROLL(8)
-    for (int t = 0; t < kTaps; ++t) sum[t] = hn::Load(d, sums + t * tap_sums);
-    const float* x = in.x + (r * in.x_row_step + inputs.offset);
-    HWY_UNROLL(64)
-    for (int i = 0; i < I::kCount; ++i) {
-      if (inputs.outside(i)) continue;
-      const V pixel = hn::LoadU(d, x + i * in.channels);
-      HWY_UNROLL(8)
-      for (int t = 0; t < kTaps; ++t)
-        if (const int p = I::pixel(i, t); p >= 0) sum[t] = hn::MulAdd(pixel, dy[p], sum[t]);
-    }
-    HWY_UNROLL(8)
-    for (int t = 0; t < kTaps; ++t) hn::Store(sum[t], d, sums + t * tap_sums);
-  }
-}
-
-// The tiles of 1, 2, ... kMostPixels pixels for one kind of window.
-struct Tiles {
-  int taps, stride;
-  std::array<void (*)(const DepthwiseCorrelateJob&, index_t q, index_t channel), kMostPixels> correlate;
-  std::array<void (*)(const DepthwiseAccumulateJob&, index_t q, index_t vector), kMostPixels> accumulate;
-};
-template <int kTaps, int kStride, int... kPixelsMinusOne>
-constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
-  return {kTaps,
-          kStride,
-          {&CorrelateTile<kTaps, kStride, kPixelsMinusOne + 1>...},
-          {&AccumulateTile<kTaps, kStride, kPixelsMinusOne + 1>...}};
-}
+// The columns of a few image rows are passed over once, kStride of them for each output j. A pixel is loaded
+// once for all taps that it is under: those of output j, and of the outputs before that it reaches too. The
+// numbers of these outputs and the filter, or its gradient, stay in registers.
 template <int kTaps, int kStride>
-constexpr Tiles kTilesOf = MakeTiles<kTaps, kStride>(std::make_integer_sequence<int, kMostPixels>());
+constexpr int kOpenOutputs = (kTaps + kStride - 1) / kStride;
+
+HWY_INLINE bool Inside(index_t column, index_t width) {
+  return static_cast<std::size_t>(column) < static_cast<std::size_t>(width);
+}
+
+// GCC would load a vector again for each of its uses.
+HWY_INLINE V LoadOnce(const float* x) {
+  V v = hn::LoadU(D(), x);
+#if HWY_ARCH_X86
+  __asm__("" : "+v"(v.raw));
+#endif
+  return v;
+}
+
+// The processor does not foresee the next row. No further than into the second cache, for the first one is
+// full; an address outside of the array does no harm.
+HWY_INLINE void Prefetch(const float* x) {
+  __builtin_prefetch(x, 0, 2);
+}
+
+template <int kRows, int kTaps, int kStride>
+void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
+  constexpr int kLast = kOpenOutputs<kTaps, kStride> - 1;
+  const D d;
+  const DepthwiseWindows in = job.windows;
+  V tap[kRows * kTaps], sum[kLast + 1];  // sums of the outputs j, j - 1, ...
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) HWY_UNROLL(8)
+  for (int t = 0; t < kTaps; ++t)
+    tap[r * kTaps + t] = LoadOnce(job.w + (r * job.w_row_step + t * job.w_step + channel));
+  const V bias = job.bias ? hn::LoadU(d, job.bias + channel) : hn::Zero(d);
+  HWY_UNROLL(8)
+  for (V& s : sum) s = bias;
+
+  const float* rows = in.x + channel;
+  float* y = job.y + channel;
+  index_t column = -in.columns.pad;
+  for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
+    HWY_UNROLL(2)
+    for (int u = 0; u < kStride; ++u, ++column) {
+      if (!Inside(column, in.width)) continue;
+      const float* x = rows + column * in.channels;
+      Prefetch(x + kRows * in.x_row_step);
+      HWY_UNROLL(8)
+      for (int r = 0; r < kRows; ++r) {
+        const V pixel = LoadOnce(x + r * in.x_row_step);
+        HWY_UNROLL(8)
+        for (int k = 0; k <= kLast; ++k)
+          if (const int t = u + k * kStride; t < kTaps)
+            sum[k] = hn::MulAdd(pixel, tap[r * kTaps + t], sum[k]);
+      }
+    }
+    if (j >= kLast) {  // before there was none
+      hn::StoreU(Finish(sum[kLast], job.relu), d, y);
+      y += job.y_step;
+    }
+    HWY_UNROLL(8)
+    for (int k = kLast; k > 0; --k) sum[k] = sum[k - 1];
+    sum[0] = bias;
+  }
+}
+
+// The filter's rows [row, row + kRows).
+template <int kRows, int kTaps, int kStride>
+void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t vector) {
+  constexpr int kLast = kOpenOutputs<kTaps, kStride> - 1;
+  const D d;
+  const DepthwiseWindows in = job.windows;
+  const index_t channel = ChannelAt(vector, in.channels), tap_sums = SumsOf(in.channels);
+  float* sums = job.sums + (row * kTaps * tap_sums + vector);
+  V sum[kRows * kTaps], dy[kLast + 1];  // dy of the outputs j, j - 1, ..., zero where there is none
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows * kTaps; ++i) sum[i] = hn::Load(d, sums + i * tap_sums);
+  HWY_UNROLL(8)
+  for (V& v : dy) v = hn::Zero(d);
+
+  const float* rows = in.x + (row * in.x_row_step + channel);
+  const float* next_dy = job.dy + channel;
+  index_t column = -in.columns.pad;
+  for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
+    HWY_UNROLL(8)
+    for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
+    dy[0] = hn::Zero(d);
+    if (j < in.columns.outputs) {
+      dy[0] = LoadOnce(next_dy);
+      Prefetch(next_dy + in.columns.outputs * in.channels);
+      next_dy += in.channels;
+    }
+    HWY_UNROLL(2)
+    for (int u = 0; u < kStride; ++u, ++column) {
+      if (!Inside(column, in.width)) continue;
+      const float* x = rows + column * in.channels;
+      Prefetch(x + kRows * in.x_row_step);
+      HWY_UNROLL(8)
+      for (int r = 0; r < kRows; ++r) {
+        const V pixel = LoadOnce(x + r * in.x_row_step);
+        HWY_UNROLL(8)
+        for (int k = 0; k <= kLast; ++k)
+          if (const int t = u + k * kStride; t < kTaps)
+            sum[r * kTaps + t] = hn::MulAdd(pixel, dy[k], sum[r * kTaps + t]);
+      }
+    }
+  }
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows * kTaps; ++i) hn::Store(sum[i], d, sums + i * tap_sums);
+}
+
+// The functions for windows of 1, 2, ... rows of some width and stride.
+constexpr int kMostRows = 5;
+struct SmallWindows {
+  int taps, stride;
+  std::array<void (*)(const DepthwiseCorrelateJob&, index_t channel), kMostRows> correlate;
+  index_t rows_at_once;  // whose sums are in registers: 32 of them with AVX-512, 16 before
+  std::array<void (*)(const DepthwiseAccumulateJob&, index_t row, index_t vector), 3> accumulate;
+};
+template <int kTaps, int kStride>
+constexpr SmallWindows kSmall = {kTaps,
+                                 kStride,
+                                 {&CorrelateWindow<1, kTaps, kStride>, &CorrelateWindow<2, kTaps, kStride>,
+                                  &CorrelateWindow<3, kTaps, kStride>, &CorrelateWindow<4, kTaps, kStride>,
+                                  &CorrelateWindow<5, kTaps, kStride>},
+                                 kTaps <= 3 || HWY_TARGET <= HWY_AVX3 ? 3 : 2,
+                                 {&AccumulateWindow<1, kTaps, kStride>, &AccumulateWindow<2, kTaps, kStride>,
+                                  &AccumulateWindow<3, kTaps, kStride>}};
 
 // Null where there is none.
-const Tiles* ChooseTiles(const Axis& a) {
-  static constexpr const Tiles* kAll[] = {&kTilesOf<2, 1>, &kTilesOf<3, 1>, &kTilesOf<5, 1>, &kTilesOf<3, 2>,
-                                          &kTilesOf<5, 2>};
-  for (const Tiles* tiles : kAll)
-    if (a.dilation == 1 && a.taps == tiles->taps && a.stride == tiles->stride) return tiles;
+const SmallWindows* ChooseSmall(const DepthwiseWindows& in) {
+  static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>,
+                                                 &kSmall<5, 1>, &kSmall<3, 2>, &kSmall<5, 2>};
+  const Axis& a = in.columns;
+  for (const SmallWindows* small : kAll)
+    if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
   return nullptr;
-}
-
-// f(pixels, q) for tiles of [begin, end), as equal as they can be.
-template <class F>
-void ForTiles(index_t begin, index_t end, F f) {
-  const index_t parts = divide_up(end - begin, index_t{kMostPixels});
-  for (index_t part = 0, q = begin; part < parts; ++part) {
-    const index_t pixels = (end - q) / (parts - part);
-    f(pixels, q);
-    q += pixels;
-  }
 }
 
 // ---- any window
@@ -220,49 +236,42 @@ void AccumulateTap(const DepthwiseAccumulateJob& job, index_t r, index_t t, inde
 void Correlate(const DepthwiseCorrelateJob& job) {
   const DepthwiseWindows& in = job.windows;
   const Axis& a = in.columns;
-  const Tiles* tiles = ChooseTiles(a);
-  // Windows with any tap inside of the image are for the tiles; without tiles, those with all taps inside are
-  // for CorrelateAny<kAnyPixels>.
-  const auto [from_first, to_first] = a.reaching(0, in.width);
-  const auto [from_last, to_last] = a.reaching(a.taps - 1, in.width);
-  const index_t begin = tiles ? from_last : from_first, end = std::max(begin, tiles ? to_first : to_last);
-  const auto one_by_one = [&](index_t first, index_t last) {
-    for (index_t q = first; q < last; ++q) {
-      const auto [first_tap, last_tap] = a.inside(q * a.stride - a.pad, in.width);
+  const SmallWindows* small = ChooseSmall(in);
+  if (small && in.rows > 0 && in.rows <= kMostRows) {
+    const auto window = small->correlate[static_cast<std::size_t>(in.rows - 1)];
+    for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(c, in.channels));
+    return;
+  }
+  const auto one_by_one = [&](index_t begin, index_t end) {
+    for (index_t q = begin; q < end; ++q) {
+      const auto [first, last] = a.inside(q * a.stride - a.pad, in.width);
       for (index_t c = 0; c < in.channels; c += kLanes)
-        CorrelateAny<1>(job, q, first_tap, last_tap, ChannelAt(c, in.channels));
+        CorrelateAny<1>(job, q, first, last, ChannelAt(c, in.channels));
     }
   };
-  one_by_one(0, begin);
-  if (tiles) {
-    ForTiles(begin, end, [&](index_t pixels, index_t q) {
-      const auto tile = tiles->correlate[static_cast<std::size_t>(pixels - 1)];
-      for (index_t c = 0; c < in.channels; c += kLanes) tile(job, q, ChannelAt(c, in.channels));
-    });
-    one_by_one(end, a.outputs);
-  } else {
-    index_t q = begin;
-    for (; q + kAnyPixels <= end; q += kAnyPixels)
-      for (index_t c = 0; c < in.channels; c += kLanes)
-        CorrelateAny<kAnyPixels>(job, q, 0, a.taps, ChannelAt(c, in.channels));
-    one_by_one(q, a.outputs);
-  }
+  // Between those at the borders.
+  index_t q = a.reaching(0, in.width).first;
+  const index_t end = a.reaching(a.taps - 1, in.width).second;
+  one_by_one(0, q);
+  for (; q + kAnyPixels <= end; q += kAnyPixels)
+    for (index_t c = 0; c < in.channels; c += kLanes)
+      CorrelateAny<kAnyPixels>(job, q, 0, a.taps, ChannelAt(c, in.channels));
+  one_by_one(q, a.outputs);
 }
 
 void Accumulate(const DepthwiseAccumulateJob& job) {
   const DepthwiseWindows& in = job.windows;
-  const Axis& a = in.columns;
-  if (const Tiles* tiles = ChooseTiles(a)) {
-    const index_t begin = a.reaching(a.taps - 1, in.width).first, end = a.reaching(0, in.width).second;
-    ForTiles(begin, end, [&](index_t pixels, index_t q) {
-      const auto tile = tiles->accumulate[static_cast<std::size_t>(pixels - 1)];
-      for (index_t c = 0; c < in.channels; c += kLanes) tile(job, q, c);
-    });
+  if (const SmallWindows* small = ChooseSmall(in)) {
+    for (index_t row = 0, rows; row < in.rows; row += rows) {
+      rows = std::min(small->rows_at_once, in.rows - row);
+      const auto window = small->accumulate[static_cast<std::size_t>(rows - 1)];
+      for (index_t c = 0; c < in.channels; c += kLanes) window(job, row, c);
+    }
     return;
   }
   float* to = job.sums;
   for (index_t r = 0; r < in.rows; ++r)
-    for (index_t t = 0; t < a.taps; ++t)
+    for (index_t t = 0; t < in.columns.taps; ++t)
       for (index_t c = 0; c < in.channels; c += kLanes, to += kLanes)
         AccumulateTap(job, r, t, ChannelAt(c, in.channels), to);
 }
