@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 // Highway includes this file once more for each instruction set.
 #undef HWY_TARGET_INCLUDE
@@ -17,6 +16,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapegrad::kernels {
 namespace HWY_NAMESPACE {
+namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
@@ -33,7 +33,7 @@ HWY_INLINE index_t ChannelAt(index_t channel, index_t channels) {
 }
 
 HWY_INLINE V Finish(V sum, bool relu) {
-  return relu ? hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(D())), sum) : sum;  // a NaN stays
+  return relu ? hn::Max(hn::Zero(D()), sum) : sum;  // in this order a NaN stays
 }
 
 // Numbers in the sums of a tap.
@@ -43,11 +43,12 @@ HWY_INLINE index_t SumsOf(index_t channels) {
 
 // ---- small windows
 
-// The columns of a few image rows are passed over once, kStride of them for each output j. A pixel is loaded
-// once for all taps that it is under: those of output j, and of the outputs before that it reaches too. The
-// numbers of these outputs and the filter, or its gradient, stay in registers.
+// The columns of kRows image rows are passed over once, in steps of kStride. In step j output j begins and
+// output j - kOpen + 1 ends; a pixel is loaded once for its taps in all outputs that are open. What belongs
+// to these, and the filter or its gradient, stays in registers. There is no border: columns outside are left
+// out.
 template <int kTaps, int kStride>
-constexpr int kOpenOutputs = (kTaps + kStride - 1) / kStride;
+constexpr int kOpen = (kTaps + kStride - 1) / kStride;
 
 HWY_INLINE bool Inside(index_t column, index_t width) {
   return static_cast<std::size_t>(column) < static_cast<std::size_t>(width);
@@ -62,18 +63,18 @@ HWY_INLINE V LoadOnce(const float* x) {
   return v;
 }
 
-// The processor does not foresee the next row. No further than into the second cache, for the first one is
-// full; an address outside of the array does no harm.
+// For the next row, which the processor does not foresee: into the second cache, since the first one is full.
+// An address outside of the array does no harm.
 HWY_INLINE void Prefetch(const float* x) {
   __builtin_prefetch(x, 0, 2);
 }
 
 template <int kRows, int kTaps, int kStride>
 void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
-  constexpr int kLast = kOpenOutputs<kTaps, kStride> - 1;
+  constexpr int kLast = kOpen<kTaps, kStride> - 1;
   const D d;
   const DepthwiseWindows in = job.windows;
-  V tap[kRows * kTaps], sum[kLast + 1];  // sums of the outputs j, j - 1, ...
+  V tap[kRows * kTaps], sum[kLast + 1];  // of the outputs j, j - 1, ...
   HWY_UNROLL(8)
   for (int r = 0; r < kRows; ++r) HWY_UNROLL(8)
   for (int t = 0; t < kTaps; ++t)
@@ -100,7 +101,7 @@ void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
             sum[k] = hn::MulAdd(pixel, tap[r * kTaps + t], sum[k]);
       }
     }
-    if (j >= kLast) {  // before there was none
+    if (j >= kLast) {
       hn::StoreU(Finish(sum[kLast], job.relu), d, y);
       y += job.y_step;
     }
@@ -110,15 +111,15 @@ void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
   }
 }
 
-// The filter's rows [row, row + kRows).
+// The filter's rows [row, row + kRows). Outputs that do not exist have a dy of zero.
 template <int kRows, int kTaps, int kStride>
 void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t vector) {
-  constexpr int kLast = kOpenOutputs<kTaps, kStride> - 1;
+  constexpr int kLast = kOpen<kTaps, kStride> - 1;
   const D d;
   const DepthwiseWindows in = job.windows;
   const index_t channel = ChannelAt(vector, in.channels), tap_sums = SumsOf(in.channels);
   float* sums = job.sums + (row * kTaps * tap_sums + vector);
-  V sum[kRows * kTaps], dy[kLast + 1];  // dy of the outputs j, j - 1, ..., zero where there is none
+  V sum[kRows * kTaps], dy[kLast + 1];  // dy: of the outputs j, j - 1, ...
   HWY_UNROLL(16)
   for (int i = 0; i < kRows * kTaps; ++i) sum[i] = hn::Load(d, sums + i * tap_sums);
   HWY_UNROLL(8)
@@ -155,29 +156,30 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
   for (int i = 0; i < kRows * kTaps; ++i) hn::Store(sum[i], d, sums + i * tap_sums);
 }
 
-// The functions for windows of 1, 2, ... rows of some width and stride.
-constexpr int kMostRows = 5;
+// The functions for kTaps and kStride; in the arrays for 1, 2, ... rows.
+constexpr int kMostRows = 5, kMostRowsOfSums = 3;
 struct SmallWindows {
   int taps, stride;
   std::array<void (*)(const DepthwiseCorrelateJob&, index_t channel), kMostRows> correlate;
-  index_t rows_at_once;  // whose sums are in registers: 32 of them with AVX-512, 16 before
-  std::array<void (*)(const DepthwiseAccumulateJob&, index_t row, index_t vector), 3> accumulate;
+  std::array<void (*)(const DepthwiseAccumulateJob&, index_t row, index_t vector), kMostRowsOfSums>
+      accumulate;
+  index_t rows_of_sums;  // that fit into the registers: 32 with AVX-512, 16 before
 };
 template <int kTaps, int kStride>
-constexpr SmallWindows kSmall = {kTaps,
-                                 kStride,
-                                 {&CorrelateWindow<1, kTaps, kStride>, &CorrelateWindow<2, kTaps, kStride>,
-                                  &CorrelateWindow<3, kTaps, kStride>, &CorrelateWindow<4, kTaps, kStride>,
-                                  &CorrelateWindow<5, kTaps, kStride>},
-                                 kTaps <= 3 || HWY_TARGET <= HWY_AVX3 ? 3 : 2,
-                                 {&AccumulateWindow<1, kTaps, kStride>, &AccumulateWindow<2, kTaps, kStride>,
-                                  &AccumulateWindow<3, kTaps, kStride>}};
+constexpr SmallWindows kSmall = {
+    .taps = kTaps,
+    .stride = kStride,
+    .correlate = {CorrelateWindow<1, kTaps, kStride>, CorrelateWindow<2, kTaps, kStride>,
+                  CorrelateWindow<3, kTaps, kStride>, CorrelateWindow<4, kTaps, kStride>,
+                  CorrelateWindow<5, kTaps, kStride>},
+    .accumulate = {AccumulateWindow<1, kTaps, kStride>, AccumulateWindow<2, kTaps, kStride>,
+                   AccumulateWindow<3, kTaps, kStride>},
+    .rows_of_sums = kTaps <= 3 || HWY_TARGET <= HWY_AVX3 ? 3 : 2};
 
 // Null where there is none.
-const SmallWindows* ChooseSmall(const DepthwiseWindows& in) {
+const SmallWindows* ChooseSmall(const Axis& a) {
   static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>,
                                                  &kSmall<5, 1>, &kSmall<3, 2>, &kSmall<5, 2>};
-  const Axis& a = in.columns;
   for (const SmallWindows* small : kAll)
     if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
   return nullptr;
@@ -236,7 +238,7 @@ void AccumulateTap(const DepthwiseAccumulateJob& job, index_t r, index_t t, inde
 void Correlate(const DepthwiseCorrelateJob& job) {
   const DepthwiseWindows& in = job.windows;
   const Axis& a = in.columns;
-  const SmallWindows* small = ChooseSmall(in);
+  const SmallWindows* small = ChooseSmall(a);
   if (small && in.rows > 0 && in.rows <= kMostRows) {
     const auto window = small->correlate[static_cast<std::size_t>(in.rows - 1)];
     for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(c, in.channels));
@@ -261,9 +263,9 @@ void Correlate(const DepthwiseCorrelateJob& job) {
 
 void Accumulate(const DepthwiseAccumulateJob& job) {
   const DepthwiseWindows& in = job.windows;
-  if (const SmallWindows* small = ChooseSmall(in)) {
+  if (const SmallWindows* small = ChooseSmall(in.columns)) {
     for (index_t row = 0, rows; row < in.rows; row += rows) {
-      rows = std::min(small->rows_at_once, in.rows - row);
+      rows = std::min(small->rows_of_sums, in.rows - row);
       const auto window = small->accumulate[static_cast<std::size_t>(rows - 1)];
       for (index_t c = 0; c < in.channels; c += kLanes) window(job, row, c);
     }
@@ -276,6 +278,7 @@ void Accumulate(const DepthwiseAccumulateJob& job) {
         AccumulateTap(job, r, t, ChannelAt(c, in.channels), to);
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace tapegrad::kernels
 HWY_AFTER_NAMESPACE();
