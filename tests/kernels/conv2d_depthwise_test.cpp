@@ -30,8 +30,7 @@ std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
   constexpr index_t kKernels[] = {1, 2, 3, 3, 3, 4, 5, 5, 7};
   Conv2DOptions options;
   options.strides = {draw.integer(1, 3), draw.integer(1, 3)};
-  options.dilations = {draw.integer(1, 2), draw.integer(1, 2) + draw.integer(0, 1)};
-  if (draw.integer(0, 1) > 0) options.dilations = 1;
+  if (draw.integer(0, 1) > 0) options.dilations = {draw.integer(1, 2), draw.integer(1, 3)};
   std::array<index_t, 4> sides;
   switch (draw.integer(0, 3)) {
     case 0:
@@ -63,6 +62,13 @@ TEST_P(DepthwiseConv2D, IsWhatTheMatrixOfWindowsGives) {
       testing::expect_what_the_matrix_of_windows_gives(kDepthwise, *g, draw);
     }
   EXPECT_GT(drawn, 500);
+}
+
+TEST_P(DepthwiseConv2D, TakesEmptyImages) {
+  Draw draw(11);
+  for (const Shape& x : {Shape{0, 5, 5, 16}, Shape{2, 5, 0, 16}, Shape{2, 0, 5, 16}})
+    testing::expect_what_the_matrix_of_windows_gives(kDepthwise, resolve(x, 3, 3, {.padding = Padding::Same}),
+                                                     draw);
 }
 
 // Enough rows for several pieces, and channels that two vectors share.

@@ -35,6 +35,7 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
                          .channels = channels,
                          .rows = last - first,
                          .x = x + in_row * x_row,
+                         .x_step = channels,
                          .x_row_step = phase.h.dilation * x_row},
              .w = w + (phase.h.first + first * phase.h.step) * w_row + phase.w.first * channels,
              .w_row_step = phase.h.step * w_row,
@@ -68,9 +69,11 @@ void depthwise_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, c
   const Axis &h = c.phases.front().h, &w = c.phases.front().w;
   const index_t channels = g.in_channels, x_row = g.in_w * channels, dy_row = g.out_w * channels;
   const index_t taps = g.kernel_h * g.kernel_w, tap_sums = depthwise_sums(channels), size = taps * tap_sums;
+  if (size == 0) return;
 
   // The rows of dy are cut into a few chunks, by sizes only; each has sums of its own, added in their order.
   constexpr index_t kMostChunks = 16, kSums = 4 << 20;
+  constexpr index_t kPixels = 64;  // of dy, of which a sum stays in its register
   const index_t rows = g.batch * g.out_h, most = std::clamp<index_t>(kSums / size, 1, kMostChunks);
   const index_t chunk = std::max(divide_up(rows, most), rows_together(dy_row * taps));
   const index_t chunks = divide_up(rows, chunk);
@@ -78,17 +81,29 @@ void depthwise_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, c
   float* sums = scratch<float, Sums>(chunks * size);
   std::fill_n(sums, chunks * size, 0.0F);
   parallel_for(rows, chunk, [&](index_t begin, index_t end) {
-    for (index_t at = begin; at < end; ++at) {
-      const index_t image = at / g.out_h, top = at % g.out_h * g.stride_h - g.pad_top;
-      const auto [first, last] = h.inside(top, g.in_h);
+    index_t count;
+    for (index_t at = begin; at < end; at += count) {
+      const index_t image = at / g.out_h, row = at % g.out_h, top = row * g.stride_h - g.pad_top;
+      const auto taps_inside = h.inside(top, g.in_h);
+      const auto [first, last] = taps_inside;
+      // Together with the rows below that have the same taps inside of the image.
+      const index_t limit =
+          std::min({end - at, g.out_h - row, divide_up(kPixels, std::max<index_t>(1, g.out_w))});
+      count = 1;
+      while (count < limit && h.inside(top + count * g.stride_h, g.in_h) == taps_inside) ++count;
       if (first >= last) continue;
       accumulate_depthwise({.windows = {.columns = w,
                                         .width = g.in_w,
                                         .channels = channels,
                                         .rows = last - first,
                                         .x = x + (image * g.in_h + top + first * g.dilation_h) * x_row,
+                                        .x_step = channels,
                                         .x_row_step = g.dilation_h * x_row},
+                            .output_rows = count,
+                            .x_down = g.stride_h * x_row,
                             .dy = dy + at * dy_row,
+                            .dy_step = channels,
+                            .dy_down = dy_row,
                             .sums = sums + begin / chunk * size + first * g.kernel_w * tap_sums});
     }
   });

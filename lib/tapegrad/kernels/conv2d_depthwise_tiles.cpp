@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 // Highway includes this file once more for each instruction set.
 #undef HWY_TARGET_INCLUDE
@@ -50,6 +51,7 @@ HWY_INLINE index_t SumsOf(index_t channels) {
 template <int kTaps, int kStride>
 constexpr int kOpen = (kTaps + kStride - 1) / kStride;
 
+// Also not negative.
 HWY_INLINE bool Inside(index_t column, index_t width) {
   return static_cast<std::size_t>(column) < static_cast<std::size_t>(width);
 }
@@ -63,8 +65,8 @@ HWY_INLINE V LoadOnce(const float* x) {
   return v;
 }
 
-// For the next row, which the processor does not foresee: into the second cache, since the first one is full.
-// An address outside of the array does no harm.
+// For the next rows, which the processor does not foresee: into the second cache, since the first one is
+// full. An address outside of the array does no harm.
 HWY_INLINE void Prefetch(const float* x) {
   __builtin_prefetch(x, 0, 2);
 }
@@ -90,8 +92,9 @@ void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
     HWY_UNROLL(2)
     for (int u = 0; u < kStride; ++u, ++column) {
       if (!Inside(column, in.width)) continue;
-      const float* x = rows + column * in.channels;
-      Prefetch(x + kRows * in.x_row_step);
+      const float* x = rows + column * in.x_step;
+      HWY_UNROLL(2)
+      for (int r = 0; r < kStride; ++r) Prefetch(x + (kRows + r) * in.x_row_step);
       HWY_UNROLL(8)
       for (int r = 0; r < kRows; ++r) {
         const V pixel = LoadOnce(x + r * in.x_row_step);
@@ -120,44 +123,47 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
   const index_t channel = ChannelAt(vector, in.channels), tap_sums = SumsOf(in.channels);
   float* sums = job.sums + (row * kTaps * tap_sums + vector);
   V sum[kRows * kTaps], dy[kLast + 1];  // dy: of the outputs j, j - 1, ...
-  HWY_UNROLL(16)
+  HWY_UNROLL(32)
   for (int i = 0; i < kRows * kTaps; ++i) sum[i] = hn::Load(d, sums + i * tap_sums);
-  HWY_UNROLL(8)
-  for (V& v : dy) v = hn::Zero(d);
-
-  const float* rows = in.x + (row * in.x_row_step + channel);
-  const float* next_dy = job.dy + channel;
-  index_t column = -in.columns.pad;
-  for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
+  for (index_t i = 0; i < job.output_rows; ++i) {
     HWY_UNROLL(8)
-    for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
-    dy[0] = hn::Zero(d);
-    if (j < in.columns.outputs) {
-      dy[0] = LoadOnce(next_dy);
-      Prefetch(next_dy + in.columns.outputs * in.channels);
-      next_dy += in.channels;
-    }
-    HWY_UNROLL(2)
-    for (int u = 0; u < kStride; ++u, ++column) {
-      if (!Inside(column, in.width)) continue;
-      const float* x = rows + column * in.channels;
-      Prefetch(x + kRows * in.x_row_step);
+    for (V& v : dy) v = hn::Zero(d);
+    const float* rows = in.x + (i * job.x_down + row * in.x_row_step + channel);
+    const float* next_dy = job.dy + (i * job.dy_down + channel);
+    index_t column = -in.columns.pad;
+    for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
       HWY_UNROLL(8)
-      for (int r = 0; r < kRows; ++r) {
-        const V pixel = LoadOnce(x + r * in.x_row_step);
+      for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
+      dy[0] = hn::Zero(d);
+      if (j < in.columns.outputs) {
+        dy[0] = LoadOnce(next_dy);
+        Prefetch(next_dy + job.output_rows * job.dy_down);
+        next_dy += job.dy_step;
+      }
+      HWY_UNROLL(2)
+      for (int u = 0; u < kStride; ++u, ++column) {
+        if (!Inside(column, in.width)) continue;
+        const float* x = rows + column * in.x_step;
+        HWY_UNROLL(2)
+        for (int r = 0; r < kStride; ++r)
+          Prefetch(x + job.output_rows * job.x_down + (kRows - 1 - r) * in.x_row_step);
         HWY_UNROLL(8)
-        for (int k = 0; k <= kLast; ++k)
-          if (const int t = u + k * kStride; t < kTaps)
-            sum[r * kTaps + t] = hn::MulAdd(pixel, dy[k], sum[r * kTaps + t]);
+        for (int r = 0; r < kRows; ++r) {
+          const V pixel = LoadOnce(x + r * in.x_row_step);
+          HWY_UNROLL(8)
+          for (int k = 0; k <= kLast; ++k)
+            if (const int t = u + k * kStride; t < kTaps)
+              sum[r * kTaps + t] = hn::MulAdd(pixel, dy[k], sum[r * kTaps + t]);
+        }
       }
     }
   }
-  HWY_UNROLL(16)
+  HWY_UNROLL(32)
   for (int i = 0; i < kRows * kTaps; ++i) hn::Store(sum[i], d, sums + i * tap_sums);
 }
 
-// The functions for kTaps and kStride; in the arrays for 1, 2, ... rows.
-constexpr int kMostRows = 5, kMostRowsOfSums = 3;
+// The functions for kTaps and kStride, each for 1, 2, ... rows; null where there is none.
+constexpr int kMostRows = 7, kMostRowsOfSums = 3;
 struct SmallWindows {
   int taps, stride;
   std::array<void (*)(const DepthwiseCorrelateJob&, index_t channel), kMostRows> correlate;
@@ -165,21 +171,24 @@ struct SmallWindows {
       accumulate;
   index_t rows_of_sums;  // that fit into the registers: 32 with AVX-512, 16 before
 };
+template <int kTaps, int kStride, int... kRowsMinusOne>
+constexpr SmallWindows MakeSmall(std::integer_sequence<int, kRowsMinusOne...>) {
+  return {.taps = kTaps,
+          .stride = kStride,
+          .correlate = {CorrelateWindow<kRowsMinusOne + 1, kTaps, kStride>...},
+          .accumulate = {AccumulateWindow<1, kTaps, kStride>, AccumulateWindow<2, kTaps, kStride>,
+                         AccumulateWindow<3, kTaps, kStride>},
+          .rows_of_sums = HWY_TARGET <= HWY_AVX3 || kTaps <= 3 ? 3
+                          : kTaps <= 5                         ? 2
+                                                               : 1};
+}
 template <int kTaps, int kStride>
-constexpr SmallWindows kSmall = {
-    .taps = kTaps,
-    .stride = kStride,
-    .correlate = {CorrelateWindow<1, kTaps, kStride>, CorrelateWindow<2, kTaps, kStride>,
-                  CorrelateWindow<3, kTaps, kStride>, CorrelateWindow<4, kTaps, kStride>,
-                  CorrelateWindow<5, kTaps, kStride>},
-    .accumulate = {AccumulateWindow<1, kTaps, kStride>, AccumulateWindow<2, kTaps, kStride>,
-                   AccumulateWindow<3, kTaps, kStride>},
-    .rows_of_sums = kTaps <= 3 || HWY_TARGET <= HWY_AVX3 ? 3 : 2};
+constexpr SmallWindows kSmall =
+    MakeSmall<kTaps, kStride>(std::make_integer_sequence<int, std::max(3, kTaps)>());
 
-// Null where there is none.
 const SmallWindows* ChooseSmall(const Axis& a) {
-  static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>,
-                                                 &kSmall<5, 1>, &kSmall<3, 2>, &kSmall<5, 2>};
+  static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>, &kSmall<5, 1>,
+                                                 &kSmall<7, 1>, &kSmall<3, 2>, &kSmall<5, 2>};
   for (const SmallWindows* small : kAll)
     if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
   return nullptr;
@@ -199,11 +208,11 @@ void CorrelateAny(const DepthwiseCorrelateJob& job, index_t q, index_t first, in
   const V bias = job.bias ? hn::LoadU(d, job.bias + channel) : hn::Zero(d);
   HWY_UNROLL(8)
   for (V& s : sum) s = bias;
-  const index_t step = a.stride * in.channels;
+  const index_t step = a.stride * in.x_step;
   for (index_t r = 0; r < in.rows; ++r)
     for (index_t t = first; t < last; ++t) {
       const float* x =
-          in.x + (r * in.x_row_step + (q * a.stride + t * a.dilation - a.pad) * in.channels + channel);
+          in.x + (r * in.x_row_step + (q * a.stride + t * a.dilation - a.pad) * in.x_step + channel);
       const V tap = hn::LoadU(d, job.w + (r * job.w_row_step + t * job.w_step + channel));
       HWY_UNROLL(8)
       for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(hn::LoadU(d, x + p * step), tap, sum[p]);
@@ -218,52 +227,100 @@ void AccumulateTap(const DepthwiseAccumulateJob& job, index_t r, index_t t, inde
   const D d;
   const DepthwiseWindows& in = job.windows;
   const Axis& a = in.columns;
-  auto [q, end] = a.reaching(t, in.width);
-  const index_t step = a.stride * in.channels;
-  const float* x = in.x + (r * in.x_row_step + (t * a.dilation - a.pad) * in.channels + channel);
-  const float* dy = job.dy + channel;
+  const index_t step = a.stride * in.x_step;
   V sum[4] = {hn::Load(d, to), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-  for (; q + 4 <= end; q += 4) {
-    HWY_UNROLL(4)
-    for (int p = 0; p < 4; ++p)
-      sum[p] = hn::MulAdd(hn::LoadU(d, x + (q + p) * step), hn::LoadU(d, dy + (q + p) * in.channels), sum[p]);
+  for (index_t i = 0; i < job.output_rows; ++i) {
+    auto [q, end] = a.reaching(t, in.width);
+    const float* x =
+        in.x + (i * job.x_down + r * in.x_row_step + (t * a.dilation - a.pad) * in.x_step + channel);
+    const float* dy = job.dy + (i * job.dy_down + channel);
+    for (; q + 4 <= end; q += 4) {
+      HWY_UNROLL(4)
+      for (int p = 0; p < 4; ++p)
+        sum[p] =
+            hn::MulAdd(hn::LoadU(d, x + (q + p) * step), hn::LoadU(d, dy + (q + p) * job.dy_step), sum[p]);
+    }
+    for (; q < end; ++q)
+      sum[0] = hn::MulAdd(hn::LoadU(d, x + q * step), hn::LoadU(d, dy + q * job.dy_step), sum[0]);
   }
-  for (; q < end; ++q)
-    sum[0] = hn::MulAdd(hn::LoadU(d, x + q * step), hn::LoadU(d, dy + q * in.channels), sum[0]);
   hn::Store(hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3])), d, to);
 }
 
 // ---- rows
 
+// Whether outputs that are a dilation apart make sense by themselves.
+bool Interleaved(const Axis& a) {
+  return a.stride == 1 && a.dilation > 1 && a.taps > 1;
+}
+
+// The outputs `offset`, offset + dilation, ... read every dilation-th column, and between these nothing is
+// dilated.
+DepthwiseWindows Interleave(const DepthwiseWindows& in, index_t offset) {
+  const Axis& a = in.columns;
+  const index_t begin = offset - a.pad;  // the column of tap 0
+  const index_t column = (begin % a.dilation + a.dilation) % a.dilation;
+  DepthwiseWindows to = in;
+  to.columns.outputs = divide_up(a.outputs - offset, a.dilation);
+  to.columns.dilation = 1;
+  to.columns.pad = (column - begin) / a.dilation;
+  to.width = divide_up(std::max<index_t>(0, in.width - column), a.dilation);
+  to.x = in.x + column * in.x_step;
+  to.x_step = a.dilation * in.x_step;
+  return to;
+}
+
 void Correlate(const DepthwiseCorrelateJob& job) {
   const DepthwiseWindows& in = job.windows;
   const Axis& a = in.columns;
+  if (Interleaved(a)) {
+    for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
+      DepthwiseCorrelateJob part = job;
+      part.windows = Interleave(in, offset);
+      part.y += offset * job.y_step;
+      part.y_step *= a.dilation;
+      Correlate(part);
+    }
+    return;
+  }
   const SmallWindows* small = ChooseSmall(a);
-  if (small && in.rows > 0 && in.rows <= kMostRows) {
-    const auto window = small->correlate[static_cast<std::size_t>(in.rows - 1)];
+  const auto window = small && in.rows > 0 && in.rows <= kMostRows
+                          ? small->correlate[static_cast<std::size_t>(in.rows - 1)]
+                          : nullptr;
+  if (window) {
     for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(c, in.channels));
     return;
   }
-  const auto one_by_one = [&](index_t begin, index_t end) {
-    for (index_t q = begin; q < end; ++q) {
+  const auto one_by_one = [&](index_t from, index_t to) {
+    for (index_t q = from; q < to; ++q) {
       const auto [first, last] = a.inside(q * a.stride - a.pad, in.width);
       for (index_t c = 0; c < in.channels; c += kLanes)
         CorrelateAny<1>(job, q, first, last, ChannelAt(c, in.channels));
     }
   };
-  // Between those at the borders.
-  index_t q = a.reaching(0, in.width).first;
-  const index_t end = a.reaching(a.taps - 1, in.width).second;
-  one_by_one(0, q);
-  for (; q + kAnyPixels <= end; q += kAnyPixels)
+  // Those at the borders have fewer taps.
+  const index_t begin = a.reaching(0, in.width).first, end = a.reaching(a.taps - 1, in.width).second;
+  if (end - begin < kAnyPixels) return one_by_one(0, a.outputs);
+  one_by_one(0, begin);
+  for (index_t q = begin; q < end; q += kAnyPixels)  // the last tile may begin within the one before
     for (index_t c = 0; c < in.channels; c += kLanes)
-      CorrelateAny<kAnyPixels>(job, q, 0, a.taps, ChannelAt(c, in.channels));
-  one_by_one(q, a.outputs);
+      CorrelateAny<kAnyPixels>(job, std::min(q, end - kAnyPixels), 0, a.taps, ChannelAt(c, in.channels));
+  one_by_one(end, a.outputs);
 }
 
 void Accumulate(const DepthwiseAccumulateJob& job) {
   const DepthwiseWindows& in = job.windows;
-  if (const SmallWindows* small = ChooseSmall(in.columns)) {
+  const Axis& a = in.columns;
+  if (Interleaved(a)) {
+    for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
+      DepthwiseAccumulateJob part = job;
+      part.windows = Interleave(in, offset);
+      part.dy += offset * job.dy_step;
+      part.dy_step *= a.dilation;
+      Accumulate(part);
+    }
+    return;
+  }
+  if (const SmallWindows* small = ChooseSmall(a)) {
     for (index_t row = 0, rows; row < in.rows; row += rows) {
       rows = std::min(small->rows_of_sums, in.rows - row);
       const auto window = small->accumulate[static_cast<std::size_t>(rows - 1)];
@@ -273,7 +330,7 @@ void Accumulate(const DepthwiseAccumulateJob& job) {
   }
   float* to = job.sums;
   for (index_t r = 0; r < in.rows; ++r)
-    for (index_t t = 0; t < in.columns.taps; ++t)
+    for (index_t t = 0; t < a.taps; ++t)
       for (index_t c = 0; c < in.channels; c += kLanes, to += kLanes)
         AccumulateTap(job, r, t, ChannelAt(c, in.channels), to);
 }

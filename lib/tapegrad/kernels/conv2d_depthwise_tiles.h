@@ -10,23 +10,20 @@ namespace tapegrad::kernels {
 /// Floats in a vector: there must be at least as many channels.
 index_t depthwise_lanes();
 
-/// The windows of a row of output pixels: the filter's rows [0, rows), as far as they lie inside of the
-/// image.
+/// The windows of a row of output pixels: those rows of the filter that lie inside of the image.
 struct DepthwiseWindows {
   Axis columns;
-  index_t width;     ///< pixels in a row of the image
-  index_t channels;  ///< also from one pixel to the next
-  index_t rows = 0;
-  const float* x = nullptr;  ///< column 0 in the first of these rows
-  index_t x_row_step;
+  index_t width, channels;  ///< of the image
+  index_t rows;
+  const float* x;  ///< column 0 of the image row under the first of them
+  index_t x_step, x_row_step;
 };
 
-/// y[q * y_step + c] = act(bias[c] + sum over the rows r and the taps t inside of the image of
-/// x[r * x_row_step + (q * stride + t * dilation - pad) * channels + c] * w[r * w_row_step + t * w_step +
-/// c]).
+/// y[q * y_step + c] = act(bias[c] + sum over rows r and the taps t that lie inside of the image of
+/// x[r * x_row_step + (q * stride + t * dilation - pad) * x_step + c] * w[r * w_row_step + t * w_step + c]).
 struct DepthwiseCorrelateJob {
   DepthwiseWindows windows;
-  const float* w;  ///< the first tap
+  const float* w;
   index_t w_row_step, w_step;
   const float* bias;  ///< or null
   bool relu;
@@ -35,16 +32,19 @@ struct DepthwiseCorrelateJob {
 };
 void correlate_depthwise(const DepthwiseCorrelateJob& job);
 
-/// Numbers in the sums of one tap: whole vectors, the last of which holds the last channels, also where the
-/// one before has some of them.
+/// Numbers in the sums of one tap: whole vectors, the last of which holds the last channels, also those that
+/// the one before has.
 index_t depthwise_sums(index_t channels);
 
-/// Adds x[r * x_row_step + (q * stride + t * dilation - pad) * channels + c] * dy[q * channels + c], over all
-/// pixels q, to the sums of each channel, depthwise_sums(channels) for each tap of each row.
+/// Adds x[i * x_down + r * x_row_step + (q * stride + t * dilation - pad) * x_step + c] *
+/// dy[i * dy_down + q * dy_step + c] over output rows i and their pixels q to the sums of each channel:
+/// depthwise_sums(channels) for each tap of each row r.
 struct DepthwiseAccumulateJob {
-  DepthwiseWindows windows;
+  DepthwiseWindows windows;  ///< of output row 0
+  index_t output_rows, x_down;
   const float* dy;
-  float* sums;  ///< of the first tap
+  index_t dy_step, dy_down;
+  float* sums;
 };
 void accumulate_depthwise(const DepthwiseAccumulateJob& job);
 
