@@ -79,8 +79,9 @@ void depthwise_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, c
   const index_t chunks = divide_up(rows, chunk);
   struct Sums;
   float* sums = scratch<float, Sums>(chunks * size);
-  std::fill_n(sums, chunks * size, 0.0F);
   parallel_for(rows, chunk, [&](index_t begin, index_t end) {
+    float* own = sums + begin / chunk * size;
+    std::fill_n(own, size, 0.0F);
     index_t count;
     for (index_t at = begin; at < end; at += count) {
       const index_t image = at / g.out_h, row = at % g.out_h, top = row * g.stride_h - g.pad_top;
@@ -104,7 +105,7 @@ void depthwise_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, c
                             .dy = dy + at * dy_row,
                             .dy_step = channels,
                             .dy_down = dy_row,
-                            .sums = sums + begin / chunk * size + first * g.kernel_w * tap_sums});
+                            .sums = own + first * g.kernel_w * tap_sums});
     }
   });
 
