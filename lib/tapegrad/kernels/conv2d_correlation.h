@@ -29,9 +29,6 @@ struct Axis {
   index_t outputs, taps, stride, dilation, pad;
   index_t first, step;
 
-  index_t begin() const { return -pad; }
-  index_t end() const { return (outputs - 1) * stride + (taps - 1) * dilation - pad + 1; }
-  bool empty() const { return outputs == 0 || taps == 0; }
   /// The taps that lie inside of an input of that size, when tap 0 lies at `at`.
   std::pair<index_t, index_t> inside(index_t at, index_t size) const;
   /// The outputs from first to last, cut wherever other taps lie inside of an input of that size.
