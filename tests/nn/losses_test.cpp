@@ -181,6 +181,125 @@ TEST_F(LossesTest, CrossEntropyOfExtremeLogits) {
   EXPECT_TRUE(equal(gradient, tensor({{0, 0}, {-1, 1}, {0, 0}}))) << gradient;
 }
 
+TEST_F(LossesTest, BinaryCrossEntropyOfExtremeLogits) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {DType::Float32, DType::Float64}) {
+    Tape tape;
+    const Tensor x = tape.watch(tensor({-kInfinity, kInfinity, 1e30, -1e30, 60, -60, NAN}, dtype));
+    const Tensor t = tensor({0.5, 0.5, 0, 0.25, 1, 0, 1}, dtype);
+    const Tensor y = binary_cross_entropy_with_logits(x, t, {Reduction::None});
+    const Tensor gradient = tape.gradient(y, x, {.output_gradient = ones_like(y)});
+    const double losses[] = {kInfinity, kInfinity, 1e30, 0.25e30}, slopes[] = {-0.5, 0.5, 1, -0.25};
+    for (index_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(y.at({i}), tensor({losses[i]}, dtype).at({0})) << i;
+      EXPECT_EQ(gradient.at({i}), slopes[i]) << i;
+    }
+    const double small = std::exp(-60);  // where the sigmoid less the target would be 0
+    for (const index_t i : {4, 5}) EXPECT_NEAR(y.at({i}) / small, 1, 1e-6) << i;
+    for (const index_t i : {4, 5}) EXPECT_NEAR(gradient.at({i}) / small, i == 4 ? -1 : 1, 1e-6) << i;
+    EXPECT_TRUE(std::isnan(y.at({6})) && std::isnan(gradient.at({6})));
+  }
+}
+
+TEST_F(LossesTest, ANaNReachesItsOwnLossOnly) {
+  Tape tape;
+  const Tensor x = tape.watch(tensor({{0, NAN, 1}, {NAN, 0, 1}, {0, 0, 0}}));
+  const Tensor y = cross_entropy(x, tensor({0, 1, 2}, DType::Int32), {.reduction = Reduction::None});
+  const Tensor gradient = tape.gradient(y, x, {.output_gradient = ones_like(y)});
+  for (index_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(std::isnan(y.at({row})), row < 2) << row;
+    for (index_t c = 0; c < 3; ++c) EXPECT_EQ(std::isnan(gradient.at({row, c})), row < 2) << row << ", " << c;
+  }
+}
+
+// What computes its losses and their derivatives together, on large inputs: as written in ordinary ops.
+struct FusedLoss {
+  std::string name;
+  Shape shape;
+  std::function<Tensor(const Tensor& x, const Tensor& t, Reduction)> loss;
+  std::function<Tensor(const Tensor& x, const Tensor& t)> each;
+};
+
+std::vector<FusedLoss> fused_losses() {
+  std::vector<FusedLoss> losses = {
+      {"mse",
+       {37, 1001},
+       [](auto& x, auto& t, Reduction r) { return mse_loss(x, t, {r}); },
+       [](auto& x, auto& t) { return square(x - t); }},
+      {"binary cross-entropy",
+       {37, 1001},
+       [](auto& x, auto& t, Reduction r) { return binary_cross_entropy_with_logits(x, t, {r}); },
+       [](auto& x, auto& t) { return t * softplus(-x) + (1.0 - t) * softplus(x); }}};
+  for (const Shape& shape : {Shape{61, 90, 4}, Shape{9, 5000}, Shape{5000, 1}}) {
+    const index_t classes = shape[-1];
+    const Tensor labels =
+        cast(cumsum(ones(Shape(std::span(shape.begin(), shape.end() - 1)), DType::Float64), 0) * 0.37 *
+                 static_cast<double>(classes),
+             DType::Int32);
+    Tensor wrapped = copy(labels);
+    for (auto& label : wrapped.mutable_values<std::int32_t>()) label %= static_cast<std::int32_t>(classes);
+    losses.push_back(
+        {"cross-entropy " + shape.str(), shape,
+         [=](auto& x, auto&, Reduction r) { return cross_entropy(x, wrapped, {.reduction = r}); },
+         [=](auto& x, auto&) { return -sum(one_hot(wrapped, classes, x.dtype()) * log_softmax(x), {-1}); }});
+  }
+  return losses;
+}
+
+Tensor reduced(const Tensor& losses, Reduction reduction) {
+  return reduction == Reduction::None ? losses : reduction == Reduction::Sum ? sum(losses) : mean(losses);
+}
+
+TEST_F(LossesTest, FusedOnesAreWhatOrdinaryOpsMakeOfLargeInputs) {
+  for (const FusedLoss& fused : fused_losses())
+    for (const Reduction reduction : {Reduction::None, Reduction::Sum, Reduction::Mean})
+      for (const bool create_graph : {false, true}) {
+        SCOPED_TRACE(fused.name + (create_graph ? ", recorded" : ""));
+        const Tensor t = draw(fused.shape, 0, 1);
+        Tape tape;
+        const Tensor x = tape.watch(draw(fused.shape, -4, 4));
+        const Tensor y = fused.loss(x, t, reduction), expected = reduced(fused.each(x, t), reduction);
+        const double size = reduction == Reduction::Sum ? static_cast<double>(x.size()) : 1;
+        expect_close(y / size, expected / size, 1e-13, "loss");
+        const Tensor g = draw(y.shape(), 0.5, 2);
+        const Tensor plain = tape.gradient(expected, x, {.create_graph = true, .output_gradient = g});
+        const Tensor found = tape.gradient(y, x, {.create_graph = create_graph, .output_gradient = g});
+        const double scale = reduction == Reduction::Mean ? static_cast<double>(expected.size()) : 1;
+        expect_close(scale * found, scale * plain, 1e-12, "gradient");
+      }
+}
+
+TEST_F(LossesTest, FusedOnesAreTheSameBitsForAnyNumberOfThreads) {
+  for (const FusedLoss& fused : fused_losses())
+    for (const DType dtype : {DType::Float32, DType::Float64})
+      for (const Reduction reduction : {Reduction::None, Reduction::Sum, Reduction::Mean}) {
+        const Tensor values = cast(draw(fused.shape, -4, 4), dtype), t = cast(draw(fused.shape, 0, 1), dtype);
+        Tensor loss, gradient;
+        for (const int threads : {1, 2, 3, 8}) {
+          const ThreadCountScope scope(threads);
+          Tape tape;
+          const Tensor x = tape.watch(values), y = fused.loss(x, t, reduction);
+          const Tensor g = tape.gradient(y, x, {.output_gradient = full(y.shape(), 0.7, dtype)});
+          if (threads == 1) loss = stop_gradient(y), gradient = g;
+          EXPECT_TRUE(equal(loss, stop_gradient(y)) && equal(gradient, g)) << fused.name << ", " << threads;
+        }
+      }
+}
+
+TEST_F(LossesTest, FusedOnesGiveTheirGradientAsOftenAsItIsAskedFor) {
+  const Tensor t = draw({4, 3}, 0, 1);
+  Tape tape({.persistent = true});
+  const Tensor x = tape.watch(draw({4, 3}));
+  const Tensor y = binary_cross_entropy_with_logits(x, t);
+  Tensor first = tape.gradient(y, x);
+  const Tensor copied = copy(first);
+  first.set({0, 0}, 100);  // the caller's own
+  EXPECT_TRUE(equal(tape.gradient(y, x), copied));
+  // Nothing was computed that nobody wants: without a tape it is the same loss.
+  PauseRecording pause;
+  EXPECT_EQ(binary_cross_entropy_with_logits(stop_gradient(x), t).item(), y.item());
+}
+
 TEST_F(LossesTest, CrossEntropyNamesTheWrongLabel) {
   const Tensor x = draw({2, 3, 4});
   const auto with = [&](double label) {

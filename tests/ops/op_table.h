@@ -559,23 +559,55 @@ inline void add_losses(std::vector<OpRow>& rows) {
   // No difference is 0 or 1, where the slope changes.
   const Draw even = halves(shape);
   const Draw odd = numbers_away_from({-1.5, -1, -0.5, 0, 0.5, 1, 1.5}, shape);
-  loss("mse_loss", "", any, any, [](Inputs in) { return mse_loss(in[0], in[1]); }, kExact, {"square"});
+  struct Way {
+    const char* variant;
+    Reduction reduction;
+  };
+  for (const auto& [variant, reduction] :
+       {Way{"", Reduction::Mean}, Way{"sum", Reduction::Sum}, Way{"single losses", Reduction::None}}) {
+    const Reduction r = reduction;
+    loss("mse_loss", variant, any, any, [r](Inputs in) { return mse_loss(in[0], in[1], {r}); }, kExact, {});
+    loss("binary_cross_entropy_with_logits", variant, any, chance,
+         [r](Inputs in) { return binary_cross_entropy_with_logits(in[0], in[1], {r}); }, kSmooth, {});
+    const Tensor labels = tensor({{2, 0}, {1, 1}}, DType::Int32);
+    for (const double smoothing : {0.0, 0.1}) {
+      const CrossEntropyOptions o = {.label_smoothing = smoothing, .reduction = r};
+      rows.push_back({"cross_entropy",
+                      std::string(smoothing == 0 ? "labels " : "labels, smoothed ") + variant,
+                      {numbers({2, 2, 3})},
+                      of_one([=](const Tensor& x) { return cross_entropy(x, labels, o); }),
+                      kSmooth});
+    }
+  }
+  // Without a gradient for the other one, and of a single loss.
+  const Tensor half = full(shape, 0.25, DType::Float64);
+  rows.push_back({"mse_loss",
+                  "the target alone",
+                  {any},
+                  of_one([=](const Tensor& t) { return mse_loss(cast(half, t.dtype()), t); }),
+                  kExact});
+  rows.push_back(
+      {"binary_cross_entropy_with_logits",
+       "the target alone",
+       {any},
+       of_one([=](const Tensor& t) { return binary_cross_entropy_with_logits(cast(half, t.dtype()), t); }),
+       kExact});
+  loss("mse_loss", "numbers", numbers({}), numbers({}), [](Inputs in) { return mse_loss(in[0], in[1]); },
+       kExact, {});
+  rows.push_back({"cross_entropy",
+                  "a single label",
+                  {numbers({3})},
+                  of_one([](const Tensor& x) {
+                    return cross_entropy(x, full({}, 1, DType::Int32), {.reduction = Reduction::None});
+                  }),
+                  kSmooth});
   loss("mae_loss", "", even, odd, [](Inputs in) { return mae_loss(in[0], in[1]); }, kSmooth, {"abs"});
   loss("huber_loss", "", even, odd, [](Inputs in) { return huber_loss(in[0], in[1]); }, kSmooth,
        {"clamp", "multiply"});
   loss("binary_cross_entropy", "", chance, numbers(shape, 0, 1),
        [](Inputs in) { return binary_cross_entropy(in[0], in[1]); }, kSmooth, {"clamp", "multiply", "log"});
-  loss("binary_cross_entropy_with_logits", "", any, chance,
-       [](Inputs in) { return binary_cross_entropy_with_logits(in[0], in[1]); }, kSmooth,
-       {"multiply", "softplus"});
   loss("cross_entropy", "distributions", any, chance, [](Inputs in) { return cross_entropy(in[0], in[1]); },
        kSmooth, {"multiply"});
-  const Tensor labels = tensor({2, 0}, DType::Int32);
-  rows.push_back({"cross_entropy",
-                  "labels, smoothed",
-                  {any},
-                  of_one([=](const Tensor& x) { return cross_entropy(x, labels, {.label_smoothing = 0.1}); }),
-                  kSmooth});
   loss("kl_divergence", "", any, chance, [](Inputs in) { return kl_divergence(in[0], in[1]); }, kSmooth,
        {"multiply", "log", "clamp"});
   loss("kl_to_standard_normal", "", any, any, [](Inputs in) { return kl_to_standard_normal(in[0], in[1]); },

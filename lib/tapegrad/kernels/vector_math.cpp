@@ -51,6 +51,17 @@ struct TanhOf {
   }
 };
 
+struct Log1pOf {
+  HWY_INLINE V operator()(V x) const {
+    // Highway's Log1p is made for finite numbers above -1.
+    const D d;
+    const V lowest = hn::Set(d, -1.0F), infinity = hn::Inf(d);
+    const V edges = hn::IfThenElse(hn::Eq(x, lowest), hn::Neg(infinity), hn::NaN(d));
+    const V y = hn::IfThenElse(hn::Lt(x, infinity), hn::Log1p(d, x), x);
+    return hn::IfThenElse(hn::Gt(x, lowest), y, edges);
+  }
+};
+
 template <class F>
 void Map(index_t n, const float* x, float* y, F f) {
   const D d;
@@ -73,6 +84,9 @@ void Sigmoid(index_t n, const float* x, float* y) {
 void Tanh(index_t n, const float* x, float* y) {
   Map(n, x, y, TanhOf());
 }
+void Log1p(index_t n, const float* x, float* y) {
+  Map(n, x, y, Log1pOf());
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace tapegrad::kernels
@@ -85,6 +99,7 @@ namespace {
 HWY_EXPORT(Exp);
 HWY_EXPORT(Sigmoid);
 HWY_EXPORT(Tanh);
+HWY_EXPORT(Log1p);
 
 template <class F>
 void in_parallel(index_t n, const float* x, float* y, F f) {
@@ -102,6 +117,9 @@ void sigmoid(index_t n, const float* x, float* y) {
 }
 void tanh(index_t n, const float* x, float* y) {
   in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Tanh));
+}
+void log1p(index_t n, const float* x, float* y) {
+  in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Log1p));
 }
 
 }  // namespace tapegrad::kernels

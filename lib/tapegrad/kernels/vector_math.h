@@ -9,6 +9,7 @@ namespace tapegrad::kernels {
 
 void exp(index_t n, const float* x, float* y);
 void tanh(index_t n, const float* x, float* y);
+void log1p(index_t n, const float* x, float* y);
 /// 1 / (1 + exp(-x)).
 void sigmoid(index_t n, const float* x, float* y);
 
