@@ -19,6 +19,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 #include "refuses.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -250,6 +254,23 @@ TEST(ParallelFor, WorkersSeeTheCallersRoundingMode) {
     EXPECT_EQ(sum > 1, mode == FE_UPWARD);
   }
 }
+
+#if defined(__SSE__)
+TEST(ParallelFor, WorkersFlushTinyNumbersIfTheCallerDoes) {
+  const unsigned before = _mm_getcsr();
+  for (const bool flush : {true, false, true}) {
+    _mm_setcsr(flush ? before | _MM_FLUSH_ZERO_ON : before & ~unsigned{_MM_FLUSH_ZERO_ON});
+    std::atomic<int> zeros{0};
+    const bool met = on_each_thread(3, [&](index_t) {
+      volatile float small = 1e-20F;
+      zeros += small * small == 0;
+    });
+    _mm_setcsr(before);
+    EXPECT_TRUE(met);
+    EXPECT_EQ(zeros, flush ? 3 : 0);
+  }
+}
+#endif
 
 TEST(LoopContext, SaysHowDeepAThreadIsInLoops) {
   const auto depth = [] { return detail::loop_context().depth; };

@@ -16,6 +16,12 @@
 
 #include "tapegrad/base/fail_internal.h"
 
+// Results are the same bits for any number of threads, NaN stays NaN, and sums keep their order. All sources
+// are compiled alike, so it is enough to look here.
+#if defined(__FAST_MATH__)
+#error "tapegrad cannot be compiled with -ffast-math or -Ofast"
+#endif
+
 namespace tapegrad {
 namespace {
 
