@@ -95,8 +95,12 @@ void pack(const Correlation& c, const Plan& p, index_t group, index_t block, con
     for (index_t j = p.first_column; j < p.first_column + p.column_taps; ++j) {
       const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
       const float* from = w + (row * c.g.kernel_w + column) * w_in * w_out + origin;
-      if (c.transposed && apart == 1) {
-        transpose(channels, c.group_in, from, to_step, packed, width);
+      if (apart == 1) {
+        if (c.transposed)
+          transpose(channels, c.group_in, from, to_step, packed, width);
+        else
+          for (index_t k = 0; k < c.group_in; ++k)
+            std::copy_n(from + k * from_step, channels, packed + k * width);
         packed += c.group_in * width;
         continue;
       }
