@@ -187,7 +187,7 @@ void check_finite(const char* op, const Tensor& output, const Inputs& inputs, co
   std::vector<Shape> shapes;
   for (const auto& input : inputs) shapes.push_back(shape_of(input));
   fail(op, "the result (shape {}) has values that are not finite; the inputs have shapes {}", output.shape(),
-       fmt::join(shapes, ", "));
+       join(shapes, ", "));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "tapegrad/base/error.h"
 
-#include <fmt/format.h>
+#include "tapegrad/base/fail_internal.h"
 
 namespace tapegrad {
 
@@ -9,6 +9,10 @@ Error::Error(std::string_view op, std::string_view message)
 
 std::string_view Error::message() const {
   return std::string_view(what()).substr(op_.size() + 3);
+}
+
+void fail_formatted(std::string_view op, fmt::string_view message, fmt::format_args args) {
+  throw Error(op, fmt::vformat(message, args));
 }
 
 }  // namespace tapegrad

@@ -2,10 +2,11 @@
 
 // Internal: the way errors are raised inside the library. fmt stays out of the public headers.
 
-#include <fmt/format.h>
+// Not fmt/format.h, which would compile the printing of numbers anew into every file.
+#include <fmt/core.h>
 
+#include <string>
 #include <string_view>
-#include <utility>
 
 #include "tapegrad/base/dtype.h"
 #include "tapegrad/base/error.h"
@@ -30,9 +31,23 @@ struct fmt::formatter<tapegrad::DType> {
 namespace tapegrad {
 
 /// Throws Error(op, message).
+[[noreturn, gnu::cold]] void fail_formatted(std::string_view op, fmt::string_view message,
+                                            fmt::format_args args);
 template <class... Args>
 [[noreturn]] void fail(std::string_view op, fmt::format_string<Args...> message, Args&&... args) {
-  throw Error(op, fmt::format(message, std::forward<Args>(args)...));
+  fail_formatted(op, message, fmt::make_format_args(args...));
+}
+
+/// The values as text, with a separator between them.
+template <class Values>
+std::string join(const Values& values, std::string_view separator) {
+  std::string text;
+  std::string_view before;
+  for (const auto& value : values) {
+    text += fmt::format("{}{}", before, value);
+    before = separator;
+  }
+  return text;
 }
 
 }  // namespace tapegrad

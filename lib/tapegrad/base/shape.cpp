@@ -14,7 +14,7 @@ Shape::Shape(std::span<const index_t> sizes) {
   if (sizes.size() > static_cast<std::size_t>(kMaxRank))
     fail("shape", "{} axes were given; a tensor has at most {}", sizes.size(), kMaxRank);
   for (const index_t size : sizes) {
-    if (size < 0) fail("shape", "a size is negative in [{}]", fmt::join(sizes, ", "));
+    if (size < 0) fail("shape", "a size is negative in [{}]", join(sizes, ", "));
     sizes_[rank_++] = size;
   }
   // An empty tensor is empty however large its other axes are, but their product must still be a number.
@@ -22,15 +22,14 @@ Shape::Shape(std::span<const index_t> sizes) {
   for (const index_t size : sizes) {
     if (size == 0) continue;
     if (nonzero > kMaxElements / size)
-      fail("shape", "the sizes of [{}] multiply to more elements than can be addressed",
-           fmt::join(sizes, ", "));
+      fail("shape", "the sizes of [{}] multiply to more elements than can be addressed", join(sizes, ", "));
     nonzero *= size;
   }
   size_ = std::find(sizes.begin(), sizes.end(), 0) == sizes.end() ? nonzero : 0;
 }
 
 std::string Shape::str() const {
-  return fmt::format("[{}]", fmt::join(begin(), end(), ", "));
+  return fmt::format("[{}]", join(*this, ", "));
 }
 
 void Shape::refuse_axis(int axis) const {

@@ -38,7 +38,7 @@ Samples select(const Samples& from, const Numbers& numbers) {
                  [from, numbers](index_t i) { return from[(*numbers)[static_cast<std::size_t>(i)]]; });
 }
 
-Samples join(std::string_view what, std::vector<Samples> parts) {
+Samples concatenated(std::string_view what, std::vector<Samples> parts) {
   std::vector<index_t> ends;  // of each part
   for (const Samples& part : parts) {
     const Samples& first = parts.front();
@@ -133,13 +133,13 @@ Dataset concatenate(const std::vector<Dataset>& sets) {
   std::vector<Samples> images, labels;
   for (const Dataset& set : sets) {
     if (set.class_names != sets.front().class_names)
-      fail(kConcatenate, "the sets have different classes: {}; {}", fmt::join(sets.front().class_names, ", "),
-           fmt::join(set.class_names, ", "));
+      fail(kConcatenate, "the sets have different classes: {}; {}", join(sets.front().class_names, ", "),
+           join(set.class_names, ", "));
     images.push_back(set.images);
     labels.push_back(set.labels);
   }
-  return {.images = join("images", std::move(images)),
-          .labels = join("labels", std::move(labels)),
+  return {.images = concatenated("images", std::move(images)),
+          .labels = concatenated("labels", std::move(labels)),
           .class_names = sets.front().class_names};
 }
 
@@ -152,7 +152,7 @@ std::vector<Dataset> split_counts(const Dataset& data, const std::vector<index_t
   auto at = order.begin();
   for (const index_t count : counts) {
     if (count < 0 || count > order.end() - at)
-      fail("split", "{} samples cannot be split into {}", order.size(), fmt::join(counts, ", "));
+      fail("split", "{} samples cannot be split into {}", order.size(), join(counts, ", "));
     sets.push_back(subset(data, std::vector<index_t>(at, at + count)));
     at += count;
   }
@@ -168,7 +168,7 @@ std::vector<Dataset> split_fractions(const Dataset& data, const std::vector<doub
     sum += fraction;
     constexpr double kRounding = 1e-9;
     if (!(fraction >= 0) || sum > 1 + kRounding)
-      fail("split", "{} are not fractions of a data set", fmt::join(fractions, ", "));
+      fail("split", "{} are not fractions of a data set", join(fractions, ", "));
     const auto end =
         std::min(static_cast<index_t>(std::floor(sum * static_cast<double>(data.images.size()) + 0.5)),
                  data.images.size());

@@ -398,7 +398,7 @@ class Detective {
         return GradcheckHint{
             "channels",
             fmt::format("the entries along {} are in the wrong order: 0, 1, ... should be those now at {}",
-                        axis(d), fmt::join(order, ", "))};
+                        axis(d), join(order, ", "))};
     }
     return std::nullopt;
   }

@@ -1,6 +1,6 @@
 // The report of a gradient check, for people and for programs.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
@@ -83,7 +83,7 @@ std::string_view text_of(GradcheckMode mode) {
 
 std::string place_of(const GradcheckEntry& entry, const GradcheckTensor& tensor) {
   if (entry.index.empty()) return tensor.shape.rank() == 0 ? "the only entry" : "a random direction";
-  if (tensor.axes[0] == "axis 0") return fmt::format("[{}]", fmt::join(entry.index, ", "));  // no words
+  if (tensor.axes[0] == "axis 0") return fmt::format("[{}]", join(entry.index, ", "));  // no words
   std::string text;
   for (std::size_t d = 0; d < entry.index.size(); ++d)
     text += fmt::format("{}{} {}", d == 0 ? "" : ", ", tensor.axes[d], entry.index[d]);

@@ -374,7 +374,7 @@ std::optional<Checkpoints::Newest> Checkpoints::newest() {
     }
   }
   if (damaged.empty()) return std::nullopt;
-  fail(kFolder, "none of the {} checkpoints can be read: {}", damaged.size(), fmt::join(damaged, "; "));
+  fail(kFolder, "none of the {} checkpoints can be read: {}", damaged.size(), join(damaged, "; "));
 }
 
 std::optional<Checkpoint> Checkpoints::best() const {

@@ -172,7 +172,7 @@ std::pair<std::vector<std::string>, std::optional<std::size_t>> read_columns(Row
   if (options.label.empty()) return {columns, std::nullopt};
   const auto label = std::ranges::find(columns, options.label);
   if (label == columns.end())
-    reader.file().fail("has no column called '{}', but these: {}", options.label, fmt::join(columns, ", "));
+    reader.file().fail("has no column called '{}', but these: {}", options.label, join(columns, ", "));
   return {columns, static_cast<std::size_t>(label - columns.begin())};
 }
 

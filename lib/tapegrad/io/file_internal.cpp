@@ -33,6 +33,11 @@ void sync_directory(std::string_view op, const std::filesystem::path& directory)
 
 }  // namespace
 
+void fail_file_formatted(std::string_view op, const std::filesystem::path& path, fmt::string_view message,
+                         fmt::format_args args) {
+  tapegrad::fail(op, "'{}' {}", path.string(), fmt::vformat(message, args));
+}
+
 Descriptor::~Descriptor() {
   close();
 }

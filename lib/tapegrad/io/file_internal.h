@@ -16,10 +16,12 @@
 namespace tapegrad::detail {
 
 /// Throws Error(op, "'path' <message>").
+[[noreturn, gnu::cold]] void fail_file_formatted(std::string_view op, const std::filesystem::path& path,
+                                                 fmt::string_view message, fmt::format_args args);
 template <class... Args>
 [[noreturn]] void fail_file(std::string_view op, const std::filesystem::path& path,
                             fmt::format_string<Args...> message, Args&&... args) {
-  fail(op, "'{}' {}", path.string(), fmt::format(message, std::forward<Args>(args)...));
+  fail_file_formatted(op, path, message, fmt::make_format_args(args...));
 }
 
 /// Deflate packs at most 258 bytes into two bits: it never holds more than this many times its length.
@@ -60,7 +62,7 @@ class InputFile {
   /// Throws the error of a file that is damaged or of another format.
   template <class... Args>
   [[noreturn]] void fail(fmt::format_string<Args...> message, Args&&... args) const {
-    fail_file(op_, path_, message, std::forward<Args>(args)...);
+    fail_file_formatted(op_, path_, message, fmt::make_format_args(args...));
   }
 
  private:

@@ -1,13 +1,12 @@
 #include "tapegrad/io/report.h"
 
-#include <fmt/chrono.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <fstream>
 
 #include "tapegrad/base/parallel.h"
@@ -389,8 +388,12 @@ Report::Facts machine_facts() {
 #else
   const std::string compiler = fmt::format("GCC {}.{}", __GNUC__, __GNUC_MINOR__);
 #endif
-  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  return {{"Date", fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(now))},
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char date[] = "2000-01-01 00:00 UTC";
+  std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
+  return {{"Date", date},
           {"Processor", processor},
           {"Threads", fmt::format("{} in use", thread_count())},
           {"Memory", fmt::format("{:.1f} GB", memory / 1e9)},

@@ -148,7 +148,7 @@ std::string Padding::str() const {
     case Kind::Full:
       return "FULL";
     case Kind::Explicit:
-      return fmt::format("EXPLICIT{{{}}}", fmt::join(sides_, ","));
+      return fmt::format("EXPLICIT{{{}}}", join(sides_, ","));
     case Kind::Valid:
       break;
   }

@@ -129,7 +129,7 @@ void require_labels(const Tensor& labels, const Tensor& logits) {
   for (int axis = shape.rank(); axis-- > 0; left /= shape[axis])
     position[static_cast<std::size_t>(axis)] = left % shape[axis];
   fail("cross_entropy", "the label at [{}] is {}, which is none of the {} classes of logits of shape {}",
-       fmt::join(position, ", "), *wrong, classes, logits.shape());
+       join(position, ", "), *wrong, classes, logits.shape());
 }
 
 // cross_entropy() of labels.

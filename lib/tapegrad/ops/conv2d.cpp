@@ -109,7 +109,7 @@ Conv2DGeometry transpose_geometry(const char* op, const Tensor& x, const Tensor&
       fail(op,
            "output_shape [{}] must be [height, width] or [batch, height, width, channels] (x: {}, NHWC; w: "
            "{}, HWOI)",
-           fmt::join(asked, ", "), x.shape(), w.shape());
+           join(asked, ", "), x.shape(), w.shape());
     size = asked.size() == 2 ? Size2D(asked[0], asked[1]) : Size2D(asked[1], asked[2]);
   }
   const Conv2DOptions conv = {options.strides, options.padding, options.dilations, options.groups};
@@ -119,7 +119,7 @@ Conv2DGeometry transpose_geometry(const char* op, const Tensor& x, const Tensor&
       (options.output_shape->front() != g.batch || options.output_shape->back() != g.in_channels))
     fail(op,
          "output_shape [{}] does not fit: x: {} (NHWC) and w: {} (HWOI) give a batch of {} and {} channels",
-         fmt::join(*options.output_shape, ", "), x.shape(), w.shape(), g.batch, g.in_channels);
+         join(*options.output_shape, ", "), x.shape(), w.shape(), g.batch, g.in_channels);
   return g;
 }
 

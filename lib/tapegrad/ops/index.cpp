@@ -22,7 +22,7 @@ void check_indices(const char* op, const Tensor& indices, index_t size, const ch
     for (int axis = indices.rank(); axis-- > 0; rest /= indices.shape()[axis])
       position[static_cast<std::size_t>(axis)] = rest % indices.shape()[axis];
     fail(op, "index {} at [{}] of the indices (shape {}) is out of range: {} {}, so indices are 0 to {}",
-         values[i], fmt::join(position, ", "), indices.shape(), what, size, size - 1);
+         values[i], join(position, ", "), indices.shape(), what, size, size - 1);
   }
 }
 

@@ -81,7 +81,7 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 
 Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
   if (std::ranges::count(sizes, -1) > 1)
-    fail("reshape", "only one size of [{}] may be -1 (shape {})", fmt::join(sizes, ", "), x.shape());
+    fail("reshape", "only one size of [{}] may be -1 (shape {})", join(sizes, ", "), x.shape());
   std::vector<index_t> filled = sizes;
   const auto open = std::ranges::find(filled, -1);
   if (open != filled.end()) {
@@ -89,7 +89,7 @@ Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
     const index_t others = Shape(filled).size();
     if (others == 0 || x.size() % others != 0)
       fail("reshape", "the {} elements of shape {} cannot be arranged as [{}]", x.size(), x.shape(),
-           fmt::join(sizes, ", "));
+           join(sizes, ", "));
     *open = x.size() / others;
   }
   return reshape(x, Shape(filled));
@@ -104,14 +104,13 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
     const int axis = order[i] < 0 ? order[i] + x.rank() : order[i];
     const bool fits = static_cast<int>(order.size()) == x.rank() && axis >= 0 && axis < x.rank() &&
                       inverse[static_cast<std::size_t>(axis)] < 0;
-    if (!fits)
-      fail("permute", "[{}] is not an order of the axes of shape {}", fmt::join(order, ", "), x.shape());
+    if (!fits) fail("permute", "[{}] is not an order of the axes of shape {}", join(order, ", "), x.shape());
     inverse[static_cast<std::size_t>(axis)] = static_cast<int>(i);
     sizes.push_back(x.shape()[axis]);
     strides.along[i] = own.along[axis];
   }
   if (static_cast<int>(order.size()) != x.rank())
-    fail("permute", "[{}] is not an order of the axes of shape {}", fmt::join(order, ", "), x.shape());
+    fail("permute", "[{}] is not an order of the axes of shape {}", join(order, ", "), x.shape());
   const Shape shape(sizes);
   Tensor y = TensorAccess::empty(shape, x.dtype());
   dispatch(x.dtype(), [&](auto type) {
@@ -277,7 +276,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, in
   if (std::ranges::any_of(sizes, [](index_t size) { return size < 0; }) ||
       std::accumulate(sizes.begin(), sizes.end(), index_t{0}) != whole)
     fail("split", "sizes [{}] are not parts of axis {} of a tensor of shape {}: they must add up to {}",
-         fmt::join(sizes, ", "), axis, x.shape(), whole);
+         join(sizes, ", "), axis, x.shape(), whole);
   std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
   std::vector<Tensor> parts;
   index_t begin = 0;

@@ -71,7 +71,7 @@ std::vector<std::string> align(const std::vector<T>& values) {
   words.reserve(values.size());
   if constexpr (std::is_integral_v<T>) {
     std::size_t width = 0;
-    for (const T value : values) width = std::max(width, words.emplace_back(fmt::to_string(value)).size());
+    for (const T value : values) width = std::max(width, words.emplace_back(fmt::format("{}", value)).size());
     for (std::string& word : words) word = fmt::format("{:>{}}", word, width);
   } else {
     const bool scientific = wants_exponents(values);
@@ -113,7 +113,7 @@ std::vector<std::string> align(const std::vector<T>& values) {
 template <class T>
 std::string scalar(T value) {
   if constexpr (std::is_integral_v<T>) {
-    return fmt::to_string(value);
+    return fmt::format("{}", value);
   } else {
     if (!std::isfinite(value)) return special(value);
     const double size = std::abs(static_cast<double>(value));

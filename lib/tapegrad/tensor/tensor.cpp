@@ -129,7 +129,7 @@ index_t Tensor::element(std::initializer_list<index_t> index) const {
     inside = i >= -size && i < size;
     if (inside) at = at * size + (i < 0 ? i + size : i);
   }
-  if (!inside) fail("tensor", "no element [{}] in a tensor of shape {}", fmt::join(index, ", "), shape_);
+  if (!inside) fail("tensor", "no element [{}] in a tensor of shape {}", join(index, ", "), shape_);
   return at;
 }
 
