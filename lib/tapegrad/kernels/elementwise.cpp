@@ -1,6 +1,170 @@
 #include "tapegrad/kernels/elementwise.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "tapegrad/base/parallel.h"
+
 namespace tapegrad::kernels {
+namespace {
+
+// Elements that a broadcast operand is written out for at a time: few enough to stay in the nearest cache.
+constexpr index_t kBlock = 1024;
+
+const std::byte* at(const void* data, index_t bytes) {
+  return static_cast<const std::byte*>(data) + bytes;
+}
+std::byte* at(void* data, index_t bytes) {
+  return static_cast<std::byte*>(data) + bytes;
+}
+
+// Calls f with a null pointer to an unsigned integer of this size, which may stand for any type.
+template <class F>
+void with_word(index_t size, F f) {
+  using Word4 [[gnu::may_alias]] = std::uint32_t;
+  using Word8 [[gnu::may_alias]] = std::uint64_t;
+  if (size == 8) return f(static_cast<Word8*>(nullptr));
+  if (size == 4) return f(static_cast<Word4*>(nullptr));
+  f(static_cast<std::uint8_t*>(nullptr));
+}
+
+// A way through some arrays at once, row by row. Axes that lie next to each other in all of them are merged,
+// so that rows, which go along the last axis, are long.
+struct Walk {
+  index_t row = 1, rows = 1;
+  int outer = 0;  // axes before the last
+  // Of the merged axes: not set beyond these.
+  index_t sizes[Shape::kMaxRank], strides[Loop::kMostInputs][Shape::kMaxRank];
+
+  Walk(const Shape& shape, std::span<const Strides> arrays) {
+    int rank = 0;
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      const index_t size = shape[axis];
+      if (size == 1) continue;
+      bool merges = rank > 0;
+      for (std::size_t k = 0; merges && k < arrays.size(); ++k)
+        merges = strides[k][rank - 1] == arrays[k].along[axis] * size;
+      if (!merges) sizes[rank++] = 1;
+      sizes[rank - 1] *= size;
+      for (std::size_t k = 0; k < arrays.size(); ++k) strides[k][rank - 1] = arrays[k].along[axis];
+    }
+    if (rank == 0) {
+      sizes[rank++] = 1;
+      for (std::size_t k = 0; k < arrays.size(); ++k) strides[k][0] = 0;
+    }
+    outer = rank - 1;
+    row = sizes[outer];
+    rows = row == 0 ? 0 : shape.size() / row;
+  }
+
+  // From one element of a row to the next.
+  index_t step(std::size_t array) const { return strides[array][outer]; }
+  bool same_in_all_rows(std::size_t array) const {
+    return std::all_of(strides[array], strides[array] + outer, [](index_t stride) { return stride == 0; });
+  }
+};
+
+// Where a row of an array begins, and then the one after it.
+class Place {
+ public:
+  Place(const Walk& walk, std::size_t array, index_t row) : walk_(walk), strides_(walk.strides[array]) {
+    for (int axis = walk.outer; axis-- > 0; row /= walk.sizes[axis]) {
+      index_[axis] = row % walk.sizes[axis];
+      offset_ += index_[axis] * strides_[axis];
+    }
+  }
+  index_t offset() const { return offset_; }
+  void operator++() {
+    for (int axis = walk_.outer; axis-- > 0;) {
+      offset_ += strides_[axis];
+      if (++index_[axis] < walk_.sizes[axis]) return;
+      offset_ -= std::exchange(index_[axis], 0) * strides_[axis];
+    }
+  }
+
+ private:
+  const Walk& walk_;
+  const index_t* strides_;
+  index_t offset_ = 0, index_[Shape::kMaxRank];
+};
+
+// Rows of an array behind each other, at most kBlock elements of each.
+void write_out(const Walk& walk, std::size_t array, index_t first, index_t count, const void* data,
+               index_t size, std::byte* to) {
+  with_word(size, [&]<class Word>(Word*) {
+    const index_t length = std::min(walk.row, kBlock);
+    Word* out = reinterpret_cast<Word*>(to);
+    Place place(walk, array, first);
+    for (index_t i = 0; i < count; ++i, ++place, out += length) {
+      const Word* from = static_cast<const Word*>(data) + place.offset();
+      if (walk.step(array) == 0)
+        std::fill_n(out, length, *from);
+      else
+        std::copy_n(from, length, out);
+    }
+  });
+}
+
+// The loop runs over neighbours only: a block of them is some rows, or a part of one, and an operand that is
+// not like that is written out for it.
+void map_blocks(const Loop& loop, const Shape& shape, void* y, std::initializer_list<Operand> xs) {
+  Strides strides[Loop::kMostInputs];
+  std::ranges::transform(xs, strides, [&](const Operand& x) { return broadcast_strides(x.shape, shape); });
+  const Walk walk(shape, {strides, xs.size()});
+  if (walk.rows == 0) return;
+  const index_t rows = std::max<index_t>(1, kBlock / walk.row);  // in a block
+  const index_t parts = (walk.row + kBlock - 1) / kBlock;        // blocks in a row
+  const index_t blocks = (walk.rows + rows - 1) / rows * parts;
+  const auto piece = [&](index_t begin, index_t end) {
+    constexpr index_t kMostBytes = 8;  // of an element
+    constexpr index_t kNone = -1;
+    alignas(64) std::byte written[Loop::kMostInputs][kBlock * kMostBytes];
+    index_t written_for[] = {kNone, kNone, kNone};
+    index_t first = begin / parts * rows, inside = begin % parts * kBlock;
+    for (index_t block = begin; block < end; ++block) {
+      const index_t count = std::min(rows, walk.rows - first);
+      const index_t length = std::min(kBlock, count * walk.row - inside);
+      const index_t before = first * walk.row + inside;
+      const void* from[Loop::kMostInputs];
+      Loop::Run run = loop.run;
+      for (std::size_t k = 0; k < xs.size(); ++k) {
+        const Operand& x = xs.begin()[k];
+        const index_t size = loop.input_sizes[k];
+        if (x.shape.size() == shape.size()) {
+          from[k] = at(x.data, before * size);
+        } else if (walk.step(k) != 0 && rows == 1) {
+          from[k] = at(x.data, (Place(walk, k, first).offset() + inside) * size);
+        } else if (k == 1 && loop.run_with_one != nullptr && walk.step(k) == 0 && count == 1) {
+          from[k] = at(x.data, Place(walk, k, first).offset() * size);
+          run = loop.run_with_one;
+        } else {
+          if (written_for[k] == kNone || (written_for[k] != first && !walk.same_in_all_rows(k))) {
+            write_out(walk, k, first, count, x.data, size, written[k]);
+            written_for[k] = first;
+          }
+          from[k] = written[k];
+        }
+      }
+      run(loop.f, length, at(y, before * loop.output_size), from);
+      inside += kBlock;
+      if (inside >= walk.row) inside = 0, first += rows;
+    }
+  };
+  parallel_for(blocks, std::max<index_t>(1, kElementwisePiece / std::min(kBlock, rows * walk.row)), piece);
+}
+
+}  // namespace
+
+void map(const Loop& loop, const Shape& shape, void* y, std::initializer_list<Operand> xs) {
+  if (!std::ranges::all_of(xs, [&](const Operand& x) { return x.shape.size() == shape.size(); }))
+    return map_blocks(loop, shape, y, xs);
+  parallel_for(shape.size(), kElementwisePiece, [&](index_t begin, index_t end) {
+    const void* from[Loop::kMostInputs];
+    for (std::size_t k = 0; k < xs.size(); ++k) from[k] = at(xs.begin()[k].data, begin * loop.input_sizes[k]);
+    loop.run(loop.f, end - begin, at(y, begin * loop.output_size), from);
+  });
+}
 
 Strides strides_of(const Shape& shape) {
   Strides strides;
@@ -15,6 +179,29 @@ Strides broadcast_strides(const Shape& part, const Shape& whole) {
   for (int from_end = 1; from_end <= part.rank(); ++from_end)
     if (part[-from_end] != 1) strides.along[whole.rank() - from_end] = own.along[part.rank() - from_end];
   return strides;
+}
+
+void copy_strided(const Shape& shape, index_t size, void* to, const Strides& to_strides, const void* from,
+                  const Strides& from_strides) {
+  const Strides strides[] = {to_strides, from_strides};
+  const Walk walk(shape, strides);
+  const auto rows = [&](index_t begin, index_t end) {
+    with_word(size, [&]<class Word>(Word*) {
+      const index_t row = walk.row, step_out = walk.step(0), step_in = walk.step(1);
+      Place place_out(walk, 0, begin), place_in(walk, 1, begin);
+      for (index_t r = begin; r < end; ++r, ++place_out, ++place_in) {
+        Word* out = static_cast<Word*>(to) + place_out.offset();
+        const Word* in = static_cast<const Word*>(from) + place_in.offset();
+        if (step_out == 1 && step_in == 1)
+          std::copy_n(in, row, out);
+        else if (step_out == 1 && step_in == 0)
+          std::fill_n(out, row, *in);
+        else
+          for (index_t i = 0; i < row; ++i) out[i * step_out] = in[i * step_in];
+      }
+    });
+  };
+  parallel_for(walk.rows, std::max<index_t>(1, kElementwisePiece / std::max<index_t>(1, walk.row)), rows);
 }
 
 }  // namespace tapegrad::kernels

@@ -67,24 +67,14 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   const Shape shape = broadcast("where", broadcast("where", condition.shape(), a.shape()),
                                 broadcast("where", a.shape(), b.shape()));
   Tensor y = TensorAccess::empty(shape, a.dtype());
-  dispatch(a.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    T* to = y.mutable_data<T>();
-    const T* from = a.data<T>();
-    const std::uint8_t* chosen = condition.data<std::uint8_t>();
-    // b everywhere, and a over it.
-    kernels::copy_strided(shape, to, kernels::strides_of(shape), b.data<T>(),
-                          kernels::broadcast_strides(b.shape(), shape));
-    kernels::for_rows(
-        shape, kernels::broadcast_strides(a.shape(), shape),
-        kernels::broadcast_strides(condition.shape(), shape),
-        [=](index_t at, index_t at_a, index_t at_c, index_t count, index_t step_a, index_t step_c) {
-          for (index_t i = 0; i < count; ++i) {
-            const T yes = from[at_a + i * step_a], no = to[at + i];
-            to[at + i] = chosen[at_c + i * step_c] != 0 ? yes : no;
-          }
-        });
+  const auto choose = [](std::uint8_t is_a, auto from_a, auto from_b) { return is_a != 0 ? from_a : from_b; };
+  const kernels::Loop loop = dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) {
+    return kernels::loop<T, std::uint8_t, T, T>(choose);
   });
+  kernels::map(loop, shape, TensorAccess::elements(y),
+               {{TensorAccess::elements(condition), condition.shape()},
+                {TensorAccess::elements(a), a.shape()},
+                {TensorAccess::elements(b), b.shape()}});
   return detail::record_broadcast(
       "where", std::move(y), a, b, [c = Saved(condition)](const Tensor& g) { return where(c(), g, 0.0); },
       [c = Saved(condition)](const Tensor& g) { return where(c(), 0.0, g); });

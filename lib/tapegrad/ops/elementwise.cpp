@@ -11,6 +11,7 @@ namespace tapegrad {
 namespace {
 
 using detail::combine;
+using detail::combine_floating;
 using detail::gate;
 using detail::record_broadcast;
 using detail::slope;
@@ -20,13 +21,18 @@ using detail::wrapping;
 
 constexpr double kInverseSqrtPi = 0.56418958354775628695;
 
+// Named, so that an op of two tensors and that of a tensor and a number are compiled once.
+constexpr auto kSum = wrapping([](auto p, auto q) { return p + q; });
+constexpr auto kDifference = wrapping([](auto p, auto q) { return p - q; });
+constexpr auto kProduct = wrapping([](auto p, auto q) { return p * q; });
+
 // A number takes the tensor's dtype; one that the dtype does not have is refused, not rounded.
 template <class F>
 Tensor combine_with_number(const Tensor& a, double b, F f) {
   const Tensor number = full(Shape{}, b, a.dtype());
-  return dispatch(a.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    return transform(a, [f, q = number.data<T>()[0]](auto p) { return f(p, static_cast<decltype(p)>(q)); });
+  return dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) {
+    const auto with_number = [f, q = number.data<T>()[0]](T p) { return f(p, q); };
+    return transform(a, kernels::loop<T, T>(with_number));
   });
 }
 
@@ -42,58 +48,54 @@ Tensor transcendental(const char* op, const Tensor& x, void (*single)(index_t, c
 // a where takes_a(a, b), b elsewhere.
 template <class F>
 Tensor choose(const char* op, const Tensor& a, const Tensor& b, F takes_a) {
-  detail::require_floating(op, a);
   const auto rule = [op, takes_a, a = Saved(a), b = Saved(b)](bool of_a) {
     return [=](const Tensor& g) {
-      const Tensor taken = combine(op, a(), b(), takes_a);
+      const Tensor taken = combine_floating(op, a(), b(), takes_a);
       return of_a ? where(taken, g, 0.0) : where(taken, 0.0, g);
     };
   };
-  return record_broadcast(op, combine(op, a, b, [=](auto p, auto q) { return takes_a(p, q) ? p : q; }), a, b,
-                          rule(true), rule(false));
+  return record_broadcast(op,
+                          combine_floating(op, a, b, [=](auto p, auto q) { return takes_a(p, q) ? p : q; }),
+                          a, b, rule(true), rule(false));
 }
 
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
   const auto pass_on = [](const Tensor& g) { return g; };
-  return record_broadcast("add", combine("add", a, b, wrapping([](auto p, auto q) { return p + q; })), a, b,
-                          pass_on, pass_on);
+  return record_broadcast("add", combine("add", a, b, kSum), a, b, pass_on, pass_on);
 }
 
 Tensor subtract(const Tensor& a, const Tensor& b) {
   return record_broadcast(
-      "subtract", combine("subtract", a, b, wrapping([](auto p, auto q) { return p - q; })), a, b,
-      [](const Tensor& g) { return g; }, [](const Tensor& g) { return negate(g); });
+      "subtract", combine("subtract", a, b, kDifference), a, b, [](const Tensor& g) { return g; },
+      [](const Tensor& g) { return negate(g); });
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
   return record_broadcast(
-      "multiply", combine("multiply", a, b, wrapping([](auto p, auto q) { return p * q; })), a, b,
+      "multiply", combine("multiply", a, b, kProduct), a, b,
       [b = Saved(b)](const Tensor& g) { return g * b(); },
       [a = Saved(a)](const Tensor& g) { return g * a(); });
 }
 
 Tensor divide(const Tensor& a, const Tensor& b) {
-  detail::require_floating("divide", a);
   return record_broadcast(
-      "divide", combine("divide", a, b, [](auto p, auto q) { return p / q; }), a, b,
+      "divide", combine_floating("divide", a, b, [](auto p, auto q) { return p / q; }), a, b,
       [b = Saved(b)](const Tensor& g) { return g / b(); },
       [b = Saved(b)](const Tensor& g, const Tensor& y) { return -(g * y) / b(); });
 }
 
 Tensor add(const Tensor& a, double b) {
-  return record("add", combine_with_number(a, b, wrapping([](auto p, auto q) { return p + q; })),
-                {{a, [](const Tensor& g) { return g; }}});
+  return record("add", combine_with_number(a, b, kSum), {{a, [](const Tensor& g) { return g; }}});
 }
 
 Tensor subtract(const Tensor& a, double b) {
-  return record("subtract", combine_with_number(a, b, wrapping([](auto p, auto q) { return p - q; })),
-                {{a, [](const Tensor& g) { return g; }}});
+  return record("subtract", combine_with_number(a, b, kDifference), {{a, [](const Tensor& g) { return g; }}});
 }
 
 Tensor multiply(const Tensor& a, double b) {
-  return record("multiply", combine_with_number(a, b, wrapping([](auto p, auto q) { return p * q; })),
+  return record("multiply", combine_with_number(a, b, kProduct),
                 {{a, [b](const Tensor& g) { return g * b; }}});
 }
 
@@ -118,14 +120,13 @@ Tensor minimum(const Tensor& a, const Tensor& b) {
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {
-  detail::require_floating("pow", a);
   const auto power_rule = [a = Saved(a), b = Saved(b)](const Tensor& g) {
     // Where a and b are 0 it is 0 times infinity: there the exponent is taken as 1.
     const Tensor exponent = where(equals(a(), 0) * equals(b(), 0), 1.0, b());
     return g * (b() * pow(a(), exponent - 1.0));
   };
-  return record_broadcast("pow", combine("pow", a, b, [](auto p, auto q) { return std::pow(p, q); }), a, b,
-                          power_rule, [a = Saved(a)](const Tensor& g, const Tensor& y) {
+  return record_broadcast("pow", combine_floating("pow", a, b, [](auto p, auto q) { return std::pow(p, q); }),
+                          a, b, power_rule, [a = Saved(a)](const Tensor& g, const Tensor& y) {
                             return g * (y * log(where(greater(a(), 0), a(), 1.0)));
                           });
 }

@@ -13,20 +13,12 @@
 
 namespace tapegrad::detail {
 
-inline void require_floating(const char* op, const Tensor& x) {
-  if (!is_floating(x.dtype()))
-    fail(op, "takes Float32 or Float64, not {} {}: convert with cast()", x.dtype(), x.shape());
-}
-
-inline void require_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
-  if (a.dtype() != b.dtype())
-    fail(op, "the tensors are {} {} and {} {}: convert one with cast()", a.dtype(), a.shape(), b.dtype(),
-         b.shape());
-}
+void require_floating(const char* op, const Tensor& x);
+void require_same_dtype(const char* op, const Tensor& a, const Tensor& b);
 
 /// f, made of +, - and *, for all dtypes: Int32 wraps around as UInt8 does, which C++ leaves undefined.
 template <class F>
-auto wrapping(F f) {
+constexpr auto wrapping(F f) {
   return [f](auto... v) {
     using T = std::common_type_t<decltype(v)...>;
     if constexpr (std::is_same_v<T, std::int32_t>)
@@ -36,21 +28,35 @@ auto wrapping(F f) {
   };
 }
 
+template <class F>
+inline constexpr bool gives_bool = std::is_same_v<std::invoke_result_t<F, float, float>, bool>;
+
+template <class T, class F>
+kernels::Loop pair_loop(const F& f) {
+  return kernels::pair_loop<std::conditional_t<gives_bool<F>, std::uint8_t, T>, T, T>(f);
+}
+
+/// The loop applied to a and b, both broadcast; the result has the dtype `result`.
+Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop);
+/// The loop applied to x.
+Tensor transform(const Tensor& x, const kernels::Loop& loop);
+
 /// f(a, b) with both broadcast: the forward pass of every op of two tensors. The result has their dtype, or
 /// UInt8 where f returns bool.
 template <class F>
-Tensor combine(const char* op, const Tensor& a, const Tensor& b, F f) {
-  require_same_dtype(op, a, b);
-  const Shape shape = broadcast(op, a.shape(), b.shape());
-  return dispatch(a.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    using Out = std::conditional_t<std::is_same_v<decltype(f(T{}, T{})), bool>, std::uint8_t, T>;
-    Tensor y = TensorAccess::empty(shape, dtype_of<Out>);
-    kernels::map_broadcast(
-        shape, y.mutable_data<Out>(), [f](T p, T q) { return static_cast<Out>(f(p, q)); }, a.data<T>(),
-        a.shape(), b.data<T>(), b.shape());
-    return y;
-  });
+Tensor combine(const char* op, const Tensor& a, const Tensor& b, const F& f) {
+  const kernels::Loop loop =
+      dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) { return pair_loop<T>(f); });
+  return combine(op, a, b, gives_bool<F> ? DType::UInt8 : a.dtype(), loop);
+}
+
+/// The same for floating dtypes.
+template <class F>
+Tensor combine_floating(const char* op, const Tensor& a, const Tensor& b, const F& f) {
+  require_floating(op, a);
+  const bool single = a.dtype() == DType::Float32;
+  return combine(op, a, b, gives_bool<F> ? DType::UInt8 : a.dtype(),
+                 single ? pair_loop<float>(f) : pair_loop<double>(f));
 }
 
 /// record() for an op of two tensors whose result was broadcast: the one place where that is undone. da and
@@ -73,34 +79,24 @@ Tensor record_broadcast(const char* op, Tensor y, const Tensor& a, const Tensor&
 
 /// f(x) for any dtype.
 template <class F>
-Tensor transform(const Tensor& x, F f) {
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
-  dispatch(x.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    kernels::map(
-        x.size(), y.mutable_data<T>(), [f](T v) { return static_cast<T>(f(v)); }, x.data<T>());
-  });
-  return y;
+Tensor transform(const Tensor& x, const F& f) {
+  return transform(
+      x, dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<T, T>(f); }));
 }
 
 /// f(x) for floating dtypes; f is called with the element type and must return it.
 template <class F>
-Tensor transform_floating(const char* op, const Tensor& x, F f) {
+Tensor transform_floating(const char* op, const Tensor& x, const F& f) {
   require_floating(op, x);
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
-  const auto run = [&]<class T>(std::type_identity<T>) {
-    kernels::map(
-        x.size(), y.mutable_data<T>(), [f](T v) -> T { return f(v); }, x.data<T>());
-  };
-  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-  return y;
+  return transform(
+      x, x.dtype() == DType::Float32 ? kernels::loop<float, float>(f) : kernels::loop<double, double>(f));
 }
 
 /// f(g, x), where f(value, at) is linear in value: value times a slope that `at` chooses. The rule of every
 /// op that is made of straight pieces. The derivative by x is 0 wherever there is one.
 template <class F>
 Tensor slope(const Tensor& g, const Tensor& x, F f) {
-  return record("slope", combine("slope", g, x, f),
+  return record("slope", combine_floating("slope", g, x, f),
                 {{g, [x = Saved(x), f](const Tensor& gg) { return slope(gg, x(), f); }}});
 }
 

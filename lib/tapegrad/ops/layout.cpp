@@ -10,6 +10,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/copy_internal.h"
 #include "tapegrad/ops/reduce.h"
 
 namespace tapegrad {
@@ -30,21 +31,13 @@ Tensor place(const char* op, const Tensor& x, const Pattern& at, double around =
 
 Tensor take(const char* op, const Tensor& x, const Pattern& at) {
   Tensor y = TensorAccess::empty(at.part, x.dtype());
-  dispatch(x.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    kernels::copy_strided(at.part, y.mutable_data<T>(), kernels::strides_of(at.part), x.data<T>() + at.offset,
-                          at.strides);
-  });
+  detail::copy_strided(at.part, y, 0, kernels::strides_of(at.part), x, at.offset, at.strides);
   return record(op, std::move(y), {{x, [at](const Tensor& g) { return place("place", g, at); }}});
 }
 
 Tensor place(const char* op, const Tensor& x, const Pattern& at, double around) {
   Tensor y = full(at.whole, around, x.dtype());
-  dispatch(x.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    kernels::copy_strided(at.part, y.mutable_data<T>() + at.offset, at.strides, x.data<T>(),
-                          kernels::strides_of(at.part));
-  });
+  detail::copy_strided(at.part, y, at.offset, at.strides, x, 0, kernels::strides_of(at.part));
   return record(op, std::move(y), {{x, [at](const Tensor& g) { return take("take", g, at); }}});
 }
 
@@ -113,10 +106,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
     fail("permute", "[{}] is not an order of the axes of shape {}", join(order, ", "), x.shape());
   const Shape shape(sizes);
   Tensor y = TensorAccess::empty(shape, x.dtype());
-  dispatch(x.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    kernels::copy_strided(shape, y.mutable_data<T>(), kernels::strides_of(shape), x.data<T>(), strides);
-  });
+  detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0, strides);
   return record("permute", std::move(y), {{x, [inverse](const Tensor& g) { return permute(g, inverse); }}});
 }
 
@@ -249,11 +239,7 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
     walks[static_cast<std::size_t>(at)].first = before;
     before += x.shape()[at];
     const Pattern part = pattern(whole, x.shape(), walks);
-    dispatch(x.dtype(), [&](auto type) {
-      using T = typename decltype(type)::type;
-      kernels::copy_strided(part.part, y.mutable_data<T>() + part.offset, part.strides, x.data<T>(),
-                            kernels::strides_of(part.part));
-    });
+    detail::copy_strided(part.part, y, part.offset, part.strides, x, 0, kernels::strides_of(part.part));
     inputs.emplace_back(x, [part](const Tensor& g) { return take("take", g, part); });
   }
   return record("concat", std::move(y), inputs);

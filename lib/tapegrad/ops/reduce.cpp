@@ -9,6 +9,7 @@
 #include "tapegrad/kernels/reduce.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/copy_internal.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
@@ -302,11 +303,8 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   if (broadcast("broadcast_to", x.shape(), shape) != shape)
     fail("broadcast_to", "a tensor of shape {} cannot be stretched to {}", x.shape(), shape);
   Tensor y = TensorAccess::empty(shape, x.dtype());
-  dispatch(x.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    kernels::copy_strided(shape, y.mutable_data<T>(), kernels::strides_of(shape), x.data<T>(),
-                          kernels::broadcast_strides(x.shape(), shape));
-  });
+  detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0,
+                       kernels::broadcast_strides(x.shape(), shape));
   return record("broadcast_to", std::move(y),
                 {{x, [original = x.shape()](const Tensor& g) { return sum_to(g, original); }}});
 }

@@ -106,6 +106,12 @@ struct TensorAccess {
   /// A copy in memory of its own, without origin or marks.
   static Tensor clone(const Tensor& x);
 
+  /// The elements, whatever their type, unchecked: writing to them is for who has just made the tensor.
+  static std::byte* elements(const Tensor& x) {
+    return static_cast<std::byte*>(x.storage().data()) +
+           static_cast<std::size_t>(x.offset_) * size_of(x.dtype());
+  }
+
   static detail::Storage* storage(const Tensor& x) { return x.storage_.get(); }
   static index_t offset(const Tensor& x) { return x.offset_; }
   static detail::Origin& origin(Tensor& x) { return x.origin_; }
