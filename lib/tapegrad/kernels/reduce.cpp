@@ -1,6 +1,8 @@
 #include "tapegrad/kernels/reduce.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <type_traits>
 #include <vector>
 
 namespace tapegrad::kernels {
@@ -32,10 +34,25 @@ void join_rows(index_t count, index_t columns, index_t step, const In* x, double
   found[0] = Join::join(found[0], lanes[0]);
 }
 
-}  // namespace
+// What reduce() does to one element type, the type forgotten: cutting into pieces is the same code for all.
+struct Joiner {
+  double start;
+  double (*join)(double, double);
+  void (*join_rows)(index_t count, index_t columns, index_t step, const void* x, double* found);
+  index_t size;  // of an element, in bytes
+};
 
-template <class Join, class In, class Out>
-void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y) {
+// From doubles to Float32 if `single`, else to Float64.
+void write(const double* from, index_t count, void* y, index_t at, bool single) {
+  if (single)
+    std::transform(from, from + count, static_cast<float*>(y) + at,
+                   [](double v) { return static_cast<float>(v); });
+  else
+    std::copy_n(from, count, static_cast<double*>(y) + at);
+}
+
+void reduce_with(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, void* y,
+                 bool single) {
   // Cut into blocks of columns, and long ones into pieces of rows, whose results are joined in their order.
   constexpr index_t kColumns = 1024;
   const index_t columns = std::clamp<index_t>(inner, 1, kColumns), blocks = (inner + columns - 1) / columns;
@@ -48,12 +65,12 @@ void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y) {
       const index_t piece = at / blocks, o = piece / pieces;
       const index_t first = piece % pieces * rows, left = at % blocks * columns;
       const index_t width = std::min(columns, inner - left);
-      std::fill_n(found, width, Join::kStart);
-      join_rows<Join>(std::min(rows, count - first), width, inner, x + (o * count + first) * inner + left,
-                      found);
+      std::fill_n(found, width, joiner.start);
+      joiner.join_rows(std::min(rows, count - first), width, inner,
+                       static_cast<const std::byte*>(x) + ((o * count + first) * inner + left) * joiner.size,
+                       found);
       if (pieces == 1)
-        std::transform(found, found + width, y + o * inner + left,
-                       [](double v) { return static_cast<Out>(v); });
+        write(found, width, y, o * inner + left, single);
       else
         std::copy_n(found, width, partial.data() + piece * inner + left);
     }
@@ -61,11 +78,22 @@ void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y) {
   if (pieces == 1) return;
   for (index_t o = 0; o < outer; ++o)
     for (index_t i = 0; i < inner; ++i) {
-      double total = Join::kStart;
+      double total = joiner.start;
       for (index_t p = 0; p < pieces; ++p)
-        total = Join::join(total, partial[static_cast<std::size_t>((o * pieces + p) * inner + i)]);
-      y[o * inner + i] = static_cast<Out>(total);
+        total = joiner.join(total, partial[static_cast<std::size_t>((o * pieces + p) * inner + i)]);
+      write(&total, 1, y, o * inner + i, single);
     }
+}
+
+}  // namespace
+
+template <class Join, class In, class Out>
+void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y) {
+  const auto rows = [](index_t n, index_t columns, index_t step, const void* from, double* found) {
+    join_rows<Join>(n, columns, step, static_cast<const In*>(from), found);
+  };
+  reduce_with({Join::kStart, Join::join, rows, sizeof(In)}, outer, count, inner, x, y,
+              std::is_same_v<Out, float>);
 }
 
 template <class T>
@@ -89,28 +117,19 @@ void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* 
 
 template void reduce<Sum>(index_t, index_t, index_t, const float*, float*);
 template void reduce<Sum>(index_t, index_t, index_t, const float*, double*);
-template void reduce<Sum>(index_t, index_t, index_t, const double*, float*);
 template void reduce<Sum>(index_t, index_t, index_t, const double*, double*);
 template void reduce<Sum>(index_t, index_t, index_t, const std::int32_t*, double*);
 template void reduce<Sum>(index_t, index_t, index_t, const std::uint8_t*, double*);
-template void reduce<Sum>(index_t, index_t, index_t, const double*, std::int32_t*);
-template void reduce<Sum>(index_t, index_t, index_t, const double*, std::uint8_t*);
 template void reduce<Largest>(index_t, index_t, index_t, const float*, float*);
 template void reduce<Largest>(index_t, index_t, index_t, const float*, double*);
-template void reduce<Largest>(index_t, index_t, index_t, const double*, float*);
 template void reduce<Largest>(index_t, index_t, index_t, const double*, double*);
 template void reduce<Largest>(index_t, index_t, index_t, const std::int32_t*, double*);
 template void reduce<Largest>(index_t, index_t, index_t, const std::uint8_t*, double*);
-template void reduce<Largest>(index_t, index_t, index_t, const double*, std::int32_t*);
-template void reduce<Largest>(index_t, index_t, index_t, const double*, std::uint8_t*);
 template void reduce<Smallest>(index_t, index_t, index_t, const float*, float*);
 template void reduce<Smallest>(index_t, index_t, index_t, const float*, double*);
-template void reduce<Smallest>(index_t, index_t, index_t, const double*, float*);
 template void reduce<Smallest>(index_t, index_t, index_t, const double*, double*);
 template void reduce<Smallest>(index_t, index_t, index_t, const std::int32_t*, double*);
 template void reduce<Smallest>(index_t, index_t, index_t, const std::uint8_t*, double*);
-template void reduce<Smallest>(index_t, index_t, index_t, const double*, std::int32_t*);
-template void reduce<Smallest>(index_t, index_t, index_t, const double*, std::uint8_t*);
 template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool);
 template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool);
 

@@ -31,7 +31,7 @@ struct Smallest {
 };
 
 /// y[o, i] = all x[o, r, i] joined, for x of shape [outer, count, inner]. Kept in double, and joined in an
-/// order that depends on the sizes only. From any element type to double and back, and within floating types.
+/// order that depends on the sizes only. From any element type to double, and from float to float.
 template <class Join, class In, class Out>
 void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y);
 
