@@ -34,25 +34,21 @@ void join_rows(index_t count, index_t columns, index_t step, const In* x, double
   found[0] = Join::join(found[0], lanes[0]);
 }
 
-// What reduce() does to one element type, the type forgotten: cutting into pieces is the same code for all.
-struct Joiner {
-  double start;
-  double (*join)(double, double);
-  void (*join_rows)(index_t count, index_t columns, index_t step, const void* x, double* found);
-  index_t size;  // of an element, in bytes
-};
+}  // namespace
 
-// From doubles to Float32 if `single`, else to Float64.
-void write(const double* from, index_t count, void* y, index_t at, bool single) {
-  if (single)
-    std::transform(from, from + count, static_cast<float*>(y) + at,
-                   [](double v) { return static_cast<float>(v); });
-  else
-    std::copy_n(from, count, static_cast<double*>(y) + at);
+template <class Join>
+Joiner joiner(DType dtype) {
+  return dispatch(dtype, []<class T>(std::type_identity<T>) {
+    const auto rows = [](index_t count, index_t columns, index_t step, const void* x, double* found) {
+      join_rows<Join>(count, columns, step, static_cast<const T*>(x), found);
+    };
+    return Joiner{Join::kStart, Join::join, rows, sizeof(T)};
+  });
 }
 
-void reduce_with(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, void* y,
-                 bool single) {
+template <class Out>
+void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y) {
+  const auto convert = [](double v) { return static_cast<Out>(v); };
   // Cut into blocks of columns, and long ones into pieces of rows, whose results are joined in their order.
   constexpr index_t kColumns = 1024;
   const index_t columns = std::clamp<index_t>(inner, 1, kColumns), blocks = (inner + columns - 1) / columns;
@@ -70,7 +66,7 @@ void reduce_with(const Joiner& joiner, index_t outer, index_t count, index_t inn
                        static_cast<const std::byte*>(x) + ((o * count + first) * inner + left) * joiner.size,
                        found);
       if (pieces == 1)
-        write(found, width, y, o * inner + left, single);
+        std::transform(found, found + width, y + o * inner + left, convert);
       else
         std::copy_n(found, width, partial.data() + piece * inner + left);
     }
@@ -81,19 +77,8 @@ void reduce_with(const Joiner& joiner, index_t outer, index_t count, index_t inn
       double total = joiner.start;
       for (index_t p = 0; p < pieces; ++p)
         total = joiner.join(total, partial[static_cast<std::size_t>((o * pieces + p) * inner + i)]);
-      write(&total, 1, y, o * inner + i, single);
+      y[o * inner + i] = convert(total);
     }
-}
-
-}  // namespace
-
-template <class Join, class In, class Out>
-void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y) {
-  const auto rows = [](index_t n, index_t columns, index_t step, const void* from, double* found) {
-    join_rows<Join>(n, columns, step, static_cast<const In*>(from), found);
-  };
-  reduce_with({Join::kStart, Join::join, rows, sizeof(In)}, outer, count, inner, x, y,
-              std::is_same_v<Out, float>);
 }
 
 template <class T>
@@ -115,21 +100,11 @@ void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* 
                });
 }
 
-template void reduce<Sum>(index_t, index_t, index_t, const float*, float*);
-template void reduce<Sum>(index_t, index_t, index_t, const float*, double*);
-template void reduce<Sum>(index_t, index_t, index_t, const double*, double*);
-template void reduce<Sum>(index_t, index_t, index_t, const std::int32_t*, double*);
-template void reduce<Sum>(index_t, index_t, index_t, const std::uint8_t*, double*);
-template void reduce<Largest>(index_t, index_t, index_t, const float*, float*);
-template void reduce<Largest>(index_t, index_t, index_t, const float*, double*);
-template void reduce<Largest>(index_t, index_t, index_t, const double*, double*);
-template void reduce<Largest>(index_t, index_t, index_t, const std::int32_t*, double*);
-template void reduce<Largest>(index_t, index_t, index_t, const std::uint8_t*, double*);
-template void reduce<Smallest>(index_t, index_t, index_t, const float*, float*);
-template void reduce<Smallest>(index_t, index_t, index_t, const float*, double*);
-template void reduce<Smallest>(index_t, index_t, index_t, const double*, double*);
-template void reduce<Smallest>(index_t, index_t, index_t, const std::int32_t*, double*);
-template void reduce<Smallest>(index_t, index_t, index_t, const std::uint8_t*, double*);
+template Joiner joiner<Sum>(DType);
+template Joiner joiner<Largest>(DType);
+template Joiner joiner<Smallest>(DType);
+template void reduce(const Joiner&, index_t, index_t, index_t, const void*, float*);
+template void reduce(const Joiner&, index_t, index_t, index_t, const void*, double*);
 template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool);
 template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool);
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "tapegrad/base/dtype.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/shape.h"
 
@@ -30,10 +31,20 @@ struct Smallest {
   }
 };
 
+/// reduce() for one Join and element type, the types forgotten.
+struct Joiner {
+  double start;
+  double (*join)(double, double);
+  void (*join_rows)(index_t count, index_t columns, index_t step, const void* x, double* found);
+  index_t size;  ///< of an element, in bytes
+};
+template <class Join>
+Joiner joiner(DType dtype);
+
 /// y[o, i] = all x[o, r, i] joined, for x of shape [outer, count, inner]. Kept in double, and joined in an
-/// order that depends on the sizes only. From any element type to double, and from float to float.
-template <class Join, class In, class Out>
-void reduce(index_t outer, index_t count, index_t inner, const In* x, Out* y);
+/// order that depends on the sizes only.
+template <class Out>
+void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y);
 
 /// y[o, r, i] = the sum of x[o, 0, i] to x[o, r, i], kept in double; from the last one on if from_end.
 template <class T>

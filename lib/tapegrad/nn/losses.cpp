@@ -90,12 +90,13 @@ Fused fuse(const char* loss, const Tensor& x, const Shape& shape, Reduction redu
         kernel(first, here, losses, derivatives == nullptr ? nullptr : derivatives + first * each,
                static_cast<T>(fused.scale));
         if (reduced)
-          kernels::reduce<kernels::Sum>(1, here, 1, losses, &sums[static_cast<std::size_t>(piece)]);
+          kernels::reduce(kernels::joiner<kernels::Sum>(x.dtype()), 1, here, 1, losses,
+                          &sums[static_cast<std::size_t>(piece)]);
       }
     });
     if (!reduced) return;
     double total = 0;
-    kernels::reduce<kernels::Sum>(1, pieces, 1, sums.data(), &total);
+    kernels::reduce(kernels::joiner<kernels::Sum>(DType::Float64), 1, pieces, 1, sums.data(), &total);
     *all = static_cast<T>(total * fused.scale);
   };
   x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});

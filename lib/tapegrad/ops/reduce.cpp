@@ -40,10 +40,11 @@ Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keep_dims) {
   return Shape(sizes);
 }
 
+using JoinerFor = kernels::Joiner (*)(DType);
+
 // x with the marked axes joined, one run of neighbouring axes after the other, from the last to the first; in
 // double until the end.
-template <class Join>
-Tensor joined(const char* op, const Tensor& x, const Mask& reduced, const Shape& result) {
+Tensor joined(const char* op, JoinerFor joiner, const Tensor& x, const Mask& reduced, const Shape& result) {
   struct Run {
     index_t outer, count, inner;
   };
@@ -62,24 +63,27 @@ Tensor joined(const char* op, const Tensor& x, const Mask& reduced, const Shape&
   if (runs.empty()) return TensorAccess::clone(TensorAccess::view(x, result));
 
   Tensor y = TensorAccess::empty(result, x.dtype());
-  dispatch(x.dtype(), [&](auto type) {
-    using T = typename decltype(type)::type;
-    std::vector<double> before, after;
-    for (std::size_t i = 0; i < runs.size(); ++i) {
-      const auto [outer, count, within] = runs[i];
-      const bool last = i + 1 == runs.size();
-      if (last && i == 0 && is_floating(x.dtype())) {
-        if constexpr (std::is_floating_point_v<T>)
-          kernels::reduce<Join>(outer, count, within, x.data<T>(), y.mutable_data<T>());
-        return;
-      }
-      after.resize(static_cast<std::size_t>(outer * within));
-      if (i == 0)
-        kernels::reduce<Join>(outer, count, within, x.data<T>(), after.data());
-      else
-        kernels::reduce<Join>(outer, count, within, before.data(), after.data());
-      std::swap(before, after);
-    }
+  const kernels::Joiner first = joiner(x.dtype()), next = joiner(DType::Float64);
+  if (runs.size() == 1 && is_floating(x.dtype())) {
+    const auto [outer, count, within] = runs.front();
+    const void* from = TensorAccess::elements(x);
+    if (x.dtype() == DType::Float32)
+      kernels::reduce(first, outer, count, within, from, y.mutable_data<float>());
+    else
+      kernels::reduce(first, outer, count, within, from, y.mutable_data<double>());
+    return y;
+  }
+  std::vector<double> before, after;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const auto [outer, count, within] = runs[i];
+    after.resize(static_cast<std::size_t>(outer * within));
+    if (i == 0)
+      kernels::reduce(first, outer, count, within, TensorAccess::elements(x), after.data());
+    else
+      kernels::reduce(next, outer, count, within, before.data(), after.data());
+    std::swap(before, after);
+  }
+  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
     T* out = y.mutable_data<T>();
     for (std::size_t i = 0; i < before.size(); ++i) {
       if constexpr (std::is_integral_v<T>)
@@ -94,13 +98,13 @@ Tensor joined(const char* op, const Tensor& x, const Mask& reduced, const Shape&
 }
 
 // max and min. Elements that share the extreme share the gradient.
-template <class Join>
-Tensor extreme(const char* op, const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const std::vector<int>& axes,
+               bool keep_dims) {
   const Mask reduced = reduced_axes(op, x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   if (x.size() == 0 && kept.size() != 0)
     fail(op, "there is nothing to choose from in a tensor of shape {}", x.shape());
-  return record(op, joined<Join>(op, x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
+  return record(op, joined(op, joiner, x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
                 {{x, [kept, axes, x = Saved(x)](const Tensor& g, const Tensor& y) {
                     const Tensor reached = cast(equals(x(), reshape(stop_gradient(y), kept)), g.dtype());
                     return reshape(g, kept) * (reached / sum(reached, axes, true));
@@ -144,10 +148,12 @@ Tensor is_set(const Tensor& x) {
 Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
   const Mask reduced = reduced_axes("sum", x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
-  return record("sum", joined<kernels::Sum>("sum", x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
-                {{x, [kept, shape = x.shape()](const Tensor& g) {
-                    return broadcast_to(detail::view("reshape", g, kept, 0), shape);
-                  }}});
+  return record(
+      "sum",
+      joined("sum", kernels::joiner<kernels::Sum>, x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
+      {{x, [kept, shape = x.shape()](const Tensor& g) {
+          return broadcast_to(detail::view("reshape", g, kept, 0), shape);
+        }}});
 }
 
 Tensor sum(const Tensor& x) {
@@ -211,7 +217,7 @@ Tensor var(const Tensor& x) {
 }
 
 Tensor max(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
-  return extreme<kernels::Largest>("max", x, axes, keep_dims);
+  return extreme("max", kernels::joiner<kernels::Largest>, x, axes, keep_dims);
 }
 
 Tensor max(const Tensor& x) {
@@ -219,7 +225,7 @@ Tensor max(const Tensor& x) {
 }
 
 Tensor min(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
-  return extreme<kernels::Smallest>("min", x, axes, keep_dims);
+  return extreme("min", kernels::joiner<kernels::Smallest>, x, axes, keep_dims);
 }
 
 Tensor min(const Tensor& x) {
@@ -281,7 +287,8 @@ Tensor any(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
   // A count, not a maximum: of no elements it is 0.
   const Mask reduced = reduced_axes("any", x, axes);
   const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
-  return is_set(joined<kernels::Sum>("any", cast(is_set(x), DType::Float64), reduced, result));
+  return is_set(
+      joined("any", kernels::joiner<kernels::Sum>, cast(is_set(x), DType::Float64), reduced, result));
 }
 
 Tensor any(const Tensor& x) {
@@ -291,7 +298,8 @@ Tensor any(const Tensor& x) {
 Tensor all(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
   const Mask reduced = reduced_axes("all", x, axes);
   const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
-  return equals(joined<kernels::Sum>("all", cast(equals(x, 0), DType::Float64), reduced, result), 0);
+  return equals(
+      joined("all", kernels::joiner<kernels::Sum>, cast(equals(x, 0), DType::Float64), reduced, result), 0);
 }
 
 Tensor all(const Tensor& x) {
