@@ -156,14 +156,21 @@ void map_blocks(const Loop& loop, const Shape& shape, void* y, std::initializer_
 
 }  // namespace
 
+void map(const Loop& loop, index_t n, void* y, const void* const* xs) {
+  parallel_for(n, kElementwisePiece, [&](index_t begin, index_t end) {
+    const void* from[Loop::kMostInputs];
+    for (std::size_t k = 0; k < Loop::kMostInputs && loop.input_sizes[k] != 0; ++k)
+      from[k] = at(xs[k], begin * loop.input_sizes[k]);
+    loop.run(loop.f, end - begin, at(y, begin * loop.output_size), from);
+  });
+}
+
 void map(const Loop& loop, const Shape& shape, void* y, std::initializer_list<Operand> xs) {
   if (!std::ranges::all_of(xs, [&](const Operand& x) { return x.shape.size() == shape.size(); }))
     return map_blocks(loop, shape, y, xs);
-  parallel_for(shape.size(), kElementwisePiece, [&](index_t begin, index_t end) {
-    const void* from[Loop::kMostInputs];
-    for (std::size_t k = 0; k < xs.size(); ++k) from[k] = at(xs.begin()[k].data, begin * loop.input_sizes[k]);
-    loop.run(loop.f, end - begin, at(y, begin * loop.output_size), from);
-  });
+  const void* from[Loop::kMostInputs];
+  std::ranges::transform(xs, from, &Operand::data);
+  map(loop, shape.size(), y, from);
 }
 
 Strides strides_of(const Shape& shape) {

@@ -63,11 +63,14 @@ struct Operand {
 /// to it. y may be an operand that has its shape.
 void map(const Loop& loop, const Shape& shape, void* y, std::initializer_list<Operand> xs);
 
+/// The same for n elements that all have.
+void map(const Loop& loop, index_t n, void* y, const void* const* xs);
+
 /// y[i] = f(x0[i], x1[i], ...) for i < n. y may be one of the xs.
 template <class Out, class F, class... In>
 void map(index_t n, Out* y, const F& f, const In*... xs) {
-  const Shape flat{n};
-  map(loop<Out, In...>(f), flat, y, {{xs, flat}...});
+  const void* const inputs[] = {xs...};
+  map(loop<Out, In...>(f), n, y, inputs);
 }
 
 /// The steps, in elements, from one index of each axis of `whole` to the next in a contiguous tensor of shape
