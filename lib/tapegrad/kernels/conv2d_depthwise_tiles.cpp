@@ -163,7 +163,7 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
 }
 
 // The functions for kTaps and kStride, each for 1, 2, ... rows; null where there is none.
-constexpr int kMostRows = 7, kMostRowsOfSums = 3;
+constexpr int kMostRows = 5, kMostRowsOfSums = 3;
 struct SmallWindows {
   int taps, stride;
   std::array<void (*)(const DepthwiseCorrelateJob&, index_t channel), kMostRows> correlate;
@@ -178,9 +178,7 @@ constexpr SmallWindows MakeSmall(std::integer_sequence<int, kRowsMinusOne...>) {
           .correlate = {CorrelateWindow<kRowsMinusOne + 1, kTaps, kStride>...},
           .accumulate = {AccumulateWindow<1, kTaps, kStride>, AccumulateWindow<2, kTaps, kStride>,
                          AccumulateWindow<3, kTaps, kStride>},
-          .rows_of_sums = HWY_TARGET <= HWY_AVX3 || kTaps <= 3 ? 3
-                          : kTaps <= 5                         ? 2
-                                                               : 1};
+          .rows_of_sums = HWY_TARGET <= HWY_AVX3 || kTaps <= 3 ? 3 : 2};
 }
 template <int kTaps, int kStride>
 constexpr SmallWindows kSmall =
@@ -188,7 +186,7 @@ constexpr SmallWindows kSmall =
 
 const SmallWindows* ChooseSmall(const Axis& a) {
   static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>, &kSmall<5, 1>,
-                                                 &kSmall<7, 1>, &kSmall<3, 2>, &kSmall<5, 2>};
+                                                 &kSmall<3, 2>};
   for (const SmallWindows* small : kAll)
     if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
   return nullptr;

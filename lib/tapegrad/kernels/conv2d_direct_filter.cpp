@@ -73,16 +73,20 @@ void accumulate(const Conv2DGeometry& g, const FilterPlan& p, const Runs& runs, 
   // A tile has as many products as there are accumulators, with few loads for each.
   index_t tile_vectors = std::min<index_t>(vectors, vectors == 4 ? 2 : kMostFilterVectors);
   if (!p.vectors_from_x && scalars > 1) tile_vectors = std::min<index_t>(tile_vectors, 2);
-  const index_t tile_scalars =
-      divide_up(scalars, divide_up(scalars, std::min(kMostScalars, room / tile_vectors)));
-  const index_t tile_runs = std::clamp<index_t>(room / (tile_vectors * tile_scalars), 1, kMostTaps);
+  const auto split = [&](index_t most) {
+    return divide_up(scalars, divide_up(scalars, std::min(kMostScalars, most)));
+  };
+  index_t tile_scalars = split(room / tile_vectors);
+  if (runs.last - runs.first >= kMostTaps && tile_scalars * tile_vectors * 6 < room * 5)
+    tile_scalars = split(std::max<index_t>(1, room / tile_vectors / kMostTaps));
+  const bool several = kMostTaps * tile_vectors * tile_scalars <= room;
 
   job.tap_sums_step = p.run_step(lanes);
   job.scalar_sums_step = p.vectors * lanes;
-  for (index_t run = runs.first; run < runs.last; run += tile_runs) {
+  for (index_t run = runs.first; run < runs.last; run += job.tap_count) {
     index_t taps[kMostTaps];
     job.taps = taps;
-    job.tap_count = std::min(tile_runs, runs.last - run);
+    job.tap_count = several && runs.last - run >= kMostTaps ? kMostTaps : 1;
     for (index_t t = 0; t < job.tap_count; ++t) taps[t] = offsets[run + t] - offsets[run];
     for (index_t group = 0; group < g.groups; ++group)
       for (index_t v = 0; v < vectors; v += tile_vectors)

@@ -355,11 +355,9 @@ constexpr std::array<std::array<FilterTileFunction, kMostScalars>, kMostFilterVe
     FilterTiles<kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
 
 void AccumulateFilter(const FilterJob& job) {
-  // With one tap the sides are alike.
-  const auto& tiles = job.tap_count == 1 ? kFilterTiles<1, true>
-                      : job.tap_count == 2
-                          ? (job.scalars_are_x ? kFilterTiles<2, true> : kFilterTiles<2, false>)
-                          : (job.scalars_are_x ? kFilterTiles<3, true> : kFilterTiles<3, false>);
+  const auto& tiles = job.tap_count == 1  ? kFilterTiles<1, true>  // the sides are alike
+                      : job.scalars_are_x ? kFilterTiles<kMostTaps, true>
+                                          : kFilterTiles<kMostTaps, false>;
   tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job);
 }
 
