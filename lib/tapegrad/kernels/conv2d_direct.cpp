@@ -122,10 +122,12 @@ void pack(const Correlation& c, const Plan& p, index_t group, index_t block, con
 
 // Where the taps of a window are, from its first one on.
 void list_taps(const Correlation& c, const Plan& p, index_t* to) {
-  for (index_t t = 0; t < p.phase->h.taps; ++t)
-    for (index_t run = 0; run * p.taps_in_run() < p.taps_in_row; ++run)
-      for (index_t k = 0; k < p.length; k += p.group)
-        *to++ = (t * p.phase->h.dilation * c.in_w + run * p.phase->w.dilation) * c.in_channels + k;
+  const index_t down = p.phase->h.dilation * c.in_w * c.in_channels,
+                right = p.phase->w.dilation * c.in_channels;
+  const index_t runs = p.taps_in_row / std::max<index_t>(1, p.taps_in_run());
+  for (index_t row = 0; row < p.phase->h.taps; ++row)
+    for (index_t run = 0; run < runs; ++run)
+      for (index_t k = 0, at = row * down + run * right; k < p.length; k += p.group) *to++ = at + k;
 }
 
 // Output rows (of all phases) that are computed together: their inputs stay in the cache, and there are

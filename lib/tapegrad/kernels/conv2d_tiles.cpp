@@ -265,21 +265,17 @@ void Correlate(const CorrelateJob& job) {
     const index_t begin = pixels == size ? longer * (size + 1) : 0;
     const TileFunction tile = ChooseTile(job, pixels);
     index_t gathered = 0;
-    for (index_t image = 0; image < job.images; ++image)
-      for (index_t line = 0; line < job.lines; ++line) {
-        const float* x = job.x + image * job.x_image + line * job.x_line + begin * job.x_pixel;
-        float* y = job.y + image * job.y_image + line * job.y_line + begin * job.y_pixel;
-        for (index_t s = 0; s < in_line; ++s) {
-          segments[static_cast<std::size_t>(gathered++)] = {x, y};
-          if (gathered == kTogether) {
-            tile(job, segments.data(), kTogether / 2);
-            gathered = 0;
-          }
-          if (s + 1 == in_line) break;
-          x += pixels * job.x_pixel;
-          y += pixels * job.y_pixel;
+    for (index_t image = 0, x_image = begin * job.x_pixel, y_image = begin * job.y_pixel; image < job.images;
+         ++image, x_image += job.x_image, y_image += job.y_image)
+      for (index_t line = 0, x = x_image, y = y_image; line < job.lines;
+           ++line, x += job.x_line, y += job.y_line)
+        for (index_t s = 0, right = 0; s < in_line; ++s, right += pixels) {
+          segments[static_cast<std::size_t>(gathered++)] = {job.x + (x + right * job.x_pixel),
+                                                            job.y + (y + right * job.y_pixel)};
+          if (gathered < kTogether) continue;
+          tile(job, segments.data(), kTogether / 2);
+          gathered = 0;
         }
-      }
     if (gathered % 2 == 1) {  // the last one is computed twice
       segments[static_cast<std::size_t>(gathered)] = segments[static_cast<std::size_t>(gathered - 1)];
       ++gathered;

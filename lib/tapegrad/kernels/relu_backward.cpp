@@ -99,8 +99,8 @@ void relu_backward(index_t n, index_t channels, const T* g, const T* y, T* to, T
         HWY_DYNAMIC_DISPATCH(ReluBackwardDouble)(count, period, g + first, out, into, own);
     }
   });
-  for (index_t p = 0; p < pieces; ++p)
-    for (index_t k = 0; k < period; ++k) sums[k % channels] += partial[p * period + k];
+  for (const T* from = partial; from != partial + pieces * period; from += channels)
+    for (index_t c = 0; c < channels; ++c) sums[c] += from[c];
 }
 
 template void relu_backward(index_t, index_t, const float*, const float*, float*, float*);
