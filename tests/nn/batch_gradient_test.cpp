@@ -89,6 +89,23 @@ TEST(BatchGradient, IsTheGradientOfTheWholeBatch) {
   expect_same(problem.in_chunks({.chunk = 4, .mean = false}), problem.whole(Reduction::Sum), 1e-13);
 }
 
+TEST(BatchGradient, TakesAnEighthOfTheBatchUnlessTold) {
+  const ThreadCountScope one(1);
+  for (const auto& [samples, largest] : {std::pair(3, 3), {20, 4}, {64, 8}, {100, 12}, {512, 16}}) {
+    const Tensor x = ones({samples, 1}), scale = parameter(ones({1}));
+    index_t most = 0, sum_of_all = 0;
+    batch_gradient(
+        [&](const auto& part) {
+          most = std::max(most, part[0].shape()[0]);
+          sum_of_all += part[0].shape()[0];
+          return mean(part[0] * scale);
+        },
+        {x}, {scale});
+    EXPECT_EQ(most, largest) << samples;
+    EXPECT_EQ(sum_of_all, samples);
+  }
+}
+
 TEST(BatchGradient, AddsUpMoreChunksThanMayWait) {
   Problem problem(75);
   expect_same(problem.in_chunks({.chunk = 1}), problem.whole(), 1e-13);

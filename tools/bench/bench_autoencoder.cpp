@@ -14,6 +14,7 @@
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -46,14 +47,15 @@ int main(int argc, char** argv) {
   tg::index_t batch = 128;
   int threads = tg::thread_count();
   double seconds = 3;
-  tg::index_t chunk = tg::BatchGradientOptions{}.chunk;
+  std::optional<tg::index_t> chunk;
   bool plain = false;
   CLI::App app("Times training steps of the autoencoder.", "bench_autoencoder");
   app.add_option("--net", name, "tutorial or wide")->check(CLI::IsMember({"tutorial", "wide"}));
   app.add_option("--batch", batch, "images in a step")->check(CLI::PositiveNumber);
   app.add_option("--threads", threads, "threads to compute with")->check(CLI::Range(1, 1024));
   app.add_option("--seconds", seconds, "to measure");
-  app.add_option("--chunk", chunk, "images worked on together")->check(CLI::PositiveNumber);
+  app.add_option("--chunk", chunk, "images worked on together; without it, as batch_gradient() chooses")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--plain", plain, "one tape for the whole batch");
   CLI11_PARSE(app, argc, argv);
 

@@ -60,7 +60,8 @@ void check_arguments(const std::vector<Tensor>& batch, const std::vector<Tensor>
     fail(kOp,
          "was called while a tape records: it has tapes of its own. Open a PauseRecording to call it there");
   if (Part::current() != nullptr) fail(kOp, "was called by the loss of another batch_gradient");
-  if (options.chunk < 1) fail(kOp, "cannot cut a batch into chunks of {} samples", options.chunk);
+  if (options.chunk && *options.chunk < 1)
+    fail(kOp, "cannot cut a batch into chunks of {} samples", *options.chunk);
   if (batch.empty()) fail(kOp, "the batch has no tensors");
   for (const Tensor& x : batch)
     if (x.rank() == 0 || x.shape()[0] != batch[0].shape()[0])
@@ -115,7 +116,8 @@ std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t sampl
 BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
   check_arguments(batch, parameters, options);
-  const index_t samples = batch[0].shape()[0], chunk = std::min(options.chunk, samples);
+  const index_t samples = batch[0].shape()[0],
+                chunk = std::min(options.chunk.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
   const index_t parts = (samples - 1) / chunk + 1;
 
   // Gradients of so many chunks wait to be added up, in the order of the chunks.

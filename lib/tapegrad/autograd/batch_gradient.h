@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "tapegrad/autograd/checkpoint.h"
@@ -11,8 +12,8 @@ namespace tapegrad {
 
 struct BatchGradientOptions {
   /// Samples that are worked on together: few enough for what the tape keeps of them to stay in a core's
-  /// cache.
-  index_t chunk = 8;
+  /// cache, and for all threads to have some. If it is not set, an eighth of the batch, from 4 to 16.
+  std::optional<index_t> chunk = {};
   /// The loss is a mean over samples (otherwise a sum).
   bool mean = true;
 };
