@@ -130,13 +130,17 @@ void list_taps(const Correlation& c, const Plan& p, index_t* to) {
       for (index_t k = 0, at = row * down + run * right; k < p.length; k += p.group) *to++ = at + k;
 }
 
-// Output rows (of all phases) that are computed together: their inputs stay in the cache, and there are
-// enough pixels for a block of the filter to be worth loading.
+constexpr index_t kWork = 1 << 19;  // multiplications that are worth a thread's while
+
+// Output rows (of all phases) that are computed together: their inputs stay in the cache, there are enough
+// pixels for a block of the filter to be worth loading, and some for each thread.
 index_t rows_together(const Correlation& c, index_t rows) {
   constexpr index_t kPixels = 192, kInputs = 64 * 1024;
   const index_t pixels = divide_up(c.out_w, c.step.width);
   const index_t inputs = c.in_w * c.in_channels * std::max<index_t>(1, c.in_h / rows);
-  return std::max(divide_up(kPixels, pixels), kInputs / std::max<index_t>(1, inputs));
+  const index_t work = c.g.out_shape().size() * c.g.window() / (c.g.batch * rows);
+  return std::max(divide_up(kPixels, pixels),
+                  std::min(kInputs / std::max<index_t>(1, inputs), kWork / std::max<index_t>(1, work)));
 }
 
 void run(const Correlation& c, const float* x, const float* w, float* y, const Epilogue<float>& epilogue) {
@@ -228,16 +232,17 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
     }
   };
 
-  constexpr index_t kWork = 1 << 20;                       // multiplications that are worth a thread's while
   const index_t rows = divide_up(c.out_h, c.step.height);  // of an image, in the phase that has most
   const Strips strips(c.g.batch, rows, rows_together(c, rows));
   const index_t work = c.g.out_shape().size() * c.g.window() / strips.count();
-  parallel_for(strips.count(), divide_up(kWork, std::max<index_t>(1, work)), [&](index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i)
-      for (const Plan& p : plans)
-        for (const Stretch& stretch : p.rows)
-          for (const Stretch& columns : p.columns) compute(p, strips[i], clip(stretch, strips[i]), columns);
-  });
+  parallel_for(strips.count(), std::max<index_t>(1, kWork / std::max<index_t>(1, work)),
+               [&](index_t begin, index_t end) {
+                 for (index_t i = begin; i < end; ++i)
+                   for (const Plan& p : plans)
+                     for (const Stretch& stretch : p.rows)
+                       for (const Stretch& columns : p.columns)
+                         compute(p, strips[i], clip(stretch, strips[i]), columns);
+               });
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
 
   const Strips strips(g.batch, g.out_h, rows_together(g, p));
   // A few chunks of strips, cut by sizes only, have sums of their own, which are added in their order.
-  constexpr index_t kMostChunks = 16, kWork = 4 << 20, kSums = 4 << 20;
+  constexpr index_t kMostChunks = 16, kWork = 1 << 20, kSums = 4 << 20;
   const index_t work = std::max<index_t>(1, g.out_shape().size() * g.window() / strips.count());
   const index_t most = std::clamp<index_t>(kSums / size, 1, kMostChunks);
   const index_t chunk = std::max({divide_up(strips.count(), most), divide_up(kWork, work), index_t{1}});

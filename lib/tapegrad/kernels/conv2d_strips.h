@@ -20,7 +20,7 @@ class Strips {
   Strips(index_t batch, index_t rows, index_t wanted)
       : batch_(batch),
         rows_(rows),
-        images_(std::clamp<index_t>(wanted / rows, 1, batch)),
+        images_(divide_up(batch, divide_up(batch, std::max<index_t>(1, wanted / rows)))),
         parts_(divide_up(rows, std::max<index_t>(1, wanted))),
         part_(divide_up(rows, parts_)) {}
 
