@@ -135,7 +135,7 @@ constexpr index_t kWork = 1 << 19;  // multiplications that are worth a thread's
 // Output rows (of all phases) that are computed together: their inputs stay in the cache, there are enough
 // pixels for a block of the filter to be worth loading, and some for each thread.
 index_t rows_together(const Correlation& c, index_t rows) {
-  constexpr index_t kPixels = 192, kInputs = 64 * 1024;
+  constexpr index_t kPixels = 128, kInputs = 64 * 1024;
   const index_t pixels = divide_up(c.out_w, c.step.width);
   const index_t inputs = c.in_w * c.in_channels * std::max<index_t>(1, c.in_h / rows);
   const index_t work = c.g.out_shape().size() * c.g.window() / (c.g.batch * rows);
