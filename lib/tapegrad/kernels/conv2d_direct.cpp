@@ -143,6 +143,59 @@ index_t rows_together(const Correlation& c, index_t rows) {
                   std::min(kInputs / std::max<index_t>(1, inputs), kWork / std::max<index_t>(1, work)));
 }
 
+// Everything about a rectangle of pixels but the channels: x and y are counted from the arrays' beginnings.
+struct Rectangle {
+  CorrelateJob job;
+  index_t x, y;
+};
+
+Rectangle rectangle(const Correlation& c, const Plan& p, const Strip& strip, const Stretch& rows,
+                    const Stretch& columns) {
+  const Phase& phase = *p.phase;
+  const index_t x_row = c.in_w * c.in_channels;
+  Rectangle r{};
+  r.job.images = strip.images();
+  r.job.lines = rows.size();
+  r.job.pixels = columns.size();
+  r.job.x_image = c.in_h * x_row;
+  r.job.x_line = phase.h.stride * x_row;
+  r.job.x_pixel = phase.w.stride * c.in_channels;
+  r.job.y_image = c.out_h * c.out_w * c.out_channels;
+  r.job.y_line = c.step.height * c.out_w * c.out_channels;
+  r.job.y_pixel = c.step.width * c.out_channels;
+  const index_t y_top = phase.row + rows.begin * c.step.height;
+  const index_t y_left = phase.column + columns.begin * c.step.width;
+  r.x = strip.first * r.job.x_image;
+  r.y = strip.first * r.job.y_image + (y_top * c.out_w + y_left) * c.out_channels;
+  if (rows.taps() * columns.taps() > 0) {
+    const index_t x_top = rows.begin * phase.h.stride - phase.h.pad + rows.first_tap * phase.h.dilation;
+    const index_t x_left =
+        columns.begin * phase.w.stride - phase.w.pad + columns.first_tap * phase.w.dilation;
+    r.x += x_top * x_row + x_left * c.in_channels;
+    const auto in_row = [&](index_t column_taps) { return p.taps_in_row * column_taps / p.column_taps; };
+    r.job.first_tap = rows.first_tap * p.taps_in_row + in_row(columns.first_tap - p.first_column);
+    r.job.tail = p.length % p.group;
+    if (r.job.tail != 0) {
+      r.job.tap_runs = rows.taps() * p.taps_in_row / p.taps_in_run();
+      r.job.tap_run = p.length / p.group;
+      r.job.next_run = p.taps_in_run();
+    } else if (columns.taps() == p.column_taps) {  // all rows are one run
+      r.job.tap_runs = 1;
+      r.job.tap_run = rows.taps() * p.taps_in_row;
+    } else {
+      r.job.tap_runs = rows.taps();
+      r.job.tap_run = in_row(columns.taps());
+      r.job.next_run = p.taps_in_row;
+    }
+  }
+  if (r.job.pixels < r.job.lines) {  // long lines are computed faster
+    std::swap(r.job.pixels, r.job.lines);
+    std::swap(r.job.x_pixel, r.job.x_line);
+    std::swap(r.job.y_pixel, r.job.y_line);
+  }
+  return r;
+}
+
 void run(const Correlation& c, const float* x, const float* w, float* y, const Epilogue<float>& epilogue) {
   if (c.g.batch * c.out_h * c.out_w * c.out_channels == 0) return;
   const index_t groups = c.g.groups;
@@ -171,59 +224,17 @@ void run(const Correlation& c, const float* x, const float* w, float* y, const E
     list_taps(c, p, taps + p.first_tap);
   }
 
-  const index_t x_row = c.in_w * c.in_channels, y_row = c.step.height * c.out_w * c.out_channels;
   const auto compute = [&](const Plan& p, const Strip& strip, const Stretch& rows, const Stretch& columns) {
     if (rows.size() <= 0) return;
-    const Phase& phase = *p.phase;
-    const index_t x_top = rows.begin * phase.h.stride - phase.h.pad + rows.first_tap * phase.h.dilation;
-    const index_t x_left =
-        columns.begin * phase.w.stride - phase.w.pad + columns.first_tap * phase.w.dilation;
-    const index_t y_top = phase.row + rows.begin * c.step.height;
-    const index_t y_left = phase.column + columns.begin * c.step.width;
-    const index_t row_taps = p.taps_in_row * columns.taps() / std::max<index_t>(1, p.column_taps);
-    const index_t skipped = columns.first_tap - p.first_column;
-    CorrelateJob job{
-        .images = strip.images(),
-        .lines = rows.size(),
-        .pixels = columns.size(),
-        .x_image = c.in_h * x_row,
-        .x_line = phase.h.stride * x_row,
-        .x_pixel = phase.w.stride * c.in_channels,
-        .y_image = c.out_h * c.out_w * c.out_channels,
-        .y_line = y_row,
-        .y_pixel = c.step.width * c.out_channels,
-        .taps = taps + p.first_tap,
-        .first_tap =
-            rows.first_tap * p.taps_in_row + p.taps_in_row * skipped / std::max<index_t>(1, p.column_taps),
-        .lanes = p.lanes,
-        .group = p.group,
-        .relu = epilogue.relu,
-    };
-    job.tail = p.length % p.group;
-    if (job.tail != 0) {
-      job.tap_runs = rows.taps() * p.taps_in_row / p.taps_in_run();
-      job.tap_run = p.length / p.group;
-      job.next_run = p.taps_in_run();
-    } else if (row_taps == p.taps_in_row) {  // all rows are one run
-      job.tap_runs = 1;
-      job.tap_run = rows.taps() * row_taps;
-    } else {
-      job.tap_runs = rows.taps();
-      job.tap_run = row_taps;
-      job.next_run = p.taps_in_row;
-    }
-    if (job.pixels < job.lines) {  // long lines are computed faster
-      std::swap(job.pixels, job.lines);
-      std::swap(job.x_pixel, job.x_line);
-      std::swap(job.y_pixel, job.y_line);
-    }
-    const bool any = rows.taps() * columns.taps() > 0;
-    const float* from = x + strip.first * job.x_image + (any ? x_top * x_row + x_left * c.in_channels : 0);
-    float* to = y + strip.first * job.y_image + (y_top * c.out_w + y_left) * c.out_channels;
+    auto [job, x_begin, y_begin] = rectangle(c, p, strip, rows, columns);
+    job.taps = taps + p.first_tap;
+    job.lanes = p.lanes;
+    job.group = p.group;
+    job.relu = epilogue.relu;
     for (index_t at = 0; at < groups * p.blocks; ++at) {
       const index_t group = at / p.blocks, block = at % p.blocks;
-      job.x = from + group * c.group_in;
-      job.y = to + group * c.group_out + block * p.block;
+      job.x = x + x_begin + group * c.group_in;
+      job.y = y + y_begin + group * c.group_out + block * p.block;
       job.weights = packed + p.first_weight + at * p.packed();
       job.bias = packed_bias + p.first_bias + at * p.vectors * p.lanes;
       job.vectors = vectors_of(c, p, block);
