@@ -71,8 +71,8 @@ struct FilterJob {
   float* sums = nullptr;
   index_t tap_sums_step = 0, scalar_sums_step = 0;
 };
-/// Most of each that a job may ask for; and tap_count * scalar_count * vector_count is at most the accumulators. There
-/// are one or three taps.
+/// Most of each that a job may ask for; and tap_count * scalar_count * vector_count is at most the
+/// accumulators. There are one or three taps.
 inline constexpr index_t kMostTaps = 3, kMostScalars = 12, kMostFilterVectors = 3;
 void accumulate_filter(const FilterJob& job);
 
