@@ -41,7 +41,6 @@ template <class Purpose>
 class ReadableImages {
  public:
   ReadableImages(const float* images, index_t count, index_t size, index_t slack)
-
       : images_(images), size_(size), first_copied_(std::max<index_t>(0, count - divide_up(slack, size))) {
     const index_t copied = (count - first_copied_) * size;
     float* to = scratch<float, Purpose>(copied + slack);
@@ -107,6 +106,21 @@ void accumulate(const Conv2DGeometry& g, const FilterPlan& p, const Runs& runs, 
   }
 }
 
+// The sums, in the filter's order.
+void write_filter(const Conv2DGeometry& g, const FilterPlan& p, const float* sums, float* dw) {
+  const index_t lanes = vector_traits().lanes;
+  for (index_t run = 0; run < p.runs; ++run)
+    for (index_t group = 0; group < g.groups; ++group) {
+      const float* from = sums + group * p.sums + run * p.run_step(lanes);
+      float* to = dw + run * p.run * g.out_channels + group * g.group_out();
+      if (p.vectors_from_x)
+        transpose(g.group_out(), p.run, from, p.vectors * lanes, to, g.out_channels);
+      else
+        for (index_t k = 0; k < p.run; ++k)
+          std::copy_n(from + k * p.vectors * lanes, g.group_out(), to + k * g.out_channels);
+    }
+}
+
 // Rows of dy whose pixels stay in a cache while all tiles read them: in the second, if these are few; else in
 // the first one, of which a tile reads only some lines a pixel. More rows mean fewer additions to the sums.
 index_t rows_together(const Conv2DGeometry& g, const FilterPlan& p) {
@@ -125,7 +139,7 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
     std::fill_n(dw, g.filter_shape().size(), 0.0F);
     return;
   }
-  const index_t lanes = vector_traits().lanes, group_out = g.group_out();
+  const index_t lanes = vector_traits().lanes;
   const FilterPlan p = plan_filter(g, lanes);
   const index_t size = g.groups * p.sums + lanes;  // a part of a run may end behind all of them
 
@@ -139,7 +153,7 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
   struct X;
   struct Dy;
   // A vector may end behind the last number of an image, unless vectors fit.
-  const bool fits = (p.vectors_from_x ? g.group_in() : group_out) % lanes == 0;
+  const bool fits = (p.vectors_from_x ? g.group_in() : g.group_out()) % lanes == 0;
   const ReadableImages<X> x_images(x, g.batch, g.in_h * x_row, p.vectors_from_x && !fits ? lanes : 0);
   const ReadableImages<Dy> dy_images(dy, g.batch, g.out_h * g.out_w * g.out_channels,
                                      p.vectors_from_x || fits ? 0 : lanes);
@@ -216,16 +230,7 @@ void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, cons
     for (index_t at = 1; at < chunks; ++at)
       for (index_t i = begin; i < end; ++i) sums[i] += sums[at * size + i];
   });
-  for (index_t run = 0; run < p.runs; ++run)
-    for (index_t group = 0; group < g.groups; ++group) {
-      const float* from = sums + group * p.sums + run * p.run_step(lanes);
-      float* to = dw + run * p.run * g.out_channels + group * group_out;
-      if (p.vectors_from_x)
-        transpose(group_out, p.run, from, p.vectors * lanes, to, g.out_channels);
-      else
-        for (index_t k = 0; k < p.run; ++k)
-          std::copy_n(from + k * p.vectors * lanes, group_out, to + k * g.out_channels);
-    }
+  write_filter(g, p, sums, dw);
 }
 
 }  // namespace tapegrad::kernels
