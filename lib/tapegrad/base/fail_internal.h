@@ -2,9 +2,11 @@
 
 // Internal: the way errors are raised inside the library. fmt stays out of the public headers.
 
-// Not fmt/format.h, which would compile the printing of numbers anew into every file.
+// Not fmt/format.h, which would compile the printing of numbers anew into every file. And no format_to():
+// Clang gives what that calls another name than libfmt has for it, being made by GCC.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -16,7 +18,8 @@ template <>
 struct fmt::formatter<tapegrad::Shape> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
   auto format(const tapegrad::Shape& shape, format_context& context) const {
-    return fmt::format_to(context.out(), "{}", shape.str());
+    const std::string text = shape.str();
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };
 
@@ -24,7 +27,8 @@ template <>
 struct fmt::formatter<tapegrad::DType> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
   auto format(tapegrad::DType dtype, format_context& context) const {
-    return fmt::format_to(context.out(), "{}", tapegrad::name(dtype));
+    const std::string_view text = tapegrad::name(dtype);
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };
 
