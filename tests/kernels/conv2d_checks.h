@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -65,6 +66,23 @@ class AtTheEdge {
   std::size_t size_;
   float* data_;
 };
+
+/// Any padding, of up to `most` at each side if that is what it says.
+inline void draw_padding(Draw& draw, index_t most, Conv2DOptions& options) {
+  std::array<index_t, 4> sides;
+  switch (draw.integer(0, 3)) {
+    case 0:
+      options.padding = Padding::Same;
+      break;
+    case 1:
+      options.padding = Padding::Full;
+      break;
+    case 2:
+      for (index_t& side : sides) side = draw.integer(0, most);
+      options.padding = Padding::Explicit(sides[0], sides[1], sides[2], sides[3]);
+      break;
+  }
+}
 
 inline std::vector<double> widen(const std::vector<float>& v) {
   return {v.begin(), v.end()};

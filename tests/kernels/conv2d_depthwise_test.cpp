@@ -1,6 +1,5 @@
 #include "tapegrad/kernels/conv2d_depthwise.h"
 
-#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -31,19 +30,7 @@ std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
   Conv2DOptions options;
   options.strides = {draw.integer(1, 3), draw.integer(1, 3)};
   if (draw.integer(0, 1) > 0) options.dilations = {draw.integer(1, 2), draw.integer(1, 3)};
-  std::array<index_t, 4> sides;
-  switch (draw.integer(0, 3)) {
-    case 0:
-      options.padding = Padding::Same;
-      break;
-    case 1:
-      options.padding = Padding::Full;
-      break;
-    case 2:
-      sides = {draw.integer(0, 6), draw.integer(0, 6), draw.integer(0, 6), draw.integer(0, 6)};
-      options.padding = Padding::Explicit(sides[0], sides[1], sides[2], sides[3]);
-      break;
-  }
+  testing::draw_padding(draw, 6, options);
   const Shape x = {draw.integer(1, 3), draw.integer(1, 12), draw.integer(1, 40), draw.one_of(kChannels)};
   const index_t kernel_h = draw.one_of(kKernels), kernel_w = draw.one_of(kKernels);
   try {

@@ -1,6 +1,5 @@
 #include "tapegrad/kernels/conv2d_direct.h"
 
-#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -36,19 +35,7 @@ std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
       in = out = 1;
       break;
   }
-  std::array<index_t, 4> sides;
-  switch (draw.integer(0, 3)) {
-    case 0:
-      options.padding = Padding::Same;
-      break;
-    case 1:
-      options.padding = Padding::Full;
-      break;
-    case 2:
-      sides = {draw.integer(0, 3), draw.integer(0, 3), draw.integer(0, 3), draw.integer(0, 3)};
-      options.padding = Padding::Explicit(sides[0], sides[1], sides[2], sides[3]);
-      break;
-  }
+  testing::draw_padding(draw, 3, options);
   const Shape x = {draw.integer(1, 3), draw.integer(1, 18), draw.integer(1, 30), in * options.groups};
   const Shape w = {draw.integer(1, 5), draw.integer(1, 5), in, out * options.groups};
   try {

@@ -25,8 +25,6 @@ class Strips {
         part_(divide_up(rows, parts_)) {}
 
   index_t count() const { return divide_up(batch_, images_) * parts_; }
-  index_t images() const { return images_; }
-  index_t rows() const { return part_; }
   Strip operator[](index_t i) const {
     const index_t first = i / parts_ * images_, begin = i % parts_ * part_;
     return {first, std::min(first + images_, batch_), std::min(begin, rows_), std::min(begin + part_, rows_)};

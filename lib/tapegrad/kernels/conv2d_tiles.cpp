@@ -257,8 +257,8 @@ TileFunction ChooseTile(const CorrelateJob& job, index_t pixels) {
 void Correlate(const CorrelateJob& job) {
   const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
   const index_t size = job.pixels / count, longer = job.pixels % count;
-  constexpr index_t kTogether = 32;
-  std::array<Segment, kTogether> segments;  // an even number
+  constexpr index_t kTogether = 32;  // an even number
+  std::array<Segment, kTogether> segments;
   for (index_t pixels = size; pixels <= size + 1; ++pixels) {
     const index_t in_line = pixels == size ? count - longer : longer;
     if (in_line == 0) continue;
