@@ -10,9 +10,9 @@
 
 #include "common/command_line.h"
 #include "tapegrad/data/loader.h"
-#include "tapegrad/io/metrics.h"
-#include "tapegrad/io/plot.h"
-#include "tapegrad/io/progress.h"
+#include "tapegrad/show/metrics.h"
+#include "tapegrad/show/plot.h"
+#include "tapegrad/show/progress.h"
 
 namespace common {
 

@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include "recipes.h"
-#include "tapegrad/io/draw.h"
 #include "tapegrad/io/image.h"
+#include "tapegrad/show/draw.h"
 
 namespace conv2d_explained {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "tapegrad/io/graphviz.h"
+#include "tapegrad/show/graphviz.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "digits/digits.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -43,8 +44,8 @@ tg::Tensor drawn_digits(tg::index_t count, tg::Generator& generator) {
   tg::Tensor images = tg::zeros({count, 28, 28, 1}, tg::DType::UInt8);
   std::uint8_t* pixels = images.mutable_data<std::uint8_t>();
   for (tg::index_t i = 0; i < count; ++i)
-    tg::draw_digit(static_cast<int>(generator.below(10)), generator,
-                   std::span<std::uint8_t, tg::kDigitPixels>(pixels + i * 784, tg::kDigitPixels));
+    digits::draw_digit(static_cast<int>(generator.below(10)), generator,
+                       std::span<std::uint8_t, digits::kDigitPixels>(pixels + i * 784, digits::kDigitPixels));
   return tg::cast(images, tg::DType::Float32) / 255.0;
 }
 

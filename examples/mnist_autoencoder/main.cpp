@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "common/interrupt.h"
 #include "common/options.h"
 #include "net.h"
 #include "report.h"
@@ -108,7 +109,7 @@ bool train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
                                  .samples = loader.samples(),
                                  .epochs_done = static_cast<int>(epoch),
                                  .samples_done = seen});
-  const tg::InterruptScope interrupt;
+  const common::InterruptScope interrupt;
   const auto steps_per_epoch = static_cast<double>(loader.batches());
   const auto enough = [&] { return options.max_steps > 0 && step >= options.max_steps; };
   while (epoch < options.epochs && (!enough() || next > 0)) {

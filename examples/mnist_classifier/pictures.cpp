@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tapegrad/io/draw.h"
 #include "tapegrad/ops/layout.h"
+#include "tapegrad/show/draw.h"
 
 namespace mnist_classifier {
 namespace {

@@ -9,9 +9,9 @@
 #include <iterator>
 #include <numeric>
 
+#include "digits/digits.h"
 #include "io/temporary.h"
 #include "tapegrad/base/random.h"
-#include "tapegrad/data/digits.h"
 #include "tapegrad/data/loader.h"
 #include "tapegrad/io/idx.h"
 #include "tapegrad/io/image.h"
@@ -299,7 +299,7 @@ TEST(ImageFolder, BadFilesAreNamed) {
 
 TEST(DrawnDigits, AreAFunctionOfTheGenerator) {
   const Generator generator(4);
-  const Dataset data = drawn_digits(50, generator);
+  const Dataset data = digits::drawn_digits(50, generator);
   EXPECT_EQ(data.images.shape(), (Shape{50, 28, 28, 1}));
   std::array<int, 10> seen{};
   for (index_t i = 0; i < 50; ++i) {
@@ -307,18 +307,18 @@ TEST(DrawnDigits, AreAFunctionOfTheGenerator) {
     ++seen.at(static_cast<std::size_t>(label));
     Generator hand = generator.child(static_cast<std::uint64_t>(i));
     Tensor expected = zeros({28, 28, 1}, DType::UInt8);
-    draw_digit(label, hand, expected.mutable_values<std::uint8_t>().first<kDigitPixels>());
+    digits::draw_digit(label, hand, expected.mutable_values<std::uint8_t>().first<digits::kDigitPixels>());
     EXPECT_TRUE(equal(data.images[i], expected));
   }
   EXPECT_EQ(seen, (std::array<int, 10>{5, 5, 5, 5, 5, 5, 5, 5, 5, 5}));
-  EXPECT_EQ(drawn_digits(0, generator).images.size(), 0);
-  EXPECT_THROW(drawn_digits(-1, generator), Error);
+  EXPECT_EQ(digits::drawn_digits(0, generator).images.size(), 0);
+  EXPECT_THROW(digits::drawn_digits(-1, generator), Error);
 }
 
 // data/ holds these.
 TEST(DrawnDigits, AreThoseOfTheProject) {
   const Dataset stored = read_mnist(std::string(TAPEGRAD_SOURCE) + "/data", Split::Test);
-  const Dataset drawn = drawn_digits(1000, Generator(28).child(1));
+  const Dataset drawn = digits::drawn_digits(1000, Generator(28).child(1));
   EXPECT_TRUE(equal(read_all(stored.labels), read_all(drawn.labels)));
   for (const index_t i : {0, 1, 499, 999}) EXPECT_TRUE(equal(stored.images[i], drawn.images[i]));
 }

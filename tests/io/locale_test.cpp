@@ -12,12 +12,12 @@
 #include "tapegrad/io/checkpoint.h"
 #include "tapegrad/io/csv.h"
 #include "tapegrad/io/idx.h"
-#include "tapegrad/io/metrics.h"
 #include "tapegrad/io/npy.h"
-#include "tapegrad/io/plot.h"
-#include "tapegrad/io/progress.h"
-#include "tapegrad/io/report.h"
 #include "tapegrad/io/safetensors.h"
+#include "tapegrad/show/metrics.h"
+#include "tapegrad/show/plot.h"
+#include "tapegrad/show/progress.h"
+#include "tapegrad/show/report.h"
 
 namespace tapegrad {
 namespace {

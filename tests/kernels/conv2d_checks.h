@@ -15,8 +15,8 @@
 
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
-#include "tapegrad/kernels/conv2d.h"
-#include "tapegrad/kernels/conv2d_direct.h"
+#include "tapegrad/kernels/conv2d/conv2d.h"
+#include "tapegrad/kernels/conv2d/direct.h"
 
 namespace tapegrad::testing {
 

@@ -1,4 +1,4 @@
-#include "tapegrad/kernels/conv2d_depthwise.h"
+#include "tapegrad/kernels/conv2d/depthwise.h"
 
 #include <cmath>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "tapegrad/kernels/conv2d_direct.h"
+#include "tapegrad/kernels/conv2d/direct.h"
 
 #include <cmath>
 #include <limits>

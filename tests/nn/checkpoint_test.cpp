@@ -1,6 +1,6 @@
 // Layers that remember something, run twice by a checkpoint.
 
-#include "tapegrad/autograd/checkpoint.h"
+#include "tapegrad/transforms/checkpoint.h"
 
 #include <gtest/gtest.h>
 

@@ -10,7 +10,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 std::uint64_t Saved::version_of(const Tensor& x) {
   if (!x.defined()) fail("saved", "a rule cannot save a Tensor that was never given a value");
@@ -242,4 +242,4 @@ Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& in
   return output;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

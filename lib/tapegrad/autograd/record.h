@@ -15,8 +15,10 @@
 #include <vector>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// A tensor as a rule saves it: the handle and the version of its elements. Reading it throws when the
 /// elements were changed in place since.
@@ -131,4 +133,5 @@ using JointRule = std::function<std::vector<Tensor>(const Tensor& output_gradien
 /// As record(), for ops whose gradients are better computed together. The output is kept.
 Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& inputs, JointRule rule);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

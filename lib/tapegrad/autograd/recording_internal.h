@@ -11,7 +11,7 @@
 
 #include "tapegrad/autograd/record.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// An input of a node and the rule for its gradient.
 struct Edge {
@@ -102,4 +102,4 @@ Recording* active_recording();
 /// Whether no element is NaN or infinite.
 bool all_finite(const Tensor& x);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -11,7 +11,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/elementwise.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 using detail::Edge;
@@ -510,4 +510,4 @@ PauseRecording::~PauseRecording() {
   leave(scope_);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

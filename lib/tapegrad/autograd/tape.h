@@ -8,8 +8,10 @@
 #include "tapegrad/tensor/graph.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 namespace detail {
 class Recording;
@@ -108,4 +110,5 @@ class PauseRecording {
 /// Whether a tape records the ops of this thread.
 bool is_recording();
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -5,7 +5,7 @@
 #include "tapegrad/autograd/record.h"
 #include "tapegrad/kernels/elementwise.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 Tensor view(const char* op, const Tensor& x, const Shape& shape, index_t offset) {
   return record(op, TensorAccess::view(x, shape, offset),
@@ -40,4 +40,4 @@ Tensor copy_of(const Tensor& x) {
   return record("copy", TensorAccess::clone(x), {{x, [](const Tensor& g) { return g; }}});
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

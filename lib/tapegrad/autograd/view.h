@@ -2,7 +2,7 @@
 
 #include "tapegrad/tensor/tensor.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// The elements of x from offset on as a tensor of this shape, sharing x's memory. Differentiable: the
 /// gradient is embed(g, x.shape(), offset).
@@ -16,4 +16,4 @@ Tensor sum_of(const Tensor& a, const Tensor& b);
 /// A copy in memory of its own; differentiable.
 Tensor copy_of(const Tensor& x);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -9,7 +9,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 struct Background::Shared {
   enum class Stage { Idle, Waiting, Running, Done };
@@ -78,4 +78,4 @@ void Background::wait() {
   if (const std::exception_ptr error = std::exchange(shared_->error, nullptr)) std::rethrow_exception(error);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

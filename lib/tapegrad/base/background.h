@@ -3,7 +3,7 @@
 #include <functional>
 #include <memory>
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 /// A thread that runs one task at a time while the caller does something else. For one calling thread.
 class Background {
@@ -24,4 +24,4 @@ class Background {
   std::unique_ptr<Shared> shared_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

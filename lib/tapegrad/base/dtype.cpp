@@ -1,6 +1,6 @@
 #include "tapegrad/base/dtype.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 std::string_view name(DType dtype) {
   switch (dtype) {
@@ -16,4 +16,4 @@ std::string_view name(DType dtype) {
   return "Float32";
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -6,7 +6,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "tapegrad/version.h"
+
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// The element types of a tensor.
 enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
@@ -53,4 +56,5 @@ inline std::size_t size_of(DType dtype) {
   return dispatch(dtype, []<class T>(std::type_identity<T>) { return sizeof(T); });
 }
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -2,7 +2,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 Error::Error(std::string_view op, std::string_view message)
     : std::runtime_error(fmt::format("[{}] {}", op, message)), op_(op) {}
@@ -15,4 +15,4 @@ void fail_formatted(std::string_view op, fmt::string_view message, fmt::format_a
   throw Error(op, fmt::vformat(message, args));
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -4,7 +4,10 @@
 #include <string>
 #include <string_view>
 
+#include "tapegrad/version.h"
+
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// The one family of exceptions that tapegrad throws. what() is "[op] message"; op() names the function or
 /// layer that refused, so that a program can tell errors apart without reading their text.
@@ -20,4 +23,5 @@ class Error : public std::runtime_error {
   std::string op_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -32,7 +32,7 @@ struct fmt::formatter<tapegrad::DType> {
   }
 };
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 /// Throws Error(op, message).
 [[noreturn, gnu::cold]] void fail_formatted(std::string_view op, fmt::string_view message,
@@ -54,4 +54,4 @@ std::string join(const Values& values, std::string_view separator) {
   return text;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

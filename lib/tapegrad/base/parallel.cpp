@@ -22,7 +22,7 @@
 #error "tapegrad cannot be compiled with -ffast-math or -Ofast"
 #endif
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 int available_cpus() {
@@ -200,4 +200,4 @@ void run_pieces(index_t count, index_t piece, RangeFunction f) {
 }
 
 }  // namespace detail
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -6,8 +6,10 @@
 #include <type_traits>
 
 #include "tapegrad/base/shape.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// How many threads the parallel loops of the calling thread use: by default as many as the CPUs the process
 /// may run on, at most 64.
@@ -87,4 +89,5 @@ void parallel_for(index_t count, index_t piece, F&& f) {
   detail::run_pieces(count, piece, detail::RangeFunction(f));
 }
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

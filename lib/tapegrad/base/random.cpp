@@ -8,7 +8,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 std::uint32_t low(std::uint64_t v) {
@@ -233,4 +233,4 @@ Generator Generator::child(std::uint64_t number) const {
   return Generator(std::uint64_t{mixed[1]} << 32 | mixed[0], std::uint64_t{mixed[3]} << 32 | mixed[2]);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

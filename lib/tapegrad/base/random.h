@@ -6,7 +6,10 @@
 #include <span>
 #include <utility>
 
+#include "tapegrad/version.h"
+
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four words that are
 /// a function of a counter and a key. The known answers of the Random123 library hold.
@@ -65,4 +68,5 @@ class Generator {
   std::array<std::uint32_t, 4> block_{};  // the four words of the counter drawn / 4
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -5,7 +5,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 // So that the bytes of the widest element type can be counted in index_t as well.
 constexpr index_t kMaxElements = std::numeric_limits<index_t>::max() / 16;
@@ -54,4 +54,4 @@ Shape broadcast(std::string_view op, const Shape& a, const Shape& b) {
   return Shape(std::span<const index_t>(sizes, static_cast<std::size_t>(rank)));
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

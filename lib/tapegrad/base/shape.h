@@ -6,7 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "tapegrad/version.h"
+
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Sizes, offsets and counts of elements.
 using index_t = std::int64_t;
@@ -61,4 +64,5 @@ class Shape {
 /// fit.
 Shape broadcast(std::string_view op, const Shape& a, const Shape& b);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

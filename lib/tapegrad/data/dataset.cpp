@@ -15,7 +15,7 @@
 #include "tapegrad/io/idx.h"
 #include "tapegrad/io/image.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr index_t kSide = 28;
@@ -223,4 +223,4 @@ Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOp
   return data;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -7,8 +7,10 @@
 
 #include "tapegrad/data/samples.h"
 #include "tapegrad/io/csv.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Images, or rows of numbers, and what belongs to each. Any Samples make a data set, such as tensors and
 /// arrays in files: Dataset{.images = open_npy("x.npy"), .labels = read_npy("y.npy")}.
@@ -63,4 +65,5 @@ struct ImageFolderOptions {
 /// them no images; for an image that cannot be read, when it is asked for.
 Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOptions& options = {});
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -14,7 +14,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // Which children of the seed's generator shuffle and transform: a program that seeds other things alike gets
@@ -208,4 +208,4 @@ bool Loader::Epoch::Iterator::at_end() const {
   return !pass_->current.has_value();
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

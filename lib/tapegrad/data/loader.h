@@ -8,8 +8,10 @@
 #include "tapegrad/data/dataset.h"
 #include "tapegrad/data/samples.h"
 #include "tapegrad/data/transforms.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 struct LoaderOptions {
   index_t batch_size = 32;
@@ -106,4 +108,5 @@ class Loader::Epoch::Iterator {
   Pass* pass_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

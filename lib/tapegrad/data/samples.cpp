@@ -5,7 +5,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 Shape without_first(const Shape& shape) {
@@ -56,4 +56,4 @@ Tensor read_all(const Samples& samples) {
   return all;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

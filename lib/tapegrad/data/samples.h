@@ -4,8 +4,10 @@
 
 #include "tapegrad/io/array_file.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Things of one shape and element type that are read one by one, by their numbers: the images of a data set,
 /// or its labels. They lie in a tensor, or a function reads or makes each when it is asked for, so that a
@@ -47,4 +49,5 @@ class Samples {
 /// All samples in one tensor of shape [n, ...].
 Tensor read_all(const Samples& samples);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

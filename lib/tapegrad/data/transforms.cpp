@@ -11,7 +11,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::string_view kNormalize = "normalize", kNoise = "gaussian_noise", kShift = "random_shift",
@@ -156,4 +156,4 @@ Transform random_crop(index_t height, index_t width, index_t padding, double fil
   };
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

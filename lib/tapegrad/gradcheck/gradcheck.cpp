@@ -16,7 +16,7 @@
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 using detail::Line;
@@ -563,4 +563,4 @@ GradcheckReport gradcheck_adjoint(const std::function<Tensor(const Tensor&)>& a,
   return report;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

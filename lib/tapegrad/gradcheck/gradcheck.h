@@ -9,11 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "tapegrad/autograd/checkpoint.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/transforms/checkpoint.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// A hand-written backward pass: from the inputs, the result y and the gradient dy of whatever comes after y
 /// to one gradient for each input, with that input's shape.
@@ -160,4 +162,5 @@ GradcheckReport gradcheck_adjoint(const std::function<Tensor(const Tensor&)>& a,
                                   const Shape& input_shape,
                                   const GradcheckOptions& options = {.tolerance = 1e-12});
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -11,7 +11,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/ops/layout.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 namespace {
 
 using Values = std::vector<double>;
@@ -720,4 +720,4 @@ std::vector<GradcheckHint> find_hints(const Evidence& evidence) {
   return Detective(evidence).find();
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

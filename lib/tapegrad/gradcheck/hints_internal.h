@@ -8,7 +8,7 @@
 
 #include "tapegrad/gradcheck/probe_internal.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// All that is known about the failure of one input.
 struct Evidence {
@@ -32,4 +32,4 @@ std::vector<index_t> index_of(index_t element, const Shape& shape);
 /// The unit of an entry's step: its magnitude, and that of its neighbours (up to 1) if it is small.
 std::vector<double> scales(const Tensor& x);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

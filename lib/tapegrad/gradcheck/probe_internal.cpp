@@ -7,7 +7,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 namespace {
 
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
@@ -310,4 +310,4 @@ Judgement Prober::judge(Line& line, double first, double usual, double analytic,
   }
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

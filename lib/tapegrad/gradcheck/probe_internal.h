@@ -9,7 +9,7 @@
 
 #include "tapegrad/gradcheck/gradcheck.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 using Tensors = std::vector<Tensor>;
 
@@ -96,4 +96,4 @@ class Prober {
 /// central differences.
 double usual_relative_step();
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -9,7 +9,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/gradcheck/gradcheck.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::string_view kRed = "\033[31m", kGreen = "\033[32m", kYellow = "\033[33m", kBold = "\033[1m";
@@ -261,4 +261,4 @@ bool GradcheckReport::has_hint(std::string_view pattern) const {
   return false;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

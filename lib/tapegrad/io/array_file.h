@@ -3,8 +3,10 @@
 #include <memory>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// An array in a file, of which rows are read when they are asked for: open_idx and open_npy make it. Copies
 /// share the open file. The file must not be changed meanwhile.
@@ -25,4 +27,5 @@ class ArrayFile {
   std::shared_ptr<const Source> source_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

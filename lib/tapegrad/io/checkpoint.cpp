@@ -22,7 +22,7 @@
 
 namespace fs = std::filesystem;
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::string_view kTrainingState = "training_state", kRead = "read_checkpoint",
@@ -399,4 +399,4 @@ bool Checkpoints::set_aside() {
   return true;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -11,8 +11,10 @@
 
 #include "tapegrad/base/random.h"
 #include "tapegrad/tensor/state.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Modules, optimizers, schedules, moving averages, ...
 template <class T>
@@ -154,4 +156,5 @@ class Checkpoints {
   std::optional<double> best_metric_;           // as far as it is known
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

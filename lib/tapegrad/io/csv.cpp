@@ -13,7 +13,7 @@
 
 #include "tapegrad/io/file_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::string_view kOp = "read_csv";
@@ -246,4 +246,4 @@ Table read_csv(const std::filesystem::path& path, const CsvOptions& options) {
   return table;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

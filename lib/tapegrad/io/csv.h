@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 struct CsvOptions {
   char separator = ',';
@@ -32,4 +34,5 @@ struct Table {
 /// than the first line.
 Table read_csv(const std::filesystem::path& path, const CsvOptions& options = {});
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

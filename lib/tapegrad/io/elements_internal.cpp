@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "elements are copied from little-endian files");
@@ -155,9 +155,9 @@ Tensor read_elements(const InputFile& file, const ArrayLayout& layout, const Rea
   return made;
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 ArrayFile::ArrayFile(std::shared_ptr<const Source> source) : source_(std::move(source)) {}
 
@@ -188,4 +188,4 @@ Tensor ArrayFile::rows(index_t first, index_t count) const {
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

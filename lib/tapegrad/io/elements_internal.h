@@ -14,7 +14,7 @@
 #include "tapegrad/io/array_file.h"
 #include "tapegrad/io/file_internal.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// How a file stores an element.
 enum class Stored : std::uint8_t {
@@ -62,9 +62,9 @@ using ReadBytes = std::function<void(std::span<std::uint8_t>)>;
 /// booleans that are neither 0 nor 1.
 Tensor read_elements(const InputFile& file, const ArrayLayout& layout, const ReadBytes& read);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 struct ArrayFile::Source {
   detail::InputFile file;
@@ -72,4 +72,4 @@ struct ArrayFile::Source {
   std::uint64_t begin = 0;  ///< of the elements, in bytes
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -12,7 +12,7 @@
 #include <system_error>
 #include <utility>
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 namespace {
 
 [[noreturn]] void fail_errno(std::string_view op, std::string_view what, const std::filesystem::path& path) {
@@ -240,4 +240,4 @@ void write_file(std::string_view op, const std::filesystem::path& path, Parts pa
   sync_directory(op, target.parent_path());
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

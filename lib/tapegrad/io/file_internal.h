@@ -13,7 +13,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// Throws Error(op, "'path' <message>").
 [[noreturn, gnu::cold]] void fail_file_formatted(std::string_view op, const std::filesystem::path& path,
@@ -111,4 +111,4 @@ std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::
 /// is left behind.
 void write_file(std::string_view op, const std::filesystem::path& path, Parts parts);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -8,7 +8,7 @@
 
 #include "tapegrad/io/elements_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // The third byte of a file says how it stores its elements.
@@ -109,4 +109,4 @@ void write_idx(const std::filesystem::path& path, const Tensor& x) {
   detail::write_file("write_idx", path, {&part, 1});
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -4,8 +4,10 @@
 
 #include "tapegrad/io/array_file.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Reads a file of the IDX format, in which MNIST comes, plain or gzipped (told apart by content, not by
 /// name). The tensor has the shape that the file gives, up to Shape::kMaxRank axes; unsigned bytes become
@@ -23,4 +25,5 @@ ArrayFile open_idx(const std::filesystem::path& path);
 /// axes longer than the format's 32 bits.
 void write_idx(const std::filesystem::path& path, const Tensor& x);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -10,7 +10,7 @@
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/io/image.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // The largest block that decoding the image at hand may need. A file whose data unpack to more than its
@@ -22,7 +22,7 @@ void* limited_realloc(void* memory, std::size_t size) {
 }
 
 }  // namespace
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0
 
 // The only file that holds stb's code, with internal linkage: a program may bring a copy of its own.
 #pragma GCC diagnostic push
@@ -51,7 +51,7 @@ void* limited_realloc(void* memory, std::size_t size) {
 #include <stb_image_write.h>
 #pragma GCC diagnostic pop
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 using Bytes = std::unique_ptr<unsigned char, decltype(&std::free)>;
@@ -179,4 +179,4 @@ Image resized(const Image& image, int height, int width) {
   return made;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -12,7 +12,7 @@
 
 // The format is described in NumPy's numpy/lib/format.py.
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
@@ -303,4 +303,4 @@ void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, c
   detail::write_zip(kOp, path, contents, options.compressed);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

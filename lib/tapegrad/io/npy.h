@@ -7,8 +7,10 @@
 
 #include "tapegrad/io/array_file.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Reads an array that NumPy saved (format versions 1 to 3; either byte order; in Fortran's order too,
 /// which takes twice the memory meanwhile). float32,
@@ -42,4 +44,5 @@ struct NpzOptions {
 void write_npz(const std::filesystem::path& path, const NamedTensors& tensors,
                const NpzOptions& options = {});
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

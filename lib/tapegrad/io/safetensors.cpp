@@ -12,7 +12,7 @@
 
 #include "tapegrad/io/elements_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::string_view kRead = "read_safetensors", kWrite = "write_safetensors";
@@ -299,4 +299,4 @@ void write_safetensors(const std::filesystem::path& path, const State& state) {
   detail::write_file(kWrite, path, parts);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

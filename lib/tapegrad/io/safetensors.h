@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "tapegrad/tensor/state.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Reads a file of the safetensors format (https://github.com/huggingface/safetensors). The tensors come in
 /// the order of the file's header. F32, F64, I32 and U8 are read as they are, BOOL as UInt8, F16 and BF16
@@ -34,4 +36,5 @@ SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
 /// "__metadata__", and for a tensor that is not defined.
 void write_safetensors(const std::filesystem::path& path, const State& state);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

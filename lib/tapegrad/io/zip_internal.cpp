@@ -10,7 +10,7 @@
 
 // The format is PKWARE's APPNOTE.TXT, 6.3.10. All numbers in it are little-endian.
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 namespace {
 
 constexpr std::uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x06054b50, kEnd64 = 0x06064b50,
@@ -347,4 +347,4 @@ void write_zip(std::string_view op, const std::filesystem::path& path, std::span
   write_file(op, path, parts);
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

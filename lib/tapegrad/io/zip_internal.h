@@ -12,7 +12,7 @@
 
 #include "tapegrad/io/file_internal.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 struct ZipMember {
   std::string name;
@@ -64,4 +64,4 @@ struct ZipContent {
 void write_zip(std::string_view op, const std::filesystem::path& path, std::span<const ZipContent> contents,
                bool deflated);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

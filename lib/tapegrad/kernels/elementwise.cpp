@@ -6,7 +6,7 @@
 
 #include "tapegrad/base/parallel.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace {
 
 // Elements that a broadcast operand is written out for at a time: few enough to stay in the nearest cache.
@@ -211,4 +211,4 @@ void copy_strided(const Shape& shape, index_t size, void* to, const Strides& to_
   parallel_for(walk.rows, std::max<index_t>(1, kElementwisePiece / std::max<index_t>(1, walk.row)), rows);
 }
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

@@ -6,7 +6,7 @@
 
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 /// Elements per piece of a parallel elementwise loop: some microseconds of work.
 inline constexpr index_t kElementwisePiece = 16384;
@@ -87,4 +87,4 @@ Strides broadcast_strides(const Shape& part, const Shape& whole);
 void copy_strided(const Shape& shape, index_t element_size, void* to, const Strides& to_strides,
                   const void* from, const Strides& from_strides);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

@@ -10,7 +10,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace {
 
 void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, const float* a, int lda,
@@ -150,4 +150,4 @@ template void gemm(index_t, index_t, index_t, Matrix<const double>, Matrix<const
 template void matmul(index_t, index_t, index_t, std::span<const Product<float>>);
 template void matmul(index_t, index_t, index_t, std::span<const Product<double>>);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

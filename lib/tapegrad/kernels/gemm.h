@@ -4,7 +4,7 @@
 
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 /// A row-major matrix as it lies in memory: `step` elements from one row to the next. transposed: it stands
 /// for its transpose.
@@ -31,4 +31,4 @@ struct Product {
 template <class T>
 void matmul(index_t m, index_t n, index_t k, std::span<const Product<T>> products);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

@@ -6,7 +6,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 /// y[o, j, i] = x[o, indices[j], i], for x of shape [outer, size, inner] and count indices.
 template <class T>
@@ -44,4 +44,4 @@ void scatter_add(index_t outer, index_t size, index_t inner, index_t count, cons
                });
 }
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

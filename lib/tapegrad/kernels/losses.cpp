@@ -5,7 +5,7 @@
 #include "tapegrad/kernels/scratch.h"
 #include "tapegrad/kernels/vector_math.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace {
 
 // In place; vectorized in single precision.
@@ -87,4 +87,4 @@ template void cross_entropy(index_t, index_t, const float*, const std::int32_t*,
 template void cross_entropy(index_t, index_t, const double*, const std::int32_t*, double, double*, double*,
                             double);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

@@ -4,7 +4,7 @@
 
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 // Losses, and in the same pass their derivatives by the prediction x times scale: slopes, unless it is
 // nullptr. On the calling thread alone, and made for some thousands of elements at a time.
@@ -23,4 +23,4 @@ template <class T>
 void cross_entropy(index_t rows, index_t classes, const T* x, const std::int32_t* labels, T spread, T* losses,
                    T* slopes, T scale);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

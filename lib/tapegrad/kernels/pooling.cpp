@@ -6,7 +6,7 @@
 
 #include "tapegrad/base/parallel.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace {
 
 // The pixels of an axis that a window covers.
@@ -106,4 +106,4 @@ template void window_mean(const Conv2DGeometry&, const double*, double*);
 template void window_spread(const Conv2DGeometry&, const float*, float*);
 template void window_spread(const Conv2DGeometry&, const double*, double*);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "tapegrad/kernels/conv2d_geometry.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 // Windows of images, each channel by itself. Of the geometry the filter's channels do not count. Every window
 // must hold a pixel.
@@ -22,4 +22,4 @@ void window_mean(const Conv2DGeometry& g, const T* x, T* y);
 template <class T>
 void window_spread(const Conv2DGeometry& g, const T* dy, T* dx);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

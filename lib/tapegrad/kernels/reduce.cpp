@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace {
 
 constexpr index_t kPiece = 32768;  // elements that one piece joins
@@ -108,4 +108,4 @@ template void reduce(const Joiner&, index_t, index_t, index_t, const void*, doub
 template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool);
 template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

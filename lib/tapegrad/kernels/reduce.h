@@ -8,7 +8,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 /// What reduce() joins elements by. The extremes pass NaN on, and do so without a branch, which would be
 /// mispredicted often.
@@ -68,4 +68,4 @@ void first_best(index_t outer, index_t count, index_t inner, const T* x, std::in
                });
 }
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

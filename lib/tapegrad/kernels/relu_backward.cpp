@@ -16,7 +16,7 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -66,11 +66,11 @@ void ReluBackwardDouble(index_t n, index_t period, const double* g, const double
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 HWY_EXPORT(ReluBackwardFloat);
 HWY_EXPORT(ReluBackwardDouble);
@@ -106,5 +106,5 @@ void relu_backward(index_t n, index_t channels, const T* g, const T* y, T* to, T
 template void relu_backward(index_t, index_t, const float*, const float*, float*, float*);
 template void relu_backward(index_t, index_t, const double*, const double*, double*, double*);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels
 #endif

@@ -2,7 +2,7 @@
 
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 /// Through relu(x + bias) backward, in one pass over n / channels pixels of `channels` numbers: to[i] = g[i]
 /// where y[i] > 0, the rest 0, and sums[c] the sum of to over all pixels. Without y (nullptr) there was no
@@ -10,4 +10,4 @@ namespace tapegrad::kernels {
 template <class T>
 void relu_backward(index_t n, index_t channels, const T* g, const T* y, T* to, T* sums);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

@@ -5,7 +5,7 @@
 
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 /// Room for count elements that stays with the thread, aligned to 64 bytes. The next call on the same thread
 /// with the same types may give out the same memory.
@@ -24,4 +24,4 @@ T* scratch(index_t count) {
   return static_cast<T*>(std::align(kAlign, bytes - kAlign, begin, left));
 }
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

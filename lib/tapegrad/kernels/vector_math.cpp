@@ -15,7 +15,7 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -89,11 +89,11 @@ void Log1p(index_t n, const float* x, float* y) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 namespace {
 
 HWY_EXPORT(Exp);
@@ -122,5 +122,5 @@ void log1p(index_t n, const float* x, float* y) {
   in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Log1p));
 }
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels
 #endif

@@ -2,7 +2,7 @@
 
 #include "tapegrad/base/shape.h"
 
-namespace tapegrad::kernels {
+namespace tapegrad::inline v0::kernels {
 
 // Functions that the compiler does not vectorize: y[i] = f(x[i]) for i < n, in single precision, off by a few
 // units in the last place. y may be x.
@@ -13,4 +13,4 @@ void log1p(index_t n, const float* x, float* y);
 /// 1 / (1 + exp(-x)).
 void sigmoid(index_t n, const float* x, float* y);
 
-}  // namespace tapegrad::kernels
+}  // namespace tapegrad::inline v0::kernels

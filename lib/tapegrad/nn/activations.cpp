@@ -6,7 +6,7 @@
 #include "tapegrad/ops/activation.h"
 #include "tapegrad/ops/elementwise.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 Lambda::Lambda(std::function<Tensor(const Tensor&)> function) : function_(std::move(function)) {
   if (!function_) fail("Lambda", "the function is empty");
@@ -24,4 +24,4 @@ Softplus::Softplus() : Lambda(softplus) {}
 Tanh::Tanh() : Lambda(static_cast<Tensor (*)(const Tensor&)>(tanh)) {}
 Softmax::Softmax(int axis) : Lambda([axis](const Tensor& x) { return softmax(x, axis); }) {}
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

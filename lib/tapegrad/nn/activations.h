@@ -3,8 +3,10 @@
 #include <functional>
 
 #include "tapegrad/nn/module.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Any function of a tensor as a layer: Lambda(relu), Lambda([](const Tensor& x) { return 2.0 * x; }).
 class Lambda : public Module {
@@ -52,4 +54,5 @@ struct Softmax : Lambda {
   explicit Softmax(int axis = -1);
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

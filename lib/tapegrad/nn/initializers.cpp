@@ -7,7 +7,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 struct Fans {
@@ -127,4 +127,4 @@ Initializer normal_initializer(double deviation) {
   };
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -3,8 +3,10 @@
 #include <functional>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
@@ -46,4 +48,5 @@ Initializer uniform_initializer(double limit);
 /// Normal, with mean 0, for any shape. Throws when the deviation is negative or not finite.
 Initializer normal_initializer(double deviation);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

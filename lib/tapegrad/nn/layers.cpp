@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tapegrad/autograd/batch_gradient.h"
+#include "tapegrad/autograd/services.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/nn/initializers.h"
@@ -13,7 +13,7 @@
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/matmul.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 void require_positive(const char* layer, const char* what, index_t value) {
@@ -237,4 +237,4 @@ void Sequential::visit(Visitor& visitor) {
   for (std::size_t i = 0; i < items_.size(); ++i) visitor(std::to_string(i), *items_[i].module);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

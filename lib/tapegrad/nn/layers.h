@@ -9,8 +9,10 @@
 #include "tapegrad/nn/initializers.h"
 #include "tapegrad/nn/module.h"
 #include "tapegrad/ops/conv2d.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
@@ -214,4 +216,5 @@ class Sequential : public Module {
   std::vector<Item> items_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -20,7 +20,7 @@
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // Logarithms of probabilities are taken of this at least.
@@ -233,4 +233,4 @@ Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, con
   return reduce("kl_to_standard_normal", 0.5 * sum(twice, {-1}), options.reduction);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// What becomes of the single losses.
 enum class Reduction { None, Mean, Sum };
@@ -59,4 +61,5 @@ Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const 
 /// 2014, appendix B).
 Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options = {});
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

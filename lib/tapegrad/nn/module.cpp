@@ -8,7 +8,7 @@
 #include "tapegrad/nn/oihw_internal.h"
 #include "tapegrad/ops/layout.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 thread_local int copy_permits = 0;
@@ -177,4 +177,4 @@ CallObserver*& call_observer() {
 }
 
 }  // namespace detail
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -11,8 +11,10 @@
 
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 class Module;
 
@@ -160,4 +162,5 @@ requires(!std::is_abstract_v<M>) M clone(const M& module) {
   return copy;
 }
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -2,12 +2,12 @@
 
 #include <cmath>
 
-#include "tapegrad/autograd/checkpoint.h"
+#include "tapegrad/autograd/services.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/ops/normalize.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 void require_positive(const char* layer, const char* what, index_t value) {
@@ -120,4 +120,4 @@ void GroupNorm::visit(Visitor& visitor) {
   visitor("beta", beta);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

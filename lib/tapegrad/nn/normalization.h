@@ -1,8 +1,10 @@
 #pragma once
 
 #include "tapegrad/nn/module.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // What each of them computes, and from which paper, is said in ops/normalize.h. gamma begins with 1 and beta
 // with 0; without scale or center there is none. All throw for sizes below 1 and a negative epsilon.
@@ -78,4 +80,5 @@ class GroupNorm : public Module {
   GroupNormOptions options_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

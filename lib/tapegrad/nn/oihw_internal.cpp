@@ -7,7 +7,7 @@
 #include "tapegrad/nn/layers.h"
 #include "tapegrad/ops/layout.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 namespace {
 
 // What PyTorch's layers call it.
@@ -69,4 +69,4 @@ State from_oihw(Module& module, const State& state) {
   return made;
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -2,10 +2,10 @@
 
 #include "tapegrad/nn/module.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// A state that PyTorch made for a model built like this one, as the module names and lays out its tensors;
 /// what the module does not know stays as it is.
 State from_oihw(Module& module, const State& state);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -2,7 +2,7 @@
 
 #include "tapegrad/ops/resize.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 Tensor MaxPooling2D::forward(const Tensor& x) {
   return max_pool2d(x, options_);
@@ -25,4 +25,4 @@ Tensor UpSampling2D::forward(const Tensor& x) {
                                                           : upsample_bilinear(x, options_.size);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

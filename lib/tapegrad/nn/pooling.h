@@ -2,8 +2,10 @@
 
 #include "tapegrad/nn/module.h"
 #include "tapegrad/ops/pooling.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // Layers without parameters that change the size of images [n, h, w, c].
 
@@ -63,4 +65,5 @@ class UpSampling2D : public Module {
   UpSampling2DOptions options_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

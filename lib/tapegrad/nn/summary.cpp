@@ -15,7 +15,7 @@
 #include <cstdlib>
 #endif
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 std::string detail::class_name(const std::type_info& type) {
   std::string name = type.name();
@@ -171,4 +171,4 @@ std::string Module::summary(const Tensor& input) {
                {"Parameters: " + all.str(), "Trained: " + trained.str(), "Not trained: " + fixed.str()});
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -9,7 +9,7 @@
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // x less its maximum along the axis: then exp() does not overflow. What is subtracted cancels in softmax, so
@@ -70,4 +70,4 @@ Tensor log_softmax(const Tensor& x, int axis) {
   return shifted - log(sum(exp(shifted), {axis}, true));
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

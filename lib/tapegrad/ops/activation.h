@@ -1,8 +1,10 @@
 #pragma once
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // Activations beside relu, sigmoid, tanh and softplus (elementwise.h). Float32 or Float64.
 
@@ -25,4 +27,5 @@ Tensor softmax(const Tensor& x, int axis = -1);
 /// The logarithm of softmax, accurate where that is near 0 or 1.
 Tensor log_softmax(const Tensor& x, int axis = -1);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -8,7 +8,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/tensor/tensor.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// The axis counted from the front. Throws an Error of op when there is no such axis.
 inline int checked_axis(const char* op, const Shape& shape, int axis) {
@@ -44,4 +44,4 @@ inline Shape with_sizes(const Shape& shape, int axis, int count, const std::vect
   return Shape(made);
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -2,7 +2,7 @@
 
 #include "tapegrad/ops/elementwise_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 Tensor number_like(const Tensor& x, double value) {
@@ -88,4 +88,4 @@ Tensor where(const Tensor& condition, double a, const Tensor& b) {
   return where(condition, number_like(b, a), b);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // Comparisons, element by element: 1 where it holds and 0 elsewhere, as UInt8. Two tensors are broadcast to
 // each other and must have the same dtype; a number takes the tensor's. Whatever is compared with NaN gives
@@ -30,4 +32,5 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, double b);
 Tensor where(const Tensor& condition, double a, const Tensor& b);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -3,12 +3,12 @@
 #include "tapegrad/autograd/record.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
-#include "tapegrad/kernels/conv2d.h"
+#include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/relu_backward.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // The differentiable triad. Each takes a geometry that was checked against its operands, and so do the rules.
@@ -302,4 +302,4 @@ Tensor rot180(const Tensor& filter) {
   return flip(filter, {0, 1});
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -3,10 +3,12 @@
 #include <optional>
 #include <vector>
 
-#include "tapegrad/kernels/conv2d_geometry.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // One fact holds this file together: the number <conv2d(x, w), y> is linear in each of x, w and y, so
 //
@@ -106,4 +108,5 @@ Tensor iohw_to_hwoi(const Tensor& filter);
 /// A filter [kh, kw, ...] turned by 180 degrees: both of its first axes reversed.
 Tensor rot180(const Tensor& filter);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -5,7 +5,7 @@
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/tensor/tensor.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// From x's element x_at on to y's element y_at on, shape.size() elements of their common dtype. y was just
 /// made.
@@ -16,4 +16,4 @@ inline void copy_strided(const Shape& shape, const Tensor& y, index_t y_at, cons
                         TensorAccess::elements(x) + x_at * size, x_strides);
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -6,7 +6,7 @@
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 Tensor dropout(const Tensor& x, double rate, const Generator& generator, std::uint64_t first_sample) {
   detail::require_floating("dropout", x);
@@ -38,4 +38,4 @@ Tensor dropout(const Tensor& x, double rate, const Generator& generator, std::ui
   return x * mask;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -7,7 +7,7 @@
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 using detail::combine;
@@ -264,4 +264,4 @@ Tensor clamp(const Tensor& x, double low, double high) {
                                                               }}});
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

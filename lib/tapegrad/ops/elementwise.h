@@ -3,8 +3,10 @@
 #include <concepts>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // Element by element. Two tensors are broadcast to each other by NumPy's rule and must have the same dtype; a
 // C++ number takes the tensor's. All throw an Error that names both shapes or dtypes when they do not fit.
@@ -107,4 +109,5 @@ Tensor softplus(const Tensor& x);
 /// min(max(x, low), high); the derivative is 1 from low to high, both included, and 0 outside. NaN stays NaN.
 Tensor clamp(const Tensor& x, double low, double high);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -1,6 +1,6 @@
 #include "tapegrad/ops/elementwise_internal.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 void require_floating(const char* op, const Tensor& x) {
   if (!is_floating(x.dtype()))
@@ -28,4 +28,4 @@ Tensor transform(const Tensor& x, const kernels::Loop& loop) {
   return y;
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -11,7 +11,7 @@
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 void require_floating(const char* op, const Tensor& x);
 void require_same_dtype(const char* op, const Tensor& a, const Tensor& b);
@@ -106,4 +106,4 @@ Tensor gate(const Tensor& g, const Tensor& x, F keep) {
   return slope(g, x, [keep](auto value, auto at) { return keep(at) ? value : decltype(value){0}; });
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -6,7 +6,7 @@
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/index_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // Throws unless all are in [0, size).
@@ -86,4 +86,4 @@ Tensor one_hot(const Tensor& indices, index_t depth, DType dtype) {
   return y;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

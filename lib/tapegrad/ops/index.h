@@ -1,8 +1,10 @@
 #pragma once
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// The parts of x at these indices along the axis, as numpy.take: the axis is replaced by the axes of
 /// indices. x [5, 3] and indices [2, 4] give [2, 4, 3]. In the gradient, an index that occurs again adds up.
@@ -17,4 +19,5 @@ Tensor embedding(const Tensor& table, const Tensor& indices);
 /// Int32; one out of range is an error that tells its position.
 Tensor one_hot(const Tensor& indices, index_t depth, DType dtype = DType::Float32);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

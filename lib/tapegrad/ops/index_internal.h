@@ -2,9 +2,9 @@
 
 #include "tapegrad/tensor/tensor.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 /// gather along the axis, for indices that are known to be in range; recorded as op.
 Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis);
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

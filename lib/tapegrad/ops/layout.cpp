@@ -13,7 +13,7 @@
 #include "tapegrad/ops/copy_internal.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 using kernels::Strides;
@@ -332,4 +332,4 @@ Tensor copy(const Tensor& x) {
   return detail::copy_of(x);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

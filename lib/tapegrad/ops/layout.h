@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// The same elements with another shape, sharing x's memory. One size may be -1: it is what is left. Throws
 /// when the number of elements differs.
@@ -77,4 +79,5 @@ Tensor cast(const Tensor& x, DType dtype);
 /// A copy in memory of its own.
 Tensor copy(const Tensor& x);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

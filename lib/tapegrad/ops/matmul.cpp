@@ -12,7 +12,7 @@
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // All axes but the last two.
@@ -188,4 +188,4 @@ Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
   return Named{reshape(product, Shape(sizes)), batch + rows + columns}.arranged(out);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

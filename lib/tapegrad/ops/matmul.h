@@ -3,8 +3,10 @@
 #include <string_view>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 struct MatmulOptions {
   /// Take the operand's transpose (of the last two axes), without a copy.
@@ -21,4 +23,5 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {
 /// or occurs twice in one operand or in the result, or when the result is not named.
 Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

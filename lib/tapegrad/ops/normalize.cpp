@@ -3,13 +3,13 @@
 #include <numeric>
 #include <vector>
 
-#include "tapegrad/autograd/batch_gradient.h"
+#include "tapegrad/autograd/services.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 struct Normalized {
@@ -104,4 +104,4 @@ Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Te
   return reshape(normalize("group_norm", grouped, {1, 3}, epsilon).y, x.shape()) * gamma + beta;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

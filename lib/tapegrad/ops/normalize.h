@@ -1,8 +1,10 @@
 #pragma once
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // Each subtracts a mean and divides by the root of a variance plus epsilon; the variance is the biased one,
 // divided by the number of elements. gamma scales the result and beta is added to it. Float32 or Float64;
@@ -35,4 +37,5 @@ Tensor layer_norm(const Tensor& x, int axes, double epsilon = 1e-3);
 Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta,
                   double epsilon = 1e-3);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

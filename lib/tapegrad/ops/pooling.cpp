@@ -9,7 +9,7 @@
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 void require_images(const char* op, const Tensor& x) {
@@ -91,4 +91,4 @@ Tensor global_avg_pool2d(const Tensor& x, bool keep_dims) {
   return mean(x, {1, 2}, keep_dims);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

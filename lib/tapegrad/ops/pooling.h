@@ -2,10 +2,12 @@
 
 #include <optional>
 
-#include "tapegrad/kernels/conv2d_geometry.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 struct Pool2DOptions {
   Size2D pool_size = 2;
@@ -29,4 +31,5 @@ Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options = {});
 Tensor global_max_pool2d(const Tensor& x, bool keep_dims = false);
 Tensor global_avg_pool2d(const Tensor& x, bool keep_dims = false);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

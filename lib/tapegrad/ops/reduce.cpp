@@ -14,7 +14,7 @@
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 using Mask = std::array<bool, Shape::kMaxRank>;
@@ -328,4 +328,4 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return detail::view("reshape", sum(x, axes), shape, 0);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

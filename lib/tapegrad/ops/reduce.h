@@ -3,8 +3,10 @@
 #include <vector>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// The sum over these axes (negative ones count from the end), which are dropped, or kept with size 1 if
 /// keep_dims is set. Accurate: sums are kept in double. Throws for an axis that x does not have, or that is
@@ -57,4 +59,5 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 /// The adjoint of broadcast_to: the sum over all axes along which `shape` would be stretched to x's.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -9,7 +9,7 @@
 #include "tapegrad/ops/index_internal.h"
 #include "tapegrad/ops/layout.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 void check(const char* op, const Tensor& x, Size2D size) {
@@ -56,4 +56,4 @@ Tensor upsample_bilinear(const Tensor& x, Size2D size) {
   return stretched(stretched(x, size.height, 1), size.width, 2);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -1,9 +1,11 @@
 #pragma once
 
-#include "tapegrad/kernels/conv2d_geometry.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // Images NHWC made `size` times as high and wide. Throws when x has not four axes, or for a size below 1.
 
@@ -13,4 +15,5 @@ Tensor upsample_nearest(const Tensor& x, Size2D size = 2);
 /// Keras' UpSampling2D and PyTorch's interpolate with align_corners=False. Float32 or Float64.
 Tensor upsample_bilinear(const Tensor& x, Size2D size = 2);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -6,7 +6,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr const char* kName = "MovingAverage";
@@ -97,4 +97,4 @@ AveragedWeights::AveragedWeights(MovingAverage& average) : average_(average) {
   average_.swap();
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -5,8 +5,10 @@
 
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 struct MovingAverageOptions {
   double decay = 0.999;
@@ -62,4 +64,5 @@ class AveragedWeights {
   MovingAverage& average_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -6,7 +6,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 template <class F>
@@ -128,4 +128,4 @@ void GradientAccumulator::load_state(const State& state) {
   weight_ = weight;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

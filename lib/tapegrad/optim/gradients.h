@@ -4,8 +4,10 @@
 
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 // What is done with gradients between tape.gradient() and optimizer.step().
 
@@ -45,4 +47,5 @@ class GradientAccumulator {
   double weight_ = 0;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

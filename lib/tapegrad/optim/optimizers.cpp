@@ -7,7 +7,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/elementwise.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 void require(const char* optimizer, bool fits, const char* option, double value, const char* range) {
@@ -293,4 +293,4 @@ void Adagrad::update(std::size_t group, Tensor& parameter, const Tensor& gradien
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

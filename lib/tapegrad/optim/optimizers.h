@@ -6,8 +6,10 @@
 
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Parameters that are trained with options of their own:
 ///
@@ -191,4 +193,5 @@ class Adagrad : public Optimizer {
   std::vector<AdagradOptions> options_;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

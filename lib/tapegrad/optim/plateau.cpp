@@ -5,7 +5,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 void require(const char* who, bool fits, const char* option, double value, const char* range) {
@@ -121,4 +121,4 @@ void EarlyStopping::load_state(const State& state) {
   improved_ = improved;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

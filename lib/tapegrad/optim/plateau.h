@@ -3,8 +3,10 @@
 #include <cstdint>
 
 #include "tapegrad/tensor/state.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Whether a loss is watched, or something like an accuracy.
 enum class Better { Lower, Higher };
@@ -103,4 +105,5 @@ class EarlyStopping {
   bool improved_ = false;
 };
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -6,7 +6,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 void require(const char* schedule, bool fits, const char* option, double value, const char* range) {
@@ -98,4 +98,4 @@ Schedule one_cycle(const OneCycleOptions& options) {
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -4,8 +4,10 @@
 #include <functional>
 
 #include "tapegrad/tensor/state.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// A learning rate that changes with time. It knows no optimizer; one step of it is whatever the caller
 /// counts, an update or an epoch:
@@ -85,4 +87,5 @@ struct OneCycleOptions {
 };
 Schedule one_cycle(const OneCycleOptions& options);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -2,7 +2,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 std::string to_string(const Graph& graph) {
   std::string text =
@@ -16,4 +16,4 @@ std::string to_string(const Graph& graph) {
   return text + fmt::format("{} nodes keep {} bytes\n", graph.nodes.size(), graph.bytes());
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

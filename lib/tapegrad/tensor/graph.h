@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// A plain description of what a tape recorded, for drawings and exports.
 struct GraphNode {
@@ -32,4 +34,5 @@ struct Graph {
 /// A table, one line a node: number, op, shape, dtype, bytes kept, inputs.
 std::string to_string(const Graph& graph);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

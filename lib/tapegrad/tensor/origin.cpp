@@ -1,6 +1,6 @@
 #include "tapegrad/tensor/origin.h"
 
-namespace tapegrad::detail {
+namespace tapegrad::inline v0::detail {
 
 bool is_open(std::uint64_t tape) {
   if (tape == 0) return false;
@@ -9,4 +9,4 @@ bool is_open(std::uint64_t tape) {
   return false;
 }
 
-}  // namespace tapegrad::detail
+}  // namespace tapegrad::inline v0::detail

@@ -2,7 +2,11 @@
 
 #include <cstdint>
 
-namespace tapegrad::detail {
+#include "tapegrad/version.h"
+
+namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
+namespace detail {
 
 struct Node;
 
@@ -27,4 +31,6 @@ inline Scope*& innermost_scope() {
 /// Whether a tape of the calling thread with this serial number is recording.
 bool is_open(std::uint64_t tape);
 
-}  // namespace tapegrad::detail
+}  // namespace detail
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad

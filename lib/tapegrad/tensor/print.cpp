@@ -9,7 +9,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/tensor/tensor.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr index_t kThreshold = 1000;  // longer tensors are summarized
@@ -222,4 +222,4 @@ std::ostream& operator<<(std::ostream& stream, const Tensor& x) {
   return stream << to_string(x);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -5,7 +5,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 
 double State::number(std::string_view op, const std::string& name) const {
   const auto found = numbers.find(name);
@@ -38,4 +38,4 @@ void load_state(Generator& generator, const State& state) {
                                             .drawn = state.integer(kName, "drawn")});
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// What a module, an optimizer, a generator or a loader needs to be saved and restored: tensors by name, in a
 /// fixed order, and numbers by name.
@@ -38,4 +40,5 @@ State state(const Generator& generator);
 /// Throws, and changes nothing, when one of them is missing.
 void load_state(Generator& generator, const State& state);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -9,7 +9,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::size_t kHeader = 64;
@@ -145,4 +145,4 @@ std::size_t cached_memory() {
   return own == nullptr ? 0 : own->kept;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -6,8 +6,11 @@
 #include <utility>
 
 #include "tapegrad/base/dtype.h"
+#include "tapegrad/version.h"
 
-namespace tapegrad::detail {
+namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
+namespace detail {
 
 /// The elements of one or more tensors: a reference count, a version that every write raises, and the bytes,
 /// in one block of memory that is reused from step to step. Or the caller's memory, which is not owned.
@@ -78,9 +81,12 @@ class StorageHandle {
   Storage* storage_ = nullptr;
 };
 
-}  // namespace tapegrad::detail
+}  // namespace detail
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 /// Returns the memory that freed tensors left on the calling thread for reuse to the system.
 void release_cached_memory();
@@ -88,4 +94,5 @@ void release_cached_memory();
 /// Bytes that freed tensors left on the calling thread for reuse.
 std::size_t cached_memory();
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -8,7 +8,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 
-namespace tapegrad {
+namespace tapegrad::inline v0 {
 namespace {
 
 // Converts a number to an element, or says that the dtype has no such value. Floats are rounded, never
@@ -290,4 +290,4 @@ Tensor stop_gradient(const Tensor& x) {
   return stopped;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

@@ -12,8 +12,10 @@
 #include "tapegrad/base/shape.h"
 #include "tapegrad/tensor/origin.h"
 #include "tapegrad/tensor/storage.h"
+#include "tapegrad/version.h"
 
 namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
@@ -178,4 +180,5 @@ Tensor stop_gradient(const Tensor& x);
 std::string to_string(const Tensor& x);
 std::ostream& operator<<(std::ostream& stream, const Tensor& x);
 
+}  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -1,0 +1,362 @@
+#include "tapegrad/kernels/conv2d/depthwise_tiles.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+// Highway includes this file once more for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/depthwise_tiles.cpp"
+// The order matters.
+// clang-format off
+#include "tapegrad/kernels/highway_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace tapegrad::inline v0::kernels {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr index_t kLanes = hn::MaxLanes(D());
+
+index_t DepthwiseLanes() {
+  return kLanes;
+}
+
+// Where a vector of channels begins: the last one may begin within the one before.
+HWY_INLINE index_t ChannelAt(index_t channel, index_t channels) {
+  return std::min(channel, channels - kLanes);
+}
+
+HWY_INLINE V Finish(V sum, bool relu) {
+  return relu ? hn::Max(hn::Zero(D()), sum) : sum;  // in this order a NaN stays
+}
+
+// Numbers in the sums of a tap.
+HWY_INLINE index_t SumsOf(index_t channels) {
+  return divide_up(channels, kLanes) * kLanes;
+}
+
+// ---- small windows
+
+// The columns of kRows image rows are passed over once, in steps of kStride. In step j output j begins and
+// output j - kOpen + 1 ends; a pixel is loaded once for its taps in all outputs that are open. What belongs
+// to these, and the filter or its gradient, stays in registers. There is no border: columns outside are left
+// out.
+template <int kTaps, int kStride>
+constexpr int kOpen = (kTaps + kStride - 1) / kStride;
+
+// Also not negative.
+HWY_INLINE bool Inside(index_t column, index_t width) {
+  return static_cast<std::size_t>(column) < static_cast<std::size_t>(width);
+}
+
+// GCC would load a vector again for each of its uses.
+HWY_INLINE V LoadOnce(const float* x) {
+  V v = hn::LoadU(D(), x);
+#if HWY_ARCH_X86
+  __asm__("" : "+v"(v.raw));
+#endif
+  return v;
+}
+
+// For the next rows, which the processor does not foresee: into the second cache, since the first one is
+// full. An address outside of the array does no harm.
+HWY_INLINE void Prefetch(const float* x) {
+  __builtin_prefetch(x, 0, 2);
+}
+
+template <int kRows, int kTaps, int kStride>
+void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
+  constexpr int kLast = kOpen<kTaps, kStride> - 1;
+  const D d;
+  const DepthwiseWindows in = job.windows;
+  V tap[kRows * kTaps], sum[kLast + 1];  // of the outputs j, j - 1, ...
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) HWY_UNROLL(8)
+  for (int t = 0; t < kTaps; ++t)
+    tap[r * kTaps + t] = LoadOnce(job.w + (r * job.w_row_step + t * job.w_step + channel));
+  const V bias = job.bias ? hn::LoadU(d, job.bias + channel) : hn::Zero(d);
+  HWY_UNROLL(8)
+  for (V& s : sum) s = bias;
+
+  const float* rows = in.x + channel;
+  float* y = job.y + channel;
+  index_t column = -in.columns.pad;
+  for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
+    HWY_UNROLL(2)
+    for (int u = 0; u < kStride; ++u, ++column) {
+      if (!Inside(column, in.width)) continue;
+      const float* x = rows + column * in.x_step;
+      HWY_UNROLL(2)
+      for (int r = 0; r < kStride; ++r) Prefetch(x + (kRows + r) * in.x_row_step);
+      HWY_UNROLL(8)
+      for (int r = 0; r < kRows; ++r) {
+        const V pixel = LoadOnce(x + r * in.x_row_step);
+        HWY_UNROLL(8)
+        for (int k = 0; k <= kLast; ++k)
+          if (const int t = u + k * kStride; t < kTaps)
+            sum[k] = hn::MulAdd(pixel, tap[r * kTaps + t], sum[k]);
+      }
+    }
+    if (j >= kLast) {
+      hn::StoreU(Finish(sum[kLast], job.relu), d, y);
+      y += job.y_step;
+    }
+    HWY_UNROLL(8)
+    for (int k = kLast; k > 0; --k) sum[k] = sum[k - 1];
+    sum[0] = bias;
+  }
+}
+
+// The filter's rows [row, row + kRows). Outputs that do not exist have a dy of zero.
+template <int kRows, int kTaps, int kStride>
+void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t vector) {
+  constexpr int kLast = kOpen<kTaps, kStride> - 1;
+  const D d;
+  const DepthwiseWindows in = job.windows;
+  const index_t channel = ChannelAt(vector, in.channels), tap_sums = SumsOf(in.channels);
+  float* sums = job.sums + (row * kTaps * tap_sums + vector);
+  V sum[kRows * kTaps], dy[kLast + 1];  // dy: of the outputs j, j - 1, ...
+  HWY_UNROLL(32)
+  for (int i = 0; i < kRows * kTaps; ++i) sum[i] = hn::Load(d, sums + i * tap_sums);
+  for (index_t i = 0; i < job.output_rows; ++i) {
+    HWY_UNROLL(8)
+    for (V& v : dy) v = hn::Zero(d);
+    const float* rows = in.x + (i * job.x_down + row * in.x_row_step + channel);
+    const float* next_dy = job.dy + (i * job.dy_down + channel);
+    index_t column = -in.columns.pad;
+    for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
+      HWY_UNROLL(8)
+      for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
+      dy[0] = hn::Zero(d);
+      if (j < in.columns.outputs) {
+        dy[0] = LoadOnce(next_dy);
+        Prefetch(next_dy + job.output_rows * job.dy_down);
+        next_dy += job.dy_step;
+      }
+      HWY_UNROLL(2)
+      for (int u = 0; u < kStride; ++u, ++column) {
+        if (!Inside(column, in.width)) continue;
+        const float* x = rows + column * in.x_step;
+        HWY_UNROLL(2)
+        for (int r = 0; r < kStride; ++r)
+          Prefetch(x + job.output_rows * job.x_down + (kRows - 1 - r) * in.x_row_step);
+        HWY_UNROLL(8)
+        for (int r = 0; r < kRows; ++r) {
+          const V pixel = LoadOnce(x + r * in.x_row_step);
+          HWY_UNROLL(8)
+          for (int k = 0; k <= kLast; ++k)
+            if (const int t = u + k * kStride; t < kTaps)
+              sum[r * kTaps + t] = hn::MulAdd(pixel, dy[k], sum[r * kTaps + t]);
+        }
+      }
+    }
+  }
+  HWY_UNROLL(32)
+  for (int i = 0; i < kRows * kTaps; ++i) hn::Store(sum[i], d, sums + i * tap_sums);
+}
+
+// The functions for kTaps and kStride, each for 1, 2, ... rows; null where there is none.
+constexpr int kMostRows = 5, kMostRowsOfSums = 3;
+struct SmallWindows {
+  int taps, stride;
+  std::array<void (*)(const DepthwiseCorrelateJob&, index_t channel), kMostRows> correlate;
+  std::array<void (*)(const DepthwiseAccumulateJob&, index_t row, index_t vector), kMostRowsOfSums>
+      accumulate;
+  index_t rows_of_sums;  // that fit into the registers: 32 with AVX-512, 16 before
+};
+template <int kTaps, int kStride, int... kRowsMinusOne>
+constexpr SmallWindows MakeSmall(std::integer_sequence<int, kRowsMinusOne...>) {
+  return {.taps = kTaps,
+          .stride = kStride,
+          .correlate = {CorrelateWindow<kRowsMinusOne + 1, kTaps, kStride>...},
+          .accumulate = {AccumulateWindow<1, kTaps, kStride>, AccumulateWindow<2, kTaps, kStride>,
+                         AccumulateWindow<3, kTaps, kStride>},
+          .rows_of_sums = HWY_TARGET <= HWY_AVX3 || kTaps <= 3 ? 3 : 2};
+}
+template <int kTaps, int kStride>
+constexpr SmallWindows kSmall =
+    MakeSmall<kTaps, kStride>(std::make_integer_sequence<int, std::max(3, kTaps)>());
+
+const SmallWindows* ChooseSmall(const Axis& a) {
+  static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>, &kSmall<5, 1>,
+                                                 &kSmall<3, 2>};
+  for (const SmallWindows* small : kAll)
+    if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
+  return nullptr;
+}
+
+// ---- any window
+
+constexpr int kAnyPixels = 8;
+
+// kPixels pixels from q on, of the taps [first, last), which lie inside of the image for all of them.
+template <int kPixels>
+void CorrelateAny(const DepthwiseCorrelateJob& job, index_t q, index_t first, index_t last, index_t channel) {
+  const D d;
+  const DepthwiseWindows& in = job.windows;
+  const Axis& a = in.columns;
+  V sum[kPixels];
+  const V bias = job.bias ? hn::LoadU(d, job.bias + channel) : hn::Zero(d);
+  HWY_UNROLL(8)
+  for (V& s : sum) s = bias;
+  const index_t step = a.stride * in.x_step;
+  for (index_t r = 0; r < in.rows; ++r)
+    for (index_t t = first; t < last; ++t) {
+      const float* x =
+          in.x + (r * in.x_row_step + (q * a.stride + t * a.dilation - a.pad) * in.x_step + channel);
+      const V tap = hn::LoadU(d, job.w + (r * job.w_row_step + t * job.w_step + channel));
+      HWY_UNROLL(8)
+      for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(hn::LoadU(d, x + p * step), tap, sum[p]);
+    }
+  float* y = job.y + (q * job.y_step + channel);
+  HWY_UNROLL(8)
+  for (int p = 0; p < kPixels; ++p) hn::StoreU(Finish(sum[p], job.relu), d, y + p * job.y_step);
+}
+
+// One tap of one row, over the pixels [q, end) for which it lies inside of the image.
+void AccumulateTap(const DepthwiseAccumulateJob& job, index_t r, index_t t, index_t channel, float* to) {
+  const D d;
+  const DepthwiseWindows& in = job.windows;
+  const Axis& a = in.columns;
+  const index_t step = a.stride * in.x_step;
+  V sum[4] = {hn::Load(d, to), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  for (index_t i = 0; i < job.output_rows; ++i) {
+    auto [q, end] = a.reaching(t, in.width);
+    const float* x =
+        in.x + (i * job.x_down + r * in.x_row_step + (t * a.dilation - a.pad) * in.x_step + channel);
+    const float* dy = job.dy + (i * job.dy_down + channel);
+    for (; q + 4 <= end; q += 4) {
+      HWY_UNROLL(4)
+      for (int p = 0; p < 4; ++p)
+        sum[p] =
+            hn::MulAdd(hn::LoadU(d, x + (q + p) * step), hn::LoadU(d, dy + (q + p) * job.dy_step), sum[p]);
+    }
+    for (; q < end; ++q)
+      sum[0] = hn::MulAdd(hn::LoadU(d, x + q * step), hn::LoadU(d, dy + q * job.dy_step), sum[0]);
+  }
+  hn::Store(hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3])), d, to);
+}
+
+// ---- rows
+
+// Whether outputs that are a dilation apart make sense by themselves.
+bool Interleaved(const Axis& a) {
+  return a.stride == 1 && a.dilation > 1 && a.taps > 1;
+}
+
+// The outputs `offset`, offset + dilation, ... read every dilation-th column, and between these nothing is
+// dilated.
+DepthwiseWindows Interleave(const DepthwiseWindows& in, index_t offset) {
+  const Axis& a = in.columns;
+  const index_t begin = offset - a.pad;  // the column of tap 0
+  const index_t column = (begin % a.dilation + a.dilation) % a.dilation;
+  DepthwiseWindows to = in;
+  to.columns.outputs = divide_up(a.outputs - offset, a.dilation);
+  to.columns.dilation = 1;
+  to.columns.pad = (column - begin) / a.dilation;
+  to.width = divide_up(std::max<index_t>(0, in.width - column), a.dilation);
+  to.x = in.x + column * in.x_step;
+  to.x_step = a.dilation * in.x_step;
+  return to;
+}
+
+void Correlate(const DepthwiseCorrelateJob& job) {
+  const DepthwiseWindows& in = job.windows;
+  const Axis& a = in.columns;
+  if (Interleaved(a)) {
+    for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
+      DepthwiseCorrelateJob part = job;
+      part.windows = Interleave(in, offset);
+      part.y += offset * job.y_step;
+      part.y_step *= a.dilation;
+      Correlate(part);
+    }
+    return;
+  }
+  const SmallWindows* small = ChooseSmall(a);
+  const auto window = small && in.rows > 0 && in.rows <= kMostRows
+                          ? small->correlate[static_cast<std::size_t>(in.rows - 1)]
+                          : nullptr;
+  if (window) {
+    for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(c, in.channels));
+    return;
+  }
+  const auto one_by_one = [&](index_t from, index_t to) {
+    for (index_t q = from; q < to; ++q) {
+      const auto [first, last] = a.inside(q * a.stride - a.pad, in.width);
+      for (index_t c = 0; c < in.channels; c += kLanes)
+        CorrelateAny<1>(job, q, first, last, ChannelAt(c, in.channels));
+    }
+  };
+  // Those at the borders have fewer taps.
+  const index_t begin = a.reaching(0, in.width).first, end = a.reaching(a.taps - 1, in.width).second;
+  if (end - begin < kAnyPixels) return one_by_one(0, a.outputs);
+  one_by_one(0, begin);
+  for (index_t q = begin; q < end; q += kAnyPixels)  // the last tile may begin within the one before
+    for (index_t c = 0; c < in.channels; c += kLanes)
+      CorrelateAny<kAnyPixels>(job, std::min(q, end - kAnyPixels), 0, a.taps, ChannelAt(c, in.channels));
+  one_by_one(end, a.outputs);
+}
+
+void Accumulate(const DepthwiseAccumulateJob& job) {
+  const DepthwiseWindows& in = job.windows;
+  const Axis& a = in.columns;
+  if (Interleaved(a)) {
+    for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
+      DepthwiseAccumulateJob part = job;
+      part.windows = Interleave(in, offset);
+      part.dy += offset * job.dy_step;
+      part.dy_step *= a.dilation;
+      Accumulate(part);
+    }
+    return;
+  }
+  if (const SmallWindows* small = ChooseSmall(a)) {
+    for (index_t row = 0, rows; row < in.rows; row += rows) {
+      rows = std::min(small->rows_of_sums, in.rows - row);
+      const auto window = small->accumulate[static_cast<std::size_t>(rows - 1)];
+      for (index_t c = 0; c < in.channels; c += kLanes) window(job, row, c);
+    }
+    return;
+  }
+  float* to = job.sums;
+  for (index_t r = 0; r < in.rows; ++r)
+    for (index_t t = 0; t < a.taps; ++t)
+      for (index_t c = 0; c < in.channels; c += kLanes, to += kLanes)
+        AccumulateTap(job, r, t, ChannelAt(c, in.channels), to);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace tapegrad::inline v0::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapegrad::inline v0::kernels {
+
+HWY_EXPORT(DepthwiseLanes);
+HWY_EXPORT(Correlate);
+HWY_EXPORT(Accumulate);
+
+index_t depthwise_lanes() {
+  return HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
+}
+index_t depthwise_sums(index_t channels) {
+  return divide_up(channels, depthwise_lanes()) * depthwise_lanes();
+}
+void correlate_depthwise(const DepthwiseCorrelateJob& job) {
+  HWY_DYNAMIC_DISPATCH(Correlate)(job);
+}
+void accumulate_depthwise(const DepthwiseAccumulateJob& job) {
+  HWY_DYNAMIC_DISPATCH(Accumulate)(job);
+}
+
+}  // namespace tapegrad::inline v0::kernels
+#endif

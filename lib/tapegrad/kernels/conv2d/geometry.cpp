@@ -1,0 +1,255 @@
+#include "tapegrad/kernels/conv2d/geometry.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+constexpr std::string_view kAxisNames[2] = {"height", "width"};
+
+// One axis of a convolution: filter size k, dilated to ke.
+struct Axis {
+  index_t k, stride, dilation, ke;
+};
+
+// How an image of `size` pixels is padded; and how many results it has, by floor division, below 1 when it
+// has none.
+struct Window {
+  index_t before, after, out;
+};
+
+index_t floor_divide(index_t a, index_t b) {
+  return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+
+Window window(const Axis& axis, const Padding& padding, int which, index_t size) {
+  index_t before = 0, after = 0;
+  switch (padding.kind()) {
+    case Padding::Kind::Same: {
+      const index_t out = (size + axis.stride - 1) / axis.stride;
+      const index_t total = std::max<index_t>((out - 1) * axis.stride + axis.ke - size, 0);
+      return {total / 2, total - total / 2, out};
+    }
+    case Padding::Kind::Full:
+      before = after = axis.ke - 1;
+      break;
+    case Padding::Kind::Explicit:
+      before = padding.before(which);
+      after = padding.after(which);
+      break;
+    case Padding::Kind::Valid:
+      break;
+  }
+  return {before, after, floor_divide(size + before + after - axis.ke, axis.stride) + 1};
+}
+
+// Checks all that conv2d and conv2d_transpose have in common.
+std::array<Axis, 2> checked_axes(std::string_view op, const Shape& x, std::string_view x_layout,
+                                 const Shape& w, std::string_view w_layout, const Conv2DOptions& options) {
+  if (x.rank() != 4)
+    fail(op, "the image has {} axes (x: {}; w: {}) but must have four, {}: reshape it", x.rank(), x, w,
+         x_layout);
+  if (w.rank() != 4)
+    fail(op, "the filter has {} axes (w: {}; x: {}) but must have four, {}: reshape it", w.rank(), w, x,
+         w_layout);
+  const auto check = [&](std::string_view what, Size2D size) {
+    if (size.height < 1 || size.width < 1)
+      fail(op, "{} are {} x {} but must be at least 1 (x: {}, {}; w: {}, {})", what, size.height, size.width,
+           x, x_layout, w, w_layout);
+  };
+  check("strides", options.strides);
+  check("dilations", options.dilations);
+  if (w[0] < 1 || w[1] < 1)
+    fail(op, "the filter has no taps (w: {}, {}; x: {}, {}): its height and width must be at least 1", w,
+         w_layout, x, x_layout);
+  if (options.groups < 1)
+    fail(op, "groups is {} but must be at least 1 (x: {}, {}; w: {}, {})", options.groups, x, x_layout, w,
+         w_layout);
+  const auto axis = [&](index_t k, index_t stride, index_t dilation, int which) {
+    // So that no sum or product of sizes below can overflow.
+    constexpr index_t kLargest = std::numeric_limits<std::int32_t>::max();
+    if (k > kLargest || stride > kLargest || dilation > kLargest || (k - 1) * dilation + 1 > kLargest)
+      fail(op,
+           "a filter of {} taps with stride {} and dilation {} along the {} is too large (w: {}, {}; x: {}, "
+           "{})",
+           k, stride, dilation, kAxisNames[which], w, w_layout, x, x_layout);
+    return Axis{k, stride, dilation, (k - 1) * dilation + 1};
+  };
+  for (const index_t pixels : {x[1], x[2]})
+    if (pixels > std::numeric_limits<std::int32_t>::max())
+      fail(op, "an image {} pixels long is too large (x: {}, {}; w: {}, {})", pixels, x, x_layout, w,
+           w_layout);
+  return {axis(w[0], options.strides.height, options.dilations.height, 0),
+          axis(w[1], options.strides.width, options.dilations.width, 1)};
+}
+
+void check_groups(std::string_view op, index_t channels, std::string_view what, const Shape& x,
+                  std::string_view x_layout, const Shape& w, std::string_view w_layout, index_t groups) {
+  if (channels % groups != 0)
+    fail(op, "{} {} channels cannot be cut into {} groups (x: {}, {}; w: {}, {})", channels, what, groups, x,
+         x_layout, w, w_layout);
+}
+
+// in is [batch, height, width, channels] of the larger side. Throws when a result would have more elements
+// than can be addressed.
+Conv2DGeometry assemble(std::string_view op, const std::array<index_t, 4>& in, const Shape& w, index_t out_h,
+                        index_t out_w, const std::array<Axis, 2>& axes, const Window& rows,
+                        const Window& columns, index_t groups) {
+  try {
+    (void)Shape(std::span<const index_t>(in));
+    (void)Shape{in[0], out_h, out_w, w[3]};
+  } catch (const Error& error) {
+    fail(op, "the result for w: {} is too large: {}", w, error.message());
+  }
+  return {.batch = in[0],
+          .in_h = in[1],
+          .in_w = in[2],
+          .in_channels = in[3],
+          .out_h = out_h,
+          .out_w = out_w,
+          .out_channels = w[3],
+          .kernel_h = w[0],
+          .kernel_w = w[1],
+          .stride_h = axes[0].stride,
+          .stride_w = axes[1].stride,
+          .dilation_h = axes[0].dilation,
+          .dilation_w = axes[1].dilation,
+          .pad_top = rows.before,
+          .pad_bottom = rows.after,
+          .pad_left = columns.before,
+          .pad_right = columns.after,
+          .groups = groups};
+}
+
+}  // namespace
+
+Padding Padding::Explicit(index_t top, index_t bottom, index_t left, index_t right) {
+  constexpr index_t kLargest = std::numeric_limits<std::int32_t>::max();
+  for (const index_t side : {top, bottom, left, right})
+    if (side < 0 || side > kLargest)
+      fail("padding", "top {}, bottom {}, left {}, right {}: each must lie in 0 to {}", top, bottom, left,
+           right, kLargest);
+  Padding padding(Kind::Explicit);
+  padding.sides_ = {top, bottom, left, right};
+  return padding;
+}
+
+Padding Padding::Explicit(Size2D both_sides) {
+  return Explicit(both_sides.height, both_sides.height, both_sides.width, both_sides.width);
+}
+
+std::string Padding::str() const {
+  switch (kind_) {
+    case Kind::Same:
+      return "SAME";
+    case Kind::Full:
+      return "FULL";
+    case Kind::Explicit:
+      return fmt::format("EXPLICIT{{{}}}", join(sides_, ","));
+    case Kind::Valid:
+      break;
+  }
+  return "VALID";
+}
+
+Conv2DGeometry resolve_conv2d(std::string_view op, const Shape& x, const Shape& w,
+                              const Conv2DOptions& options) {
+  constexpr std::string_view kImage = "NHWC", kFilter = "HWIO";
+  const auto axes = checked_axes(op, x, kImage, w, kFilter, options);
+  check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups);
+  check_groups(op, w[3], "output", x, kImage, w, kFilter, options.groups);
+  if (x[3] != w[2] * options.groups)
+    fail(op, "input has {} channels (x: {}, {}) but the filter takes {}{} (w: {}, {})", x[3], x, kImage,
+         w[2] * options.groups,
+         options.groups > 1 ? fmt::format(", {} in each of {} groups", w[2], options.groups) : "", w,
+         kFilter);
+  Window windows[2];
+  for (int i = 0; i < 2; ++i) {
+    windows[i] = window(axes[static_cast<std::size_t>(i)], options.padding, i, x[i + 1]);
+    if (windows[i].out < (options.padding.kind() == Padding::Kind::Same ? 0 : 1))
+      fail(op,
+           "the filter is larger than the image: its {} is {} (with dilation), the image's {} + {} + {} of "
+           "padding (x: {}, "
+           "{}; w: {}, {}; padding {}); pad more, or use a smaller filter",
+           kAxisNames[i], axes[static_cast<std::size_t>(i)].ke, x[i + 1], windows[i].before, windows[i].after,
+           x, kImage, w, kFilter, options.padding.str());
+  }
+  return assemble(op, {x[0], x[1], x[2], x[3]}, w, windows[0].out, windows[1].out, axes, windows[0],
+                  windows[1], options.groups);
+}
+
+Conv2DGeometry resolve_conv2d_transpose(std::string_view op, const Shape& x, const Shape& w,
+                                        const Conv2DOptions& options,
+                                        const std::optional<Size2D>& output_size,
+                                        const std::optional<Size2D>& output_padding) {
+  constexpr std::string_view kImage = "NHWC", kFilter = "HWOI: [kh, kw, out / groups, in]";
+  const auto axes = checked_axes(op, x, kImage, w, kFilter, options);
+  if (x[3] != w[3])
+    fail(op, "input has {} channels (x: {}, {}) but the filter takes {} (w: {}, {})", x[3], x, kImage, w[3],
+         w, kFilter);
+  check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups);
+  if (output_size && output_padding)
+    fail(op,
+         "output_shape and output_padding were both given (x: {}, {}; w: {}, {}): each says how large the "
+         "result is, "
+         "leave one out",
+         x, kImage, w, kFilter);
+
+  Window windows[2];
+  index_t sizes[2];
+  for (int i = 0; i < 2; ++i) {
+    const Axis& axis = axes[static_cast<std::size_t>(i)];
+    const index_t n = x[i + 1], s = axis.stride, ke = axis.ke;
+    const auto kind = options.padding.kind();
+    const bool same = kind == Padding::Kind::Same;
+    // What Full and Explicit add does not depend on the size; Same's does, which is why it has a rule of its
+    // own.
+    const Window fixed = same ? Window{} : window(axis, options.padding, i, 0);
+    const index_t pads = fixed.before + fixed.after;
+    // A convolution of m pixels has n results for exactly s values of m, those that are sizes at all.
+    const index_t smallest =
+        std::max<index_t>(same ? (n - 1) * s + 1 : (n - 1) * s + ke - pads, n == 0 ? 0 : 1);
+    const index_t largest = same ? n * s : n * s + ke - pads - 1;
+
+    index_t size;
+    std::string_view asked = "output_shape";
+    if (output_size) {
+      size = i == 0 ? output_size->height : output_size->width;
+    } else if (output_padding) {
+      asked = "output_padding";
+      const index_t extra = i == 0 ? output_padding->height : output_padding->width;
+      if (extra < 0 || extra >= s)
+        fail(op,
+             "output_padding is {} along the {} but must lie in 0 to {}, below the stride (x: {}, {}; w: {}, "
+             "{})",
+             extra, kAxisNames[i], s - 1, x, kImage, w, kFilter);
+      size = (n - 1) * s + ke - (same ? ke / 2 * 2 : pads) + extra;
+    } else {
+      asked = "the natural size";
+      size = same                           ? n * s
+             : kind == Padding::Kind::Valid ? (n - 1) * s + std::max(ke, s)
+                                            : (n - 1) * s + ke - pads;
+    }
+    if (size < smallest || size > largest) {
+      const std::string possible = largest < smallest ? "there is none"
+                                   : largest == smallest
+                                       ? fmt::format("the only possible one is {}", smallest)
+                                       : fmt::format("possible are {} to {}", smallest, largest);
+      fail(op,
+           "{} asks for an output {} of {}, but no convolution with kernel {}, stride {}, dilation {} and {} "
+           "padding leads "
+           "from there back to {} (x: {}, {}; w: {}, {}): {}",
+           asked, kAxisNames[i], size, axis.k, s, axis.dilation, options.padding.str(), n, x, kImage, w,
+           kFilter, possible);
+    }
+    sizes[i] = size;
+    windows[i] = window(axis, options.padding, i, size);
+  }
+  return assemble(op, {x[0], sizes[0], sizes[1], w[2] * options.groups}, w, x[1], x[2], axes, windows[0],
+                  windows[1], options.groups);
+}
+
+}  // namespace tapegrad::inline v0

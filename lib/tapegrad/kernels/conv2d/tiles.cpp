@@ -1,0 +1,414 @@
+#include "tapegrad/kernels/conv2d/tiles.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+// Highway includes this file once more for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/tiles.cpp"
+// The order matters.
+// clang-format off
+#include "tapegrad/kernels/highway_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace tapegrad::inline v0::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr index_t kLanes = hn::MaxLanes(D());
+
+// Tiles are unrolled by the compiler, and all their accumulators live in registers: 32 of them with AVX-512,
+// 16 before.
+constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : 12;
+constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
+constexpr int kMostPixels = 7;
+
+// Zen 4 has 512-bit registers and computes on one half after the other: 256 bits are as fast, and a number
+// that is spread over all lanes costs nothing extra when that is done by the product itself (which is
+// possible for single numbers, not for groups of them).
+constexpr index_t kNarrowLanes = HWY_TARGET <= HWY_AVX3 ? kLanes / 2 : kLanes;
+bool NarrowIsAsFast() {
+#if HWY_TARGET <= HWY_AVX3
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  __get_cpuid(0, &eax, &ebx, &ecx, &edx);
+  const bool amd = ebx == signature_AMD_ebx;
+  __get_cpuid(1, &eax, &ebx, &ecx, &edx);
+  return amd && (eax >> 8 & 0xF) == 0xF && (eax >> 20 & 0xFF) == 0xA;  // family 19h
+#else
+  return false;
+#endif
+}
+
+VectorTraits Traits() {
+  static const index_t narrow_lanes = NarrowIsAsFast() ? kNarrowLanes : kLanes;
+  return {kLanes, narrow_lanes, kFilterAccumulators};
+}
+
+// In a segment of a line; a tile is two segments.
+constexpr index_t MostPixels(index_t vectors) {
+  return std::min<index_t>(kMostPixels, kAccumulators / 2 / vectors);
+}
+
+struct Segment {
+  const float* x;
+  float* y;
+};
+
+// x[0 .. kGroup), again and again until the vector is full.
+template <int kGroup, class D>
+HWY_INLINE hn::Vec<D> LoadGroup(D d, const float* x) {
+  if constexpr (kGroup == 1) {
+    return hn::Set(d, *x);
+  } else if constexpr (kGroup == hn::MaxLanes(D())) {
+    return hn::LoadU(d, x);
+  } else if constexpr (kGroup == 2) {
+    double pair;
+    std::memcpy(&pair, x, sizeof(pair));
+    return hn::BitCast(d, hn::Set(hn::Repartition<double, D>(), pair));
+  } else if constexpr (kGroup == 4) {
+    return hn::LoadDup128(d, x);
+  } else {
+    const hn::Half<D> half;
+    const auto part = hn::LoadU(half, x);
+    return hn::Combine(d, part, part);
+  }
+}
+
+// x[0 .. count), and zeros.
+template <class D>
+HWY_INLINE hn::Vec<D> LoadFirst(D d, const float* x, index_t count) {
+  if constexpr (HWY_TARGET <= HWY_AVX2) {
+    return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, x);
+  } else {
+    HWY_ALIGN float lanes[hn::MaxLanes(d)] = {};
+    std::copy_n(x, count, lanes);
+    return hn::Load(d, lanes);
+  }
+}
+
+// Adds every kGroup neighbours. The first ceil(kCount / kGroup) vectors hold the sums of all of them, in
+// order.
+template <int kGroup, int kCount, class V, int kSize>
+HWY_INLINE void AddNeighbours(V (&v)[kSize]) {
+  if constexpr (kGroup > 1) {
+    const hn::DFromV<V> d;
+    constexpr int kLeft = (kCount + 1) / 2;
+    HWY_UNROLL(16)
+    for (int i = 0; i < kLeft; ++i) {
+      const V low = v[2 * i], high = v[2 * i + 1 < kCount ? 2 * i + 1 : 2 * i];
+      v[i] = hn::Add(hn::ConcatEven(d, high, low), hn::ConcatOdd(d, high, low));
+    }
+    AddNeighbours<kGroup / 2, kLeft>(v);
+  }
+}
+
+template <class V>
+HWY_INLINE V Relu(V v) {
+  return hn::Max(hn::Zero(hn::DFromV<V>()), v);  // in this order a NaN stays
+}
+
+// Stores the first count (1 ... all) lanes.
+template <class V>
+HWY_INLINE void StoreFirst(V v, index_t count, float* to) {
+  const hn::DFromV<V> d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
+  if (count == kWidth) {
+    hn::StoreU(v, d, to);
+  } else if constexpr (HWY_TARGET <= HWY_AVX2) {
+    hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
+  } else {
+    HWY_ALIGN float lanes[kWidth];
+    hn::Store(v, d, lanes);
+    std::copy_n(lanes, count, to);
+  }
+}
+
+// Writes the pixels of one segment, whose sums are v.
+template <int kGroup, int kVectors, int kPixels, class V>
+HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], float* y) {
+  const hn::DFromV<V> d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
+  AddNeighbours<kGroup, kPixels>(v);
+  constexpr int kResults = kGroup == 1 ? kPixels * kVectors : (kPixels + kGroup - 1) / kGroup;
+  if (job.relu) {
+    HWY_UNROLL(14)
+    for (int i = 0; i < kResults; ++i) v[i] = Relu(v[i]);
+  }
+  if constexpr (kGroup == 1) {
+    const index_t last = job.channels - (kVectors - 1) * kWidth;  // channels in the last vector
+    HWY_UNROLL(7)
+    for (int p = 0; p < kPixels; ++p, y += job.y_pixel) {
+      HWY_UNROLL(2)
+      for (int i = 0; i + 1 < kVectors; ++i) hn::StoreU(v[p * kVectors + i], d, y + i * kWidth);
+      StoreFirst(v[(p + 1) * kVectors - 1], last, y + (kVectors - 1) * kWidth);
+    }
+  } else {
+    constexpr index_t kChannels = kWidth / kGroup;
+    if (job.channels == kChannels && job.y_pixel == kChannels) {
+      HWY_UNROLL(7)
+      for (int i = 0; i < kResults; ++i)
+        StoreFirst(v[i], std::min<index_t>(kWidth, kPixels * kChannels - i * kWidth), y + i * kWidth);
+      return;
+    }
+    HWY_ALIGN float lanes[kResults * kWidth];
+    HWY_UNROLL(7)
+    for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kWidth);
+    const float* from = lanes;
+    if (job.channels == kChannels)
+      for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel) std::copy_n(from, kChannels, y);
+    else
+      for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel)
+        for (index_t o = 0; o < job.channels; ++o) y[o] = from[o];
+  }
+}
+
+// Two segments at a time.
+template <class D, int kGroup, int kVectors, int kPixels>
+void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
+  const D d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
+  const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
+  for (; times > 0; --times, segment += 2) {
+    hn::Vec<D> sum[2][kPixels * kVectors];
+    HWY_UNROLL(2)
+    for (int s = 0; s < 2; ++s) HWY_UNROLL(14)
+    for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kWidth);
+
+    for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
+      const float* w = job.weights + first * (kVectors * kWidth);
+      const index_t *tap = job.taps + first, *const end = tap + job.tap_run;
+      for (; tap != end; ++tap, w += kVectors * kWidth) {
+        const index_t at = *tap - origin;
+        hn::Vec<D> channels[kVectors];
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kWidth);
+        HWY_UNROLL(2)
+        for (int s = 0; s < 2; ++s) {
+          const float* x = segment[s].x + at;
+          HWY_UNROLL(7)
+          for (int p = 0; p < kPixels; ++p) {
+            const auto pixel = LoadGroup<kGroup>(d, x + p * step);
+            HWY_UNROLL(2)
+            for (int v = 0; v < kVectors; ++v)
+              sum[s][p * kVectors + v] = hn::MulAdd(pixel, channels[v], sum[s][p * kVectors + v]);
+          }
+        }
+      }
+      if constexpr (kGroup == kWidth && kGroup > 1) {
+        if (job.tail == 0) continue;
+        const index_t at = *tap - origin;
+        const auto channels = hn::Load(d, w);
+        HWY_UNROLL(2)
+        for (int s = 0; s < 2; ++s) HWY_UNROLL(7)
+        for (int p = 0; p < kPixels; ++p)
+          sum[s][p] = hn::MulAdd(LoadFirst(d, segment[s].x + at + p * step, job.tail), channels, sum[s][p]);
+      }
+    }
+
+    HWY_UNROLL(2)
+    for (int s = 0; s < 2; ++s) Finish<kGroup, kVectors, kPixels>(job, sum[s], segment[s].y);
+  }
+}
+
+using TileFunction = void (*)(const CorrelateJob&, const Segment*, index_t);
+using Tiles = std::array<TileFunction, kMostPixels>;  // [pixels - 1]
+
+template <class D, int kGroup, int kVectors, int... kPixelsMinusOne>
+constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
+  return {(kPixelsMinusOne < MostPixels(kVectors)
+               ? &Tile<D, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
+               : nullptr)...};
+}
+template <class D, int kGroup, int kVectors>
+constexpr Tiles kTiles = MakeTiles<D, kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
+
+TileFunction ChooseTile(const CorrelateJob& job, index_t pixels) {
+  const auto tiles = [&]() -> const Tiles& {
+    if (job.lanes < kLanes) return kTiles<hn::CappedTag<float, kNarrowLanes>, 1, 1>;
+    switch (job.group) {
+      case 2:
+        return kTiles<D, std::min<int>(2, kLanes), 1>;
+      case 4:
+        return kTiles<D, std::min<int>(4, kLanes), 1>;
+      case 8:
+        return kTiles<D, std::min<int>(8, kLanes), 1>;
+      case 16:
+        return kTiles<D, std::min<int>(16, kLanes), 1>;
+      default:
+        return job.vectors == 1 ? kTiles<D, 1, 1> : kTiles<D, 1, 2>;
+    }
+  };
+  return tiles()[static_cast<std::size_t>(pixels - 1)];
+}
+
+// Lines are cut into segments that are as equal as can be: some of one size, and some of the next smaller
+// one.
+void Correlate(const CorrelateJob& job) {
+  const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
+  const index_t size = job.pixels / count, longer = job.pixels % count;
+  constexpr index_t kTogether = 32;  // an even number
+  std::array<Segment, kTogether> segments;
+  for (index_t pixels = size; pixels <= size + 1; ++pixels) {
+    const index_t in_line = pixels == size ? count - longer : longer;
+    if (in_line == 0) continue;
+    const index_t begin = pixels == size ? longer * (size + 1) : 0;
+    const TileFunction tile = ChooseTile(job, pixels);
+    index_t gathered = 0;
+    for (index_t image = 0, x_image = begin * job.x_pixel, y_image = begin * job.y_pixel; image < job.images;
+         ++image, x_image += job.x_image, y_image += job.y_image)
+      for (index_t line = 0, x = x_image, y = y_image; line < job.lines;
+           ++line, x += job.x_line, y += job.y_line)
+        for (index_t s = 0, right = 0; s < in_line; ++s, right += pixels) {
+          segments[static_cast<std::size_t>(gathered++)] = {job.x + (x + right * job.x_pixel),
+                                                            job.y + (y + right * job.y_pixel)};
+          if (gathered < kTogether) continue;
+          tile(job, segments.data(), kTogether / 2);
+          gathered = 0;
+        }
+    if (gathered % 2 == 1) {  // the last one is computed twice
+      segments[static_cast<std::size_t>(gathered)] = segments[static_cast<std::size_t>(gathered - 1)];
+      ++gathered;
+    }
+    tile(job, segments.data(), gathered / 2);
+  }
+}
+
+// ---- filter gradients
+
+template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
+void FilterTile(const FilterJob& job) {
+  const D d;
+  V sum[kTaps * kScalars * kVectors];
+  HWY_UNROLL(28)
+  for (int i = 0; i < kTaps * kScalars * kVectors; ++i) sum[i] = hn::Zero(d);
+
+  constexpr int kScalarRows = kScalarsAreX ? kTaps : 1, kVectorRows = kScalarsAreX ? 1 : kTaps;
+  for (const FilterLine* line = job.lines; line != job.lines + job.line_count; ++line) {
+    const float *s[kScalarRows], *v[kVectorRows];
+    for (int t = 0; t < kScalarRows; ++t)
+      s[t] = line->scalars + (job.scalar_offset + (kScalarsAreX ? job.taps[t] : 0));
+    for (int t = 0; t < kVectorRows; ++t)
+      v[t] = line->vectors + (job.vector_offset + (kScalarsAreX ? 0 : job.taps[t]));
+    for (index_t q = 0; q < job.pixels; ++q) {
+      V row[kVectorRows * kVectors];
+      HWY_UNROLL(3)
+      for (int t = 0; t < kVectorRows; ++t) HWY_UNROLL(3)
+      for (int i = 0; i < kVectors; ++i)
+        row[t * kVectors + i] = hn::LoadU(d, v[t] + q * job.vector_step + i * kLanes);
+      HWY_UNROLL(3)
+      for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
+      for (int a = 0; a < kScalars; ++a) {
+        const V scalar = hn::Set(d, s[kScalarsAreX ? t : 0][q * job.scalar_step + a]);
+        HWY_UNROLL(3)
+        for (int i = 0; i < kVectors; ++i) {
+          V& to = sum[(t * kScalars + a) * kVectors + i];
+          to = hn::MulAdd(scalar, row[(kScalarsAreX ? 0 : t) * kVectors + i], to);
+        }
+      }
+    }
+  }
+
+  const auto last = hn::FirstN(d, static_cast<std::size_t>(job.last_lanes));
+  HWY_UNROLL(3)
+  for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
+  for (int a = 0; a < kScalars; ++a) HWY_UNROLL(3)
+  for (int i = 0; i < kVectors; ++i) {
+    float* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step + i * kLanes;
+    const V v = sum[(t * kScalars + a) * kVectors + i];
+    hn::StoreU(hn::Add(hn::LoadU(d, to), i + 1 < kVectors ? v : hn::IfThenElseZero(last, v)), d, to);
+  }
+}
+
+using FilterTileFunction = void (*)(const FilterJob&);
+
+template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
+constexpr FilterTileFunction OneFilterTile() {
+  if constexpr (kTaps * kScalars * kVectors <= kFilterAccumulators)
+    return &FilterTile < kTaps, kScalars, kVectors, kTaps == 1 || kScalarsAreX > ;
+  else
+    return nullptr;
+}
+template <int kTaps, int kVectors, bool kScalarsAreX, int... kScalarsMinusOne>
+constexpr std::array<FilterTileFunction, kMostScalars> FilterTiles(
+    std::integer_sequence<int, kScalarsMinusOne...>) {
+  return {OneFilterTile<kTaps, kScalarsMinusOne + 1, kVectors, kScalarsAreX>()...};
+}
+template <int kTaps, bool kScalarsAreX>
+constexpr std::array<std::array<FilterTileFunction, kMostScalars>, kMostFilterVectors> kFilterTiles = {
+    FilterTiles<kTaps, 1, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
+
+void AccumulateFilter(const FilterJob& job) {
+  const auto& tiles = job.tap_count == 1  ? kFilterTiles<1, true>  // the sides are alike
+                      : job.scalars_are_x ? kFilterTiles<kMostTaps, true>
+                                          : kFilterTiles<kMostTaps, false>;
+  tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job);
+}
+
+// ---- filters, in another order
+
+void Transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
+               index_t to_step) {
+  const hn::FixedTag<float, 4> d;
+  const hn::FixedTag<double, 2> pairs;
+  const index_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (index_t r = 0; r < whole_rows; r += 4)
+    for (index_t c = 0; c < whole_columns; c += 4) {
+      const float* at = from + r * from_step + c;
+      const auto v0 = hn::LoadU(d, at), v1 = hn::LoadU(d, at + from_step),
+                 v2 = hn::LoadU(d, at + 2 * from_step), v3 = hn::LoadU(d, at + 3 * from_step);
+      const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, v0, v1)),
+                 low23 = hn::BitCast(pairs, hn::InterleaveLower(d, v2, v3)),
+                 high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, v0, v1)),
+                 high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, v2, v3));
+      float* out = to + c * to_step + r;
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, out);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, out + to_step);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, out + 2 * to_step);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, out + 3 * to_step);
+    }
+  for (index_t r = 0; r < rows; ++r)
+    for (index_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c)
+      to[c * to_step + r] = from[r * from_step + c];
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tapegrad::inline v0::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapegrad::inline v0::kernels {
+
+HWY_EXPORT(Traits);
+HWY_EXPORT(Correlate);
+HWY_EXPORT(AccumulateFilter);
+HWY_EXPORT(Transpose);
+
+VectorTraits vector_traits() {
+  return HWY_DYNAMIC_DISPATCH(Traits)();
+}
+void correlate(const CorrelateJob& job) {
+  HWY_DYNAMIC_DISPATCH(Correlate)(job);
+}
+void accumulate_filter(const FilterJob& job) {
+  HWY_DYNAMIC_DISPATCH(AccumulateFilter)(job);
+}
+void transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
+               index_t to_step) {
+  HWY_DYNAMIC_DISPATCH(Transpose)(rows, columns, from, from_step, to, to_step);
+}
+
+}  // namespace tapegrad::inline v0::kernels
+#endif

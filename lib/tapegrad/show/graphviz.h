@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "tapegrad/tensor/graph.h"
+#include "tapegrad/version.h"
+
+namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
+
+/// The graph in Graphviz' language, to be drawn with `dot -Tsvg`: ops as boxes with their shape and the bytes
+/// they keep, parameters and watched tensors as rounded ones.
+std::string to_graphviz(const Graph& graph);
+
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad

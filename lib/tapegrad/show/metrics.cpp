@@ -1,0 +1,108 @@
+#include "tapegrad/show/metrics.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "tapegrad/io/file_internal.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+[[noreturn]] void fail_to_write(const std::filesystem::path& path) {
+  const int error = errno;
+  detail::fail_file("metrics", path, "cannot be written: {}", std::generic_category().message(error));
+}
+
+const double* find(const std::vector<std::pair<std::string, double>>& line, std::string_view name) {
+  const auto found = std::ranges::find(line, name, &std::pair<std::string, double>::first);
+  return found == line.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+Metrics::Value::Value(double value)
+    : number_(value), text_(std::isfinite(value) ? fmt::format("{}", value) : "null") {}
+
+Metrics::Metrics(std::filesystem::path path, const MetricsOptions& options)
+    : path_(std::move(path)),
+      file_(std::fopen(path_.c_str(), options.keep ? "ae" : "we")),
+      more_(options.keep) {
+  if (!file_) fail_to_write(path_);
+}
+
+void Metrics::cut_off() {
+  const int file = ::fileno(file_.get());
+  // A pipe or a terminal has nothing to cut off.
+  if (::ftruncate(file, static_cast<off_t>(bytes_)) != 0 && errno != EINVAL) fail_to_write(path_);
+  ::lseek(file, 0, SEEK_END);
+  more_ = false;
+}
+
+void Metrics::write(std::span<const Entry> values) {
+  if (more_) cut_off();
+  std::string text;
+  auto& line = lines_.emplace_back();
+  for (const auto& [name, value] : values) {
+    text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", nlohmann::json(name).dump(), value.text_);
+    line.emplace_back(name, value.number_);
+  }
+  text += text.empty() ? "{}\n" : "}\n";
+  if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() || std::fflush(file_.get()) != 0)
+    fail_to_write(path_);
+  bytes_ += text.size();
+}
+
+State Metrics::state() const {
+  if (::fsync(::fileno(file_.get())) != 0 && errno != EINVAL) fail_to_write(path_);
+  return {.integers = {{"lines", lines_.size()}}};
+}
+
+void Metrics::load_state(const State& state) {
+  constexpr std::string_view kName = "metrics";
+  const std::uint64_t count = state.integer(kName, "lines");
+  const auto content = detail::read_file(kName, path_, std::numeric_limits<std::uint64_t>::max());
+  const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
+  decltype(lines_) lines;
+  std::size_t at = 0;
+  while (lines.size() < count) {
+    const std::size_t end = text.find('\n', at);
+    if (end == text.npos)
+      detail::fail_file(kName, path_, "has {} lines, but {} were written before this state was saved",
+                        lines.size(), count);
+    const auto parsed = nlohmann::ordered_json::parse(text.substr(at, end - at), nullptr, false);
+    auto& line = lines.emplace_back();
+    bool fits = parsed.is_object();
+    if (fits)
+      for (const auto& [name, value] : parsed.items()) {
+        fits = fits && (value.is_number() || value.is_null());
+        line.emplace_back(name,
+                          value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
+      }
+    if (!fits)
+      detail::fail_file(kName, path_, "has something else than an object of numbers in line {}",
+                        lines.size());
+    at = end + 1;
+  }
+  lines_ = std::move(lines);
+  bytes_ = at;
+  more_ = true;
+}
+
+Series Metrics::series(std::string_view x, std::string_view y, std::string name) const {
+  Series made{.name = std::move(name), .x = {}, .y = {}};
+  for (const auto& line : lines_) {
+    const double *at = find(line, x), *value = find(line, y);
+    if (at == nullptr || value == nullptr) continue;
+    made.x.push_back(*at);
+    made.y.push_back(*value);
+  }
+  return made;
+}
+
+}  // namespace tapegrad::inline v0

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdio>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "tapegrad/base/shape.h"
+#include "tapegrad/version.h"
+
+namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
+
+struct ProgressOptions {
+  int epochs = 1;
+  index_t samples = 0;              ///< per epoch
+  int epochs_done = 0;              ///< before: of a run that is continued
+  index_t samples_done = 0;         ///< before: of the epoch that comes next
+  std::string unit = "images";      ///< what the samples are called
+  double plain_interval = 30;       ///< seconds between lines when the output is not a terminal
+  std::optional<bool> terminal{};   ///< whether to draw in place; not set: asks the stream
+  int columns = 0;                  ///< the terminal's width; 0: asks the terminal
+  std::function<double()> clock{};  ///< seconds since any moment; not set: a steady clock
+};
+
+/// Shows how a training run gets on. On a terminal, one line that is drawn anew at most ten times a second:
+/// "epoch 2/5 [=====>    ] 61% loss 0.0123 5120 images/s 0:12 left"; elsewhere plain lines, few enough for a
+/// log file. Each epoch leaves one line behind. Not for use from several threads at once.
+class Progress {
+ public:
+  /// Numbers to show, by name: {{"loss", loss}}.
+  using Values = std::initializer_list<std::pair<std::string_view, double>>;
+
+  /// out must outlive the Progress. Throws for epochs or samples that are not positive, and for less than
+  /// none of them that are done.
+  Progress(std::FILE* out, ProgressOptions options);
+  /// Ends an unfinished line, so that what is printed next does not run into it.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// So many more samples of the epoch are done; the first call after end_epoch begins the next epoch.
+  void advance(index_t samples, Values values = {});
+  /// The epoch is over; its line stays.
+  void end_epoch(Values values = {});
+
+ private:
+  void begin_epoch();
+  void write_line(std::string line);
+  int columns() const;
+
+  std::FILE* out_;
+  ProgressOptions options_;
+  bool terminal_;
+  int epoch_ = 0;
+  bool in_epoch_ = false, line_open_ = false;
+  index_t done_ = 0, done_before_ = 0;  // of the epoch; done_before_: in an earlier process
+  double started_ = 0, shown_ = 0;
+};
+
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad

@@ -1,0 +1,405 @@
+#include "tapegrad/show/report.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+
+#include "tapegrad/base/parallel.h"
+#include "tapegrad/io/file_internal.h"
+#include "tapegrad/show/axis_internal.h"
+#include "tapegrad/show/report_style_internal.h"
+#include "tapegrad/show/sheet.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+using detail::Axis, detail::Tick;
+
+// Text as HTML shows it. Control characters have no place in a page.
+std::string escaped(std::string_view text) {
+  std::string made;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        made += "&amp;";
+        break;
+      case '<':
+        made += "&lt;";
+        break;
+      case '>':
+        made += "&gt;";
+        break;
+      case '"':
+        made += "&quot;";
+        break;
+      case '\'':
+        made += "&#39;";
+        break;
+      default: {
+        const bool control = (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+        made += control ? "\xef\xbf\xbd" : std::string(1, c);
+      }
+    }
+  }
+  return made;
+}
+
+std::string base64(std::span<const std::uint8_t> bytes) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const auto byte = [&](std::size_t at) { return at < bytes.size() ? std::uint32_t{bytes[at]} : 0; };
+    const std::uint32_t three = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    for (int digit = 0; digit < 4; ++digit) text += kDigits[three >> (18 - 6 * digit) & 63];
+  }
+  const std::size_t padding = (3 - bytes.size() % 3) % 3;
+  text.replace(text.size() - padding, padding, padding, '=');
+  return text;
+}
+
+std::string img(const Image& image, int scale, std::string_view alt) {
+  return fmt::format(R"(<img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">)",
+                     base64(encode_png(image)), image.width * scale, image.height * scale, escaped(alt));
+}
+
+std::string caption_of(std::string_view caption) {
+  return caption.empty() ? "" : fmt::format("<figcaption>{}</figcaption>\n", escaped(caption));
+}
+
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789.,+-e%") == std::string_view::npos &&
+         text.find_first_of("0123456789") != std::string_view::npos;
+}
+
+// ---- Charts: coordinates are a thousandth of the plot, so that it stretches with the page; strokes and text
+// do not.
+
+constexpr double kUnits = 1000;
+constexpr std::size_t kColours = 10, kMostMarks = 40, kManyPoints = 400, kBuckets = 600;
+
+constexpr index_t kFewClasses = 12;  // so many columns fit a telephone
+
+struct Place {
+  double x, y;
+};
+
+std::string path(std::string_view style, std::string_view d) {
+  return fmt::format(R"(<path class="{}" d="{}"/>)", style, d);
+}
+
+// Of every so many neighbours the first, the lowest, the highest and the last.
+std::vector<Place> thinned(const std::vector<Place>& places) {
+  const std::size_t stride = (places.size() + kBuckets - 1) / kBuckets;
+  if (stride <= 4) return places;
+  std::vector<Place> kept;
+  for (std::size_t begin = 0; begin < places.size(); begin += stride) {
+    const std::size_t end = std::min(begin + stride, places.size());
+    const auto [low, high] = std::minmax_element(
+        places.begin() + static_cast<std::ptrdiff_t>(begin),
+        places.begin() + static_cast<std::ptrdiff_t>(end), [](const Place& a, const Place& b) {
+          return std::isnan(b.y) ? false : std::isnan(a.y) ? true : a.y < b.y;
+        });
+    std::vector<std::size_t> chosen{begin, static_cast<std::size_t>(low - places.begin()),
+                                    static_cast<std::size_t>(high - places.begin()), end - 1};
+    std::ranges::sort(chosen);
+    chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
+    for (const std::size_t i : chosen) kept.push_back(places[i]);
+  }
+  return kept;
+}
+
+// A place that is not finite interrupts the line. "h0" makes a point of its own visible: a dot.
+std::string line_of(const std::vector<Place>& places, bool connected) {
+  std::string d;
+  bool drawing = false;
+  for (const Place& place : places) {
+    const bool shown = std::isfinite(place.y);
+    if (shown)
+      d += drawing && connected ? fmt::format("L{:.1f} {:.1f}", place.x, place.y)
+                                : fmt::format("M{:.1f} {:.1f}h0", place.x, place.y);
+    drawing = shown;
+  }
+  return d;
+}
+
+std::string percent(double units) {
+  return fmt::format("{:.2f}%", units / kUnits * 100);
+}
+
+}  // namespace
+
+Report::Report(std::string title, std::string subtitle)
+    : title_(std::move(title)), subtitle_(std::move(subtitle)) {}
+
+Report& Report::section(std::string_view title) {
+  body_ += fmt::format("{}<section>\n<h2>{}</h2>\n", in_section_ ? "</section>\n" : "", escaped(title));
+  in_section_ = true;
+  return *this;
+}
+
+Report& Report::text(std::string_view paragraph) {
+  body_ += fmt::format("<p>{}</p>\n", escaped(paragraph));
+  return *this;
+}
+
+Report& Report::figures(const Facts& facts) {
+  body_ += "<dl class=\"figures\">\n";
+  for (const auto& [name, value] : facts)
+    body_ += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(value));
+  body_ += "</dl>\n";
+  return *this;
+}
+
+Report& Report::facts(const Facts& facts) {
+  body_ += "<dl class=\"facts\">\n";
+  for (const auto& [name, value] : facts)
+    body_ += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(value));
+  body_ += "</dl>\n";
+  return *this;
+}
+
+Report& Report::table(const Row& head, std::span<const Row> rows) {
+  for (const Row& row : rows)
+    if (row.size() != head.size())
+      fail("report", "a row of {} cells is below a head of {}", row.size(), head.size());
+  std::vector<std::string_view> style(head.size());
+  for (std::size_t i = 0; i < head.size(); ++i)
+    if (!rows.empty() && std::ranges::all_of(rows, [&](const Row& row) { return is_number(row[i]); }))
+      style[i] = " class=\"number\"";
+  const auto line = [&](const Row& row, std::string_view tag) {
+    body_ += "<tr>";
+    for (std::size_t i = 0; i < row.size(); ++i)
+      body_ += fmt::format("<{}{}>{}</{}>", tag, style[i], escaped(row[i]), tag);
+    body_ += "</tr>\n";
+  };
+  body_ += "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>";
+  line(head, "th");
+  body_ += "</thead>\n<tbody>\n";
+  for (const Row& row : rows) line(row, "td");
+  body_ += "</tbody>\n</table></div>\n";
+  return *this;
+}
+
+Report& Report::preformatted(std::string_view text) {
+  body_ += fmt::format("<div class=\"scroll\" tabindex=\"0\"><pre>{}</pre></div>\n", escaped(text));
+  return *this;
+}
+
+Report& Report::lines(std::span<const Series> series, const ChartOptions& options) {
+  return chart("lines", series, options, false);
+}
+
+Report& Report::dots(std::span<const Series> series, const ChartOptions& options) {
+  return chart("dots", series, options, true);
+}
+
+Report& Report::chart(std::string_view op, std::span<const Series> series, const ChartOptions& options,
+                      bool dots) {
+  detail::Axes axes = detail::axes_of(op, series, options.log_y);
+  if (dots) axes.x.widen(0.05);
+  axes.x.place(0, kUnits);
+  axes.y.place(kUnits, 0);
+  const std::vector<Tick> x_ticks = axes.x.ticks(6), y_ticks = axes.y.ticks(5);
+
+  std::string drawn, grid, x_labels, y_labels, names, legend;
+  std::size_t longest = 1;
+  for (const Tick& tick : y_ticks) {
+    const double y = axes.y.pixel_of_coordinate(tick.at);
+    grid += fmt::format("M0 {:.1f}H{}", y, kUnits);
+    y_labels += fmt::format("<span style=\"top:{}\">{}</span>", percent(y), tick.label);
+    longest = std::max(longest, tick.label.size());
+  }
+  for (const Tick& tick : x_ticks) {
+    const double x = axes.x.pixel_of_coordinate(tick.at);
+    grid += fmt::format("M{:.1f} 0V{}", x, kUnits);
+    x_labels += fmt::format("<span style=\"left:{}\">{}</span>", percent(x), tick.label);
+  }
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    const Series& s = series[i];
+    const std::size_t colour = i % kColours;
+    std::vector<Place> places;
+    Place sum{0, 0};
+    double shown = 0;
+    for (std::size_t k = 0; k < s.x.size(); ++k) {
+      const bool seen = axes.x.shows(s.x[k]) && axes.y.shows(s.y[k]);
+      places.push_back(seen ? Place{axes.x.pixel(s.x[k]), axes.y.pixel(s.y[k])} : Place{NAN, NAN});
+      if (seen) sum = {sum.x + places.back().x, sum.y + places.back().y}, ++shown;
+    }
+    drawn += fmt::format("<g class=\"s{}\">", colour);
+    if (dots) {
+      drawn += path("dots", line_of(places, false));
+      if (!s.name.empty() && shown > 0)
+        names +=
+            fmt::format("<span class=\"name s{}\" style=\"left:clamp(3rem,{},100% - 3rem);top:{}\">{}</span>",
+                        colour, percent(sum.x / shown), percent(sum.y / shown), escaped(s.name));
+    } else {
+      drawn += path(places.size() > kManyPoints ? "dense" : "line", line_of(thinned(places), true));
+      if (places.size() <= kMostMarks) drawn += path("marks", line_of(places, false));
+      if (!s.name.empty()) legend += fmt::format("<li class=\"s{}\">{}</li>", colour, escaped(s.name));
+    }
+    drawn += "</g>\n";
+  }
+
+  body_ += "<figure class=\"chart\">\n";
+  if (!options.title.empty())
+    body_ += fmt::format("<figcaption class=\"title\">{}</figcaption>\n", escaped(options.title));
+  if (!legend.empty()) body_ += fmt::format("<ul class=\"legend\">{}</ul>\n", legend);
+  if (!options.y_label.empty())
+    body_ += fmt::format("<p class=\"axis\">{}{}</p>\n", escaped(options.y_label),
+                         options.log_y ? " (logarithmic)" : "");
+  body_ += fmt::format(
+      "<div class=\"plot\" style=\"--label:{}ch\">\n<div class=\"y\">{}</div>\n"
+      "<div class=\"area\"><svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" "
+      "aria-label=\"{}\">\n"
+      "{}\n{}\n{}</svg>{}</div>\n<div class=\"x\">{}</div>\n</div>\n",
+      longest, y_labels, kUnits, kUnits, escaped(options.title.empty() ? options.y_label : options.title),
+      path("grid", grid), path("frame", fmt::format("M0 {}H{}", kUnits, kUnits)), drawn, names, x_labels);
+  if (!options.x_label.empty())
+    body_ += fmt::format("<p class=\"axis below\">{}</p>\n", escaped(options.x_label));
+  body_ += "</figure>\n";
+  return *this;
+}
+
+Report& Report::image(const Image& image, std::string_view caption, int scale) {
+  body_ += fmt::format("<figure>{}\n{}</figure>\n", img(image, scale, caption), caption_of(caption));
+  return *this;
+}
+
+Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& options) {
+  if (rows.empty() || std::ranges::any_of(rows, [&](const Tensor& row) {
+        return row.rank() != 4 || row.size() == 0 || row.shape() != rows.front().shape();
+      }))
+    sheet(rows);  // says what is wrong
+  const Shape& shape = rows.front().shape();
+  body_ += "<figure><div class=\"gallery\">\n";
+  for (index_t i = 0; i < std::min(shape[0], options.count); ++i) {
+    body_ += "<div>";
+    for (const Tensor& row : rows) {
+      const index_t size = shape.size() / shape[0];
+      const Tensor one = TensorAccess::view(row, {1, shape[1], shape[2], shape[3]}, i * size);
+      body_ += img(grid(one, {.columns = 1, .gap = 0}), options.scale, "");
+    }
+    body_ += "</div>\n";
+  }
+  body_ += fmt::format("</div>\n{}</figure>\n", caption_of(options.caption));
+  return *this;
+}
+
+Report& Report::matrix(const Tensor& counts, const MatrixOptions& options) {
+  const index_t n = counts.rank() == 2 ? counts.shape()[0] : 0;
+  if (n == 0 || counts.shape()[1] != n)
+    fail("report", "a matrix of counts has the shape [n, n], not {}", counts.shape());
+  std::vector<std::string> labels = options.labels;
+  if (labels.empty())
+    for (index_t i = 0; i < n; ++i) labels.push_back(std::to_string(i));
+  if (static_cast<index_t>(labels.size()) != n)
+    fail("report", "there are {} labels for {} classes", labels.size(), n);
+
+  body_ += fmt::format(
+      "<figure><div class=\"scroll\" tabindex=\"0\"><table class=\"matrix{}\">\n"
+      "<caption>row: {} · column: {}</caption>\n<thead><tr><th></th>",
+      n <= kFewClasses ? " few" : "", escaped(options.row_label), escaped(options.column_label));
+  for (const std::string& label : labels) body_ += fmt::format("<th>{}</th>", escaped(label));
+  body_ += "</tr></thead>\n<tbody>\n";
+  for (index_t i = 0; i < n; ++i) {
+    double total = 0;
+    for (index_t j = 0; j < n; ++j) {
+      const double count = counts.at({i, j});
+      if (!(count >= 0 && std::isfinite(count)))
+        fail("report", "[{}, {}] of a matrix of counts is {}", i, j, count);
+      total += count;
+    }
+    body_ += fmt::format("<tr><th>{}</th>", escaped(labels[static_cast<std::size_t>(i)]));
+    for (index_t j = 0; j < n; ++j) {
+      const double count = counts.at({i, j}), share = total > 0 ? count / total : 0;
+      const bool right = i == j, strong = share * (right ? 1 : 2.5) > 0.55;
+      body_ += fmt::format("<td class=\"{}{}{}\" style=\"--share:{:.3f}\">{}</td>", right ? "right" : "wrong",
+                           strong ? " strong" : "", count == 0 ? " zero" : "", share,
+                           count == 0 ? "·" : fmt::format("{:.6g}", count));
+    }
+    body_ += "</tr>\n";
+  }
+  body_ += fmt::format("</tbody>\n</table></div>\n{}</figure>\n", caption_of(options.caption));
+  return *this;
+}
+
+std::string Report::html() const {
+  return fmt::format(
+      R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{0}</title>
+<style>{2}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>{0}</h1>
+{1}</header>
+{3}{4}</main>
+</body>
+</html>
+)",
+      escaped(title_), subtitle_.empty() ? "" : fmt::format("<p>{}</p>\n", escaped(subtitle_)),
+      detail::kReportStyle, body_, in_section_ ? "</section>\n" : "");
+}
+
+void Report::write(const std::filesystem::path& path) const {
+  const std::string page = html();
+  const std::span<const std::uint8_t> part(reinterpret_cast<const std::uint8_t*>(page.data()), page.size());
+  detail::write_file("report", path, {&part, 1});
+}
+
+namespace {
+
+// The value of the first line "key<separators>value" of a file, empty when there is none.
+std::string value_in(const char* path, std::string_view key, std::string_view separators) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(key)) continue;
+    const auto begin = line.find_first_not_of(separators, key.size());
+    if (begin == key.size() || begin == std::string::npos) continue;
+    return line.substr(begin, line.find_last_not_of("\" \t") + 1 - begin);
+  }
+  return {};
+}
+
+}  // namespace
+
+Report::Facts machine_facts() {
+  utsname system{};
+  ::uname(&system);
+  std::string processor = value_in("/proc/cpuinfo", "model name", "\t :");
+  if (processor.empty()) processor = system.machine;
+  std::string name = value_in("/etc/os-release", "PRETTY_NAME", "=\"");
+  if (name.empty()) name = system.sysname;
+  const double memory =
+      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
+#ifdef __clang__
+  const std::string compiler = fmt::format("Clang {}.{}", __clang_major__, __clang_minor__);
+#else
+  const std::string compiler = fmt::format("GCC {}.{}", __GNUC__, __GNUC_MINOR__);
+#endif
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char date[] = "2000-01-01 00:00 UTC";
+  std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
+  return {{"Date", date},
+          {"Processor", processor},
+          {"Threads", fmt::format("{} in use", thread_count())},
+          {"Memory", fmt::format("{:.1f} GB", memory / 1e9)},
+          {"System", fmt::format("{}, {} {}", name, system.sysname, system.release)},
+          {"Compiler", compiler}};
+}
+
+}  // namespace tapegrad::inline v0

@@ -1,0 +1,154 @@
+#include "tapegrad/show/sheet.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/show/draw.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+constexpr double kMaxBytes = 0x1p28;
+constexpr index_t kLabelGap = 6;  // pixels left and right of a label
+
+void check_size(std::string_view op, double height, double width, int channels) {
+  if (channels != 1 && channels != 3) fail(op, "an image has 1 or 3 channels, not {}", channels);
+  if (!(height >= 1 && width >= 1 && height * width * channels <= kMaxBytes))
+    fail(op, "an image of {} x {} pixels with {} channels is empty or larger than {} bytes", height, width,
+         channels, kMaxBytes);
+}
+
+template <class T>
+std::uint8_t to_byte(T value) {
+  if constexpr (std::is_same_v<T, std::uint8_t>) {
+    return value;
+  } else {  // NaN fails both comparisons and becomes 0
+    return value >= 1  ? 255
+           : value > 0 ? static_cast<std::uint8_t>(static_cast<double>(value) * 255 + 0.5)
+                       : 0;
+  }
+}
+
+void check_rows(std::span<const Tensor> rows, const SheetOptions& options) {
+  if (rows.empty()) fail("sheet", "no tensor of images was given");
+  const Shape& shape = rows.front().shape();
+  for (const Tensor& row : rows) {
+    if (row.dtype() == DType::Int32) fail("sheet", "images are UInt8, Float32 or Float64, not Int32");
+    if (row.rank() != 4 || row.size() == 0 || (row.shape()[3] != 1 && row.shape()[3] != 3))
+      fail("sheet", "images have the shape [n, height, width, channels] with 1 or 3 channels, not {}",
+           row.shape());
+    if (row.shape() != shape)
+      fail("sheet", "rows of one sheet have the same shape, not {} and {}", shape, row.shape());
+  }
+  if (options.columns < 1 || options.scale < 1 || options.gap < 0)
+    fail("sheet", "{} columns, scale {} and gap {} were asked for", options.columns, options.scale,
+         options.gap);
+  if (!options.labels.empty() && options.labels.size() != rows.size())
+    fail("sheet", "there are {} labels for {} rows", options.labels.size(), rows.size());
+}
+
+// Copies image number of images to (top, left), every pixel as a square.
+void paste(Image& target, index_t top, index_t left, const Tensor& images, index_t number, int scale) {
+  const index_t height = images.shape()[1], width = images.shape()[2], channels = images.shape()[3];
+  dispatch(images.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* pixel = images.data<T>() + number * height * width * channels;
+    for (index_t y = 0; y < height; ++y)
+      for (index_t x = 0; x < width; ++x, pixel += channels)
+        for (index_t square = 0; square < index_t{scale} * scale; ++square) {
+          std::uint8_t* to = target.at(static_cast<int>(top + y * scale + square / scale),
+                                       static_cast<int>(left + x * scale + square % scale));
+          for (index_t c = 0; c < target.channels; ++c) to[c] = to_byte(pixel[std::min(c, channels - 1)]);
+        }
+  });
+}
+
+// Blue below zero, red above, white between; value lies in [-1, 1]. The ends are those of ColorBrewer's RdBu,
+// which colour-blind readers can tell apart.
+Colour diverging(double value) {
+  const Colour end = value < 0 ? Colour{33, 102, 172} : Colour{178, 24, 43};
+  const auto mix = [&](std::uint8_t to) {
+    return static_cast<std::uint8_t>(std::lround(255 + (to - 255) * std::abs(value)));
+  };
+  return {mix(end.red), mix(end.green), mix(end.blue)};
+}
+
+}  // namespace
+
+Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
+  check_rows(rows, options);
+  const Shape& shape = rows.front().shape();
+  const index_t count = shape[0], lines = static_cast<index_t>(rows.size());
+  const index_t columns = std::min<index_t>(options.columns, count);
+  const index_t blocks = (count - 1) / columns + 1;
+  const index_t gap = options.gap, block_gap = lines > 1 ? 3 * gap : gap;
+
+  index_t label_width = 0;
+  for (const std::string& label : options.labels)
+    label_width = std::max(label_width, static_cast<index_t>(std::ceil(text_width(label))) + 2 * kLabelGap);
+  // In double, where no size can overflow; after the check everything fits an int.
+  const double tile_height = static_cast<double>(shape[1]) * options.scale + static_cast<double>(gap);
+  const double tile_width = static_cast<double>(shape[2]) * options.scale + static_cast<double>(gap);
+  const double height = static_cast<double>(gap) + static_cast<double>(blocks * lines) * tile_height +
+                        static_cast<double>((blocks - 1) * (block_gap - gap));
+  const double width = static_cast<double>(label_width + gap) + static_cast<double>(columns) * tile_width;
+  const Colour background = options.background;
+  const bool grey =
+      shape[3] == 1 && background.red == background.green && background.green == background.blue;
+  check_size("sheet", height, width, grey ? 1 : 3);
+  Image made(static_cast<int>(height), static_cast<int>(width), grey ? 1 : 3, background);
+
+  const auto step_y = static_cast<index_t>(tile_height), step_x = static_cast<index_t>(tile_width);
+  for (index_t block = 0; block < blocks; ++block)
+    for (index_t line = 0; line < lines; ++line) {
+      const index_t top = gap + (block * lines + line) * step_y + block * (block_gap - gap);
+      if (!options.labels.empty()) {
+        const double middle = static_cast<double>(top) + static_cast<double>(step_y - gap) / 2;
+        draw_text(made, static_cast<double>(kLabelGap), std::round(middle - text_height() / 2),
+                  options.labels[static_cast<std::size_t>(line)],
+                  background.brightness() < 128 ? kWhite : kBlack);
+      }
+      for (index_t column = 0; column < columns && block * columns + column < count; ++column)
+        paste(made, top, label_width + gap + column * step_x, rows[static_cast<std::size_t>(line)],
+              block * columns + column, options.scale);
+    }
+  return made;
+}
+
+Image grid(const Tensor& images, const SheetOptions& options) {
+  return sheet({&images, 1}, options);
+}
+
+Image filters_image(const Tensor& w, int scale, int gap) {
+  if (!is_floating(w.dtype()) || w.rank() != 4 || w.size() == 0)
+    fail("filters_image", "filters are Float32 or Float64 of shape [kh, kw, in, out], not {} of shape {}",
+         w.dtype(), w.shape());
+  const index_t area = w.shape()[0] * w.shape()[1], in = w.shape()[2], out = w.shape()[3], filters = in * out;
+  Tensor tiles = TensorAccess::empty({filters, w.shape()[0], w.shape()[1], 3}, DType::UInt8);
+  std::uint8_t* tile = tiles.mutable_data<std::uint8_t>();
+  dispatch(w.dtype(), [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* weights = w.data<T>();
+    for (index_t filter = 0; filter < filters; ++filter) {
+      double largest = 0;
+      const auto weight = [&](index_t place) {
+        const auto value = static_cast<double>(weights[place * filters + filter]);
+        return std::isfinite(value) ? value : 0.0;
+      };
+      for (index_t place = 0; place < area; ++place) largest = std::max(largest, std::abs(weight(place)));
+      for (index_t place = 0; place < area; ++place, tile += 3) {
+        const Colour colour = diverging(largest > 0 ? weight(place) / largest : 0.0);
+        tile[0] = colour.red, tile[1] = colour.green, tile[2] = colour.blue;
+      }
+    }
+  });
+  const index_t columns = in > 1 ? out : static_cast<index_t>(std::ceil(std::sqrt(static_cast<double>(out))));
+  return grid(tiles, {.columns = static_cast<int>(std::min<index_t>(columns, 1 << 20)),
+                      .scale = scale,
+                      .gap = gap,
+                      .background = {96, 96, 96}});
+}
+
+}  // namespace tapegrad::inline v0

@@ -1,0 +1,169 @@
+#include "tapegrad/transforms/batch_gradient.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tapegrad/autograd/services.h"
+#include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/view.h"
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/parallel.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+constexpr const char* kOp = "batch_gradient";
+
+// The samples [first, first + count) of a batch, while this thread works on them.
+class Part {
+ public:
+  Part(index_t first, index_t count, index_t batch) : first_(first), count_(count), batch_(batch) {
+    current() = this;
+  }
+  ~Part() { current() = nullptr; }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+
+  static Part*& current() {
+    thread_local Part* part = nullptr;
+    return part;
+  }
+
+  // As count_samples(): by the layer's count before the batch, and what this part has added to it.
+  std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t samples,
+                              std::function<void(std::uint64_t)> store) {
+    if (samples % count_ != 0)
+      fail(kOp, "a layer that numbers its samples got {} of them for {} samples of the batch", samples,
+           count_);
+    auto at = std::ranges::find(counts_, layer, &Count::layer);
+    if (at == counts_.end()) at = counts_.insert(at, {layer, next, std::move(store)});
+    const std::uint64_t begin = at->next;
+    const auto per_sample = static_cast<std::uint64_t>(samples / count_);
+    at->next += per_sample * static_cast<std::uint64_t>(batch_);
+    return begin + per_sample * static_cast<std::uint64_t>(first_);
+  }
+
+  struct Count {
+    const void* layer;
+    std::uint64_t next;
+    std::function<void(std::uint64_t)> store;
+  };
+  std::vector<Count> take_counts() { return std::move(counts_); }
+
+ private:
+  index_t first_, count_, batch_;
+  std::vector<Count> counts_;
+};
+
+void check_arguments(const std::vector<Tensor>& batch, const std::vector<Tensor>& parameters,
+                     const BatchGradientOptions& options) {
+  if (is_recording())
+    fail(kOp,
+         "was called while a tape records: it has tapes of its own. Open a PauseRecording to call it there");
+  if (Part::current() != nullptr) fail(kOp, "was called by the loss of another batch_gradient");
+  if (options.chunk && *options.chunk < 1)
+    fail(kOp, "cannot cut a batch into chunks of {} samples", *options.chunk);
+  if (batch.empty()) fail(kOp, "the batch has no tensors");
+  for (const Tensor& x : batch)
+    if (x.rank() == 0 || x.shape()[0] != batch[0].shape()[0])
+      fail(kOp, "the tensors of the batch have shapes {} and {}: their first axes must be the same samples",
+           batch[0].shape(), x.shape());
+  if (batch[0].shape()[0] == 0) fail(kOp, "the batch has no samples (shape {})", batch[0].shape());
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (!parameters[i].is_parameter() || parameters[i].is_stopped())
+      fail(kOp, "tensor {} (shape {}) is not a parameter(): it has no gradient", i, parameters[i].shape());
+}
+
+// Row `row` of rows becomes x.
+void put(const Tensor& rows, index_t row, const Tensor& x) {
+  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    std::copy_n(x.data<T>(), x.size(), const_cast<T*>(rows.data<T>()) + row * x.size());
+  });
+}
+
+// sum += the first `count` rows, one after the other.
+void add_rows(Tensor& sum, const Tensor& rows, index_t count) {
+  dispatch(sum.dtype(), [&]<class T>(std::type_identity<T>) {
+    constexpr index_t kAdditions = 1 << 16;
+    T* to = sum.mutable_data<T>();
+    const T* from = rows.data<T>();
+    const index_t size = sum.size();
+    parallel_for(size, std::max<index_t>(1, kAdditions / count), [=](index_t begin, index_t end) {
+      for (index_t r = 0; r < count; ++r)
+        for (index_t i = begin; i < end; ++i) to[i] = static_cast<T>(to[i] + from[r * size + i]);
+    });
+  });
+}
+
+}  // namespace
+
+void require_whole_batch(const char* op) {
+  if (Part::current() != nullptr)
+    fail(op,
+         "mixes the samples of a batch, and batch_gradient() shows it a few at a time: take the gradient "
+         "with a "
+         "Tape, or use a layer that treats each sample for itself");
+}
+
+std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t samples,
+                            std::function<void(std::uint64_t)> store) {
+  if (Part* part = Part::current(); part != nullptr && !is_replaying())
+    return replayed(part->count_samples(layer, next, samples, std::move(store)));
+  const std::uint64_t first = replayed(next);
+  if (!is_replaying()) store(first + static_cast<std::uint64_t>(samples));
+  return first;
+}
+
+BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
+                             const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
+  check_arguments(batch, parameters, options);
+  const index_t samples = batch[0].shape()[0],
+                chunk = std::min(options.chunk.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
+  const index_t parts = (samples - 1) / chunk + 1;
+
+  // Gradients of so many chunks wait to be added up, in the order of the chunks.
+  constexpr index_t kMostWaiting = 32;
+  const index_t together = std::min(parts, kMostWaiting);
+  BatchGradient result;
+  std::vector<Tensor> waiting;
+  for (const Tensor& p : parameters) {
+    result.gradients.push_back(zeros(p.shape(), p.dtype()));
+    waiting.push_back(TensorAccess::empty({together, p.size()}, p.dtype()));
+  }
+  std::vector<double> losses(static_cast<std::size_t>(parts));
+  std::vector<Part::Count> counts;  // by the first chunk; the others count to the same
+
+  const auto run = [&](index_t number) {
+    const index_t first = number * chunk, count = std::min(chunk, samples - first);
+    Part part(first, count, samples);
+    std::vector<Tensor> slices;
+    for (const Tensor& x : batch) {
+      std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+      sizes[0] = count;
+      slices.push_back(detail::view("slice", x, Shape(sizes), first * (x.size() / samples)));
+    }
+    Tape tape;
+    const Tensor value = loss(slices);
+    if (!value.defined() || value.size() != 1)
+      fail(kOp, "the loss of {} samples is not one number: its shape is {}", count,
+           value.defined() ? value.shape().str() : "none");
+    const double weight = options.mean ? static_cast<double>(count) / static_cast<double>(samples) : 1;
+    losses[static_cast<std::size_t>(number)] = weight * value.item();
+    const std::vector<Tensor> found =
+        tape.gradient(value, parameters, {.output_gradient = full(value.shape(), weight, value.dtype())});
+    for (std::size_t i = 0; i < found.size(); ++i) put(waiting[i], number % together, found[i]);
+    if (number == 0) counts = part.take_counts();
+  };
+  for (index_t begin = 0; begin < parts; begin += together) {
+    const index_t count = std::min(together, parts - begin);
+    parallel_for(count, 1, [&](index_t from, index_t to) {
+      for (index_t i = from; i < to; ++i) run(begin + i);
+    });
+    for (std::size_t i = 0; i < parameters.size(); ++i) add_rows(result.gradients[i], waiting[i], count);
+  }
+  for (const double value : losses) result.loss += value;
+  for (const Part::Count& count : counts) count.store(count.next);
+  return result;
+}
+
+}  // namespace tapegrad::inline v0

@@ -1,0 +1,137 @@
+#include "tapegrad/transforms/derivatives.h"
+
+#include "tapegrad/autograd/tape.h"
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+std::vector<Tensor> watch_all(Tape& tape, const std::vector<Tensor>& xs) {
+  std::vector<Tensor> watched;
+  for (const Tensor& x : xs) watched.push_back(tape.watch(x));
+  return watched;
+}
+
+void check_directions(const char* what, const std::vector<Tensor>& xs, const std::vector<Tensor>& vs) {
+  if (xs.empty()) fail(what, "takes at least one input");
+  if (xs.size() != vs.size()) fail(what, "{} directions were given for {} inputs", vs.size(), xs.size());
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (vs[i].shape() != xs[i].shape() || vs[i].dtype() != xs[i].dtype())
+      fail(what, "direction {} is {} {} but its input is {} {}", i, vs[i].dtype(), vs[i].shape(),
+           xs[i].dtype(), xs[i].shape());
+}
+
+void check_scalar(const char* what, const Tensor& y) {
+  if (y.size() != 1) fail(what, "the function must have one element, but its result has shape {}", y.shape());
+}
+
+// The sum over all pairs of the inner product.
+Tensor inner_product(const std::vector<Tensor>& as, const std::vector<Tensor>& bs) {
+  Tensor total = sum(as.at(0) * bs.at(0));
+  for (std::size_t i = 1; i < as.size(); ++i) total = total + sum(as[i] * bs[i]);
+  return total;
+}
+
+Tensor one_at(const Shape& shape, DType dtype, index_t element) {
+  Tensor x = zeros(shape, dtype);
+  dispatch(dtype, [&]<class T>(std::type_identity<T>) { x.mutable_data<T>()[element] = T{1}; });
+  return x;
+}
+
+Shape joined(const Shape& a, const Shape& b) {
+  std::vector<index_t> sizes(a.begin(), a.end());
+  sizes.insert(sizes.end(), b.begin(), b.end());
+  return Shape(sizes);
+}
+
+// What an outer tape sees of a result: an inner tape that is not inside another one leaves plain values
+// anyway.
+Tensor value_of(const Tensor& y) {
+  return is_recording() ? y : stop_gradient(y);
+}
+
+}  // namespace
+
+std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& xs) {
+  std::vector<std::vector<Tensor>> rows(xs.size());
+  Shape result;
+  {
+    Tape tape({.persistent = true});
+    const std::vector<Tensor> watched = watch_all(tape, xs);
+    const Tensor y = f(watched);
+    result = y.shape();
+    for (index_t element = 0; element < y.size(); ++element) {
+      const auto gradients = tape.gradient(
+          y, watched,
+          {.zeros_for_unreached = true, .output_gradient = one_at(y.shape(), y.dtype(), element)});
+      for (std::size_t i = 0; i < xs.size(); ++i) rows[i].push_back(gradients[i]);
+    }
+  }
+  std::vector<Tensor> jacobians;
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    const Shape shape = joined(result, xs[i].shape());
+    jacobians.push_back(rows[i].empty() ? zeros(shape, xs[i].dtype()) : reshape(stack(rows[i]), shape));
+  }
+  return jacobians;
+}
+
+std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vector<Tensor>& xs) {
+  std::vector<std::vector<Tensor>> blocks;
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    blocks.push_back(jacobian(
+        [&](const std::vector<Tensor>& at) {
+          Tape tape;
+          const std::vector<Tensor> watched = watch_all(tape, at);
+          const Tensor y = f(watched);
+          check_scalar("hessian", y);
+          return tape.gradient(y, watched[i], {.zeros_for_unreached = true, .output_gradient = ones_like(y)});
+        },
+        xs));
+  return blocks;
+}
+
+std::pair<Tensor, std::vector<Tensor>> vjp(const TensorFunction& f, const std::vector<Tensor>& xs,
+                                           const Tensor& v) {
+  Tensor y;
+  std::vector<Tensor> gradients;
+  {
+    Tape tape;
+    const std::vector<Tensor> watched = watch_all(tape, xs);
+    y = f(watched);
+    gradients = tape.gradient(y, watched, {.zeros_for_unreached = true, .output_gradient = v});
+  }
+  return {value_of(y), gradients};
+}
+
+std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const std::vector<Tensor>& xs,
+                              const std::vector<Tensor>& vs) {
+  check_directions("jvp", xs, vs);
+  Tensor y, along;
+  {
+    Tape tape;
+    const std::vector<Tensor> watched = watch_all(tape, xs);
+    y = f(watched);
+    const Tensor u = tape.watch(zeros_like(y));
+    const auto gradients =
+        tape.gradient(y, watched, {.create_graph = true, .zeros_for_unreached = true, .output_gradient = u});
+    along = tape.gradient(inner_product(gradients, vs), u, {.zeros_for_unreached = true});
+  }
+  return {value_of(y), along};
+}
+
+std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& xs,
+                        const std::vector<Tensor>& vs) {
+  check_directions("hvp", xs, vs);
+  Tape tape;
+  const std::vector<Tensor> watched = watch_all(tape, xs);
+  const Tensor y = f(watched);
+  check_scalar("hvp", y);
+  const auto gradients = tape.gradient(
+      y, watched, {.create_graph = true, .zeros_for_unreached = true, .output_gradient = ones_like(y)});
+  return tape.gradient(inner_product(gradients, vs), watched, {.zeros_for_unreached = true});
+}
+
+}  // namespace tapegrad::inline v0

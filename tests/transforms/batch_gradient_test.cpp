@@ -1,0 +1,245 @@
+#include "tapegrad/transforms/batch_gradient.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include "oracle.h"
+#include "refuses.h"
+#include "tapegrad/tapegrad.h"
+
+namespace tapegrad {
+namespace {
+
+using testing::expect_close;
+using testing::refuses;
+
+Sequential make_net(std::uint64_t seed = 1) {
+  Generator generator(seed);
+  Sequential net;
+  net.add(Conv2D({.in_channels = 1,
+                  .filters = 4,
+                  .kernel_size = 3,
+                  .strides = 2,
+                  .padding = Padding::Same,
+                  .activation = relu},
+                 generator));
+  net.add(Conv2DTranspose({.in_channels = 4,
+                           .filters = 3,
+                           .kernel_size = 3,
+                           .strides = 2,
+                           .padding = Padding::Same,
+                           .activation = sigmoid},
+                          generator));
+  net.add(Flatten());
+  net.add(Dense({.in_features = 8 * 8 * 3, .units = 5}, generator));
+  return net;
+}
+
+struct Problem {
+  Sequential net = make_net();
+  std::vector<Tensor> parameters;
+  Tensor images, labels;
+
+  explicit Problem(index_t samples, DType dtype = DType::Float64) {
+    net.to(dtype);
+    parameters = net.parameters();
+    Generator generator(2);
+    images = uniform({samples, 8, 8, 1}, -1, 1, generator, dtype);
+    labels = zeros({samples}, DType::Int32);
+    for (std::int32_t& label : labels.mutable_values<std::int32_t>())
+      label = static_cast<std::int32_t>(generator.bits() % 5);
+  }
+  Tensor loss(const std::vector<Tensor>& part, Reduction reduction = Reduction::Mean) {
+    return cross_entropy(net(part[0]), part[1], {.reduction = reduction});
+  }
+  BatchGradient whole(Reduction reduction = Reduction::Mean) {
+    Tape tape;
+    const Tensor value = loss({images, labels}, reduction);
+    return {value.item(), tape.gradient(value, parameters)};
+  }
+  BatchGradient in_chunks(const BatchGradientOptions& options) {
+    return batch_gradient(
+        [&](const auto& part) { return loss(part, options.mean ? Reduction::Mean : Reduction::Sum); },
+        {images, labels}, parameters, options);
+  }
+};
+
+void expect_same(const BatchGradient& found, const BatchGradient& expected, double tolerance) {
+  EXPECT_NEAR(found.loss, expected.loss, tolerance * std::abs(expected.loss));
+  ASSERT_EQ(found.gradients.size(), expected.gradients.size());
+  for (std::size_t i = 0; i < found.gradients.size(); ++i)
+    expect_close(found.gradients[i], expected.gradients[i], tolerance, "gradient " + std::to_string(i));
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const auto x = a.values<float>(), y = b.values<float>();
+  return std::equal(x.begin(), x.end(), y.begin(), y.end());
+}
+
+TEST(BatchGradient, IsTheGradientOfTheWholeBatch) {
+  Problem problem(13);
+  const BatchGradient whole = problem.whole();
+  for (const index_t chunk : {1, 2, 5, 12, 13, 100}) {
+    SCOPED_TRACE(chunk);
+    expect_same(problem.in_chunks({.chunk = chunk}), whole, 1e-13);
+  }
+  expect_same(problem.in_chunks({.chunk = 4, .mean = false}), problem.whole(Reduction::Sum), 1e-13);
+}
+
+TEST(BatchGradient, TakesAnEighthOfTheBatchUnlessTold) {
+  const ThreadCountScope one(1);
+  for (const auto& [samples, largest] : {std::pair(3, 3), {20, 4}, {64, 8}, {100, 12}, {512, 16}}) {
+    const Tensor x = ones({samples, 1}), scale = parameter(ones({1}));
+    index_t most = 0, sum_of_all = 0;
+    batch_gradient(
+        [&](const auto& part) {
+          most = std::max(most, part[0].shape()[0]);
+          sum_of_all += part[0].shape()[0];
+          return mean(part[0] * scale);
+        },
+        {x}, {scale});
+    EXPECT_EQ(most, largest) << samples;
+    EXPECT_EQ(sum_of_all, samples);
+  }
+}
+
+TEST(BatchGradient, AddsUpMoreChunksThanMayWait) {
+  Problem problem(75);
+  expect_same(problem.in_chunks({.chunk = 1}), problem.whole(), 1e-13);
+  expect_same(problem.in_chunks({.chunk = 2}), problem.whole(), 1e-13);
+}
+
+TEST(BatchGradient, IsTheSameBitsForAnyNumberOfThreads) {
+  Problem problem(70, DType::Float32);
+  BatchGradient first;
+  for (const int threads : {1, 2, 3, 8}) {
+    const ThreadCountScope scope(threads);
+    const BatchGradient found = problem.in_chunks({.chunk = 3});
+    if (threads == 1) {
+      first = found;
+      continue;
+    }
+    EXPECT_EQ(found.loss, first.loss);
+    for (std::size_t i = 0; i < first.gradients.size(); ++i)
+      EXPECT_TRUE(same_bits(found.gradients[i], first.gradients[i])) << threads << " threads, gradient " << i;
+  }
+}
+
+TEST(BatchGradient, SharesNoMemory) {
+  Problem problem(4);
+  const BatchGradient one = problem.in_chunks({.chunk = 2}), two = problem.in_chunks({.chunk = 2});
+  for (std::size_t i = 0; i < one.gradients.size(); ++i) {
+    EXPECT_NE(TensorAccess::storage(one.gradients[i]), TensorAccess::storage(two.gradients[i]));
+    EXPECT_NE(TensorAccess::storage(one.gradients[i]), TensorAccess::storage(problem.parameters[i]));
+  }
+}
+
+// The same layer is used twice, and after another one: the masks are those of the whole batch all the same.
+TEST(BatchGradient, DropoutDoesNotNoticeTheChunks) {
+  const auto make = [] {
+    Generator generator(3);
+    return Dropout(0.4, generator);
+  };
+  Tensor scale = parameter(full({6}, 1.5, DType::Float64));
+  Generator generator(4);
+  const Tensor x = uniform({11, 6}, 1, 2, generator, DType::Float64);
+  const auto loss_with = [&](Dropout& dropout) {
+    return [&](const std::vector<Tensor>& part) {
+      const Tensor once = dropout(part[0] * scale);
+      const Tensor twice = reshape(dropout(reshape(once, {part[0].shape()[0] * 2, 3})), part[0].shape());
+      return mean(square(twice));
+    };
+  };
+  Dropout whole = make(), cut = make();
+  for (int step = 0; step < 3; ++step) {
+    BatchGradient expected;
+    {
+      Tape tape;
+      const Tensor value = loss_with(whole)({x});
+      expected = {value.item(), tape.gradient(value, std::vector<Tensor>{scale})};
+    }
+    expect_same(batch_gradient(loss_with(cut), {x}, {scale}, {.chunk = 3}), expected, 1e-13);
+    expect_close(cut.generator_state, whole.generator_state, 0, "what the layer remembers");
+  }
+}
+
+TEST(BatchGradient, DropoutInACheckpoint) {
+  Generator generator(3);
+  Dropout dropout(0.5, generator);
+  Generator again(3);
+  Dropout plain(0.5, again);
+  Tensor scale = parameter(full({6}, 1.5, DType::Float64));
+  const Tensor x = uniform({7, 6}, 1, 2, generator, DType::Float64);
+  const auto with_checkpoint = batch_gradient(
+      [&](const auto& part) {
+        return mean(checkpoint([&](const auto& in) { return square(dropout(in[0] * scale)); }, {part[0]}));
+      },
+      {x}, {scale}, {.chunk = 2});
+  const auto without = batch_gradient([&](const auto& part) { return mean(square(plain(part[0] * scale))); },
+                                      {x}, {scale}, {.chunk = 2});
+  expect_same(with_checkpoint, without, 1e-14);
+  expect_close(dropout.generator_state, plain.generator_state, 0, "what the layer remembers");
+}
+
+TEST(BatchGradient, LayersThatMixSamplesRefuse) {
+  BatchNorm norm({.channels = 2});
+  const Tensor x = ones({4, 2});
+  const auto loss = [&](const auto& part) { return mean(square(norm(part[0]))); };
+  EXPECT_TRUE(refuses("batch_norm", {"mixes the samples", "Tape"},
+                      [&] { batch_gradient(loss, {x}, norm.parameters(), {.chunk = 2}); }));
+  norm.eval();
+  EXPECT_EQ(batch_gradient(loss, {x}, norm.parameters(), {.chunk = 2}).gradients.size(), 2U);
+}
+
+TEST(BatchGradient, WrongArguments) {
+  Problem problem(6);
+  const Tensor images = problem.images;
+  const auto sum_of = [](const auto& part) { return sum(part[0]); };
+  const auto run = [&](const TensorFunction& f, const std::vector<Tensor>& batch,
+                       BatchGradientOptions options = {}) {
+    return [=, &problem] { batch_gradient(f, batch, problem.parameters, options); };
+  };
+  EXPECT_TRUE(refuses("batch_gradient", {"chunks of 0"}, run(sum_of, {images}, {.chunk = 0})));
+  EXPECT_TRUE(refuses("batch_gradient", {"no tensors"}, run(sum_of, {})));
+  EXPECT_TRUE(refuses("batch_gradient", {"no samples", "[0, 2]"}, run(sum_of, {zeros({0, 2})})));
+  EXPECT_TRUE(refuses("batch_gradient", {"[6, 8, 8, 1]", "[5]"}, run(sum_of, {images, zeros({5})})));
+  EXPECT_TRUE(refuses("batch_gradient", {"not one number", "[4, 5]"},
+                      run([&](const auto& part) { return problem.net(part[0]); }, {images}, {.chunk = 4})));
+  EXPECT_TRUE(refuses("batch_gradient", {"tensor 0", "parameter()"},
+                      [&] { batch_gradient(sum_of, {images}, {ones({2})}); }));
+  const auto nested = [&](const auto& part) {
+    const PauseRecording pause;
+    return full({}, problem.in_chunks({}).loss) * sum(part[0]);
+  };
+  EXPECT_TRUE(refuses("batch_gradient", {"another batch_gradient"}, run(nested, {images})));
+  {
+    Tape tape;
+    EXPECT_TRUE(
+        refuses("batch_gradient", {"tape records", "PauseRecording"}, [&] { problem.in_chunks({}); }));
+    const PauseRecording pause;
+    EXPECT_GT(problem.in_chunks({}).loss, 0);
+  }
+  EXPECT_TRUE(refuses("gradient", {"not computed on this tape"}, run(sum_of, {images})));
+}
+
+TEST(BatchGradient, AnExceptionInAChunkReachesTheCaller) {
+  Problem problem(40);
+  for (const int threads : {1, 4}) {
+    const ThreadCountScope scope(threads);
+    EXPECT_THROW(batch_gradient(
+                     [&](const auto& part) -> Tensor {
+                       if (part[1].template data<std::int32_t>() != problem.labels.data<std::int32_t>())
+                         throw std::runtime_error("in the loss");
+                       return problem.loss(part);
+                     },
+                     {problem.images, problem.labels}, problem.parameters),
+                 std::runtime_error);
+    expect_same(problem.in_chunks({}), problem.whole(), 1e-13);  // and the program can go on
+  }
+}
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,114 @@
+#include "tapegrad/transforms/derivatives.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "refuses.h"
+#include "tapegrad/autograd/tape.h"
+#include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce.h"
+
+namespace tapegrad {
+namespace {
+
+using testing::refuses;
+using Inputs = const std::vector<Tensor>&;
+
+Tensor f64(const Literal& values) {
+  return tensor(values, DType::Float64);
+}
+
+// Rosenbrock's function, whose derivatives are known: (1 - x)^2 + 100 (y - x^2)^2.
+Tensor rosenbrock(Inputs in) {
+  return square(1.0 - in[0]) + 100.0 * square(in[1] - square(in[0]));
+}
+
+TEST(Jacobian, OfSeveralResultsAndInputs) {
+  const auto f = [](Inputs in) { return in[0] * sum(in[1]); };  // y_i = a_i (b_0 + b_1 + b_2)
+  const auto j = jacobian(f, {f64({2, 3}), f64({1, 2, 4})});
+  ASSERT_EQ(j.size(), 2u);
+  EXPECT_TRUE(equal(j[0], f64({{7, 0}, {0, 7}})));
+  EXPECT_TRUE(equal(j[1], f64({{2, 2, 2}, {3, 3, 3}})));
+}
+
+TEST(Jacobian, HasTheShapesOneAfterTheOther) {
+  const auto j = jacobian([](Inputs in) { return sum(in[0], {1}); }, {ones({2, 3, 4}, DType::Float64)});
+  EXPECT_EQ(j[0].shape(), (Shape{2, 4, 2, 3, 4}));
+  EXPECT_EQ(j[0].at({1, 2, 1, 0, 2}), 1);
+  EXPECT_EQ(j[0].at({1, 2, 0, 0, 2}), 0);
+}
+
+TEST(Jacobian, OfWhatDoesNotDependIsZero) {
+  const auto j = jacobian([](Inputs in) { return in[0] * 2.0; }, {f64({1}), f64({1, 2})});
+  EXPECT_TRUE(equal(j[1], zeros({1, 2}, DType::Float64)));
+}
+
+TEST(Jacobian, IsRecordedByATapeAround) {
+  Tape tape;
+  const Tensor x = tape.watch(f64({2, 3}));
+  const auto j = jacobian([](Inputs in) { return in[0] * in[0] * in[0]; }, {x});  // diag(3 x^2)
+  EXPECT_TRUE(equal(tape.gradient(sum(j[0]), x), f64({12, 18})));
+}
+
+TEST(Hessian, OfRosenbrock) {
+  const auto h = hessian(rosenbrock, {f64(2), f64(5)});  // 2 - 400 (y - 3 x^2), -400 x; -400 x, 200
+  EXPECT_EQ(h[0][0].item(), 2 - 400 * (5 - 12));
+  EXPECT_EQ(h[0][1].item(), -800);
+  EXPECT_EQ(h[1][0].item(), -800);
+  EXPECT_EQ(h[1][1].item(), 200);
+  EXPECT_TRUE(refuses("hessian", {"one element", "[2]"}, [] {
+    hessian([](Inputs in) { return in[0]; }, {f64({1, 2})});
+  }));
+}
+
+TEST(Vjp, AndJvpAreAdjoint) {
+  const auto f = [](Inputs in) { return sin(in[0]) * in[1] + exp(in[0] * in[1]); };
+  const std::vector<Tensor> xs = {f64({0.3, -0.7}), f64({1.1, 0.4})}, vs = {f64({2, -1}), f64({0.5, 3})};
+  const Tensor u = f64({-1.5, 0.25});
+  const auto [y, gradients] = vjp(f, xs, u);
+  const auto [again, along] = jvp(f, xs, vs);
+  EXPECT_TRUE(equal(y, f(xs)));
+  EXPECT_TRUE(equal(again, y));
+  const double left = sum(u * along).item(),
+               right = (sum(gradients[0] * vs[0]) + sum(gradients[1] * vs[1])).item();
+  EXPECT_NEAR(left, right, 1e-14);
+  // Along the direction (2, 0.5) of the first elements, in closed form.
+  const double x = 0.3, w = 1.1, e = std::exp(x * w);
+  EXPECT_NEAR(along.at({0}), (std::cos(x) * w + e * w) * 2 + (std::sin(x) + e * x) * 0.5, 1e-14);
+}
+
+TEST(Vjp, LeavesPlainValues) {
+  const auto [y, gradients] = vjp([](Inputs in) { return in[0] * in[0]; }, {f64({3})}, f64({1}));
+  Tape tape;
+  const Tensor x = tape.watch(f64({2}));
+  EXPECT_EQ(tape.gradient(x * y * gradients[0], x).item(), 9 * 6);
+}
+
+TEST(Hvp, IsTheHessianTimesTheDirection) {
+  const std::vector<Tensor> xs = {f64(2), f64(5)}, vs = {f64(3), f64(-1)};
+  const auto h = hessian(rosenbrock, xs);
+  const auto found = hvp(rosenbrock, xs, vs);
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(found[i].item(), (h[i][0] * vs[0] + h[i][1] * vs[1]).item()) << i;
+}
+
+TEST(Hvp, OfALinearFunctionIsZero) {
+  EXPECT_EQ(hvp([](Inputs in) { return sum(in[0] * 3.0); }, {f64({1, 2})}, {f64({1, 1})})[0].at({1}), 0);
+}
+
+TEST(Directions, MustFitTheInputs) {
+  const TensorFunction constant = [](Inputs) { return f64(1); };
+  EXPECT_TRUE(refuses("jvp", {"at least one input"}, [&] { jvp(constant, {}, {}); }));
+  EXPECT_TRUE(refuses("hvp", {"at least one input"}, [&] { hvp(constant, {}, {}); }));
+  EXPECT_TRUE(refuses("jvp", {"1 directions", "2 inputs"}, [] {
+    jvp(rosenbrock, {f64(1), f64(2)}, {f64(1)});
+  }));
+  EXPECT_TRUE(refuses("hvp", {"direction 0", "[2]", "[]"}, [] {
+    hvp(rosenbrock, {f64(1), f64(2)}, {f64({1, 2}), f64(1)});
+  }));
+}
+
+}  // namespace
+}  // namespace tapegrad
