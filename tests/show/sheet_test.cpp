@@ -13,7 +13,7 @@
 namespace tapegrad {
 namespace {
 
-using testing::error_of, testing::expect_contains;
+using testing::Bytes, testing::error_of, testing::expect_contains;
 
 Colour colour_at(const Image& image, int y, int x) {
   const std::uint8_t* pixel = image.at(y, x);
