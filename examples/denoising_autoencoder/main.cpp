@@ -74,7 +74,7 @@ void train(tg::Sequential& net, const Options& options, const tg::Samples& test)
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters);
   tg::Schedule schedule =
-      tg::one_cycle({.highest = options.learning_rate, .steps = options.epochs * loader.batches()});
+      tg::one_cycle({.max_learning_rate = options.learning_rate, .steps = options.epochs * loader.batches()});
   const tg::Generator noise(options.seed, 1);
   common::TrainingLog log(options, loader);
   for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {

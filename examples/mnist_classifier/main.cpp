@@ -28,7 +28,7 @@ void train(tg::Sequential& net, const common::TrainingOptions& options, const tg
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters);
   tg::Schedule schedule =
-      tg::one_cycle({.highest = options.learning_rate, .steps = options.epochs * loader.batches()});
+      tg::one_cycle({.max_learning_rate = options.learning_rate, .steps = options.epochs * loader.batches()});
   common::TrainingLog log(options, loader);
   for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
     for (const tg::Batch& batch : loader.epoch(epoch)) {

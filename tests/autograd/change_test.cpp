@@ -178,7 +178,7 @@ TEST(Writing, IntermediatesOfAnOpenTapeAreRefused) {
   EXPECT_TRUE(throws({}, [&] { view.set({0, 0}, 1); }));
   EXPECT_TRUE(throws({}, [&] { part.set({}, 1); }));
   EXPECT_TRUE(throws({}, [&] { stopped.set({0}, 1); }));
-  const PauseRecording pause;
+  const NoGrad no_grad;
   EXPECT_TRUE(throws({}, [&] { y.set({0}, 1); })) << "a pause does not close the tape";
   Tensor made_now = reshape(y, {2, 1});
   EXPECT_TRUE(throws({}, [&] { made_now.set({0, 0}, 1); }));
@@ -231,7 +231,7 @@ TEST(Writing, IntermediatesOfATapeAroundAnIsolatedOneAreRefused) {
   Tape outer;
   const Tensor x = outer.watch(f64({1, 2}));
   Tensor y = square(x);
-  const PauseRecording pause;
+  const NoGrad no_grad;
   Tape inner;
   EXPECT_TRUE(throws({}, [&] { y.set({0}, 1); }));
 }

@@ -379,7 +379,7 @@ TEST(Isolated, ByAPause) {
   const index_t before = outer.size();
   Tensor g;
   {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     Tape inner;
     const Tensor x = inner.watch(stop_gradient(y));
     g = inner.gradient(x * x * p, p);
@@ -398,9 +398,9 @@ TEST(Isolated, APauseInsideANestedTape) {
   const Tensor y = x * x * x;
   Tensor c;
   {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     c = y * 1.0;
-    const PauseRecording again;
+    const NoGrad again;
   }
   const Tensor g = inner.gradient(c * y, x);
   EXPECT_EQ(g.item(), 8 * 12);
@@ -414,7 +414,7 @@ TEST(Isolated, TheOuterGradientInsideAnIsolatedTape) {
     const Tensor y = p * p * p;
     Tensor g;
     {
-      const PauseRecording pause;
+      const NoGrad no_grad;
       Tape inner;
       g = outer.gradient(y, p, {.create_graph = create_graph});
       EXPECT_EQ(inner.size(), 0) << "the backward pass of another tape is none of its business";
@@ -432,7 +432,7 @@ TEST(Isolated, AGradientInAPauseInsideANestedTape) {
   const Tensor x = outer.watch(number(2));
   Tape inner;
   const Tensor y = x * x * x;
-  const PauseRecording pause;
+  const NoGrad no_grad;
   EXPECT_EQ(inner.gradient(y, x).item(), 12);
   EXPECT_FALSE(is_recording());
 }
@@ -485,7 +485,7 @@ TEST(OutOfOrder, TheMiddleOneOfThree) {
 TEST(OutOfOrder, ATapeDiesBeforeThePauseInsideIt) {
   std::optional<Tape> tape(std::in_place);
   const Tensor x = tape->watch(number(2));
-  std::optional<PauseRecording> pause(std::in_place);
+  std::optional<NoGrad> pause(std::in_place);
   tape.reset();
   EXPECT_FALSE(is_recording());
   pause.reset();
@@ -497,7 +497,7 @@ TEST(OutOfOrder, ATapeDiesBeforeThePauseInsideIt) {
 TEST(OutOfOrder, APauseEndsBeforeTheTapeInsideIt) {
   const Tensor p = new_parameter({3});
   Tape outer;
-  std::optional<PauseRecording> pause(std::in_place);
+  std::optional<NoGrad> pause(std::in_place);
   std::optional<Tape> isolated(std::in_place);
   const Tensor y = p * p;
   pause.reset();
@@ -511,7 +511,7 @@ TEST(OutOfOrder, TheIsolatingTapeDiesFirst) {
   const Tensor p = new_parameter({3});
   auto outer = std::make_unique<Tape>();
   const Tensor y = p * p;
-  const PauseRecording pause;
+  const NoGrad no_grad;
   Tape isolated;
   const Tensor z = p * p * p;
   outer.reset();

@@ -200,7 +200,7 @@ TEST(Rules, AreNotStoredWhileNothingIsRecorded) {
   EXPECT_EQ(alive, 0);
   Tape tape;
   {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     op();
     EXPECT_EQ(alive, 0);
   }
@@ -316,7 +316,7 @@ TEST(Rules, MayUseATapeOfTheirOwn) {
   const Tensor p = new_parameter({3});
   const auto checkpointed = [&](const Tensor& x) {
     return record("checkpoint", TensorAccess::clone(x * x * x), {{x, [x = Saved(x)](const Tensor& g) {
-                                                                    const PauseRecording pause;
+                                                                    const NoGrad no_grad;
                                                                     Tape again;
                                                                     const Tensor w = again.watch(x());
                                                                     return again.gradient(
@@ -458,7 +458,7 @@ TEST(WrongRules, AnExceptionPassesAndAllIsWellAfter) {
       }
       // Spent or not, it must say so, and never give anything else.
       EXPECT_TRUE(right_or_refused(f64({1, 2}), [&] { return tape.gradient(sum(x * c), x); }));
-      const PauseRecording pause;
+      const NoGrad no_grad;
       Tape next;
       const Tensor z = next.watch(f64({1, 2}));
       EXPECT_TRUE(is_recording());

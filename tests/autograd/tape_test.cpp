@@ -290,7 +290,7 @@ TEST(OtherTapes, ATensorOfALiveTapeIsRefused) {
   Tape outer;
   const Tensor x = outer.watch(number(3));
   const Tensor y = x * x;
-  const PauseRecording pause;
+  const NoGrad no_grad;
   Tape tape;
   EXPECT_TRUE(throws({"stop_gradient"}, [&] { y* y; }));
   EXPECT_TRUE(throws({"stop_gradient"}, [&] { x* x; }));
@@ -339,9 +339,9 @@ TEST(Recording, FromConstructionToTheEndOfTheScope) {
     Tape tape;
     EXPECT_TRUE(is_recording());
     {
-      const PauseRecording pause;
+      const NoGrad no_grad;
       EXPECT_FALSE(is_recording());
-      const PauseRecording again;
+      const NoGrad again;
       EXPECT_FALSE(is_recording());
     }
     EXPECT_TRUE(is_recording());
@@ -362,7 +362,7 @@ TEST(Recording, ThePauseIsAConstantForTheTape) {
   const Tensor x = tape.watch(number(3));
   Tensor c;
   {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     c = x * x;
   }
   EXPECT_EQ(tape.gradient(c * x, x).item(), 9);
@@ -382,7 +382,7 @@ TEST(Recording, SizeCountsNodes) {
   EXPECT_EQ(tape.size(), 4) << "the parameter and the op";
   identity_op("mine", p, [](const Tensor& g) { return g; });
   EXPECT_EQ(tape.size(), 5);
-  const PauseRecording pause;
+  const NoGrad no_grad;
   square(x);
   EXPECT_EQ(tape.size(), 5);
 }
@@ -1020,7 +1020,7 @@ TEST(CreateGraph, IsRecordedOrRefusedInAPause) {
   EXPECT_TRUE(right_or_refused(number(12 + 2), [&] {
     Tensor g;
     {
-      const PauseRecording pause;
+      const NoGrad no_grad;
       g = tape.gradient(y, x, {.create_graph = true});
     }
     return tape.gradient(g + x * 2.0, x);

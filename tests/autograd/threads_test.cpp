@@ -214,7 +214,7 @@ TEST(ParallelLoop, APieceMayPause) {
   const Tensor y = p * p;
   std::vector<double> sums(16);
   parallel_for(16, 1, [&](index_t i, index_t) {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     sums[static_cast<std::size_t>(i)] = sum(y * p).item();
   });
   for (const double value : sums) EXPECT_EQ(value, 9);
@@ -234,8 +234,8 @@ TEST(ParallelLoop, APieceMayHaveATapeOfItsOwn) {
       std::atomic<int> refused{0};
       parallel_for(16, 1, [&](index_t i, index_t) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        std::unique_ptr<PauseRecording> pause;
-        if (pause_first) pause = std::make_unique<PauseRecording>();
+        std::unique_ptr<NoGrad> pause;
+        if (pause_first) pause = std::make_unique<NoGrad>();
         Tape own;
         const Tensor x = own.watch(f64({1, 1}) * static_cast<double>(i));
         gradients[static_cast<std::size_t>(i)] = own.gradient(sum(p * p * x), p);
@@ -280,7 +280,7 @@ TEST(ParallelLoop, ALoopInsideARuleOfAPlainGradient) {
   const Tensor x = tape.watch(f64({1, 1}));
   const Tensor y = sum(looping(x) * x);
   EXPECT_TRUE(throws({"loop"}, [&] { tape.gradient(y, x, {.create_graph = true}); }));
-  const PauseRecording pause;
+  const NoGrad no_grad;
   Tape own;
   const Tensor z = own.watch(f64({1, 1}));
   EXPECT_TRUE(equal(own.gradient(sum(looping(z)), z), f64({4, 8})));

@@ -28,7 +28,7 @@ TensorFunction with_rule(F f, R rule) {
     const Tensor x = in[0];
     Tensor y;
     {
-      const PauseRecording pause;
+      const NoGrad no_grad;
       y = copy(f(x));
     }
     return record("planted", y, {{x, [rule, x = Saved(x)](const Tensor& g) { return rule(g, x()); }}});
@@ -42,7 +42,7 @@ TensorFunction with_rules(F f, A rule_a, B rule_b) {
     const Tensor a = in[0], b = in[1];
     Tensor y;
     {
-      const PauseRecording pause;
+      const NoGrad no_grad;
       y = copy(f(a, b));
     }
     return record("planted", y,
@@ -164,7 +164,7 @@ std::vector<Planted> wrong_rules() {
       {"a stopped gradient", [](Inputs in) { return in[0] * stop_gradient(in[0]); }, {x}},
       {"computed outside of the tape",
        [](Inputs in) {
-         const PauseRecording pause;
+         const NoGrad no_grad;
          return copy(sin(in[0]));
        },
        {x}},
@@ -189,7 +189,7 @@ std::vector<Planted> wrong_second_rules() {
     return [factor](const Tensor& t) {
       Tensor y;
       {
-        const PauseRecording pause;
+        const NoGrad no_grad;
         y = copy(3.0 * square(t));
       }
       return record("planted", y,

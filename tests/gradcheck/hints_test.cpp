@@ -39,7 +39,7 @@ TensorFunction unary(One f, OneRule rule) {
     const Tensor x = in[0];
     Tensor y;
     {
-      const PauseRecording pause;
+      const NoGrad no_grad;
       y = copy(f(x));
     }
     return record("planted", y, {{x, [rule, x = Saved(x)](const Tensor& g) { return rule(g, x()); }}});
@@ -51,7 +51,7 @@ TensorFunction binary(Two f, TwoRule rule_a, TwoRule rule_b) {
     const Tensor a = in[0], b = in[1];
     Tensor y;
     {
-      const PauseRecording pause;
+      const NoGrad no_grad;
       y = copy(f(a, b));
     }
     return record("planted", y,
@@ -157,7 +157,7 @@ std::vector<Planted> planted_rules() {
        "zero",
        "not recorded",
        [](Inputs in) {
-         const PauseRecording pause;
+         const NoGrad no_grad;
          return copy(sin(in[0]));
        },
        {x}},

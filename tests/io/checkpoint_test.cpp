@@ -281,7 +281,7 @@ struct Training {
   Schedule schedule = cosine_decay({.learning_rate = 1, .steps = 20});
   ReduceOnPlateau plateau{{.learning_rate = 0.01, .factor = 0.5, .patience = 1, .cooldown = 1}};
   EarlyStopping stopping;
-  std::optional<MovingAverage> average;
+  std::optional<ExponentialMovingAverage> average;
   GradientAccumulator accumulator;
   Generator generator;
   index_t step = 0, epoch = 0;

@@ -296,7 +296,7 @@ TEST_F(LossesTest, FusedOnesGiveTheirGradientAsOftenAsItIsAskedFor) {
   first.set({0, 0}, 100);  // the caller's own
   EXPECT_TRUE(equal(tape.gradient(y, x), copied));
   // Nothing was computed that nobody wants: without a tape it is the same loss.
-  PauseRecording pause;
+  NoGrad no_grad;
   EXPECT_EQ(binary_cross_entropy_with_logits(stop_gradient(x), t).item(), y.item());
 }
 

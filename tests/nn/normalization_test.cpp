@@ -162,7 +162,7 @@ TEST_F(Normalization, AveragesConvergeToTheData) {
   EXPECT_TRUE(equal(layer.moving_mean, before)) << "in eval mode nothing moves";
 }
 
-TEST_F(Normalization, MovingAveragesAreUpdatedInPlaceAndNotRecorded) {
+TEST_F(Normalization, ExponentialMovingAveragesAreUpdatedInPlaceAndNotRecorded) {
   BatchNorm layer({.channels = 2});
   const Tensor handle = layer.moving_mean;
   Tape tape;

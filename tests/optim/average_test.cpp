@@ -13,9 +13,9 @@ void set(const Tensor& parameter, double value) {
   handle.set({0}, value);
 }
 
-TEST(MovingAverage, ForgetsExponentially) {
+TEST(ExponentialMovingAverage, ForgetsExponentially) {
   const Tensor p = parameter(tensor({8}));
-  MovingAverage average({p}, {.decay = 0.75});
+  ExponentialMovingAverage average({p}, {.decay = 0.75});
   set(p, 16);
   average.update();
   EXPECT_EQ(average.state().tensors[0].second.item(), 0.75 * 8 + 0.25 * 16);
@@ -24,9 +24,9 @@ TEST(MovingAverage, ForgetsExponentially) {
   EXPECT_EQ(p.item(), 16);
 }
 
-TEST(MovingAverage, WarmsUp) {
+TEST(ExponentialMovingAverage, WarmsUp) {
   const Tensor p = parameter(tensor({0}, DType::Float64));
-  MovingAverage average({p}, {.decay = 0.2, .warm_up = true});
+  ExponentialMovingAverage average({p}, {.decay = 0.2, .warm_up = true});
   set(p, 1);
   double expected = 0;
   for (const double decay : {1.0 / 10, 2.0 / 11, 0.2, 0.2}) {
@@ -36,9 +36,9 @@ TEST(MovingAverage, WarmsUp) {
   }
 }
 
-TEST(MovingAverage, SwapsInAndBack) {
+TEST(ExponentialMovingAverage, SwapsInAndBack) {
   const Tensor p = parameter(tensor({2})), q = parameter(tensor({{1, 1}}, DType::Float64));
-  MovingAverage average({p, q}, {.decay = 0.5});
+  ExponentialMovingAverage average({p, q}, {.decay = 0.5});
   set(p, 4);
   average.update();
   const float* memory = p.data<float>();
@@ -47,10 +47,11 @@ TEST(MovingAverage, SwapsInAndBack) {
     EXPECT_TRUE(average.swapped());
     EXPECT_EQ(p.item(), 3);
     EXPECT_EQ(p.data<float>(), memory) << "other handles must see it";
-    EXPECT_TRUE(refuses("MovingAverage", {"update()", "swapped"}, [&] { average.update(); }));
-    EXPECT_TRUE(refuses("MovingAverage", {"apply()", "swapped"}, [&] { average.apply(); }));
-    EXPECT_TRUE(refuses("MovingAverage", {"state()", "swapped"}, [&] { (void)average.state(); }));
-    EXPECT_TRUE(refuses("MovingAverage", {"already"}, [&] { const AveragedWeights again(average); }));
+    EXPECT_TRUE(refuses("ExponentialMovingAverage", {"update()", "swapped"}, [&] { average.update(); }));
+    EXPECT_TRUE(refuses("ExponentialMovingAverage", {"apply()", "swapped"}, [&] { average.apply(); }));
+    EXPECT_TRUE(refuses("ExponentialMovingAverage", {"state()", "swapped"}, [&] { (void)average.state(); }));
+    EXPECT_TRUE(
+        refuses("ExponentialMovingAverage", {"already"}, [&] { const AveragedWeights again(average); }));
     EXPECT_EQ(p.item(), 3);
   }
   EXPECT_FALSE(average.swapped());
@@ -60,12 +61,12 @@ TEST(MovingAverage, SwapsInAndBack) {
   EXPECT_EQ(p.item(), 3);
 }
 
-TEST(MovingAverage, ContinuesFromItsState) {
+TEST(ExponentialMovingAverage, ContinuesFromItsState) {
   const Tensor p = parameter(tensor({2}));
-  MovingAverage first({p}, {.decay = 0.9, .warm_up = true});
+  ExponentialMovingAverage first({p}, {.decay = 0.9, .warm_up = true});
   set(p, 7);
   first.update();
-  MovingAverage continued({p}, {.decay = 0.9, .warm_up = true});
+  ExponentialMovingAverage continued({p}, {.decay = 0.9, .warm_up = true});
   continued.load_state(first.state());
   for (const double value : {3.0, -5.0}) {
     set(p, value);
@@ -76,9 +77,9 @@ TEST(MovingAverage, ContinuesFromItsState) {
   EXPECT_EQ(continued.state().numbers.at("updates"), 3);
 }
 
-TEST(MovingAverage, RefusedStatesChangeNothing) {
+TEST(ExponentialMovingAverage, RefusedStatesChangeNothing) {
   const Tensor p = parameter(tensor({2})), q = parameter(tensor({3}));
-  MovingAverage average({p, q});
+  ExponentialMovingAverage average({p, q});
   State short_one = average.state(), misshapen = average.state(), other_type = average.state(),
         no_number = average.state();
   short_one.tensors.pop_back();
@@ -86,19 +87,23 @@ TEST(MovingAverage, RefusedStatesChangeNothing) {
   misshapen.tensors[1].second = ones({2});
   other_type.tensors[1].second = ones({1}, DType::Float64);
   no_number.numbers.clear();
-  EXPECT_TRUE(refuses("MovingAverage", {"1 tensors", "2"}, [&] { average.load_state(short_one); }));
-  EXPECT_TRUE(refuses("MovingAverage", {"'1'", "[2]"}, [&] { average.load_state(misshapen); }));
-  EXPECT_TRUE(refuses("MovingAverage", {"'1'", "Float64"}, [&] { average.load_state(other_type); }));
-  EXPECT_TRUE(refuses("MovingAverage", {"updates"}, [&] { average.load_state(no_number); }));
+  EXPECT_TRUE(
+      refuses("ExponentialMovingAverage", {"1 tensors", "2"}, [&] { average.load_state(short_one); }));
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"'1'", "[2]"}, [&] { average.load_state(misshapen); }));
+  EXPECT_TRUE(
+      refuses("ExponentialMovingAverage", {"'1'", "Float64"}, [&] { average.load_state(other_type); }));
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"updates"}, [&] { average.load_state(no_number); }));
   EXPECT_EQ(average.state().tensors[0].second.item(), 2);
 }
 
-TEST(MovingAverage, WrongArguments) {
+TEST(ExponentialMovingAverage, WrongArguments) {
   const Tensor p = parameter(tensor({2}));
-  EXPECT_TRUE(refuses("MovingAverage", {"decay", "1"}, [&] { MovingAverage({p}, {.decay = 1}); }));
-  EXPECT_TRUE(refuses("MovingAverage", {"decay", "-1"}, [&] { MovingAverage({p}, {.decay = -1}); }));
-  EXPECT_TRUE(refuses("MovingAverage", {"tensor 1", "Int32"}, [&] {
-    MovingAverage({p, zeros({2}, DType::Int32)});
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"decay", "1"},
+                      [&] { ExponentialMovingAverage({p}, {.decay = 1}); }));
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"decay", "-1"},
+                      [&] { ExponentialMovingAverage({p}, {.decay = -1}); }));
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"tensor 1", "Int32"}, [&] {
+    ExponentialMovingAverage({p, zeros({2}, DType::Int32)});
   }));
 }
 

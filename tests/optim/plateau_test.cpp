@@ -21,7 +21,7 @@ TEST(BestValue, MarginsAndDirections) {
   EXPECT_EQ(lower.waited(), 0);
   EXPECT_EQ(lower.best(), 3.25);
 
-  BestValue higher({.better = Better::Higher, .relative = 0.25});
+  BestValue higher({.mode = Improvement::Max, .relative = 0.25});
   EXPECT_TRUE(higher.improves(4));
   EXPECT_FALSE(higher.improves(5));
   EXPECT_TRUE(higher.improves(5.125));
@@ -34,7 +34,7 @@ TEST(BestValue, MarginsAndDirections) {
 
 TEST(BestValue, WhatIsNotFiniteNeverImproves) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  BestValue best({.better = Better::Higher});
+  BestValue best({.mode = Improvement::Max});
   EXPECT_FALSE(best.improves(std::nan("")));
   EXPECT_FALSE(best.improves(kInfinity));
   EXPECT_TRUE(best.improves(1));
@@ -55,11 +55,15 @@ TEST(ReduceOnPlateau, Reduces) {
 }
 
 TEST(ReduceOnPlateau, CoolsDownAndHasAFloor) {
-  ReduceOnPlateau plateau(
-      {.learning_rate = 1, .factor = 0.25, .patience = 0, .cooldown = 2, .lowest = 0.125, .improvement = {}});
+  ReduceOnPlateau plateau({.learning_rate = 1,
+                           .factor = 0.25,
+                           .patience = 0,
+                           .cooldown = 2,
+                           .min_learning_rate = 0.125,
+                           .improvement = {}});
   const std::vector<double> rates = {1, 0.25, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125};
   for (std::size_t i = 0; i < rates.size(); ++i) EXPECT_EQ(plateau.step(4), rates[i]) << i;
-  ReduceOnPlateau below({.learning_rate = 0.5, .patience = 0, .lowest = 1});
+  ReduceOnPlateau below({.learning_rate = 0.5, .patience = 0, .min_learning_rate = 1});
   below.step(1);
   EXPECT_EQ(below.step(1), 0.5) << "the floor never raises it";
 }
@@ -102,7 +106,8 @@ TEST(ReduceOnPlateau, WrongOptions) {
   EXPECT_TRUE(refuses("ReduceOnPlateau", {"learning_rate"}, [] { ReduceOnPlateau({.learning_rate = -1}); }));
   EXPECT_TRUE(refuses("ReduceOnPlateau", {"patience"}, [] { ReduceOnPlateau({.patience = -1}); }));
   EXPECT_TRUE(refuses("ReduceOnPlateau", {"cooldown"}, [] { ReduceOnPlateau({.cooldown = -1}); }));
-  EXPECT_TRUE(refuses("ReduceOnPlateau", {"lowest"}, [] { ReduceOnPlateau({.lowest = -1}); }));
+  EXPECT_TRUE(
+      refuses("ReduceOnPlateau", {"min_learning_rate"}, [] { ReduceOnPlateau({.min_learning_rate = -1}); }));
   EXPECT_TRUE(
       refuses("improvement", {"relative"}, [] { ReduceOnPlateau({.improvement = {.relative = -1}}); }));
   EXPECT_TRUE(refuses("EarlyStopping", {"patience"}, [] { EarlyStopping({.patience = -1}); }));
@@ -120,10 +125,10 @@ TEST(EarlyStopping, StopsAfterPatience) {
 }
 
 TEST(EarlyStopping, ContinuesFromItsState) {
-  EarlyStopping first({.patience = 1, .improvement = {.better = Better::Higher}});
+  EarlyStopping first({.patience = 1, .improvement = {.mode = Improvement::Max}});
   EXPECT_FALSE(first.step(0.5));
   EXPECT_FALSE(first.step(0.5));
-  EarlyStopping continued({.patience = 1, .improvement = {.better = Better::Higher}});
+  EarlyStopping continued({.patience = 1, .improvement = {.mode = Improvement::Max}});
   continued.load_state(first.state());
   EXPECT_EQ(continued.best(), 0.5);
   EXPECT_FALSE(continued.improved());

@@ -82,16 +82,16 @@ Schedule make_schedule(const OracleCase& c, index_t steps) {
   if (kind == "step") return step_schedule();
   if (kind == "exponential") return exponential_decay({.learning_rate = lr, .factor = c.number("gamma")});
   if (kind == "cosine")
-    return cosine_decay({.learning_rate = lr, .steps = steps, .lowest = c.number("eta_min")});
+    return cosine_decay({.learning_rate = lr, .steps = steps, .min_learning_rate = c.number("eta_min")});
   if (kind == "warm_up")
-    return warm_up({.steps = c.integers("total_iters").front(), .first_factor = c.number("start_factor")},
+    return warm_up({.steps = c.integers("total_iters").front(), .start_factor = c.number("start_factor")},
                    step_schedule());
   if (kind == "one_cycle")
-    return one_cycle({.highest = c.number("max_lr"),
+    return one_cycle({.max_learning_rate = c.number("max_lr"),
                       .steps = steps,
                       .warm_up_fraction = c.number("pct_start"),
-                      .first_divisor = c.number("div_factor"),
-                      .last_divisor = c.number("final_div_factor")});
+                      .div_factor = c.number("div_factor"),
+                      .final_div_factor = c.number("final_div_factor")});
   throw std::runtime_error(c.name + ": schedule " + kind);
 }
 

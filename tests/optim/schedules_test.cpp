@@ -24,7 +24,7 @@ TEST(Schedules, ExponentialDecay) {
 }
 
 TEST(Schedules, CosineDecay) {
-  const Schedule schedule = cosine_decay({.learning_rate = 1, .steps = 6, .lowest = 0.5});
+  const Schedule schedule = cosine_decay({.learning_rate = 1, .steps = 6, .min_learning_rate = 0.5});
   EXPECT_EQ(schedule.at(0), 1);
   EXPECT_NEAR(schedule.at(2), 0.5 + 0.5 * 0.75, 1e-15);  // cos 60 degrees is 1/2
   EXPECT_NEAR(schedule.at(3), 0.75, 1e-15);
@@ -35,7 +35,7 @@ TEST(Schedules, CosineDecay) {
 
 TEST(Schedules, WarmUp) {
   const Schedule then = exponential_decay({.learning_rate = 1, .factor = 0.5});
-  const Schedule schedule = warm_up({.steps = 4, .first_factor = 0.5}, then);
+  const Schedule schedule = warm_up({.steps = 4, .start_factor = 0.5}, then);
   const double expected[] = {0.5, 0.625, 0.75, 0.875, 1, 0.5, 0.25};
   for (int step = 0; step < 7; ++step) EXPECT_EQ(schedule.at(step), expected[step]) << step;
 }
@@ -43,7 +43,7 @@ TEST(Schedules, WarmUp) {
 // PyTorch: OneCycleLR(max_lr=1, total_steps=10, pct_start=0.3, div_factor=25, final_div_factor=1e4) goes from
 // 1/25 to 1 in steps 0 to 2, and down to 1/25/1e4 in steps 2 to 9, each by half a cosine.
 TEST(Schedules, OneCycle) {
-  const Schedule schedule = one_cycle({.highest = 1, .steps = 10});
+  const Schedule schedule = one_cycle({.max_learning_rate = 1, .steps = 10});
   const double first = 1.0 / 25, last = first / 1e4;
   EXPECT_NEAR(schedule.at(0), first, 1e-15);
   EXPECT_NEAR(schedule.at(1), (first + 1) / 2, 1e-15);
@@ -57,14 +57,14 @@ TEST(Schedules, OneCycle) {
 }
 
 TEST(Schedules, OneCycleWithoutWarmUpAndWithNothingElse) {
-  const Schedule falls = one_cycle({.highest = 1, .steps = 5, .warm_up_fraction = 0});
+  const Schedule falls = one_cycle({.max_learning_rate = 1, .steps = 5, .warm_up_fraction = 0});
   EXPECT_EQ(falls.at(0), 1);
   EXPECT_NEAR(falls.at(4), 1.0 / 25e4, 1e-15);
-  const Schedule rises = one_cycle({.highest = 1, .steps = 5, .warm_up_fraction = 1});
+  const Schedule rises = one_cycle({.max_learning_rate = 1, .steps = 5, .warm_up_fraction = 1});
   EXPECT_NEAR(rises.at(0), 0.04, 1e-15);
   for (int step = 0; step < 4; ++step) EXPECT_LT(rises.at(step), rises.at(step + 1));
   EXPECT_EQ(rises.at(4), 1);
-  const Schedule shortest = one_cycle({.highest = 1, .steps = 2});
+  const Schedule shortest = one_cycle({.max_learning_rate = 1, .steps = 2});
   EXPECT_EQ(shortest.at(0), 1);
   EXPECT_NEAR(shortest.at(1), 1.0 / 25e4, 1e-15);
 }
@@ -104,15 +104,17 @@ TEST(Schedules, WrongOptions) {
                       [] { exponential_decay({.learning_rate = std::nan("")}); }));
   EXPECT_TRUE(refuses("exponential_decay", {"factor"}, [] { exponential_decay({.factor = -1}); }));
   EXPECT_TRUE(refuses("cosine_decay", {"steps", "0"}, [] { cosine_decay({.steps = 0}); }));
-  EXPECT_TRUE(refuses("cosine_decay", {"lowest", "-1"}, [] { cosine_decay({.lowest = -1}); }));
+  EXPECT_TRUE(
+      refuses("cosine_decay", {"min_learning_rate", "-1"}, [] { cosine_decay({.min_learning_rate = -1}); }));
   EXPECT_TRUE(refuses("cosine_decay", {"learning_rate"}, [] { cosine_decay({.learning_rate = -1}); }));
   EXPECT_TRUE(refuses("warm_up", {"steps", "0"}, [&] { warm_up({.steps = 0}, then); }));
-  EXPECT_TRUE(refuses("warm_up", {"first_factor", "-1"}, [&] { warm_up({.first_factor = -1}, then); }));
+  EXPECT_TRUE(refuses("warm_up", {"start_factor", "-1"}, [&] { warm_up({.start_factor = -1}, then); }));
   EXPECT_TRUE(refuses("one_cycle", {"steps", "1"}, [] { one_cycle({.steps = 1}); }));
-  EXPECT_TRUE(refuses("one_cycle", {"highest", "-1"}, [] { one_cycle({.highest = -1}); }));
+  EXPECT_TRUE(
+      refuses("one_cycle", {"max_learning_rate", "-1"}, [] { one_cycle({.max_learning_rate = -1}); }));
   EXPECT_TRUE(refuses("one_cycle", {"warm_up_fraction", "2"}, [] { one_cycle({.warm_up_fraction = 2}); }));
-  EXPECT_TRUE(refuses("one_cycle", {"divisor", "0.5"}, [] { one_cycle({.first_divisor = 0.5}); }));
-  EXPECT_TRUE(refuses("one_cycle", {"divisor", "0"}, [] { one_cycle({.last_divisor = 0}); }));
+  EXPECT_TRUE(refuses("one_cycle", {"divisor", "0.5"}, [] { one_cycle({.div_factor = 0.5}); }));
+  EXPECT_TRUE(refuses("one_cycle", {"divisor", "0"}, [] { one_cycle({.final_div_factor = 0}); }));
 }
 
 }  // namespace

@@ -211,15 +211,14 @@ TEST(BatchGradient, WrongArguments) {
   EXPECT_TRUE(refuses("batch_gradient", {"tensor 0", "parameter()"},
                       [&] { batch_gradient(sum_of, {images}, {ones({2})}); }));
   const auto nested = [&](const auto& part) {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     return full({}, problem.in_chunks({}).loss) * sum(part[0]);
   };
   EXPECT_TRUE(refuses("batch_gradient", {"another batch_gradient"}, run(nested, {images})));
   {
     Tape tape;
-    EXPECT_TRUE(
-        refuses("batch_gradient", {"tape records", "PauseRecording"}, [&] { problem.in_chunks({}); }));
-    const PauseRecording pause;
+    EXPECT_TRUE(refuses("batch_gradient", {"tape records", "NoGrad"}, [&] { problem.in_chunks({}); }));
+    const NoGrad no_grad;
     EXPECT_GT(problem.in_chunks({}).loss, 0);
   }
   EXPECT_TRUE(refuses("gradient", {"not computed on this tape"}, run(sum_of, {images})));

@@ -122,14 +122,14 @@ Recording* active_recording() {
       fail(
           "tape",
           "the thread that started this parallel loop is recording, and this piece of the loop computes with "
-          "its tensors: nothing would be recorded of it. Open a Tape or a PauseRecording inside the piece");
+          "its tensors: nothing would be recorded of it. Open a Tape or a NoGrad inside the piece");
     return nullptr;
   }
   if (scope->tape == 0) return nullptr;
   Recording* recording = static_cast<const RecordingScope*>(scope)->recording;
   if (recording->loop_depth != loop_context().depth)
     fail("tape",
-         "a tape cannot record inside a parallel loop that started after it. Open a Tape or a PauseRecording "
+         "a tape cannot record inside a parallel loop that started after it. Open a Tape or a NoGrad "
          "inside the piece");
   return recording;
 }

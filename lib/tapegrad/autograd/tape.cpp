@@ -502,11 +502,11 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
   return found;
 }
 
-PauseRecording::PauseRecording() {
+NoGrad::NoGrad() {
   enter(scope_);
 }
 
-PauseRecording::~PauseRecording() {
+NoGrad::~NoGrad() {
   leave(scope_);
 }
 

@@ -44,7 +44,7 @@ struct GradientOptions {
 ///
 /// A tape in the scope of another one of the same thread is a mark in the same recording: its gradient()
 /// covers what came after it, and is itself recorded for the outer one. To keep it apart, open a
-/// PauseRecording first.
+/// NoGrad first.
 class Tape {
  public:
   explicit Tape(TapeOptions options = {});
@@ -96,12 +96,12 @@ class Tape {
 
 /// Nothing is recorded on this thread until the end of the scope (but by tapes opened inside it, which are
 /// then on their own).
-class PauseRecording {
+class NoGrad {
  public:
-  PauseRecording();
-  ~PauseRecording();
-  PauseRecording(const PauseRecording&) = delete;
-  PauseRecording& operator=(const PauseRecording&) = delete;
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
 
  private:
   detail::RecordingScope scope_;

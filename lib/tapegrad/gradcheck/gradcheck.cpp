@@ -435,7 +435,7 @@ Problem of_gradients(const TensorFunction& f) {
 GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options) {
   if (options.order == 2) return gradcheck_second_order(f, inputs, options);
   if (options.order != 1) fail("gradcheck", "options.order is {}: 1 or 2", options.order);
-  const PauseRecording pause;
+  const NoGrad no_grad;
   Start begun = start(inputs, options);
   if (!begun.dependent.empty()) return refused(std::move(begun), options);
   return Check(of_function(f), std::move(begun.xs), std::move(begun.tensors), options).run(false);
@@ -443,7 +443,7 @@ GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const 
 
 GradcheckReport gradcheck_second_order(const TensorFunction& f, const Tensors& inputs,
                                        const GradcheckOptions& options) {
-  const PauseRecording pause;
+  const NoGrad no_grad;
   GradcheckOptions second = options;
   second.order = 2;
   Start begun = start(inputs, options);
@@ -485,7 +485,7 @@ GradcheckReport gradcheck_backward(const TensorFunction& forward, const Backward
                                    const Tensors& inputs, const GradcheckOptions& options) {
   if (options.order != 1)
     fail("gradcheck", "a backward pass written by hand can be checked in the first order only");
-  const PauseRecording pause;
+  const NoGrad no_grad;
   Start begun = start(inputs, options);
   if (!begun.dependent.empty()) return refused(std::move(begun), options);
   const auto gradients = [&](const Tensors& xs, const Tensors& rs) {
@@ -513,7 +513,7 @@ GradcheckReport gradcheck_adjoint(const std::function<Tensor(const Tensor&)>& a,
                                   const std::function<Tensor(const Tensor&)>& a_transposed,
                                   const Shape& input_shape, const GradcheckOptions& options) {
   if (options.order != 1) fail("gradcheck", "an adjoint is checked in the first order only");
-  const PauseRecording pause;
+  const NoGrad no_grad;
   Generator generator(options.seed, 3);
   const Tensor x = normal(input_shape, 0, 1, generator, DType::Float64);
   const Tensor ax = a(x);

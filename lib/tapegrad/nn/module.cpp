@@ -38,7 +38,7 @@ Tensor whole_storage(const Tensor& x) {
 // memory share it afterwards, and the marks stay.
 template <class Wanted, class Renewed>
 void renew_memory(Module& module, Wanted wanted, Renewed renewed) {
-  const PauseRecording pause;
+  const NoGrad no_grad;
   struct Memory {
     Tensor old, renewed;  // the old one is kept, so that no new one gets its address
   };
@@ -105,7 +105,7 @@ State Module::state() {
 }
 
 void Module::load_state(const State& given_state, const LoadOptions& options) {
-  const PauseRecording pause;
+  const NoGrad no_grad;
   const State state = options.layout == Layout::OIHW ? detail::from_oihw(*this, given_state) : given_state;
   const State own = this->state();
   std::vector<std::pair<Tensor, Tensor>> copies;

@@ -155,7 +155,7 @@ std::string Module::summary(const Tensor& input) {
 
   std::map<const Module*, std::string> shapes;
   {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     const Trial trial(
         *this, [&](const Module& module, const Tensor& y) { shapes.emplace(&module, y.shape().str()); });
     (*this)(input);

@@ -9,7 +9,7 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-constexpr const char* kName = "MovingAverage";
+constexpr const char* kName = "ExponentialMovingAverage";
 
 template <class F>
 void dispatch_floating(DType dtype, F f) {
@@ -18,7 +18,8 @@ void dispatch_floating(DType dtype, F f) {
 
 }  // namespace
 
-MovingAverage::MovingAverage(const std::vector<Tensor>& parameters, const MovingAverageOptions& options)
+ExponentialMovingAverage::ExponentialMovingAverage(const std::vector<Tensor>& parameters,
+                                                   const ExponentialMovingAverageOptions& options)
     : options_(options), parameters_(parameters) {
   if (!(options.decay >= 0 && options.decay < 1))
     fail(kName, "decay is {} but must be in [0, 1)", options.decay);
@@ -30,11 +31,11 @@ MovingAverage::MovingAverage(const std::vector<Tensor>& parameters, const Moving
   }
 }
 
-void MovingAverage::require_not_swapped(const char* what) const {
+void ExponentialMovingAverage::require_not_swapped(const char* what) const {
   if (swapped_) fail(kName, "{} while the averages are swapped in: swap() them back first", what);
 }
 
-void MovingAverage::update() {
+void ExponentialMovingAverage::update() {
   require_not_swapped("update()");
   const auto n = static_cast<double>(updates_++);
   const double decay = options_.warm_up ? std::min(options_.decay, (1 + n) / (10 + n)) : options_.decay;
@@ -48,7 +49,7 @@ void MovingAverage::update() {
     });
 }
 
-void MovingAverage::swap() {
+void ExponentialMovingAverage::swap() {
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     dispatch_floating(parameters_[i].dtype(), [&]<class T>(std::type_identity<T>) {
       const auto parameter = parameters_[i].mutable_values<T>();
@@ -57,7 +58,7 @@ void MovingAverage::swap() {
   swapped_ = !swapped_;
 }
 
-void MovingAverage::apply() {
+void ExponentialMovingAverage::apply() {
   require_not_swapped("apply()");
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     dispatch_floating(parameters_[i].dtype(), [&]<class T>(std::type_identity<T>) {
@@ -65,7 +66,7 @@ void MovingAverage::apply() {
     });
 }
 
-State MovingAverage::state() const {
+State ExponentialMovingAverage::state() const {
   require_not_swapped("state()");
   State state;
   for (std::size_t i = 0; i < averages_.size(); ++i)
@@ -74,7 +75,7 @@ State MovingAverage::state() const {
   return state;
 }
 
-void MovingAverage::load_state(const State& state) {
+void ExponentialMovingAverage::load_state(const State& state) {
   require_not_swapped("load_state()");
   const std::int64_t updates = state.count(kName, "updates");
   if (state.tensors.size() != averages_.size())
@@ -92,7 +93,7 @@ void MovingAverage::load_state(const State& state) {
   updates_ = updates;
 }
 
-AveragedWeights::AveragedWeights(MovingAverage& average) : average_(average) {
+AveragedWeights::AveragedWeights(ExponentialMovingAverage& average) : average_(average) {
   if (average.swapped()) fail(kName, "the averages are swapped in already");
   average_.swap();
 }

@@ -10,7 +10,7 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-struct MovingAverageOptions {
+struct ExponentialMovingAverageOptions {
   double decay = 0.999;
   /// While there were few updates (n), decay is at most (1 + n) / (10 + n): the beginning is forgotten
   /// sooner.
@@ -24,10 +24,11 @@ struct MovingAverageOptions {
 ///   average.update();
 ///   ...
 ///   { const AveragedWeights averaged(average);  evaluate(model); }
-class MovingAverage {
+class ExponentialMovingAverage {
  public:
   /// Throws unless all are Float32 or Float64 and decay is in [0, 1).
-  explicit MovingAverage(const std::vector<Tensor>& parameters, const MovingAverageOptions& options = {});
+  explicit ExponentialMovingAverage(const std::vector<Tensor>& parameters,
+                                    const ExponentialMovingAverageOptions& options = {});
 
   /// Throws while the averages are swapped in.
   void update();
@@ -45,7 +46,7 @@ class MovingAverage {
 
  private:
   void require_not_swapped(const char* what) const;
-  MovingAverageOptions options_;
+  ExponentialMovingAverageOptions options_;
   std::vector<Tensor> parameters_, averages_;
   std::int64_t updates_ = 0;
   bool swapped_ = false;
@@ -55,13 +56,13 @@ class MovingAverage {
 class AveragedWeights {
  public:
   /// Throws when they are already swapped in. average must outlive this.
-  explicit AveragedWeights(MovingAverage& average);
+  explicit AveragedWeights(ExponentialMovingAverage& average);
   ~AveragedWeights() { average_.swap(); }
   AveragedWeights(const AveragedWeights&) = delete;
   AveragedWeights& operator=(const AveragedWeights&) = delete;
 
  private:
-  MovingAverage& average_;
+  ExponentialMovingAverage& average_;
 };
 
 }  // namespace TAPEGRAD_API

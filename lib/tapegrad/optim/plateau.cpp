@@ -25,7 +25,7 @@ BestValue::BestValue(const ImprovementOptions& options) : options_(options) {
 
 bool BestValue::improves(double value) {
   const double margin = options_.relative * std::abs(best_) + options_.absolute;
-  const bool beyond = options_.better == Better::Lower ? value < best_ - margin : value > best_ + margin;
+  const bool beyond = options_.mode == Improvement::Min ? value < best_ - margin : value > best_ + margin;
   const bool improved = std::isfinite(value) && (!any_ || beyond);
   if (improved) {
     any_ = true;
@@ -63,7 +63,7 @@ ReduceOnPlateau::ReduceOnPlateau(const ReduceOnPlateauOptions& options)
     : options_(options), best_(options.improvement), learning_rate_(options.learning_rate) {
   constexpr const char* kName = "ReduceOnPlateau";
   require_not_negative(kName, "learning_rate", options.learning_rate);
-  require_not_negative(kName, "lowest", options.lowest);
+  require_not_negative(kName, "min_learning_rate", options.min_learning_rate);
   require(kName, options.factor >= 0 && options.factor < 1, "factor", options.factor, "in [0, 1)");
   require_not_negative(kName, "patience", static_cast<double>(options.patience));
   require_not_negative(kName, "cooldown", static_cast<double>(options.cooldown));
@@ -76,7 +76,8 @@ double ReduceOnPlateau::step(double value) {
     best_.wait_again();
   }
   if (best_.waited() > options_.patience) {
-    learning_rate_ = std::min(learning_rate_, std::max(learning_rate_ * options_.factor, options_.lowest));
+    learning_rate_ =
+        std::min(learning_rate_, std::max(learning_rate_ * options_.factor, options_.min_learning_rate));
     cooling_ = options_.cooldown;
     best_.wait_again();
   }

@@ -9,11 +9,11 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 /// Whether a loss is watched, or something like an accuracy.
-enum class Better { Lower, Higher };
+enum class Improvement { Min, Max };
 
 /// When a value that is watched counts as an improvement on the best one so far.
 struct ImprovementOptions {
-  Better better = Better::Lower;
+  Improvement mode = Improvement::Min;
   /// By how much it must be better: times the best one's magnitude, and absolute.
   double relative = 0, absolute = 0;
 };
@@ -49,7 +49,7 @@ struct ReduceOnPlateauOptions {
   std::int64_t patience = 10;
   /// Values after a reduction that are not counted.
   std::int64_t cooldown = 0;
-  double lowest = 0;
+  double min_learning_rate = 0;
   ImprovementOptions improvement = {.relative = 1e-4};
 };
 /// A learning rate that is multiplied with a factor whenever a value, usually the validation loss, has not

@@ -62,39 +62,39 @@ Schedule exponential_decay(const ExponentialDecayOptions& options) {
 
 Schedule cosine_decay(const CosineDecayOptions& options) {
   require_rate("cosine_decay", "learning_rate", options.learning_rate);
-  require_rate("cosine_decay", "lowest", options.lowest);
+  require_rate("cosine_decay", "min_learning_rate", options.min_learning_rate);
   require_steps("cosine_decay", "steps", options.steps);
   return Schedule([o = options](std::int64_t step) {
     const double part = static_cast<double>(std::min(step, o.steps)) / static_cast<double>(o.steps);
-    return half_cosine(o.learning_rate, o.lowest, part);
+    return half_cosine(o.learning_rate, o.min_learning_rate, part);
   });
 }
 
 Schedule warm_up(const WarmUpOptions& options, const Schedule& then) {
   require_steps("warm_up", "steps", options.steps);
-  require_rate("warm_up", "first_factor", options.first_factor);
+  require_rate("warm_up", "start_factor", options.start_factor);
   return Schedule([o = options, then](std::int64_t step) {
     if (step >= o.steps) return then.at(step - o.steps);
     const double part = static_cast<double>(step) / static_cast<double>(o.steps);
-    return then.at(0) * (o.first_factor + (1 - o.first_factor) * part);
+    return then.at(0) * (o.start_factor + (1 - o.start_factor) * part);
   });
 }
 
 Schedule one_cycle(const OneCycleOptions& options) {
-  require_rate("one_cycle", "highest", options.highest);
+  require_rate("one_cycle", "max_learning_rate", options.max_learning_rate);
   require_steps("one_cycle", "steps", options.steps, 2);
   require("one_cycle", options.warm_up_fraction >= 0 && options.warm_up_fraction <= 1, "warm_up_fraction",
           options.warm_up_fraction, "in [0, 1]");
-  for (const double divisor : {options.first_divisor, options.last_divisor})
+  for (const double divisor : {options.div_factor, options.final_div_factor})
     require("one_cycle", divisor >= 1 && std::isfinite(divisor), "a divisor", divisor, "at least 1");
   return Schedule([o = options](std::int64_t step) {
-    const double first = o.highest / o.first_divisor, last = first / o.last_divisor;
+    const double first = o.max_learning_rate / o.div_factor, last = first / o.final_div_factor;
     // The first and the last step are exactly at the ends. Less than one step of warm-up is none.
     const double end = static_cast<double>(o.steps - 1),
                  top = std::max(0.0, o.warm_up_fraction * static_cast<double>(o.steps) - 1);
     const double now = std::min(static_cast<double>(step), end);
-    if (now <= top && top > 0) return half_cosine(first, o.highest, now / top);
-    return half_cosine(o.highest, last, (now - top) / (end - top));
+    if (now <= top && top > 0) return half_cosine(first, o.max_learning_rate, now / top);
+    return half_cosine(o.max_learning_rate, last, (now - top) / (end - top));
   });
 }
 

@@ -57,33 +57,33 @@ struct ExponentialDecayOptions {
 };
 Schedule exponential_decay(const ExponentialDecayOptions& options);
 
-/// Half a cosine from learning_rate down to `lowest`, which is reached after `steps` steps and kept
-/// (Loshchilov and Hutter 2017, without restarts): lowest + (learning_rate - lowest) (1 + cos(pi step /
+/// Half a cosine from learning_rate down to min_learning_rate, which is reached after `steps` steps and kept
+/// (Loshchilov and Hutter 2017, without restarts): min_learning_rate + (learning_rate - min_learning_rate) (1 + cos(pi step /
 /// steps)) / 2.
 struct CosineDecayOptions {
   double learning_rate = 1e-3;
   std::int64_t steps = 1;
-  double lowest = 0;
+  double min_learning_rate = 0;
 };
 Schedule cosine_decay(const CosineDecayOptions& options);
 
-/// In a straight line from first_factor times what `then` begins with up to that, in `steps` steps; after
+/// In a straight line from start_factor times what `then` begins with up to that, in `steps` steps; after
 /// that `then`, from its beginning. As PyTorch's LinearLR followed by another schedule.
 struct WarmUpOptions {
   std::int64_t steps = 1;
-  double first_factor = 1.0 / 3;
+  double start_factor = 1.0 / 3;
 };
 Schedule warm_up(const WarmUpOptions& options, const Schedule& then);
 
 /// Up and down once in `steps` steps (Smith and Topin 2018, in the form of PyTorch's OneCycleLR): half a
-/// cosine from highest / first_divisor to `highest`, which takes warm_up_fraction of the time, and half a
-/// cosine from there to the first one / last_divisor, which is kept.
+/// cosine from max_learning_rate / div_factor to max_learning_rate, which takes warm_up_fraction of the time, and half a
+/// cosine from there to the first one / final_div_factor, which is kept.
 struct OneCycleOptions {
-  double highest = 1e-2;
+  double max_learning_rate = 1e-2;
   std::int64_t steps = 2;
   double warm_up_fraction = 0.3;
-  double first_divisor = 25;
-  double last_divisor = 1e4;
+  double div_factor = 25;
+  double final_div_factor = 1e4;
 };
 Schedule one_cycle(const OneCycleOptions& options);
 

@@ -18,7 +18,7 @@ struct Origin {
 };
 
 /// The scopes that are open on a thread, innermost first: tapes, and pauses of recording. They live in the
-/// objects that the user holds (Tape, PauseRecording).
+/// objects that the user holds (Tape, NoGrad).
 struct Scope {
   std::uint64_t tape = 0;  // 0: recording is paused in this scope, or its tape is spent
   Scope* outer = nullptr;

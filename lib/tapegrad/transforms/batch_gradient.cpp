@@ -58,8 +58,7 @@ class Part {
 void check_arguments(const std::vector<Tensor>& batch, const std::vector<Tensor>& parameters,
                      const BatchGradientOptions& options) {
   if (is_recording())
-    fail(kOp,
-         "was called while a tape records: it has tapes of its own. Open a PauseRecording to call it there");
+    fail(kOp, "was called while a tape records: it has tapes of its own. Open a NoGrad to call it there");
   if (Part::current() != nullptr) fail(kOp, "was called by the loss of another batch_gradient");
   if (options.chunk && *options.chunk < 1)
     fail(kOp, "cannot cut a batch into chunks of {} samples", *options.chunk);

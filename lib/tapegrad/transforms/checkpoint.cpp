@@ -73,7 +73,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   const auto values = std::make_shared<std::vector<std::uint64_t>>();
   Tensor y;
   {
-    const PauseRecording pause;
+    const NoGrad no_grad;
     const Run first(*values, false);
     Tape scout;
     y = f(watch_all(scout, inputs));
