@@ -1,0 +1,112 @@
+#!/bin/bash
+# Runs the README's two commands as a newcomer does: on a Debian 12 that holds nothing but its minimal system,
+# ca-certificates and git, in a fresh clone of HEAD. Fails if a command fails, and if a test is skipped for want of a
+# package that tools/run_tests.sh could have installed.
+#   tools/check_bare_debian.sh [--cache FILE] [ARGUMENTS OF CTEST]
+#   --cache FILE   a tar archive of the minimal system: used if it exists, else written
+# Takes CXXFLAGS and CMAKE_BUILD_PARALLEL_LEVEL from the environment. Needs root, debootstrap and unshare; takes Debian's
+# mirror and the settings of the network from this machine's apt. The chroot is made in TMPDIR and removed at the end.
+set -euo pipefail
+say() { echo "check_bare_debian.sh: $*" >&2; }
+usage() { sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; }
+
+cache=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) usage; exit 0 ;;
+    --cache) [ $# -ge 2 ] || { say "--cache needs a file"; exit 2; }; cache=$(realpath -m "$2"); shift 2 ;;
+    *) break ;;
+  esac
+done
+[ "$(id -u)" -eq 0 ] || { say "must be run as root: debootstrap and chroot need it"; exit 1; }
+for program in debootstrap unshare git; do
+  command -v $program >/dev/null || { say "$program is missing: apt-get install debootstrap util-linux git"; exit 1; }
+done
+cd "$(dirname "$0")/.."
+
+# Everything is mounted in a name space of its own, in which the second half of this script runs: whatever ends it, its
+# mounts and processes end with it, and the folder that is removed here holds files alone.
+if [ -z "${BARE_DEBIAN_ROOT:-}" ]; then
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/bare_debian.XXXXXX")
+  inner=
+  trap '[ -z "$inner" ] || kill -KILL "$inner" 2>/dev/null || true; wait; rm -rf --one-file-system "$scratch"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  BARE_DEBIAN_ROOT=$scratch/root unshare --mount --pid --fork --kill-child --propagation private \
+    "$0" ${cache:+--cache "$cache"} "$@" &
+  inner=$!
+  status=0
+  wait "$inner" || status=$?
+  inner=
+  exit $status
+fi
+root=$BARE_DEBIAN_ROOT
+unset BARE_DEBIAN_ROOT
+step() { printf -- '-- bare Debian: %s (%d s)\n' "$*" "$SECONDS"; }
+
+# deb lines of Debian 12 itself, as this machine's apt knows them.
+sources=$(apt-get indextargets --format "\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' |
+  awk '$2 ~ /^bookworm(-updates|-security)?$/ && $3 == "main" { print "deb", $0 }' | sort -u)
+mirror=$(awk '$3 == "bookworm" { print $2; exit }' <<<"$sources")
+[ -n "$mirror" ] || { say "this machine's apt must know a mirror of Debian 12 (bookworm main), and knows none"; exit 1; }
+settings=$(apt-config dump | grep -E '^Acquire::([a-z]+::(Proxy|Verify|CaInfo|Timeout)|Check-|Retries)' || true)
+for scheme in http https; do
+  [ -n "$(printenv ${scheme}_proxy)" ] || {
+    eval "$(apt-config shell proxy Acquire::$scheme::Proxy)"
+    [ -z "${proxy:-}" ] || export ${scheme}_proxy="$proxy"
+  }
+done
+
+if [ -n "$cache" ] && [ -f "$cache" ]; then
+  step "unpacking $cache"
+  mkdir "$root"
+  tar -C "$root" -xf "$cache"
+else
+  step "debootstrap from $mirror"
+  debootstrap --variant=minbase --include=ca-certificates,git bookworm "$root" "$mirror" >"$root.log" 2>&1 ||
+    { tail -n 20 "$root.log" >&2; say "debootstrap failed"; exit 1; }
+  if [ -n "$cache" ]; then
+    tar -C "$root" --one-file-system -cf "$cache.part" .
+    mv "$cache.part" "$cache"
+  fi
+fi
+echo "$sources" >"$root/etc/apt/sources.list"
+printf '%s\n' "$settings" >"$root/etc/apt/apt.conf.d/99host"
+cp -r /etc/apt/auth.conf* "$root/etc/apt/" 2>/dev/null || true
+for file in /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt; do # with the certificates of a local mirror
+  [ ! -f $file ] || cat $file >"$root$file"
+done
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+
+step "a fresh clone"
+git init -q "$root/root/tapegrad"
+git -C "$root/root/tapegrad" fetch -q --depth 1 "file://$PWD" HEAD
+git -C "$root/root/tapegrad" checkout -q --detach FETCH_HEAD
+inside() {
+  env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
+    ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+    ${CXXFLAGS:+CXXFLAGS="$CXXFLAGS"} ${CMAKE_BUILD_PARALLEL_LEVEL:+CMAKE_BUILD_PARALLEL_LEVEL="$CMAKE_BUILD_PARALLEL_LEVEL"} \
+    chroot "$root" "$@"
+}
+in_clone() { inside sh -c 'cd /root/tapegrad && exec "$@"' sh "$@"; }
+
+step "the first command"
+in_clone tools/run_autoencoder.sh --epochs 1 --max-steps 60
+test -s "$root/root/tapegrad/out/mnist_autoencoder/reconstructions.png"
+
+step "the second command"
+in_clone tools/run_tests.sh "$@" | tee "$root/root/tests.log"
+
+# Chromium alone is left to the user: it is a hundred times as large as all other packages. What a machine does not have
+# (a CPU with AVX-512, the right to mount or to trace) is no package.
+no_package='FitsTheScreen|example\.mnist_autoencoder\.report|avx|AVX|kernels\.|Disk|Traced|memory'
+skipped=$(sed -n '/^The following tests did not run:/,/^$/{/(Skipped)\|(Not Run)\|(Disabled)/p}' "$root/root/tests.log" |
+  grep -Ev "$no_package" || true)
+if [ -n "$skipped" ]; then
+  say "these tests were skipped, and tools/run_tests.sh must install what they need:"
+  echo "$skipped" >&2
+  exit 1
+fi
+step "done"
