@@ -1,0 +1,3 @@
+int host_library() {
+  return 1;
+}

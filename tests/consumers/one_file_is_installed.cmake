@@ -1,0 +1,7 @@
+file(REMOVE_RECURSE ${BUILD}/installed)
+execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${BUILD}/installed OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB_RECURSE files RELATIVE ${BUILD}/installed ${BUILD}/installed/*)
+if(NOT files STREQUAL "bin/host")
+  list(LENGTH files count)
+  message(FATAL_ERROR "the host installs bin/host, but ${count} files were installed: ${files}")
+endif()

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Compares what a shared libtapegrad exports with what its public headers declare.
+
+usage: check_exports.py LIBRARY.so INCLUDE_FOLDER    (needs clang++ and nm)
+
+Every function, member and variable that a public header declares and does not define there must be exported, or a
+program would not link; and nothing else may be: no function of an internal header, no template of another library.
+"""
+
+import json
+import subprocess
+import sys
+
+
+def declared(include):
+    """Mangled names of what tapegrad.h declares; those that a program needs, and all that it may see."""
+    source = '#include "tapegrad/tapegrad.h"\n'
+    dump = subprocess.run(
+        ["clang++", "-std=c++20", "-I", include, "-x", "c++", "-fsyntax-only", "-Xclang", "-ast-dump=json",
+         "-Xclang", "-ast-dump-filter=tapegrad", "-"], input=source, capture_output=True, text=True, check=True).stdout
+    needed, seen, classes = set(), set(), set()
+    decoder = json.JSONDecoder()
+
+    def walk(node, in_template):
+        kind = node.get("kind")
+        if kind in ("ClassTemplateDecl", "FunctionTemplateDecl", "ClassTemplatePartialSpecializationDecl", "VarTemplateDecl"):
+            in_template = True
+        name = node.get("mangledName")
+        if kind == "CXXRecordDecl" and node.get("completeDefinition") and not in_template and node.get("name"):
+            classes.add(node["name"])
+        if name and not in_template:
+            seen.add(name)
+            inner = node.get("inner", [])
+            if kind in ("FunctionDecl", "CXXMethodDecl", "CXXConstructorDecl", "CXXDestructorDecl", "CXXConversionDecl"):
+                defined = any(child.get("kind") in ("CompoundStmt", "CXXTryStmt") for child in inner)
+                if not (defined or node.get("isImplicit") or node.get("explicitlyDefaulted") or
+                        node.get("explicitlyDeleted") or node.get("pure") or node.get("constexpr")):
+                    needed.add(name)
+            elif kind == "VarDecl" and node.get("storageClass") == "extern":
+                needed.add(name)
+        for child in node.get("inner", []):
+            if child.get("kind") not in ("CompoundStmt",):
+                walk(child, in_template)
+
+    at = 0
+    while True:
+        at = dump.find("{", at)
+        if at < 0:
+            return needed, seen, classes
+        node, at = decoder.raw_decode(dump, at)
+        walk(node, False)
+
+
+def variants(name):
+    """A constructor or destructor is declared once, and compiled as a complete and as a base object's."""
+    yield name
+    for one, other in (("C1", "C2"), ("D1", "D2"), ("D1", "D0")):
+        if one in name:
+            head, _, tail = name.rpartition(one)
+            yield head + other + tail
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    library, include = sys.argv[1:]
+    needed, seen, _ = declared(include)
+    lines = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
+    exported = {line.split()[-1].split("@")[0]: line.split()[-2] for line in lines.splitlines()}
+    mistakes = [f"not exported, though a header declares it: {name}" for name in sorted(needed)
+                if not any(form in exported for form in variants(name))]
+
+    own = {form for name in seen for form in variants(name)}
+    functions = [name for name in exported if name.startswith(("_ZN8tapegrad", "_ZNK8tapegrad")) and name not in own]
+    foreign = [name for name in exported if "8tapegrad" not in name]
+    mistakes += [f"exported, though it is not the library's own: {name}" for name in sorted(foreign)]
+    # Instances of public templates, and members of theirs, are compiled weakly wherever they are used.
+    strong = [name for name in functions if exported[name] not in "WVu"]
+    mistakes += [f"exported, though no public header declares it: {name}" for name in sorted(strong)]
+
+    if len(needed) < 300:
+        mistakes.append(f"only {len(needed)} declarations were found: this check is broken")
+    if mistakes:
+        text = subprocess.run(["c++filt"], input="\n".join(mistakes), capture_output=True, text=True, check=True).stdout
+        sys.exit(text)
+    weak = len(functions) - len(strong)
+    print(f"{len(needed)} declarations are exported, {len(exported)} symbols in all, {weak} of them weak")
+
+
+main()
