@@ -2,8 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
+#include "refuses.h"
+#include "tapegrad/base/fmt.h"
+
 namespace tapegrad {
 namespace {
+
+using testing::refuses;
 
 constexpr DType kAll[] = {DType::Float32, DType::Float64, DType::Int32, DType::UInt8};
 
@@ -58,6 +65,23 @@ TEST(DType, DispatchReturnsWhatTheFunctionReturns) {
     dispatch(dtype, [&](auto) { target += 10; });                // nothing is fine too
   }
   EXPECT_EQ(target, 44);
+}
+
+TEST(DType, FloatingDispatchTakesTheFloatsOnly) {
+  const auto bytes = [](DType dtype) {
+    return dispatch_floating(dtype, []<class T>(std::type_identity<T>) { return sizeof(T); });
+  };
+  EXPECT_EQ(bytes(DType::Float32), 4u);
+  EXPECT_EQ(bytes(DType::Float64), 8u);
+  EXPECT_TRUE(refuses("dtype", {"Float32 or Float64", "Int32"}, [&] { bytes(DType::Int32); }));
+  EXPECT_TRUE(refuses("dtype", {"Float32 or Float64", "UInt8"}, [&] { bytes(DType::UInt8); }));
+}
+
+TEST(DType, IsWrittenByName) {
+  std::ostringstream stream;
+  stream << DType::Int32 << ' ' << DType::UInt8;
+  EXPECT_EQ(stream.str(), "Int32 UInt8");
+  EXPECT_EQ(fmt::format("{} {}", DType::Float32, DType::Float64), "Float32 Float64");
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include <climits>
 #include <cstdint>
 #include <numeric>
+#include <sstream>
 
 #include "refuses.h"
+#include "tapegrad/base/fmt.h"
 
 namespace tapegrad {
 namespace {
@@ -97,6 +99,31 @@ TEST(Shape, RefusesProductsThatCannotBeAddressed) {
   for (const auto& sizes : too_large)
     EXPECT_TRUE(refuses("shape", {std::to_string(sizes.front())}, [&] { Shape{sizes}; }));
   EXPECT_EQ((Shape{index_t{1} << 29, index_t{1} << 29}).size(), index_t{1} << 58);
+}
+
+TEST(Shape, PositionOfEveryElement) {
+  const Shape shape{2, 1, 3};
+  std::vector<std::vector<index_t>> positions;
+  for (index_t i = 0; i < shape.size(); ++i) positions.push_back(shape.position(i));
+  EXPECT_EQ(positions, (std::vector<std::vector<index_t>>{
+                           {0, 0, 0}, {0, 0, 1}, {0, 0, 2}, {1, 0, 0}, {1, 0, 1}, {1, 0, 2}}));
+  EXPECT_TRUE(Shape{}.position(0).empty());
+  EXPECT_EQ((Shape{3, index_t{1} << 40}.position(index_t{5} << 38)),
+            (std::vector<index_t>{1, index_t{1} << 38}));
+}
+
+TEST(Shape, PositionOutsideIsRefused) {
+  for (const index_t i : {index_t{-1}, index_t{6}})
+    EXPECT_TRUE(refuses("shape", {"[2, 3]", "0 to 5", std::to_string(i)}, [&] { Shape{2, 3}.position(i); }));
+  EXPECT_THROW((Shape{0, 3}.position(0)), Error);
+  EXPECT_THROW(Shape{}.position(1), Error);
+}
+
+TEST(Shape, IsWrittenAsItsText) {
+  std::ostringstream stream;
+  stream << Shape{2, 3} << Shape{};
+  EXPECT_EQ(stream.str(), "[2, 3][]");
+  EXPECT_EQ(fmt::format("{}", Shape{4, 0}), "[4, 0]");
 }
 
 TEST(Broadcast, StretchesOnesAndAlignsAtTheLastAxis) {

@@ -1,5 +1,9 @@
 #include "tapegrad/base/dtype.h"
 
+#include <ostream>
+
+#include "tapegrad/base/fail_internal.h"
+
 namespace tapegrad::inline v0 {
 
 std::string_view name(DType dtype) {
@@ -14,6 +18,14 @@ std::string_view name(DType dtype) {
       break;
   }
   return "Float32";
+}
+
+std::ostream& operator<<(std::ostream& stream, DType dtype) {
+  return stream << name(dtype);
+}
+
+void detail::refuse_not_floating(DType dtype) {
+  fail("dtype", "must be Float32 or Float64, got {}", dtype);
 }
 
 }  // namespace tapegrad::inline v0

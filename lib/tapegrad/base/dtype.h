@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -16,6 +17,8 @@ enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
 
 /// "Float32", "Float64", "Int32" or "UInt8".
 std::string_view name(DType dtype);
+/// Writes name(dtype).
+std::ostream& operator<<(std::ostream& stream, DType dtype);
 
 inline bool is_floating(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float64;
@@ -48,6 +51,19 @@ decltype(auto) dispatch(DType dtype, F&& f) {
     case DType::Float32:
       break;
   }
+  return std::forward<F>(f)(std::type_identity<float>{});
+}
+
+namespace detail {
+[[noreturn]] void refuse_not_floating(DType dtype);
+}  // namespace detail
+
+/// dispatch() for what is computed with Float32 or Float64 only. Throws for other dtypes; functions that users
+/// call check the dtype before, to name themselves in the error.
+template <class F>
+decltype(auto) dispatch_floating(DType dtype, F&& f) {
+  if (dtype == DType::Float64) return std::forward<F>(f)(std::type_identity<double>{});
+  if (dtype != DType::Float32) detail::refuse_not_floating(dtype);
   return std::forward<F>(f)(std::type_identity<float>{});
 }
 

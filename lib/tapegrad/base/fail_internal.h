@@ -2,35 +2,14 @@
 
 // Internal: the way errors are raised inside the library. fmt stays out of the public headers.
 
-// Not fmt/format.h, which would compile the printing of numbers anew into every file. And no format_to():
-// Clang gives what that calls another name than libfmt has for it, being made by GCC.
+// No format_to(): Clang gives what that calls another name than libfmt has for it, being made by GCC.
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 
-#include "tapegrad/base/dtype.h"
 #include "tapegrad/base/error.h"
-#include "tapegrad/base/shape.h"
-
-template <>
-struct fmt::formatter<tapegrad::Shape> {
-  constexpr auto parse(format_parse_context& context) { return context.begin(); }
-  auto format(const tapegrad::Shape& shape, format_context& context) const {
-    const std::string text = shape.str();
-    return std::copy(text.begin(), text.end(), context.out());
-  }
-};
-
-template <>
-struct fmt::formatter<tapegrad::DType> {
-  constexpr auto parse(format_parse_context& context) { return context.begin(); }
-  auto format(tapegrad::DType dtype, format_context& context) const {
-    const std::string_view text = tapegrad::name(dtype);
-    return std::copy(text.begin(), text.end(), context.out());
-  }
-};
+#include "tapegrad/base/fmt.h"
 
 namespace tapegrad::inline v0 {
 

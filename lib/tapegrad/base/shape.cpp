@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <ostream>
 
 #include "tapegrad/base/fail_internal.h"
 
@@ -30,6 +31,17 @@ Shape::Shape(std::span<const index_t> sizes) {
 
 std::string Shape::str() const {
   return fmt::format("[{}]", join(*this, ", "));
+}
+
+std::ostream& operator<<(std::ostream& stream, const Shape& shape) {
+  return stream << shape.str();
+}
+
+std::vector<index_t> Shape::position(index_t i) const {
+  if (i < 0 || i >= size_) fail("shape", "element {} of shape {}: elements are 0 to {}", i, *this, size_ - 1);
+  std::vector<index_t> at(static_cast<std::size_t>(rank_));
+  for (int axis = rank_; axis-- > 0; i /= sizes_[axis]) at[static_cast<std::size_t>(axis)] = i % sizes_[axis];
+  return at;
 }
 
 void Shape::refuse_axis(int axis) const {

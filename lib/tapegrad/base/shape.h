@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,6 +42,10 @@ class Shape {
     return at;
   }
 
+  /// Where element `i` (in row-major order, from 0 on) lies along each axis: in shape [2, 3], element 4 is at
+  /// {1, 1}. Throws unless 0 <= i < size().
+  std::vector<index_t> position(index_t i) const;
+
   /// "[2, 3]", and "[]" for a scalar.
   std::string str() const;
 
@@ -58,6 +63,9 @@ class Shape {
   index_t size_ = 1;
   int rank_ = 0;
 };
+
+/// Writes shape.str().
+std::ostream& operator<<(std::ostream& stream, const Shape& shape);
 
 /// The shape of the result when a and b are combined element by element, by NumPy's rule: sizes are aligned
 /// at the last axis, and a size of 1 stretches. Throws an Error of op that names both shapes when they do not

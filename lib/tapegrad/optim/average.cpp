@@ -11,11 +11,6 @@ namespace {
 
 constexpr const char* kName = "ExponentialMovingAverage";
 
-template <class F>
-void dispatch_floating(DType dtype, F f) {
-  dtype == DType::Float32 ? f(std::type_identity<float>{}) : f(std::type_identity<double>{});
-}
-
 }  // namespace
 
 ExponentialMovingAverage::ExponentialMovingAverage(const std::vector<Tensor>& parameters,

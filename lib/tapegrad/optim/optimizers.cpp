@@ -38,12 +38,6 @@ void for_elements(Tensor& parameter, const Tensor& gradient, double weight_decay
   });
 }
 
-// f(std::type_identity<T>) with the parameter's type, which is a floating one.
-template <class F>
-void dispatch_floating(DType dtype, F f) {
-  dtype == DType::Float32 ? f(std::type_identity<float>{}) : f(std::type_identity<double>{});
-}
-
 template <class T>
 T* memory_at(std::vector<Tensor>& memory, std::size_t at) {
   return at < memory.size() ? memory[at].mutable_data<T>() : nullptr;
