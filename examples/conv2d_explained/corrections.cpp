@@ -37,7 +37,7 @@ void even_kernels(Lesson& lesson) {
 
 void compared_as_whole_numbers(Lesson& lesson) {
   lesson.say(
-      "The code it points to compares results after a cast to whole numbers. Differences below 1 "
+      "A script that is often pointed to compares the two results after a cast to whole numbers. Differences below 1 "
       "disappear: here the filter was not even turned.");
   const tg::Tensor x = as_image(tg::tensor({{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}));
   const tg::Tensor w = as_filter(tg::tensor({{0.01, 0, 0}, {0, 0.02, 0}, {0, 0, 0.03}}));
@@ -53,7 +53,7 @@ void compared_as_whole_numbers(Lesson& lesson) {
 void several_channels_and_images(Lesson& lesson) {
   lesson.say(
       "'d_x = conv2d(d_out, rot180(w), FULL)', 'd_w = conv2d(x, d_out, VALID)': for one channel, one "
-      "image, stride 1 and VALID (the list of these assumptions is garbled in this copy).");
+      "image, stride 1 and VALID.");
   tg::Generator generator(5);
   const tg::Tensor w = random_integers({2, 2, 2, 2}, -3, 3, generator);
   const tg::Tensor dy = random_integers({1, 3, 3, 2}, -3, 3, generator);
@@ -116,8 +116,8 @@ void strides_need_zeros(Lesson& lesson) {
 
 void channels_are_last(Lesson& lesson) {
   lesson.say(
-      "The numbers are right, but the listing of TensorFlow's result is printed as 2 x 6 x 6. "
-      "conv2d_transpose returns [1, 6, 6, 2]: print(deconv_val[0]) would show pairs.");
+      "A listing of this example shows TensorFlow's result as 2 x 6 x 6. The numbers are right, but "
+      "conv2d_transpose returns [1, 6, 6, 2], channels last: printing it shows pairs.");
   const tg::Tensor x = tg::nchw_to_nhwc(tg::reshape(four_channel_input(), {1, 4, 3, 3}));
   const tg::Tensor w = tg::rot180(tg::permute(four_channel_kernels(), {2, 3, 0, 1}));
   const tg::Tensor y = tg::conv2d_transpose(x, w, {.strides = 2, .padding = tg::Padding::Same});
@@ -152,7 +152,7 @@ void margins_depend_on_the_size(Lesson& lesson) {
   const tg::Conv2DGeometry back =
       tg::conv2d_geometry(y5.shape(), w5.shape(), {.strides = 2, .padding = tg::Padding::Same});
   const tg::Tensor by_hand = four_steps(x, w5, 2, tg::Padding::Explicit(2));
-  lesson.check(fmt::format("a 5 x 5 kernel: with the document's margins of 2 it is {}, not {}",
+  lesson.check(fmt::format("a 5 x 5 kernel: with margins of 2 on all sides it is {}, not {}",
                            by_hand.shape().str(), y5.shape().str()),
                by_hand.shape() != y5.shape());
   lesson.check("the margins that belong to the geometry are right",
@@ -240,7 +240,7 @@ void order_of_the_channels(Lesson& lesson) {
 
 void several_sizes(Lesson& lesson) {
   lesson.say(
-      "The output_shape of the question, (1, 5, 5, 1), is one of four: with stride 2 and VALID, conv2d "
+      "The output_shape of the example, (1, 5, 5, 1), is one of four: with stride 2 and VALID, conv2d "
       "leads from 5 and from 6 pixels back to 2. The larger ones end in zeros.");
   const Example example = overlapping_example();
   const auto transposed = [&](index_t height, index_t width) {
@@ -261,26 +261,26 @@ void several_sizes(Lesson& lesson) {
 
 void corrections(Lesson& lesson) {
   const struct {
-    const char* document;
     const char* title;
     void (*run)(Lesson&);
   } parts[] = {
-      {k000, "The same reasoning for the other cases?", even_kernels},
-      {k000, "Results compared as whole numbers", compared_as_whole_numbers},
-      {k001, "The gradients with several channels and images", several_channels_and_images},
-      {k001, "Is the layer nearest-neighbour upsampling?", default_initializer},
-      {k001, "Just turned weights and conv2d?", strides_need_zeros},
-      {k002, "A result of 2 x 6 x 6?", channels_are_last},
-      {k002, "Always drop the last row and column?", margins_depend_on_the_size},
-      {k003, "Is the padding output_padding?", padding_is_not_output_padding},
-      {k003, "Is C^T an inverse?", transpose_is_no_inverse},
-      {k003, "The size of the result", size_leaves_out},
-      {k004, "603, and the order of the filter's axes", order_of_the_channels},
-      {k004, "Only 5 x 5?", several_sizes},
+      {"'conv2d_transpose is conv2d with a turned filter': also for even kernels?", even_kernels},
+      {"A comparison of results that cannot fail", compared_as_whole_numbers},
+      {"'dx = conv2d(dy, rot180(w)), dw = conv2d(x, dy)': also for channels and batches?",
+       several_channels_and_images},
+      {"'Conv2DTranspose is nearest-neighbour upsampling'?", default_initializer},
+      {"'It just turns the weights and applies conv2d': also for strides?", strides_need_zeros},
+      {"Where are the channels of the result?", channels_are_last},
+      {"'Insert zeros, convolve, drop the last row and column': always?", margins_depend_on_the_size},
+      {"'The padding of the plain convolution is output_padding'?", padding_is_not_output_padding},
+      {"'C^T undoes C'?", transpose_is_no_inverse},
+      {"A formula for the size that leaves things out", size_leaves_out},
+      {"'The first element should be 603', and the order of the filter's axes", order_of_the_channels},
+      {"Is 5 x 5 the only possible output size?", several_sizes},
   };
   int number = 0;
   for (const auto& part : parts) {
-    lesson.heading(fmt::format("{}. {} ({})", ++number, part.title, part.document));
+    lesson.heading(fmt::format("{}. {}", ++number, part.title));
     part.run(lesson);
   }
 }

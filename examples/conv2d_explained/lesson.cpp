@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -24,6 +25,15 @@ std::string indented(std::string_view lines) {
   std::string result;
   for (std::string line; std::getline(in, line);) result += line.empty() ? "\n" : "    " + line + "\n";
   return result;
+}
+
+// Float32 sums such as 0.06999999 are shown as the 0.07 that they stand for; the elements themselves stay as they are.
+tg::Tensor to_six_decimals(const tg::Tensor& x) {
+  if (x.dtype() != tg::DType::Float32) return x;
+  std::vector<double> rounded;
+  for (const float value : x.values<float>())
+    rounded.push_back(std::round(static_cast<double>(value) * 1e6) / 1e6);
+  return tg::tensor(rounded, x.shape());
 }
 
 }  // namespace
@@ -60,7 +70,8 @@ void Lesson::heading(std::string_view text) {
 
 void Lesson::show(std::string_view name, const tg::Tensor& x) {
   begin_block();
-  fmt::print("  {}  {}\n{}\n", name, x.shape().str(), indented(tg::to_string(without_axes_of_one(x))));
+  fmt::print("  {}  {}\n{}\n", name, x.shape().str(),
+             indented(tg::to_string(to_six_decimals(without_axes_of_one(x)))));
 }
 
 void Lesson::check(std::string_view claim, bool holds) {

@@ -1,6 +1,7 @@
-// Runs every worked example of the documents about conv2d and conv2d_transpose, from a single stamp to the
-// identity that ties the convolution, its transpose and its gradients together. Whatever it claims is
-// computed and compared while it runs; a claim that does not hold makes it exit with code 1.
+// Answers the questions that people ask about conv2d and conv2d_transpose, each with a worked example: from a
+// single stamp to the identity that ties the convolution, its transpose and its gradients together. Every
+// claim is computed and compared while the program runs; a claim that does not hold makes the program exit
+// with code 1.
 
 #include <fmt/format.h>
 
@@ -23,32 +24,28 @@ struct Section {
   const char* name;
   const char* title;
   const char* question;
-  const char* document;
   void (*run)(Lesson&);
 };
 
 constexpr Section kSections[] = {
-    {"one_stamp", "One stamp", "What does a transposed convolution do with a single pixel?", k001, one_stamp},
-    {"side_by_side", "Stamps side by side", "How does it make a 3 x 3 image into one of 6 x 6?", k001,
+    {"one_stamp", "One stamp", "What does a transposed convolution do with a single pixel?", one_stamp},
+    {"side_by_side", "Stamps side by side", "How does it make a 3 x 3 image into one of 6 x 6?",
      side_by_side},
     {"nearest_neighbour", "Nearest-neighbour upsampling",
-     "What does Conv2DTranspose(64, (2, 2), strides=(2, 2)) do?", k001, nearest_neighbour},
-    {"overlapping_stamps", "Overlapping stamps", "Why is the first element 67, and not 603?", k004,
+     "What does Conv2DTranspose(64, (2, 2), strides=(2, 2)) do?", nearest_neighbour},
+    {"overlapping_stamps", "Overlapping stamps", "Why is the first element 67, and not 603?",
      overlapping_stamps},
-    {"four_steps", "Four steps", "How is a transposed convolution computed as a plain one?", k003,
+    {"four_steps", "Four steps", "How is a transposed convolution computed as a plain one?",
      four_steps_of_torch},
-    {"sizes", "Sizes", "How large is the result?", k003, sizes},
-    {"matrix", "A matrix and its transpose", "What is transposed in a transposed convolution?", k003, matrix},
-    {"many_channels", "Many channels, by hand", "What happens with 4 channels in and 2 out?", k002,
-     many_channels},
+    {"sizes", "Sizes", "How large is the result?", sizes},
+    {"matrix", "A matrix and its transpose", "What is transposed in a transposed convolution?", matrix},
+    {"many_channels", "Many channels, by hand", "What happens with 4 channels in and 2 out?", many_channels},
     {"three_calls", "Three calls, one result",
-     "Are conv2d_transpose, conv2d with a turned filter and conv2d_backprop_input the same?", k000,
-     three_calls},
-    {"gradients", "Gradients are convolutions", "In how many ways can dx and dw be computed?", k001,
-     gradients},
-    {"corrections", "Loose ends", "What do the documents say loosely or wrongly?", "all five documents",
-     corrections},
-    {"identity", "One identity behind it all", "How do the four functions hang together?", k001, identity},
+     "Are conv2d_transpose, conv2d with a turned filter and conv2d_backprop_input the same?", three_calls},
+    {"gradients", "Gradients are convolutions", "In how many ways can dx and dw be computed?", gradients},
+    {"corrections", "Common claims, checked",
+     "Which explanations that one reads about these functions are loose or wrong?", corrections},
+    {"identity", "One identity behind it all", "How do the four functions hang together?", identity},
 };
 
 /// The section with this name or number, or nullptr.
@@ -65,8 +62,7 @@ void list_sections() {
 
 void run_section(const Section& section, Lesson& lesson) {
   const std::string line(92, '=');
-  fmt::print("{}\n{}. {}\n{}\n({})\n{}\n\n", line, &section - kSections + 1, section.title, section.question,
-             section.document, line);
+  fmt::print("{}\n{}. {}\n{}\n{}\n\n", line, &section - kSections + 1, section.title, section.question, line);
   section.run(lesson);
   fmt::print("\n");
 }
@@ -101,7 +97,7 @@ int main(int argc, char** argv) {
                  "draw the stamps, the inserted zeros and the matrix into this folder, and run nothing else")
       ->excludes(list_option, only_option);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("conv2d_explained: {} (--help tells the options)\n", error.what());
+    return fmt::format("conv2d_explained: {} (--help lists the options)\n", error.what());
   });
   CLI11_PARSE(app, argc, argv);
   try {

@@ -24,7 +24,7 @@ void four_steps_of_torch(Lesson& lesson) {
   const index_t margin = kernel - padding - 1;
   const tg::Tensor padded = tg::pad(spaced, {{}, {margin, margin}, {margin, margin}, {}});
   lesson.show("padded", padded);
-  lesson.check("equal to the map that the document hands to nn.Conv2d",
+  lesson.check("equal to the padded map that goes into nn.Conv2d",
                tg::equal(padded, as_image(tg::tensor({{0, 0, 0, 0, 0, 0},
                                                       {0, 0, 0, 0, 0, 0},
                                                       {0, 0, 1, 0, 0, 0},
@@ -35,7 +35,7 @@ void four_steps_of_torch(Lesson& lesson) {
   lesson.say("Step 3: turn the kernel, upside down and left to right:");
   const tg::Tensor turned = tg::rot180(w);
   lesson.show("turned", turned);
-  lesson.check("equal to the kernel that the document hands to nn.Conv2d",
+  lesson.check("equal to the turned kernel that goes into nn.Conv2d",
                tg::equal(turned, as_filter(tg::tensor({{0, 0, 1}, {1, 1, 0}, {1, 0, 1}}))));
 
   lesson.say("Step 4: a plain convolution, with stride 1 and no padding:");
@@ -130,7 +130,7 @@ void matrix(Lesson& lesson) {
 
 namespace {
 
-// The document's compute_conv, loop by loop: a 3 x 3 kernel around every pixel of a plane, zeros outside.
+// Written out as loops: a 3 x 3 kernel around every pixel of a plane, zeros outside.
 tg::Tensor compute_conv(const tg::Tensor& plane, const tg::Tensor& kernel) {
   const index_t height = plane.shape()[0], width = plane.shape()[1];
   const tg::Tensor padded = tg::pad(plane, {{1, 1}, {1, 1}});
@@ -145,7 +145,7 @@ tg::Tensor compute_conv(const tg::Tensor& plane, const tg::Tensor& kernel) {
   return result;
 }
 
-// The document's fill_zeros: zeros between the pixels of [c, h, w], and one row and column around.
+// Zeros between the pixels of [c, h, w], and one row and column around.
 tg::Tensor fill_zeros(const tg::Tensor& input) {
   return tg::pad(tg::zero_insert(input, {0, 1, 1}), {{}, {1, 1}, {1, 1}});
 }
@@ -175,7 +175,7 @@ void many_channels(Lesson& lesson) {
       for (index_t j = 0; j < 6; ++j) by_hand.set({out, i, j}, total.at({i, j}));
   }
   lesson.show("by hand", by_hand);
-  lesson.check("equal to the results that the document prints", tg::equal(by_hand, four_channel_result()));
+  lesson.check("equal to the results that TensorFlow prints", tg::equal(by_hand, four_channel_result()));
 
   lesson.say(
       "Now with conv2d_transpose. It wants the image as [n, h, w, c] and the filter as [kh, kw, out, "

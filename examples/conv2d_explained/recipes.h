@@ -9,7 +9,7 @@ namespace conv2d_explained {
 namespace tg = tapegrad;
 using tg::index_t;
 
-// What several sections share: arrays of the documents, and the recipes that turn one convolution into
+// What several sections share: arrays of the worked examples, and the recipes that turn one convolution into
 // another.
 
 /// A plane [h, w] as an image [1, h, w, 1].
@@ -21,19 +21,18 @@ tg::Tensor as_filter(const tg::Tensor& plane);
 struct Example {
   tg::Tensor x, w, y;
 };
-/// 001, answer 3: 3x3 to 6x6 with a 2x2 filter and stride 2.
+/// 3x3 to 6x6 with a 2x2 filter and stride 2.
 Example upsampling_example();
-/// 003: ConvTranspose2d of a 2x2 map with a 3x3 kernel and stride 1. The document prints no result:
-/// this is PyTorch's.
+/// ConvTranspose2d of a 2x2 map with a 3x3 kernel and stride 1; the result is PyTorch's.
 Example torch_example();
-/// 004: 2x2 to 5x5 with a 3x3 filter, stride 2 and padding VALID.
+/// 2x2 to 5x5 with a 3x3 filter, stride 2 and padding VALID.
 Example overlapping_example();
 
-/// 002: the image [4, 3, 3], channels first.
+/// The image [4, 3, 3], channels first.
 tg::Tensor four_channel_input();
-/// 002: the kernels [2, 4, 3, 3]: out, in, rows, columns.
+/// The kernels [2, 4, 3, 3]: out, in, rows, columns.
 tg::Tensor four_channel_kernels();
-/// 002: the result [2, 6, 6], channels first.
+/// The result [2, 6, 6], channels first.
 tg::Tensor four_channel_result();
 
 /// Random whole numbers from low to high: small enough that every sum of products below is exact.

@@ -4,13 +4,6 @@
 
 namespace conv2d_explained {
 
-// The documents, by their file names.
-inline constexpr const char* k000 = "000_43b7555a9ed49f4e.txt";
-inline constexpr const char* k001 = "001_b481d745dbbf1994.txt";
-inline constexpr const char* k002 = "002_c62a725283494ea4.txt";
-inline constexpr const char* k003 = "003_4c637082f5e8606a.txt";
-inline constexpr const char* k004 = "004_a9f84812eda3796d.txt";
-
 // The sections, in the order in which they are told.
 
 // stamps.cpp: what a transposed convolution is.
@@ -30,7 +23,7 @@ void three_calls(Lesson& lesson);
 void gradients(Lesson& lesson);
 void identity(Lesson& lesson);
 
-// corrections.cpp: what the documents say loosely or wrongly.
+// corrections.cpp: common claims that are loose or wrong.
 void corrections(Lesson& lesson);
 
 }  // namespace conv2d_explained

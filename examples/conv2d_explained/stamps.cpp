@@ -39,7 +39,7 @@ void side_by_side(Lesson& lesson) {
   const tg::Tensor y = tg::conv2d_transpose(
       x, w, {.strides = 2, .padding = tg::Padding::Same, .output_shape = {{1, 6, 6, 1}}});
   lesson.show("conv2d_transpose(x, w), stride 2, SAME", y);
-  lesson.check("equal to the result that the document prints", tg::equal(y, expected));
+  lesson.check("equal to the result that TensorFlow prints", tg::equal(y, expected));
   lesson.check("VALID gives the same (nothing overlaps, so there is nothing to cut off)",
                tg::equal(tg::conv2d_transpose(x, w, {.strides = 2}), y));
 }
@@ -62,7 +62,7 @@ void nearest_neighbour(Lesson& lesson) {
                                                    {5, 5, 6, 6, 7, 7, 8, 8, 9, 9},
                                                    {10, 10, 11, 11, 12, 12, 13, 13, 14, 14},
                                                    {10, 10, 11, 11, 12, 12, 13, 13, 14, 14}}));
-  lesson.check("equal to the result that the document prints", tg::equal(first_channel, expected));
+  lesson.check("equal to the result that TensorFlow prints", tg::equal(first_channel, expected));
   lesson.check("all 64 channels are the same", tg::equal(y, tg::broadcast_to(first_channel, {1, 6, 10, 64})));
 }
 
@@ -84,7 +84,7 @@ void overlapping_stamps(Lesson& lesson) {
   const tg::Tensor y = tg::conv2d_transpose(
       x, w, {.strides = 2, .padding = tg::Padding::Valid, .output_shape = {{1, 5, 5, 1}}});
   lesson.show("conv2d_transpose(x, w), stride 2, VALID", y);
-  lesson.check("equal to the result that the document prints", tg::equal(y, expected));
+  lesson.check("equal to the result that TensorFlow prints", tg::equal(y, expected));
   lesson.check("equal to the sum of the four stamps", tg::equal(y, total));
 
   lesson.say(
