@@ -31,7 +31,7 @@ tg::Tensor orthonormal(const tg::Tensor& x) {
 
 // The coordinates of the rows of x along their two principal components, found by subspace iteration: [n, 2].
 tg::Tensor principal_components(const tg::Tensor& x) {
-  const tg::Tensor centred = x - tg::mean(x, {0}, true);
+  const tg::Tensor centred = x - tg::mean(x, 0, {.keepdims = true});
   tg::Generator generator(1);
   tg::Tensor directions = orthonormal(tg::normal({x.shape()[1], 2}, 0, 1, generator));
   for (int iteration = 0; iteration < 100; ++iteration)

@@ -30,6 +30,7 @@
 #include "tapegrad/nn/normalization.h"
 #include "tapegrad/nn/pooling.h"
 #include "tapegrad/ops/activation.h"
+#include "tapegrad/ops/axes.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/conv2d.h"
 #include "tapegrad/ops/dropout.h"

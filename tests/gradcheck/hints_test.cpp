@@ -124,7 +124,7 @@ std::vector<Planted> planted_rules() {
       {"a mean's divisor in a sum",
        "ratio",
        "1/4 of what it should be",
-       unary([](const Tensor& t) { return sum(t, {1}, true); },
+       unary([](const Tensor& t) { return sum(t, 1, {.keepdims = true}); },
              [](const Tensor& g, const Tensor& t) { return broadcast_to(g, t.shape()) / 4; }),
        {x}},
       {"the output gradient forgotten",

@@ -19,7 +19,7 @@ TEST(Activations, LayersAreTheirOps) {
   EXPECT_TRUE(equal(ELU(0.5)(x), elu(x, 0.5)));
   EXPECT_TRUE(equal(SELU()(x), selu(x)));
   EXPECT_TRUE(equal(GELU()(x), gelu(x)));
-  EXPECT_TRUE(equal(GELU(true)(x), gelu_tanh(x)));
+  EXPECT_TRUE(equal(GELU({.approximate = true})(x), gelu_tanh(x)));
   EXPECT_TRUE(equal(SiLU()(x), silu(x)));
   EXPECT_TRUE(equal(Sigmoid()(x), sigmoid(x)));
   EXPECT_TRUE(equal(Softplus()(x), softplus(x)));

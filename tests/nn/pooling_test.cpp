@@ -47,9 +47,9 @@ TEST(Pooling, Global) {
   Generator generator(1);
   const Tensor x = uniform({2, 5, 7, 3}, -1, 1, generator);
   EXPECT_TRUE(equal(GlobalAveragePooling2D()(x), mean(x, {1, 2})));
-  EXPECT_TRUE(equal(GlobalAveragePooling2D(true)(x), mean(x, {1, 2}, true)));
+  EXPECT_TRUE(equal(GlobalAveragePooling2D({.keepdims = true})(x), mean(x, {1, 2}, {.keepdims = true})));
   EXPECT_TRUE(equal(GlobalMaxPooling2D()(x), max(x, {1, 2})));
-  EXPECT_TRUE(equal(GlobalMaxPooling2D(true)(x), max(x, {1, 2}, true)));
+  EXPECT_TRUE(equal(GlobalMaxPooling2D({.keepdims = true})(x), max(x, {1, 2}, {.keepdims = true})));
 }
 
 TEST(Pooling, Bilinear) {

@@ -191,6 +191,19 @@ inline void add_activations(std::vector<OpRow>& rows) {
                   {grid, [](Generator&) { return tensor(0.3, DType::Float64); }},
                   of_two(maximum),
                   kSmooth});
+  rows.push_back(
+      {"maximum", "a number", {grid}, of_one([](const Tensor& x) { return maximum(x, 0.25); }), kSmooth});
+  rows.push_back(
+      {"maximum", "number first", {grid}, of_one([](const Tensor& x) { return maximum(0.25, x); }), kSmooth});
+  rows.push_back(
+      {"minimum", "a number", {grid}, of_one([](const Tensor& x) { return minimum(x, 0.25); }), kSmooth});
+  rows.push_back(
+      {"minimum", "number first", {grid}, of_one([](const Tensor& x) { return minimum(0.25, x); }), kSmooth});
+  rows.push_back({"pow",
+                  "number to the power of a tensor",
+                  {low},
+                  of_one([](const Tensor& x) { return pow(2.5, x); }),
+                  kSmooth});
   rows.push_back({"pow", "", {numbers({2, 3}, 0.5, 2), low}, of_two(pow), kSmooth});
   rows.push_back({"pow", "row", {numbers({3}, 0.5, 2), low}, of_two(pow), kSmooth});
   const Tensor chosen = tensor({1, 0, 1}, DType::UInt8);
@@ -226,7 +239,11 @@ inline void add_reductions(std::vector<OpRow>& rows) {
   };
   one("prod", "all", any, [](const Tensor& x) { return prod(x); }, {"multiply"});
   one("prod", "middle axis", any, [](const Tensor& x) { return prod(x, {1}); }, {"multiply"});
-  one("prod", "outer axes kept", any, [](const Tensor& x) { return prod(x, {0, -1}, true); }, {"multiply"});
+  one("prod", "outer axes kept", any,
+      [](const Tensor& x) {
+        return prod(x, {0, -1}, {.keepdims = true});
+      },
+      {"multiply"});
   one(
       "prod", "zeros",
       [](Generator&) {
@@ -234,17 +251,23 @@ inline void add_reductions(std::vector<OpRow>& rows) {
       },
       [](const Tensor& x) { return prod(x, {1}); }, {"multiply"});
   one("var", "all", any, [](const Tensor& x) { return var(x); });
-  one("var", "axes kept, unbiased", any, [](const Tensor& x) { return var(x, {0, 2}, true, 1); });
+  one("var", "axes kept, unbiased", any, [](const Tensor& x) {
+    return var(x, {0, 2}, {.keepdims = true, .correction = 1});
+  });
   one("max", "all", distinct, [](const Tensor& x) { return max(x); });
   one("max", "middle axis", distinct, [](const Tensor& x) { return max(x, {1}); });
   one("min", "all", distinct, [](const Tensor& x) { return min(x); });
-  one("min", "outer axes kept", distinct, [](const Tensor& x) { return min(x, {0, -1}, true); });
+  one("min", "outer axes kept", distinct, [](const Tensor& x) {
+    return min(x, {0, -1}, {.keepdims = true});
+  });
   one("logsumexp", "all", any, [](const Tensor& x) { return logsumexp(x); });
-  one("logsumexp", "outer axes kept", any, [](const Tensor& x) { return logsumexp(x, {0, -1}, true); });
+  one("logsumexp", "outer axes kept", any, [](const Tensor& x) {
+    return logsumexp(x, {0, -1}, {.keepdims = true});
+  });
   one("logsumexp", "middle axis", any, [](const Tensor& x) { return logsumexp(x, {1}); });
   one("norm", "all", any, [](const Tensor& x) { return norm(x); });
   one("norm", "middle axis", any, [](const Tensor& x) { return norm(x, {1}); });
-  one("norm", "outer axes kept", any, [](const Tensor& x) { return norm(x, {0, -1}, true); });
+  one("norm", "outer axes kept", any, [](const Tensor& x) { return norm(x, {0, -1}, {.keepdims = true}); });
 }
 
 inline void add_images(std::vector<OpRow>& rows) {
@@ -292,7 +315,7 @@ inline void add_images(std::vector<OpRow>& rows) {
                           const std::function<Tensor(const Tensor&)>& f) {
     rows.push_back({op, variant, {numbers(images)}, of_one(f), kExact});
   };
-  linear("global_avg_pool2d", "", [](const Tensor& x) { return global_avg_pool2d(x, true); });
+  linear("global_avg_pool2d", "", [](const Tensor& x) { return global_avg_pool2d(x, {.keepdims = true}); });
   linear("upsample_nearest", "", [](const Tensor& x) { return upsample_nearest(x); });
   linear("upsample_nearest", "2 x 3", [](const Tensor& x) { return upsample_nearest(x, {2, 3}); });
   linear("upsample_bilinear", "", [](const Tensor& x) { return upsample_bilinear(x); });
@@ -336,11 +359,13 @@ inline void add_linear(std::vector<OpRow>& rows) {
   };
   linear("sum", "all", {2, 3, 2}, [](const Tensor& x) { return sum(x); });
   linear("sum", "middle axis", {2, 3, 2}, [](const Tensor& x) { return sum(x, {1}); });
-  linear("sum", "two axes kept", {2, 3, 2}, [](const Tensor& x) { return sum(x, {0, -1}, true); });
+  linear("sum", "two axes kept", {2, 3, 2}, [](const Tensor& x) {
+    return sum(x, {0, -1}, {.keepdims = true});
+  });
   linear("sum", "no axis", {2, 3}, [](const Tensor& x) { return sum(x, std::vector<int>{}); });
   linear("mean", "all", {2, 3, 2}, [](const Tensor& x) { return mean(x); });
   linear("mean", "outer axes", {2, 3, 2}, [](const Tensor& x) { return mean(x, {0, 2}); });
-  linear("mean", "last axis kept", {2, 3}, [](const Tensor& x) { return mean(x, {-1}, true); });
+  linear("mean", "last axis kept", {2, 3}, [](const Tensor& x) { return mean(x, {-1}, {.keepdims = true}); });
   linear("broadcast_to", "", {3, 1}, [](const Tensor& x) { return broadcast_to(x, {2, 3, 4}); });
   linear("broadcast_to", "same shape", {3, 1}, [](const Tensor& x) { return broadcast_to(x, {3, 1}); });
   linear("sum_to", "", {2, 3, 4}, [](const Tensor& x) { return sum_to(x, {3, 1}); });
@@ -349,11 +374,13 @@ inline void add_linear(std::vector<OpRow>& rows) {
   linear("reshape", "shape", {2, 6}, [](const Tensor& x) { return reshape(x, Shape{3, 4}); });
   linear("reshape", "sizes", {2, 6}, [](const Tensor& x) { return reshape(x, std::vector<index_t>{3, -1}); });
   linear("reshape", "braces", {2, 6}, [](const Tensor& x) { return reshape(x, {-1, 2, 2}); });
+  linear("reshape", "one size", {2, 6}, [](const Tensor& x) { return reshape(x, -1); });
   linear("permute", "", {2, 3, 4}, [](const Tensor& x) { return permute(x, {2, 0, 1}); });
   linear("transpose", "", {2, 3, 4}, [](const Tensor& x) { return transpose(x); });
   linear("slice", "first axis, a view", {5, 2}, [](const Tensor& x) { return slice(x, {{1, 4}}); });
   linear("slice", "inner, a copy", {3, 5}, [](const Tensor& x) { return slice(x, {{0, 2}, {1, -1}}); });
   linear("slice", "steps", {5, 6}, [](const Tensor& x) { return slice(x, {{1, 5, 3}, {0, 6, 2}}); });
+  linear("slice", "begin and end", {5, 2}, [](const Tensor& x) { return slice(x, -3, -1); });
   linear("row", "", {3, 4}, [](const Tensor& x) { return row(x, -2); });
   linear("flip", "", {2, 3, 2}, [](const Tensor& x) { return flip(x, {0, -1}); });
   linear("pad", "", {2, 3}, [](const Tensor& x) { return pad(x, {{1, 0}, {2, 3}}); });
@@ -364,11 +391,11 @@ inline void add_linear(std::vector<OpRow>& rows) {
   linear("repeat", "", {2, 3}, [](const Tensor& x) { return repeat(x, 3, -1); });
   linear("tile", "", {2, 3}, [](const Tensor& x) { return tile(x, {2, 3}); });
   linear("cumsum", "", {2, 3, 2}, [](const Tensor& x) { return cumsum(x, 1); });
-  linear("cumsum", "from the end", {2, 3}, [](const Tensor& x) { return cumsum(x, -1, true); });
+  linear("cumsum", "from the end", {2, 3}, [](const Tensor& x) { return cumsum(x, -1, {.reverse = true}); });
   linear("chunk", "", {4, 3}, [](const Tensor& x) { return chunk(x, 2)[1]; });
   linear("split", "", {2, 6}, [](const Tensor& x) {
     const auto parts = split(x, {1, 3, 2}, -1);
-    return parts[0] + 2.0 * sum(parts[1], {1}, true) + sum(parts[2]);
+    return parts[0] + 2.0 * sum(parts[1], {1}, {.keepdims = true}) + sum(parts[2]);
   });
   const Tensor indices = tensor({{3, 0}, {1, 3}, {3, 3}}, DType::Int32);
   linear("gather", "", {2, 4, 2}, [=](const Tensor& x) { return gather(x, indices, 1); });

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <string_view>
 
@@ -139,15 +139,11 @@ std::map<std::string, int> declared_ops() {
     std::ifstream file(path);
     EXPECT_TRUE(file) << path;
     for (std::string line; std::getline(file, line);) {
-      std::string_view rest = line;
-      if (rest.starts_with("inline ")) rest.remove_prefix(7);
-      const std::size_t space = rest.find(' ');
-      const std::string_view type = rest.substr(0, space);
-      if (type != "Tensor" && type != "std::vector<Tensor>" && type != "BatchNormResult") continue;
-      rest.remove_prefix(space + 1);
-      const std::string_view name = rest.substr(0, rest.find('('));
-      const auto in_name = [](char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '_'; };
-      if (name.size() < rest.size() && std::ranges::all_of(name, in_name)) ++found[std::string(name)];
+      // Names that are macros to some stand in parentheses: Tensor(max)(...).
+      static const std::regex declaration(
+          R"((?:inline )?(?:Tensor|std::vector<Tensor>|BatchNormResult) ?\(?([a-z0-9_]+)\)?\(.*)");
+      std::smatch match;
+      if (std::regex_match(line, match, declaration)) ++found[match[1]];
     }
   }
   return found;

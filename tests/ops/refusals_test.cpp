@@ -88,7 +88,7 @@ TEST(OpRefusals, Reduce) {
       {"var",
        {"1 elements", "correction of 1", "[1, 3]"},
        [] {
-         var(ones({1, 3}), {0}, false, 1);
+         var(ones({1, 3}), {0}, {.correction = 1});
        }},
       {"logsumexp", {"not UInt8"}, [] { logsumexp(ones({2}, DType::UInt8)); }},
       {"logsumexp", {"axis 5"}, [=] { logsumexp(x, {5}); }},

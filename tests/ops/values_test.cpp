@@ -120,7 +120,7 @@ TEST(Compare, AnyAndAll) {
   EXPECT_EQ(any(x).item(), 1);
   EXPECT_EQ(all(x).item(), 0);
   EXPECT_TRUE(equal(any(x, {0}), bytes({0, 1, 0})));
-  EXPECT_TRUE(equal(all(x, {0}, true), bytes({{0, 1, 0}})));
+  EXPECT_TRUE(equal(all(x, {0}, {.keepdims = true}), bytes({{0, 1, 0}})));
   EXPECT_TRUE(equal(all(bytes({{3, 1}, {0, 1}}), {1}), bytes({1, 0})));
   EXPECT_TRUE(equal(any(zeros({0, 2}), {0}), bytes({0, 0})));
   EXPECT_TRUE(equal(all(zeros({0, 2}), {0}), bytes({1, 1})));
@@ -234,7 +234,7 @@ TEST(Reduce, SumsOfTenMillionAreAccurate) {
 TEST(Reduce, Values) {
   const Tensor x = tensor({{1, -2, 3}, {4, 0, -6}});
   EXPECT_TRUE(equal(max(x, {0}), tensor({4, 0, 3})));
-  EXPECT_TRUE(equal(min(x, {1}, true), tensor({{-2}, {-6}})));
+  EXPECT_TRUE(equal(min(x, {1}, {.keepdims = true}), tensor({{-2}, {-6}})));
   EXPECT_EQ(max(whole({3, -7, 2})).item(), 3);
   EXPECT_EQ(min(bytes({3, 255, 2})).item(), 2);
   EXPECT_TRUE(std::isnan(max(tensor({1, kNaN, 2})).item()) && std::isnan(min(tensor({kNaN, 1})).item()));
@@ -244,11 +244,12 @@ TEST(Reduce, Values) {
   EXPECT_TRUE(equal(prod(zeros({0, 2}), {0}), ones({2})));
   EXPECT_EQ(prod(tensor(5)).item(), 5);
   EXPECT_TRUE(equal(var(tensor({{1, 3}, {2, 6}}), {1}), tensor({1, 4})));
-  EXPECT_TRUE(equal(var(tensor({{1, 3}, {2, 6}}), {1}, true, 1), tensor({{2}, {8}})));
+  EXPECT_TRUE(
+      equal(var(tensor({{1, 3}, {2, 6}}), {1}, {.keepdims = true, .correction = 1}), tensor({{2}, {8}})));
   EXPECT_TRUE(equal(norm(tensor({{3, 4}, {0, 0}}), {1}), tensor({5, 0})));
   EXPECT_EQ(norm(tensor({3e30, 4e30})).item(), static_cast<double>(5e30F));  // its squares overflow
   EXPECT_TRUE(equal(cumsum(x, 1), tensor({{1, -1, 2}, {4, 4, -2}})));
-  EXPECT_TRUE(equal(cumsum(x, 0, true), tensor({{5, -2, -3}, {4, 0, -6}})));
+  EXPECT_TRUE(equal(cumsum(x, 0, {.reverse = true}), tensor({{5, -2, -3}, {4, 0, -6}})));
   EXPECT_EQ(logsumexp(tensor({1000, 1000})).item(),
             static_cast<double>(static_cast<float>(1000 + std::log(2))));
   EXPECT_EQ(logsumexp(tensor({-kInfinity, -kInfinity})).item(), -kInfinity);
@@ -259,7 +260,8 @@ TEST(Reduce, Values) {
   const Tensor cube = random({3, 4, 5});
   EXPECT_TRUE(equal(max(cube, {0, 2}), max(max(cube, {2}), {0})));
   expect_close(prod(cube, {0, 2}), prod(prod(cube, {2}), {0}), 1e-14, "prod");
-  expect_close(logsumexp(cube, {0, 2}, true), log(sum(exp(cube), {0, 2}, true)), 1e-14, "logsumexp");
+  expect_close(logsumexp(cube, {0, 2}, {.keepdims = true}), log(sum(exp(cube), {0, 2}, {.keepdims = true})),
+               1e-14, "logsumexp");
   expect_close(var(cube, {1}), mean(square(cube), {1}) - square(mean(cube, {1})), 1e-14, "var");
 }
 
@@ -285,7 +287,7 @@ TEST(Reduce, ArgmaxAndArgmin) {
   const Tensor x = tensor({{1, 5, 5}, {-1, -3, -3}});
   EXPECT_TRUE(equal(argmax(x, 1), whole({1, 0})));
   EXPECT_TRUE(equal(argmin(x, 1), whole({0, 1})));
-  EXPECT_TRUE(equal(argmax(x, 0, true), whole({{0, 0, 0}})));
+  EXPECT_TRUE(equal(argmax(x, 0, {.keepdims = true}), whole({{0, 0, 0}})));
   EXPECT_TRUE(equal(argmin(x, -2), whole({1, 1, 1})));
   EXPECT_EQ(argmax(tensor({1, kNaN, kNaN, 7}), 0).item(), 1);
   EXPECT_EQ(argmin(tensor({1, kNaN, -7}), 0).item(), 1);
@@ -402,7 +404,7 @@ TEST(Activation, Softmax) {
   for (const int axis : {0, 1, -1}) {
     expect_close(sum(softmax(x, axis), {axis}), ones(sum(x, {axis}).shape()), 1e-14, "sum");
     expect_close(exp(log_softmax(x, axis)), softmax(x, axis), 1e-14, "logarithm");
-    expect_close(log_softmax(x, axis), x - logsumexp(x, {axis}, true), 1e-14, "logsumexp");
+    expect_close(log_softmax(x, axis), x - logsumexp(x, {axis}, {.keepdims = true}), 1e-14, "logsumexp");
   }
   EXPECT_TRUE(equal(softmax(tensor({1e30, 0, -1e30})), tensor({1, 0, 0})));
   EXPECT_TRUE(equal(log_softmax(tensor({1000, 0})), tensor({0, -1000})));
@@ -417,7 +419,7 @@ TEST(Pooling, Values) {
   EXPECT_TRUE(
       equal(max_pool2d(x, {.pool_size = 3, .strides = 1}), reshape(tensor({10, 11, 14, 15}), {1, 2, 2, 1})));
   EXPECT_TRUE(equal(global_avg_pool2d(x), tensor({{7.5}})));
-  EXPECT_TRUE(equal(global_max_pool2d(x, true), reshape(tensor(15), {1, 1, 1, 1})));
+  EXPECT_TRUE(equal(global_max_pool2d(x, {.keepdims = true}), reshape(tensor(15), {1, 1, 1, 1})));
   const Tensor n = reshape(tensor({1, kNaN, 2, 3}), {1, 2, 2, 1});
   EXPECT_TRUE(std::isnan(max_pool2d(n).item()));
   const Tensor low = full({1, 2, 2, 1}, -kInfinity);
@@ -471,8 +473,9 @@ TEST(Normalize, GradientIsThatOfTheDefinition) {
   const auto gradients = [](bool composed, int order) {
     Tape tape;
     const Tensor x = tape.watch(random({4, 3, 5})), g = random({4, 3, 5}, 2);
-    const Tensor centred = x - mean(x, {1, 2}, true);
-    const Tensor y = composed ? centred / sqrt(mean(square(centred), {1, 2}, true) + 1e-3) : layer_norm(x, 2);
+    const Tensor centred = x - mean(x, {1, 2}, {.keepdims = true});
+    const Tensor y = composed ? centred / sqrt(mean(square(centred), {1, 2}, {.keepdims = true}) + 1e-3)
+                              : layer_norm(x, 2);
     const Tensor first = tape.gradient(y, x, {.create_graph = order > 1, .output_gradient = g});
     return order == 1 ? first : tape.gradient(sum(square(first)), x);
   };

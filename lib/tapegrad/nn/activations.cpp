@@ -17,7 +17,7 @@ LeakyReLU::LeakyReLU(double negative_slope)
     : Lambda([negative_slope](const Tensor& x) { return leaky_relu(x, negative_slope); }) {}
 ELU::ELU(double alpha) : Lambda([alpha](const Tensor& x) { return elu(x, alpha); }) {}
 SELU::SELU() : Lambda(selu) {}
-GELU::GELU(bool approximate) : Lambda(approximate ? gelu_tanh : gelu) {}
+GELU::GELU(const GELUOptions& options) : Lambda(options.approximate ? gelu_tanh : gelu) {}
 SiLU::SiLU() : Lambda(silu) {}
 Sigmoid::Sigmoid() : Lambda(sigmoid) {}
 Softplus::Softplus() : Lambda(softplus) {}

@@ -34,9 +34,12 @@ struct ELU : Lambda {
 struct SELU : Lambda {
   SELU();
 };
+struct GELUOptions {
+  /// Compute gelu_tanh, the approximation by tanh.
+  bool approximate = false;
+};
 struct GELU : Lambda {
-  /// approximate: gelu_tanh.
-  explicit GELU(bool approximate = false);
+  explicit GELU(const GELUOptions& options = {});
 };
 struct SiLU : Lambda {
   SiLU();

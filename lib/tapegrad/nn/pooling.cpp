@@ -13,11 +13,11 @@ Tensor AveragePooling2D::forward(const Tensor& x) {
 }
 
 Tensor GlobalMaxPooling2D::forward(const Tensor& x) {
-  return global_max_pool2d(x, keep_dims_);
+  return global_max_pool2d(x, options_);
 }
 
 Tensor GlobalAveragePooling2D::forward(const Tensor& x) {
-  return global_avg_pool2d(x, keep_dims_);
+  return global_avg_pool2d(x, options_);
 }
 
 Tensor UpSampling2D::forward(const Tensor& x) {

@@ -29,24 +29,24 @@ class AveragePooling2D : public Module {
   Pool2DOptions options_;
 };
 
-/// The largest pixel of each channel: [n, h, w, c] -> [n, c], or [n, 1, 1, c] with keep_dims.
+/// The largest pixel of each channel: [n, h, w, c] -> [n, c], or [n, 1, 1, c] with keepdims.
 class GlobalMaxPooling2D : public Module {
  public:
-  explicit GlobalMaxPooling2D(bool keep_dims = false) : keep_dims_(keep_dims) {}
+  explicit GlobalMaxPooling2D(const ReduceOptions& options = {}) : options_(options) {}
   Tensor forward(const Tensor& x) override;
 
  private:
-  bool keep_dims_;
+  ReduceOptions options_;
 };
 
-/// The mean of each channel: [n, h, w, c] -> [n, c], or [n, 1, 1, c] with keep_dims.
+/// The mean of each channel: [n, h, w, c] -> [n, c], or [n, 1, 1, c] with keepdims.
 class GlobalAveragePooling2D : public Module {
  public:
-  explicit GlobalAveragePooling2D(bool keep_dims = false) : keep_dims_(keep_dims) {}
+  explicit GlobalAveragePooling2D(const ReduceOptions& options = {}) : options_(options) {}
   Tensor forward(const Tensor& x) override;
 
  private:
-  bool keep_dims_;
+  ReduceOptions options_;
 };
 
 enum class Interpolation { Nearest, Bilinear };

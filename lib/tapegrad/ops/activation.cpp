@@ -17,7 +17,7 @@ namespace {
 Tensor below_zero(const char* op, const Tensor& x, int axis) {
   detail::require_floating(op, x);
   const int at = detail::checked_axis(op, x.shape(), axis);
-  return x.size() == 0 ? x : x - max(stop_gradient(x), {at}, true);
+  return x.size() == 0 ? x : x - max(stop_gradient(x), at, {.keepdims = true});
 }
 
 }  // namespace
@@ -62,12 +62,12 @@ Tensor silu(const Tensor& x) {
 
 Tensor softmax(const Tensor& x, int axis) {
   const Tensor e = exp(below_zero("softmax", x, axis));
-  return e / sum(e, {axis}, true);
+  return e / sum(e, axis, {.keepdims = true});
 }
 
 Tensor log_softmax(const Tensor& x, int axis) {
   const Tensor shifted = below_zero("log_softmax", x, axis);
-  return shifted - log(sum(exp(shifted), {axis}, true));
+  return shifted - log(sum(exp(shifted), axis, {.keepdims = true}));
 }
 
 }  // namespace tapegrad::inline v0

@@ -25,6 +25,44 @@ Tensor greater_equal(const Tensor& a, double b);
 Tensor equals(const Tensor& a, double b);
 Tensor not_equals(const Tensor& a, double b);
 
+// x > 0 and its like, as in NumPy. There is no == : it would mean equals() to some and equal() to others.
+inline Tensor operator<(const Tensor& a, const Tensor& b) {
+  return less(a, b);
+}
+inline Tensor operator<=(const Tensor& a, const Tensor& b) {
+  return less_equal(a, b);
+}
+inline Tensor operator>(const Tensor& a, const Tensor& b) {
+  return greater(a, b);
+}
+inline Tensor operator>=(const Tensor& a, const Tensor& b) {
+  return greater_equal(a, b);
+}
+inline Tensor operator<(const Tensor& a, double b) {
+  return less(a, b);
+}
+inline Tensor operator<=(const Tensor& a, double b) {
+  return less_equal(a, b);
+}
+inline Tensor operator>(const Tensor& a, double b) {
+  return greater(a, b);
+}
+inline Tensor operator>=(const Tensor& a, double b) {
+  return greater_equal(a, b);
+}
+inline Tensor operator<(double a, const Tensor& b) {
+  return greater(b, a);
+}
+inline Tensor operator<=(double a, const Tensor& b) {
+  return greater_equal(b, a);
+}
+inline Tensor operator>(double a, const Tensor& b) {
+  return less(b, a);
+}
+inline Tensor operator>=(double a, const Tensor& b) {
+  return less_equal(b, a);
+}
+
 /// a where condition is not 0, b elsewhere; all three are broadcast to each other. condition is UInt8, a and
 /// b have the same dtype, and a number takes the other's. What is not chosen has the gradient 0, even if it
 /// is not a number. Throws when shapes or dtypes do not fit.

@@ -59,7 +59,54 @@ Tensor choose(const char* op, const Tensor& a, const Tensor& b, F takes_a) {
                           a, b, rule(true), rule(false));
 }
 
+Tensor number_of(const char* op, const Tensor& like, double value) {
+  detail::require_floating(op, like);
+  return full(Shape{}, value, like.dtype());
+}
+
+// a, which is about to become another tensor.
+const Tensor& changeable(const char* op, const Tensor& a) {
+  if (a.is_parameter())
+    fail(op,
+         "the left side must not be a parameter (shape {}): it would become an ordinary tensor that is not "
+         "trained. Write y = x + ..., or change the elements with mutable_values()",
+         a.shape());
+  return a;
+}
+
 }  // namespace
+
+Tensor& operator+=(Tensor& a, const Tensor& b) {
+  return a = add(changeable("+=", a), b);
+}
+
+Tensor& operator-=(Tensor& a, const Tensor& b) {
+  return a = subtract(changeable("-=", a), b);
+}
+
+Tensor& operator*=(Tensor& a, const Tensor& b) {
+  return a = multiply(changeable("*=", a), b);
+}
+
+Tensor& operator/=(Tensor& a, const Tensor& b) {
+  return a = divide(changeable("/=", a), b);
+}
+
+Tensor& operator+=(Tensor& a, double b) {
+  return a = add(changeable("+=", a), b);
+}
+
+Tensor& operator-=(Tensor& a, double b) {
+  return a = subtract(changeable("-=", a), b);
+}
+
+Tensor& operator*=(Tensor& a, double b) {
+  return a = multiply(changeable("*=", a), b);
+}
+
+Tensor& operator/=(Tensor& a, double b) {
+  return a = divide(changeable("/=", a), b);
+}
 
 Tensor add(const Tensor& a, const Tensor& b) {
   const auto pass_on = [](const Tensor& g) { return g; };
@@ -117,6 +164,26 @@ Tensor maximum(const Tensor& a, const Tensor& b) {
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
   return choose("minimum", a, b, [](auto p, auto q) { return p <= q || p != p; });
+}
+
+Tensor maximum(const Tensor& a, double b) {
+  return maximum(a, number_of("maximum", a, b));
+}
+
+Tensor maximum(double a, const Tensor& b) {
+  return maximum(number_of("maximum", b, a), b);
+}
+
+Tensor minimum(const Tensor& a, double b) {
+  return minimum(a, number_of("minimum", a, b));
+}
+
+Tensor minimum(double a, const Tensor& b) {
+  return minimum(number_of("minimum", b, a), b);
+}
+
+Tensor pow(double base, const Tensor& exponent) {
+  return pow(number_of("pow", exponent, base), exponent);
 }
 
 Tensor pow(const Tensor& a, const Tensor& b) {

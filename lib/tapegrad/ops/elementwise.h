@@ -66,15 +66,33 @@ inline Tensor operator-(const Tensor& x) {
   return negate(x);
 }
 
+// x += y is x = x + y: x becomes a handle on the sum, other handles keep the old elements, and a tape sees an
+// ordinary op. There is no x[i] = y for the same reason: x[i] would be a handle, and giving it another tensor
+// would change nothing in x. Throws for a parameter, which would stop being one: an optimizer, or set(),
+// changes its elements.
+Tensor& operator+=(Tensor& a, const Tensor& b);
+Tensor& operator-=(Tensor& a, const Tensor& b);
+Tensor& operator*=(Tensor& a, const Tensor& b);
+Tensor& operator/=(Tensor& a, const Tensor& b);
+Tensor& operator+=(Tensor& a, double b);
+Tensor& operator-=(Tensor& a, double b);
+Tensor& operator*=(Tensor& a, double b);
+Tensor& operator/=(Tensor& a, double b);
+
 // From here on Float32 and Float64 only.
 
 /// The greater and the smaller of each pair; NaN if one of them is. Where they are equal the gradient goes to
 /// a, as in TensorFlow (PyTorch gives half of it to each).
 Tensor maximum(const Tensor& a, const Tensor& b);
+Tensor maximum(const Tensor& a, double b);
+Tensor maximum(double a, const Tensor& b);
 Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor minimum(const Tensor& a, double b);
+Tensor minimum(double a, const Tensor& b);
 /// a to the power b. The gradient of b is 0 where a is not positive.
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& x, double exponent);
+Tensor pow(double base, const Tensor& exponent);
 
 Tensor exp(const Tensor& x);
 /// exp(x) - 1, accurate near 0.

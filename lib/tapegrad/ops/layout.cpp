@@ -149,7 +149,7 @@ Tensor row(const Tensor& x, index_t index) {
   return detail::view("row", x, part, first * part.size());
 }
 
-Tensor flip(const Tensor& x, const std::vector<int>& axes) {
+Tensor flip(const Tensor& x, const Axes& axes) {
   std::vector<Walk> walks(static_cast<std::size_t>(x.rank()));
   for (const int axis : axes) {
     const int at = detail::checked_axis("flip", x.shape(), axis);
@@ -188,7 +188,7 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
   return place("zero_insert", x, pattern(Shape(sizes), x.shape(), walks));
 }
 
-Tensor squeeze(const Tensor& x, const std::vector<int>& axes) {
+Tensor squeeze(const Tensor& x, const Axes& axes) {
   std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
   for (const int axis : axes) {
     index_t& size = sizes[static_cast<std::size_t>(detail::checked_axis("squeeze", x.shape(), axis))];

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "tapegrad/ops/axes.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 
@@ -17,6 +18,10 @@ Tensor reshape(const Tensor& x, const Shape& shape);
 inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
   return reshape(x, std::vector<index_t>(sizes));
 }
+/// A row of this number of elements; -1 takes all: reshape(x, -1).
+inline Tensor reshape(const Tensor& x, index_t size) {
+  return reshape(x, {size});
+}
 
 /// The axes in another order: result axis i is x's axis order[i]. permute(x, {0, 3, 1, 2}) turns NHWC into
 /// NCHW. Throws when order is not a permutation of x's axes.
@@ -27,7 +32,7 @@ Tensor transpose(const Tensor& x);
 /// Which indices of an axis are taken: begin, begin + step, ... before end, as Python's begin:end:step.
 /// Negative begin and end count from the end of the axis; out of range they are cut off.
 struct Range {
-  static constexpr index_t kToEnd = std::numeric_limits<index_t>::max();
+  static constexpr index_t kToEnd = (std::numeric_limits<index_t>::max)();
   index_t begin = 0;
   index_t end = kToEnd;
   index_t step = 1;
@@ -36,11 +41,15 @@ struct Range {
 /// together in memory (a range of the first axis with step 1) shares x's memory, any other is a copy. Throws
 /// for a step below 1 and for more ranges than axes.
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
+/// begin to end of the first axis, as x[begin:end] in Python.
+inline Tensor slice(const Tensor& x, index_t begin, index_t end = Range::kToEnd) {
+  return slice(x, {{begin, end}});
+}
 /// x[index] along the first axis, which is dropped. Shares x's memory.
 Tensor row(const Tensor& x, index_t index);
 
 /// The order along these axes reversed.
-Tensor flip(const Tensor& x, const std::vector<int>& axes);
+Tensor flip(const Tensor& x, const Axes& axes);
 
 /// How much is added before and after along an axis.
 struct Margin {
@@ -54,7 +63,7 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts);
 
 /// Without these axes, which have size 1; without all such axes. Shares x's memory. Throws when one has
 /// another size.
-Tensor squeeze(const Tensor& x, const std::vector<int>& axes);
+Tensor squeeze(const Tensor& x, const Axes& axes);
 Tensor squeeze(const Tensor& x);
 /// With a new axis of size 1, which is the result's axis `axis`. Shares x's memory.
 Tensor expand_dims(const Tensor& x, int axis);

@@ -23,12 +23,13 @@ Normalized normalize(const char* op, const Tensor& x, const std::vector<int>& ax
   detail::require_floating(op, x);
   if (x.size() == 0) fail(op, "there is nothing to normalize in a tensor of shape {}", x.shape());
   // The rule's factor is itself a function of x, for gradients of gradients.
-  const Tensor average = mean(x, axes, true), centred = x - average;
-  const Tensor variance = mean(square(centred), axes, true);
+  const Tensor average = mean(x, axes, {.keepdims = true}), centred = x - average;
+  const Tensor variance = mean(square(centred), axes, {.keepdims = true});
   const Tensor factor = rsqrt(variance + epsilon);
   Tensor y = record(op, stop_gradient(centred) * stop_gradient(factor),
                     {{x, [axes, factor = Saved(factor)](const Tensor& g, const Tensor& out) {
-                        return factor() * (g - mean(g, axes, true) - out * mean(g * out, axes, true));
+                        return factor() * (g - mean(g, axes, {.keepdims = true}) -
+                                           out * mean(g * out, axes, {.keepdims = true}));
                       }}});
   return {std::move(y), stop_gradient(average), stop_gradient(variance)};
 }

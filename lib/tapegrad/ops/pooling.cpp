@@ -81,14 +81,14 @@ Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
   return average(windows("avg_pool2d", x, options), x);
 }
 
-Tensor global_max_pool2d(const Tensor& x, bool keep_dims) {
+Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options) {
   require_images("global_max_pool2d", x);
-  return max(x, {1, 2}, keep_dims);
+  return max(x, {1, 2}, options);
 }
 
-Tensor global_avg_pool2d(const Tensor& x, bool keep_dims) {
+Tensor global_avg_pool2d(const Tensor& x, const ReduceOptions& options) {
   require_images("global_avg_pool2d", x);
-  return mean(x, {1, 2}, keep_dims);
+  return mean(x, {1, 2}, options);
 }
 
 }  // namespace tapegrad::inline v0

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/ops/axes.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 
@@ -27,9 +28,9 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options = {});
 Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options = {});
 
 /// The largest pixel, and the mean of all pixels, of each channel of each image: [n, h, w, c] -> [n, c], or
-/// [n, 1, 1, c] if keep_dims is set.
-Tensor global_max_pool2d(const Tensor& x, bool keep_dims = false);
-Tensor global_avg_pool2d(const Tensor& x, bool keep_dims = false);
+/// [n, 1, 1, c] if options.keepdims is set.
+Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options = {});
+Tensor global_avg_pool2d(const Tensor& x, const ReduceOptions& options = {});
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

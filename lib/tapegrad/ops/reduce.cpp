@@ -19,7 +19,7 @@ namespace {
 
 using Mask = std::array<bool, Shape::kMaxRank>;
 
-Mask reduced_axes(const char* op, const Tensor& x, const std::vector<int>& axes) {
+Mask reduced_axes(const char* op, const Tensor& x, const Axes& axes) {
   Mask reduced{};
   for (const int axis : axes) {
     bool& mark = reduced[static_cast<std::size_t>(detail::checked_axis(op, x.shape(), axis))];
@@ -29,12 +29,12 @@ Mask reduced_axes(const char* op, const Tensor& x, const std::vector<int>& axes)
   return reduced;
 }
 
-Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keep_dims) {
+Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keepdims) {
   std::vector<index_t> sizes;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (!reduced[static_cast<std::size_t>(axis)])
       sizes.push_back(shape[axis]);
-    else if (keep_dims)
+    else if (keepdims)
       sizes.push_back(1);
   }
   return Shape(sizes);
@@ -98,22 +98,22 @@ Tensor joined(const char* op, JoinerFor joiner, const Tensor& x, const Mask& red
 }
 
 // max and min. Elements that share the extreme share the gradient.
-Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const std::vector<int>& axes,
-               bool keep_dims) {
+Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const Axes& axes,
+               const ReduceOptions& options) {
   const Mask reduced = reduced_axes(op, x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   if (x.size() == 0 && kept.size() != 0)
     fail(op, "there is nothing to choose from in a tensor of shape {}", x.shape());
-  return record(op, joined(op, joiner, x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
+  return record(op, joined(op, joiner, x, reduced, reduced_shape(x.shape(), reduced, options.keepdims)),
                 {{x, [kept, axes, x = Saved(x)](const Tensor& g, const Tensor& y) {
                     const Tensor reached = cast(equals(x(), reshape(stop_gradient(y), kept)), g.dtype());
-                    return reshape(g, kept) * (reached / sum(reached, axes, true));
+                    return reshape(g, kept) * (reached / sum(reached, axes, {.keepdims = true}));
                   }}});
 }
 
 // argmax and argmin.
 template <class Better>
-Tensor first_best(const char* op, const Tensor& x, int axis, bool keep_dims, Better better) {
+Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions& options, Better better) {
   const int at = detail::checked_axis(op, x.shape(), axis);
   const auto [outer, count, inner] = detail::around(x.shape(), at);
   if (count == 0 && outer * inner != 0)
@@ -121,7 +121,7 @@ Tensor first_best(const char* op, const Tensor& x, int axis, bool keep_dims, Bet
   if (count > std::numeric_limits<std::int32_t>::max())
     fail(op, "axis {} of a tensor of shape {} is too long for indices of Int32", axis, x.shape());
   std::vector<index_t> left;
-  if (keep_dims) left.push_back(1);
+  if (options.keepdims) left.push_back(1);
   Tensor y = TensorAccess::empty(detail::with_sizes(x.shape(), at, 1, left), DType::Int32);
   dispatch(x.dtype(), [&, outer = outer, count = count, inner = inner](auto type) {
     using T = typename decltype(type)::type;
@@ -133,8 +133,8 @@ Tensor first_best(const char* op, const Tensor& x, int axis, bool keep_dims, Bet
 }
 
 // The largest along the axes, or 0 where that is infinite: what logsumexp may subtract without making a NaN.
-Tensor finite_max(const Tensor& x, const std::vector<int>& axes) {
-  const Tensor largest = max(x, axes, true);
+Tensor finite_max(const Tensor& x, const Axes& axes) {
+  const Tensor largest = max(x, axes, {.keepdims = true});
   return where(equals(largest - largest, 0), largest, 0.0);
 }
 
@@ -145,26 +145,26 @@ Tensor is_set(const Tensor& x) {
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor sum(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   const Mask reduced = reduced_axes("sum", x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
-  return record(
-      "sum",
-      joined("sum", kernels::joiner<kernels::Sum>, x, reduced, reduced_shape(x.shape(), reduced, keep_dims)),
-      {{x, [kept, shape = x.shape()](const Tensor& g) {
-          return broadcast_to(detail::view("reshape", g, kept, 0), shape);
-        }}});
+  return record("sum",
+                joined("sum", kernels::joiner<kernels::Sum>, x, reduced,
+                       reduced_shape(x.shape(), reduced, options.keepdims)),
+                {{x, [kept, shape = x.shape()](const Tensor& g) {
+                    return broadcast_to(detail::view("reshape", g, kept, 0), shape);
+                  }}});
 }
 
 Tensor sum(const Tensor& x) {
   return sum(x, detail::all_axes(x));
 }
 
-Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor mean(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   if (!is_floating(x.dtype()))
     fail("mean", "takes Float32 or Float64, not {} {}: convert with cast()", x.dtype(), x.shape());
   (void)reduced_axes("mean", x, axes);  // an error is that of mean
-  Tensor total = sum(x, axes, keep_dims);
+  Tensor total = sum(x, axes, options);
   if (x.size() == 0) fail("mean", "there is nothing to average in a tensor of shape {}", x.shape());
   return total * (static_cast<double>(total.size()) / static_cast<double>(x.size()));
 }
@@ -173,14 +173,14 @@ Tensor mean(const Tensor& x) {
   return mean(x, detail::all_axes(x));
 }
 
-Tensor prod(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   detail::require_floating("prod", x);
   const Mask reduced = reduced_axes("prod", x, axes);
   std::vector<int> order;
   for (const bool wanted : {true, false})
     for (int axis = 0; axis < x.rank(); ++axis)
       if (reduced[static_cast<std::size_t>(axis)] == wanted) order.push_back(axis);
-  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
+  const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
   index_t count = 1;
   for (const int axis : axes) count *= x.shape()[axis];
   if (count == 0) return ones(result, x.dtype());
@@ -200,58 +200,59 @@ Tensor prod(const Tensor& x) {
   return prod(x, detail::all_axes(x));
 }
 
-Tensor var(const Tensor& x, const std::vector<int>& axes, bool keep_dims, double correction) {
+Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   detail::require_floating("var", x);
   (void)reduced_axes("var", x, axes);
   if (x.size() == 0) fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
-  const Tensor spread = sum(square(x - mean(x, axes, true)), axes, keep_dims);
+  const Tensor spread =
+      sum(square(x - mean(x, axes, {.keepdims = true})), axes, {.keepdims = options.keepdims});
   const double count = static_cast<double>(x.size()) / static_cast<double>(spread.size());
-  if (!(correction < count))
+  if (!(options.correction < count))
     fail("var", "{} elements less a correction of {} leave nothing to divide by (shape {})", count,
-         correction, x.shape());
-  return spread / (count - correction);
+         options.correction, x.shape());
+  return spread / (count - options.correction);
 }
 
 Tensor var(const Tensor& x) {
   return var(x, detail::all_axes(x));
 }
 
-Tensor max(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
-  return extreme("max", kernels::joiner<kernels::Largest>, x, axes, keep_dims);
+Tensor(max)(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  return extreme("max", kernels::joiner<kernels::Largest>, x, axes, options);
 }
 
-Tensor max(const Tensor& x) {
+Tensor(max)(const Tensor& x) {
   return max(x, detail::all_axes(x));
 }
 
-Tensor min(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
-  return extreme("min", kernels::joiner<kernels::Smallest>, x, axes, keep_dims);
+Tensor(min)(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  return extreme("min", kernels::joiner<kernels::Smallest>, x, axes, options);
 }
 
-Tensor min(const Tensor& x) {
+Tensor(min)(const Tensor& x) {
   return min(x, detail::all_axes(x));
 }
 
-Tensor logsumexp(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   detail::require_floating("logsumexp", x);
   const Mask reduced = reduced_axes("logsumexp", x, axes);
-  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
-  if (x.size() == 0) return log(sum(x, axes, keep_dims));  // of nothing: minus infinity
+  const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
+  if (x.size() == 0) return log(sum(x, axes, options));  // of nothing: minus infinity
   // Whatever is subtracted cancels, so it is a constant for the tape.
   const Tensor shift = finite_max(stop_gradient(x), axes);
-  return log(sum(exp(x - shift), axes, keep_dims)) + reshape(shift, result);
+  return log(sum(exp(x - shift), axes, options)) + reshape(shift, result);
 }
 
 Tensor logsumexp(const Tensor& x) {
   return logsumexp(x, detail::all_axes(x));
 }
 
-Tensor norm(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   detail::require_floating("norm", x);
   const Shape kept = reduced_shape(x.shape(), reduced_axes("norm", x, axes), true);
   // In Float64, so that squares of Float32 neither overflow nor vanish.
   const Tensor wide = cast(stop_gradient(x), DType::Float64);
-  return record("norm", cast(sqrt(sum(square(wide), axes, keep_dims)), x.dtype()),
+  return record("norm", cast(sqrt(sum(square(wide), axes, options)), x.dtype()),
                 {{x, [kept, x = Saved(x)](const Tensor& g, const Tensor& y) {
                     const Tensor length = reshape(y, kept);
                     return reshape(g, kept) * (x() / where(equals(length, 0), 1.0, length));
@@ -262,31 +263,32 @@ Tensor norm(const Tensor& x) {
   return norm(x, detail::all_axes(x));
 }
 
-Tensor cumsum(const Tensor& x, int axis, bool from_end) {
+Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options) {
   detail::require_floating("cumsum", x);
   const auto [outer, count, inner] =
       detail::around(x.shape(), detail::checked_axis("cumsum", x.shape(), axis));
   Tensor y = TensorAccess::empty(x.shape(), x.dtype());
   const auto run = [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
-    kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(), from_end);
+    kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(), options.reverse);
   };
   x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-  return record("cumsum", std::move(y),
-                {{x, [axis, from_end](const Tensor& g) { return cumsum(g, axis, !from_end); }}});
+  return record(
+      "cumsum", std::move(y),
+      {{x, [axis, options](const Tensor& g) { return cumsum(g, axis, {.reverse = !options.reverse}); }}});
 }
 
-Tensor argmax(const Tensor& x, int axis, bool keep_dims) {
-  return first_best("argmax", x, axis, keep_dims, [](auto a, auto b) { return a > b; });
+Tensor argmax(const Tensor& x, int axis, const ReduceOptions& options) {
+  return first_best("argmax", x, axis, options, [](auto a, auto b) { return a > b; });
 }
 
-Tensor argmin(const Tensor& x, int axis, bool keep_dims) {
-  return first_best("argmin", x, axis, keep_dims, [](auto a, auto b) { return a < b; });
+Tensor argmin(const Tensor& x, int axis, const ReduceOptions& options) {
+  return first_best("argmin", x, axis, options, [](auto a, auto b) { return a < b; });
 }
 
-Tensor any(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor any(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   // A count, not a maximum: of no elements it is 0.
   const Mask reduced = reduced_axes("any", x, axes);
-  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
+  const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
   return is_set(
       joined("any", kernels::joiner<kernels::Sum>, cast(is_set(x), DType::Float64), reduced, result));
 }
@@ -295,9 +297,9 @@ Tensor any(const Tensor& x) {
   return any(x, detail::all_axes(x));
 }
 
-Tensor all(const Tensor& x, const std::vector<int>& axes, bool keep_dims) {
+Tensor all(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   const Mask reduced = reduced_axes("all", x, axes);
-  const Shape result = reduced_shape(x.shape(), reduced, keep_dims);
+  const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
   return equals(
       joined("all", kernels::joiner<kernels::Sum>, cast(equals(x, 0), DType::Float64), reduced, result), 0);
 }

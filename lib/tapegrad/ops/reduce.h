@@ -1,57 +1,72 @@
 #pragma once
 
-#include <vector>
-
+#include "tapegrad/ops/axes.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// The sum over these axes (negative ones count from the end), which are dropped, or kept with size 1 if
-/// keep_dims is set. Accurate: sums are kept in double. Throws for an axis that x does not have, or that is
-/// named twice, and for a sum that Int32 or UInt8 does not hold.
-Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
+// Reductions: sums, means, extremes and their like over one axis, several axes, or all elements; and the
+// broadcasting that undoes them. Names of functions that Windows' headers define as macros (max, min) stand in
+// parentheses.
+
+/// The sum over these axes, which are dropped, or kept with size 1 if options.keepdims is set. Accurate: sums
+/// are kept in double. Throws for an axis that x does not have, or that is named twice, and for a sum that
+/// Int32 or UInt8 does not hold.
+Tensor sum(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 /// The sum of all elements, a scalar.
 Tensor sum(const Tensor& x);
 /// The mean over these axes; Float32 or Float64. Throws as sum, and when there is nothing to average.
-Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
+Tensor mean(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor mean(const Tensor& x);
 /// The product; 1 of nothing. Its derivatives are right where elements are 0 too. Float32 or Float64.
-Tensor prod(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
+Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor prod(const Tensor& x);
-/// The mean square distance from the mean: the sum of squares divided by the number of elements less
-/// correction (0: biased, as in NumPy; 1: unbiased). Float32 or Float64.
-Tensor var(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false, double correction = 0);
+
+struct VarOptions {
+  /// Keep the reduced axes, with size 1.
+  bool keepdims = false;
+  /// What is subtracted from the number of elements before dividing by it (NumPy's ddof): 0 gives the biased
+  /// variance, 1 the unbiased one, which is PyTorch's default.
+  double correction = 0;
+};
+/// The variance, the mean square distance from the mean: the sum of squares divided by the number of elements
+/// less options.correction. Float32 or Float64.
+Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options = {});
 Tensor var(const Tensor& x);
 /// The largest and the smallest element; NaN if there is one. Elements that share the extreme share the
-/// gradient equally. Throws when there is nothing to choose from.
-Tensor max(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
-Tensor max(const Tensor& x);
-Tensor min(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
-Tensor min(const Tensor& x);
+/// gradient equally. Throws when there is nothing to choose from. maximum() and minimum() compare two tensors.
+Tensor(max)(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
+Tensor(max)(const Tensor& x);
+Tensor(min)(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
+Tensor(min)(const Tensor& x);
 /// log(sum(exp(x))), without overflow for any x. Float32 or Float64.
-Tensor logsumexp(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
+Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor logsumexp(const Tensor& x);
-/// The Euclidean length sqrt(sum(x^2)); the derivative where it is 0 is 0. Float32 or Float64.
-Tensor norm(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
+/// The Euclidean length sqrt(sum(x^2)) along these axes (the second argument is no order p); the derivative
+/// where it is 0 is 0. Float32 or Float64.
+Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor norm(const Tensor& x);
 
-/// The sums of the first 1, 2, ... elements along the axis; of the last ones if from_end is set. Float32 or
-/// Float64.
-Tensor cumsum(const Tensor& x, int axis, bool from_end = false);
+struct CumsumOptions {
+  /// Sum from the last element on.
+  bool reverse = false;
+};
+/// The sums of the first 1, 2, ... elements along the axis. Float32 or Float64.
+Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options = {});
 
 /// Where the largest and the smallest element along the axis is, the first one of equals (NaN is both), as
 /// Int32. The axis is dropped, or kept with size 1. A constant for a tape. Throws when there is nothing to
 /// choose from.
-Tensor argmax(const Tensor& x, int axis, bool keep_dims = false);
-Tensor argmin(const Tensor& x, int axis, bool keep_dims = false);
+Tensor argmax(const Tensor& x, int axis, const ReduceOptions& options = {});
+Tensor argmin(const Tensor& x, int axis, const ReduceOptions& options = {});
 
 /// Whether any, and whether all elements along these axes are not 0, as UInt8: 0 and 1 of nothing. For any
 /// dtype; constants for a tape.
-Tensor any(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
+Tensor any(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor any(const Tensor& x);
-Tensor all(const Tensor& x, const std::vector<int>& axes, bool keep_dims = false);
+Tensor all(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor all(const Tensor& x);
 
 /// x stretched to shape by NumPy's rule. Throws when it does not fit.

@@ -1,0 +1,139 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <concepts>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <string>
+
+#include "refuses.h"
+#include "tapegrad/tapegrad.h"
+
+// How ops are called: one axis or several, numbers on either side, operators; and no booleans by position.
+
+namespace tapegrad::testing {
+namespace {
+
+Tensor bytes(const Literal& values) {
+  return tensor(values, DType::UInt8);
+}
+
+TEST(Axes, OneIsWrittenAsSeveralAre) {
+  const Tensor x = tensor({{1, -2, 3}, {4, 0, -6}}), thin = tensor({{{1}, {2}}});
+  EXPECT_TRUE(equal(sum(x, 1), tensor({2, -2})));
+  EXPECT_TRUE(equal(sum(x, -1), sum(x, {1})));
+  EXPECT_TRUE(equal(sum(x, {0, 1}), sum(x)));
+  EXPECT_TRUE(equal(sum(x, std::vector<int>{0}), tensor({5, -2, -3})));
+  EXPECT_TRUE(equal(sum(x, index_t{0}, {.keepdims = true}), tensor({{5, -2, -3}})));
+  EXPECT_TRUE(equal(mean(x, 0), tensor({2.5, -1, -1.5})));
+  EXPECT_TRUE(equal(prod(x, 1), tensor({-6, 0})));
+  EXPECT_TRUE(equal(var(x, 0), tensor({2.25, 1, 20.25})));
+  EXPECT_TRUE(equal(var(x, 0, {.correction = 1}), tensor({4.5, 2, 40.5})));
+  EXPECT_TRUE(equal(max(x, -1), tensor({3, 4})));
+  EXPECT_TRUE(equal(min(x, 0), tensor({1, -2, -6})));
+  EXPECT_TRUE(equal(logsumexp(x, 1), logsumexp(x, {1})));
+  EXPECT_TRUE(equal(norm(tensor({{3, 4}}), 1), tensor({5})));
+  EXPECT_TRUE(equal(any(x, 0), bytes({1, 1, 1})));
+  EXPECT_TRUE(equal(all(x, 0), bytes({1, 0, 1})));
+  EXPECT_TRUE(equal(argmax(x, 1, {.keepdims = true}), tensor({{2}, {0}}, DType::Int32)));
+  EXPECT_TRUE(equal(flip(x, 0), tensor({{4, 0, -6}, {1, -2, 3}})));
+  EXPECT_TRUE(equal(squeeze(thin, 0), tensor({{1}, {2}})));
+  EXPECT_TRUE(equal(squeeze(thin, {0, -1}), tensor({1, 2})));
+  EXPECT_TRUE(refuses("sum", {"axis 2", "[2, 3]"}, [&] { sum(x, 2); }));
+  EXPECT_TRUE(refuses("max", {"axis -1", "twice"}, [&] { max(x, {1, -1}); }));
+}
+
+// sum(x, true) is neither axis 1 nor keepdims, and half an axis does not exist.
+static_assert(std::convertible_to<int, Axes> && std::convertible_to<index_t, Axes>);
+static_assert(!std::convertible_to<bool, Axes> && !std::convertible_to<double, Axes>);
+
+TEST(Axes, PlainNumbersWhereTheyAreClear) {
+  const Tensor x = tensor({{1, -2, 3}, {4, 0, -6}});
+  EXPECT_TRUE(equal(reshape(x, 6), tensor({1, -2, 3, 4, 0, -6})));
+  EXPECT_TRUE(equal(reshape(x, -1), reshape(x, 6)));
+  EXPECT_TRUE(equal(slice(x, 1, 2), tensor({{4, 0, -6}})));
+  EXPECT_TRUE(equal(slice(x, -1), tensor({{4, 0, -6}})));
+  EXPECT_TRUE(equal(maximum(x, 0.0), tensor({{1, 0, 3}, {4, 0, 0}})));
+  EXPECT_TRUE(equal(maximum(0.0, x), maximum(x, 0.0)));
+  EXPECT_TRUE(equal(minimum(x, 1), tensor({{1, -2, 1}, {1, 0, -6}})));
+  EXPECT_TRUE(equal(minimum(1, x), minimum(x, 1)));
+  EXPECT_TRUE(equal(pow(2.0, tensor({0, 3, -1})), tensor({1, 8, 0.5})));
+  EXPECT_TRUE(refuses("maximum", {"Int32"}, [] { maximum(tensor({1}, DType::Int32), 0.5); }));
+  EXPECT_TRUE(refuses("pow", {"UInt8"}, [] { pow(2.0, bytes({1})); }));
+}
+
+TEST(Operators, ComparisonsGiveMasks) {
+  const Tensor x = tensor({1, 2, 3}), y = tensor({3, 2, 1});
+  EXPECT_TRUE(equal(x < y, bytes({1, 0, 0})));
+  EXPECT_TRUE(equal(x <= y, bytes({1, 1, 0})));
+  EXPECT_TRUE(equal(x > y, bytes({0, 0, 1})));
+  EXPECT_TRUE(equal(x >= y, bytes({0, 1, 1})));
+  EXPECT_TRUE(equal(x < 2, bytes({1, 0, 0})));
+  EXPECT_TRUE(equal(x <= 2, bytes({1, 1, 0})));
+  EXPECT_TRUE(equal(x > 2, bytes({0, 0, 1})));
+  EXPECT_TRUE(equal(x >= 2, bytes({0, 1, 1})));
+  EXPECT_TRUE(equal(2 < x, x > 2));
+  EXPECT_TRUE(equal(2 <= x, x >= 2));
+  EXPECT_TRUE(equal(2 > x, x < 2));
+  EXPECT_TRUE(equal(2 >= x, x <= 2));
+}
+
+TEST(Operators, AssignmentsMakeANewTensor) {
+  Tensor x = tensor({1, 2});
+  const Tensor before = x;
+  x += tensor({10, 20});
+  EXPECT_TRUE(equal(x, tensor({11, 22})));
+  EXPECT_TRUE(equal(before, tensor({1, 2})));  // a handle on what x was
+  x -= tensor({1, 2});
+  x *= 3.0;
+  x /= tensor({2, 4});
+  x += 1;
+  x -= 0.5;
+  x *= tensor({1, 2});
+  x /= 2;
+  EXPECT_TRUE(equal(x, tensor({7.75, 15.5})));
+  Tape tape;
+  const Tensor w = tape.watch(tensor(3));
+  Tensor total = zeros({});
+  for (int i = 1; i <= 3; ++i) total += w * static_cast<double>(i) * w;
+  EXPECT_EQ(tape.gradient(total, w).item(), 36);
+}
+
+TEST(Operators, AssignmentsDoNotUnmakeAParameter) {
+  Tensor w = parameter(tensor({1, 2}));
+  EXPECT_TRUE(refuses("+=", {"parameter", "[2]", "mutable_values"}, [&] { w += 1.0; }));
+  EXPECT_TRUE(refuses("-=", {"parameter"}, [&] { w -= tensor({1, 2}); }));
+  EXPECT_TRUE(refuses("*=", {"parameter"}, [&] { w *= 0.5; }));
+  EXPECT_TRUE(refuses("/=", {"parameter"}, [&] { w /= 2.0; }));
+  EXPECT_TRUE(w.is_parameter() && equal(w, tensor({1, 2})));
+}
+
+// f(x, {0}, true) does not say what is true: options say it by name.
+TEST(PublicHeaders, HaveNoBooleansByPosition) {
+  const std::regex boolean(R"([(,]\s*bool\s+(\w+))"), comment(R"(//[^\n]*)");
+  // Functions whose name says what true means, or that are private.
+  const std::string allowed[] = {"training", "relu",   "colour",    "read_only",
+                                 "stopped",  "linked", "decoupled", "dots"};
+  int read = 0;
+  for (const char* room :
+       {"ops", "nn", "tensor", "autograd", "transforms", "optim", "gradcheck", "io", "show", "data"})
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string(TAPEGRAD_SOURCE "/lib/tapegrad/") + room)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.ends_with(".h") || name.ends_with("_internal.h")) continue;
+      ++read;
+      std::ifstream file(entry.path());
+      const std::string text =
+          std::regex_replace(std::string(std::istreambuf_iterator<char>(file), {}), comment, "");
+      for (std::sregex_iterator at(text.begin(), text.end(), boolean), end; at != end; ++at)
+        EXPECT_NE(std::ranges::find(allowed, (*at)[1].str()), std::end(allowed))
+            << entry.path() << ": " << at->str()
+            << " is a boolean by position: make it an option with a name";
+    }
+  EXPECT_GT(read, 30);
+}
+
+}  // namespace
+}  // namespace tapegrad::testing
