@@ -1,22 +1,21 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstddef>
 #include <limits>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "at_the_edge.h"
+#include "conv2d_loops.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/direct.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
 
 namespace tapegrad::testing {
 
@@ -41,32 +40,6 @@ class Draw {
   Generator generator_;
 };
 
-/// A copy with memory that must not be touched around it: who looks behind it (or in front of it, when it
-/// stands at the beginning) is stopped by the processor.
-class AtTheEdge {
- public:
-  explicit AtTheEdge(const std::vector<float>& v, bool at_the_beginning = false) {
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    const std::size_t bytes = v.size() * sizeof(float), room = (bytes + page - 1) / page * page;
-    size_ = room + 2 * page;
-    memory_ = static_cast<std::byte*>(mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (memory_ == MAP_FAILED) throw std::bad_alloc();
-    mprotect(memory_ + page, room, PROT_READ | PROT_WRITE);
-    data_ = reinterpret_cast<float*>(memory_ + page + (at_the_beginning ? 0 : room - bytes));
-    std::copy(v.begin(), v.end(), data_);
-  }
-  ~AtTheEdge() { munmap(memory_, size_); }
-  AtTheEdge(const AtTheEdge&) = delete;
-  AtTheEdge& operator=(const AtTheEdge&) = delete;
-  const float* data() const { return data_; }
-  float* data() { return data_; }
-
- private:
-  std::byte* memory_;
-  std::size_t size_;
-  float* data_;
-};
-
 /// Any padding, of up to `most` at each side if that is what it says.
 inline void draw_padding(Draw& draw, index_t most, Conv2DOptions& options) {
   std::array<index_t, 4> sides;
@@ -88,13 +61,14 @@ inline std::vector<double> widen(const std::vector<float>& v) {
   return {v.begin(), v.end()};
 }
 
-/// The largest difference, NaN if there is one, as a multiple of what sums of that many terms may be off by.
+/// The largest difference, or NaN if any is NaN, as a multiple of what sums of that many terms may be off by.
 inline double difference(const std::vector<double>& expected, const std::vector<float>& found,
                          index_t terms) {
   double largest = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const double d = std::abs(expected[i] - static_cast<double>(found[i]));
-    if (!(d <= largest)) largest = d;
+    if (std::isnan(d)) return d;
+    largest = std::max(largest, d);
   }
   return largest / (2.4e-7 * static_cast<double>(terms + 2));
 }
@@ -121,11 +95,12 @@ inline void expect_what_the_matrix_of_windows_gives(const ConvKernels& kernels, 
                            to_x = draw.numbers(g.in_channels);
   const auto x64 = widen(x), w64 = widen(w), y64 = widen(y), to_y64 = widen(to_y), to_x64 = widen(to_x);
   const bool biased = draw.integer(0, 2) > 0, relu = draw.integer(0, 1) > 0, first = draw.integer(0, 1) > 0;
-  const AtTheEdge x_edge(x, first), w_edge(w, first), y_edge(y, first), to_y_edge(to_y, first),
+  const AtTheEdge<float> x_edge(x, first), w_edge(w, first), y_edge(y, first), to_y_edge(to_y, first),
       to_x_edge(to_x, first);
   const auto check = [&](const char* what, const std::vector<double>& expected, index_t terms,
                          const auto& compute) {
-    AtTheEdge edge(std::vector<float>(expected.size(), std::numeric_limits<float>::quiet_NaN()), first);
+    AtTheEdge<float> edge(std::vector<float>(expected.size(), std::numeric_limits<float>::quiet_NaN()),
+                          first);
     compute(edge.data());
     EXPECT_LE(difference(expected, {edge.data(), edge.data() + expected.size()}, terms), 1) << what;
   };
@@ -148,6 +123,38 @@ inline void expect_what_the_matrix_of_windows_gives(const ConvKernels& kernels, 
   kernels::conv2d_backprop_filter(g, x64.data(), y64.data(), expected.data());
   check("backprop_filter", expected, g.batch * g.out_h * g.out_w,
         [&](float* found) { kernels.backprop_filter(g, x_edge.data(), y_edge.data(), found); });
+}
+
+/// Plants infinities and NaNs, and expects them in the results that have a product with them, and in no other.
+inline void expect_what_loops_give_for_any_numbers(const ConvKernels& kernels, const Conv2DGeometry& g,
+                                                   Draw& draw) {
+  SCOPED_TRACE(describe(g));
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kPlanted[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
+  const auto planted = [&](index_t count) {
+    std::vector<float> v = draw.numbers(count);
+    for (index_t i = draw.integer(0, 2); count > 0 && i > 0; --i)
+      v[static_cast<std::size_t>(draw.integer(0, count - 1))] = draw.one_of(kPlanted);
+    return v;
+  };
+  const std::vector<float> x = planted(g.in_shape().size()), w = planted(g.filter_shape().size()),
+                           dy = planted(g.out_shape().size());
+  std::vector<float> y(dy.size()), dx(x.size()), dw(w.size());
+  kernels.conv2d(g, x.data(), w.data(), y.data(), {});
+  kernels.backprop_input(g, dy.data(), w.data(), dx.data(), {});
+  kernels.backprop_filter(g, x.data(), dy.data(), dw.data());
+  const Loops loops(g);
+  const auto check = [&](const char* what, const std::vector<double>& expected,
+                         const std::vector<float>& found) {
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const double a = expected[i], b = static_cast<double>(found[i]);
+      const bool same = std::isnan(a) ? std::isnan(b) : std::isinf(a) ? a == b : std::abs(a - b) <= 1e-4;
+      ASSERT_TRUE(same) << what << "[" << i << "] is " << b << " but must be " << a;
+    }
+  };
+  check("y", loops.conv2d(widen(x), widen(w)), y);
+  check("dx", loops.backprop_input(widen(dy), widen(w)), dx);
+  check("dw", loops.backprop_filter(widen(x), widen(dy)), dw);
 }
 
 inline void expect_the_same_bits_for_any_number_of_threads(const ConvKernels& kernels,

@@ -51,6 +51,27 @@ TEST_P(DepthwiseConv2D, IsWhatTheMatrixOfWindowsGives) {
   EXPECT_GT(drawn, 500);
 }
 
+TEST_P(DepthwiseConv2D, SkipsPaddingAndPixelsThatNoTapReads) {
+  Draw draw(12);
+  int drawn = 0;
+  for (int i = 0; i < 600 && !HasFailure(); ++i)
+    if (const auto g = draw_geometry(draw); g && is_depthwise(*g)) {
+      ++drawn;
+      testing::expect_what_loops_give_for_any_numbers(kDepthwise, *g, draw);
+    }
+  EXPECT_GT(drawn, 100);
+}
+
+// One output of stride 2 that reads columns 0 to 2 of 4.
+TEST_P(DepthwiseConv2D, AnInfinityThatNoWindowReadsIsNotInTheFilterGradient) {
+  const Conv2DGeometry g = resolve({1, 1, 4, 16}, 1, 3, {.strides = 2});
+  std::vector<float> x(64, 1.0F), dw(48);
+  const std::vector<float> dy(16, 1.0F);
+  x[48] = std::numeric_limits<float>::infinity();
+  depthwise_conv2d_backprop_filter(g, x.data(), dy.data(), dw.data());
+  EXPECT_EQ(dw, std::vector<float>(48, 1.0F));
+}
+
 TEST_P(DepthwiseConv2D, TakesEmptyImages) {
   Draw draw(11);
   for (const Shape& x : {Shape{0, 5, 5, 16}, Shape{2, 5, 0, 16}, Shape{2, 0, 5, 16}})

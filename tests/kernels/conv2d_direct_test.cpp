@@ -56,6 +56,23 @@ TEST_P(DirectConv2D, IsWhatTheMatrixOfWindowsGives) {
   EXPECT_GT(drawn, 500);
 }
 
+TEST_P(DirectConv2D, SkipsPaddingAndPixelsThatNoTapReads) {
+  Draw draw(12);
+  for (int i = 0; i < 300 && !HasFailure(); ++i)
+    if (const auto g = draw_geometry(draw); g && g->out_shape().size() * g->window() < 100'000)
+      testing::expect_what_loops_give_for_any_numbers(kDirect, *g, draw);
+}
+
+// The judge itself: a result that was never written is NaN, wherever it is.
+TEST(ConvChecks, ANaNAnywhereIsADifference) {
+  for (const std::size_t at : {0U, 1U, 2U}) {
+    std::vector<float> found(3, 1.0F);
+    found[at] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_FALSE(testing::difference({1, 1, 1}, found, 1) <= 1) << at;
+  }
+  EXPECT_LE(testing::difference({1, 1, 1}, {1, 1, 1}, 1), 0);
+}
+
 TEST_P(DirectConv2D, IsTheSameBitsForAnyNumberOfThreads) {
   Draw draw(8);
   const Conv2DGeometry g = resolve_conv2d("test", Shape{9, 30, 29, 24}, Shape{3, 3, 24, 40},

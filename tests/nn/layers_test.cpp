@@ -195,9 +195,20 @@ TEST_F(Layers, WrongInputs) {
   EXPECT_TRUE(refuses("Dense", {"[n, 3]", "[4, 5]"}, [&] { dense(ones({4, 5})); }));
   EXPECT_TRUE(refuses("Dense", {"[n, 3]", "[1, 3, 3]", "Flatten"}, [&] { dense(ones({1, 3, 3})); }));
   Conv2D conv({.in_channels = 3, .filters = 2, .kernel_size = 3}, generator);
-  EXPECT_TRUE(refuses("fused_conv2d", {"[1, 5, 5, 2], NHWC", "[3, 3, 3, 2], HWIO"}, [&] {
+  EXPECT_TRUE(refuses("Conv2D", {"[1, 5, 5, 2], NHWC", "[3, 3, 3, 2], HWIO"}, [&] {
     conv(ones({1, 5, 5, 2}));
   }));
+  EXPECT_TRUE(refuses("Conv2D", {"nchw_to_nhwc(x)"}, [&] { conv(ones({1, 3, 7, 7})); }));
+  Conv2DTranspose transposed({.in_channels = 3, .filters = 2, .kernel_size = 3}, generator);
+  EXPECT_TRUE(refuses("Conv2DTranspose", {"[1, 5, 5, 2], NHWC"}, [&] { transposed(ones({1, 5, 5, 2})); }));
+  Conv2DTranspose padded(
+      {.in_channels = 3, .filters = 2, .kernel_size = 2, .strides = 2, .output_padding = 2}, generator);
+  EXPECT_TRUE(refuses("Conv2DTranspose", {"output_padding is 2", "leave output_padding out"}, [&] {
+    padded(ones({1, 5, 5, 3}));
+  }));
+  DepthwiseConv2D depthwise({.in_channels = 3, .kernel_size = 3}, generator);
+  EXPECT_TRUE(refuses("DepthwiseConv2D", {"[1, 5, 5, 2], NHWC"}, [&] { depthwise(ones({1, 5, 5, 2})); }));
+  EXPECT_TRUE(refuses("DepthwiseConv2D", {"nchw_to_nhwc(x)"}, [&] { depthwise(ones({1, 3, 7, 7})); }));
 }
 
 }  // namespace

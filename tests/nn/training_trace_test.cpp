@@ -146,7 +146,9 @@ TEST(AutoencoderGradient, AgreesWithCentralDifferences) {
       }
       x.mutable_data<double>()[i] = at;
       largest = std::max(largest, std::abs(g));
-      worst = std::max(worst, std::abs((loss[0] - loss[1]) / (2 * h) - g));
+      const double error = std::abs((loss[0] - loss[1]) / (2 * h) - g);
+      ASSERT_TRUE(std::isfinite(error)) << "element " << i << " of tensor " << k;  // max() drops a NaN
+      worst = std::max(worst, error);
     }
     EXPECT_GT(largest, 1e-6) << "nothing to compare in tensor " << k;
     EXPECT_LE(worst, 1e-7 * largest) << "tensor " << k << " of shape " << x.shape().str();

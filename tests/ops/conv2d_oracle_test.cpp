@@ -7,6 +7,7 @@
 
 #include "oracle.h"
 #include "refuses.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
 
 namespace tapegrad::testing {
 namespace {

@@ -65,7 +65,7 @@ Convolution random_convolution(std::uint64_t seed) {
     if (kind >= 3)
       c.options.padding = Padding::Explicit(between(0, 4), between(0, 4), between(0, 4), between(0, 4));
     try {
-      c.g = resolve_conv2d("random", c.x, c.w, c.options);
+      c.g = conv2d_geometry(c.x, c.w, c.options);
       return c;
     } catch (const Error&) {  // the filter does not fit
     }
@@ -263,7 +263,7 @@ TEST(Conv2DProperty, UnfoldAndMatmulAndFold) {
 // The three functions and the three others that share their loops, on the same random tensors.
 std::vector<Tensor> all_results(const Convolution& c, DType dtype) {
   const Tensor x = c.image(dtype), w = c.filter(dtype), dy = c.output_gradient(dtype);
-  std::vector<Tensor> results = {conv2d(x, w, c.options), conv2d_backprop_input(c.x, w, dy, c.options),
+  std::vector<Tensor> results = {(void)conv2d(x, w, c.options), conv2d_backprop_input(c.x, w, dy, c.options),
                                  conv2d_backprop_filter(x, c.w, dy, c.options)};
   if (c.options.groups == 1) {
     const Tensor windows = unfold(x, {c.w[0], c.w[1]}, c.options);
@@ -286,7 +286,7 @@ TEST(Conv2DProperty, EmptyBatch) {
   c.x = {0, 5, 6, 4};
   c.w = {3, 2, 2, 6};
   c.options = {.strides = 2, .padding = Padding::Same, .groups = 2};
-  c.g = resolve_conv2d("empty", c.x, c.w, c.options);
+  c.g = conv2d_geometry(c.x, c.w, c.options);
   c.seed = 1;
   const auto results = all_results(c, DType::Float32);
   EXPECT_EQ(results[0].shape().str(), "[0, 3, 3, 6]");
@@ -309,7 +309,7 @@ TEST(Conv2DProperty, TheSameBitsForAnyNumberOfThreads) {
       {{4, 28, 28, 24}, {3, 3, 1, 24}, {.padding = Padding::Same, .groups = 24}},
   };
   for (const auto& [x, w, options] : cases) {
-    const Convolution c{x, w, options, resolve_conv2d("large", x, w, options), 11};
+    const Convolution c{x, w, options, conv2d_geometry(x, w, options), 11};
     SCOPED_TRACE(c.str());
     for (const DType dtype : {DType::Float32, DType::Float64}) {
       std::vector<Tensor> alone;

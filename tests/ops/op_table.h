@@ -504,7 +504,7 @@ inline void add_convolutions(std::vector<OpRow>& rows) {
       {"pixels never read", {1, 5, 7, 1}, {1, 2, 1, 2}, {.strides = {2, 4}}}};
   for (const auto& [variant, x, w, options] : geometries) {
     const Conv2DOptions o = options;
-    const Shape y = resolve_conv2d("table", x, w, o).out_shape();
+    const Shape y = conv2d_geometry(x, w, o).out_shape();
     rows.push_back({"conv2d",
                     variant,
                     {numbers(x), numbers(w)},
@@ -534,17 +534,19 @@ inline void add_convolutions(std::vector<OpRow>& rows) {
       // Biases of 0.05 to 0.15 and products of halves: no sum is near relu's kink.
       const Draw bias = numbers({w[3]}, 0.05, 0.15), t_bias = numbers({x[3]}, 0.05, 0.15);
       const std::string name = std::string(variant) + (with_relu ? ", relu" : "");
-      rows.push_back({"fused_conv2d",
-                      name,
-                      {halves(x), halves(w), bias},
-                      [o, with_relu](Inputs in) { return fused_conv2d(in[0], in[1], in[2], with_relu, o); },
-                      with_relu ? kSmooth : kExact});
       rows.push_back(
-          {"fused_conv2d_transpose",
+          {"fused_conv2d",
            name,
-           {halves(y), halves(w), t_bias},
-           [t, with_relu](Inputs in) { return fused_conv2d_transpose(in[0], in[1], in[2], with_relu, t); },
+           {halves(x), halves(w), bias},
+           [o, with_relu](Inputs in) { return fused_conv2d(in[0], in[1], in[2], {.relu = with_relu}, o); },
            with_relu ? kSmooth : kExact});
+      rows.push_back({"fused_conv2d_transpose",
+                      name,
+                      {halves(y), halves(w), t_bias},
+                      [t, with_relu](Inputs in) {
+                        return fused_conv2d_transpose(in[0], in[1], in[2], {.relu = with_relu}, t);
+                      },
+                      with_relu ? kSmooth : kExact});
     }
     if (o.groups != 1) continue;
     const Size2D kernel = {w[0], w[1]};

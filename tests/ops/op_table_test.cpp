@@ -141,7 +141,7 @@ std::map<std::string, int> declared_ops() {
     for (std::string line; std::getline(file, line);) {
       // Names that are macros to some stand in parentheses: Tensor(max)(...).
       static const std::regex declaration(
-          R"((?:inline )?(?:Tensor|std::vector<Tensor>|BatchNormResult) ?\(?([a-z0-9_]+)\)?\(.*)");
+          R"((?:\[\[nodiscard\]\] )?(?:inline )?(?:Tensor|std::vector<Tensor>|BatchNormResult) ?\(?([a-z0-9_]+)\)?\(.*)");
       std::smatch match;
       if (std::regex_match(line, match, declaration)) ++found[match[1]];
     }

@@ -1,8 +1,10 @@
 #include "tapegrad/kernels/elementwise.h"
 
 #include <algorithm>
-#include <cstdint>
+#include <cstring>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 #include "tapegrad/base/parallel.h"
 
@@ -19,14 +21,28 @@ std::byte* at(void* data, index_t bytes) {
   return static_cast<std::byte*>(data) + bytes;
 }
 
-// Calls f with a null pointer to an unsigned integer of this size, which may stand for any type.
+// Elements of kSize bytes, whatever their type: std::memcpy may alias everything, and compiles to one move.
+template <index_t kSize>
+struct Bytes {
+  static constexpr std::size_t kCount = kSize;
+
+  static void copy(std::byte* to, const std::byte* from) { std::memcpy(to, from, kCount); }
+  static void copy(index_t count, std::byte* to, const std::byte* from) {
+    std::memcpy(to, from, static_cast<std::size_t>(count) * kCount);
+  }
+  static void fill(index_t count, std::byte* to, const std::byte* from) {
+    std::byte element[kCount];
+    copy(element, from);
+    for (index_t i = 0; i < count; ++i) copy(to + i * kSize, element);
+  }
+};
+
+// Calls f with the size of an element, 1, 4 or 8 bytes, as a constant.
 template <class F>
-void with_word(index_t size, F f) {
-  using Word4 [[gnu::may_alias]] = std::uint32_t;
-  using Word8 [[gnu::may_alias]] = std::uint64_t;
-  if (size == 8) return f(static_cast<Word8*>(nullptr));
-  if (size == 4) return f(static_cast<Word4*>(nullptr));
-  f(static_cast<std::uint8_t*>(nullptr));
+void with_size(index_t size, F f) {
+  if (size == 8) return f(std::integral_constant<index_t, 8>{});
+  if (size == 4) return f(std::integral_constant<index_t, 4>{});
+  f(std::integral_constant<index_t, 1>{});
 }
 
 // A way through some arrays at once, row by row. Axes that lie next to each other in all of them are merged,
@@ -38,20 +54,25 @@ struct Walk {
   index_t sizes[Shape::kMaxRank], strides[Loop::kMostInputs][Shape::kMaxRank];
 
   Walk(const Shape& shape, std::span<const Strides> arrays) {
-    int rank = 0;
+    int rank = 0, merged = 0;  // merged: the last axis of those that were merged
+    const auto add_strides = [&](auto stride_of) {
+      std::size_t k = 0;
+      for (const Strides& array : arrays) strides[k++][rank - 1] = stride_of(array);
+    };
     for (int axis = 0; axis < shape.rank(); ++axis) {
       const index_t size = shape[axis];
       if (size == 1) continue;
-      bool merges = rank > 0;
-      for (std::size_t k = 0; merges && k < arrays.size(); ++k)
-        merges = strides[k][rank - 1] == arrays[k].along[axis] * size;
+      const bool merges = rank > 0 && std::ranges::all_of(arrays, [&](const Strides& array) {
+                            return array.along[merged] == array.along[axis] * size;
+                          });
       if (!merges) sizes[rank++] = 1;
       sizes[rank - 1] *= size;
-      for (std::size_t k = 0; k < arrays.size(); ++k) strides[k][rank - 1] = arrays[k].along[axis];
+      add_strides([&](const Strides& array) { return array.along[axis]; });
+      merged = axis;
     }
     if (rank == 0) {
       sizes[rank++] = 1;
-      for (std::size_t k = 0; k < arrays.size(); ++k) strides[k][0] = 0;
+      add_strides([](const Strides&) { return index_t{0}; });
     }
     outer = rank - 1;
     row = sizes[outer];
@@ -92,16 +113,16 @@ class Place {
 // Rows of an array behind each other, at most kBlock elements of each.
 void write_out(const Walk& walk, std::size_t array, index_t first, index_t count, const void* data,
                index_t size, std::byte* to) {
-  with_word(size, [&]<class Word>(Word*) {
+  with_size(size, [&]<index_t kSize>(std::integral_constant<index_t, kSize>) {
     const index_t length = std::min(walk.row, kBlock);
-    Word* out = reinterpret_cast<Word*>(to);
+    std::byte* out = to;
     Place place(walk, array, first);
-    for (index_t i = 0; i < count; ++i, ++place, out += length) {
-      const Word* from = static_cast<const Word*>(data) + place.offset();
+    for (index_t i = 0; i < count; ++i, ++place, out += length * kSize) {
+      const std::byte* from = at(data, place.offset() * kSize);
       if (walk.step(array) == 0)
-        std::fill_n(out, length, *from);
+        Bytes<kSize>::fill(length, out, from);
       else
-        std::copy_n(from, length, out);
+        Bytes<kSize>::copy(length, out, from);
     }
   });
 }
@@ -151,7 +172,7 @@ void map_blocks(const Loop& loop, const Shape& shape, void* y, std::initializer_
       if (inside >= walk.row) inside = 0, first += rows;
     }
   };
-  parallel_for(blocks, std::max<index_t>(1, kElementwisePiece / std::min(kBlock, rows * walk.row)), piece);
+  parallel_for(blocks, units_in_piece(kElementwisePiece, std::min(kBlock, rows * walk.row)), piece);
 }
 
 }  // namespace
@@ -193,22 +214,22 @@ void copy_strided(const Shape& shape, index_t size, void* to, const Strides& to_
   const Strides strides[] = {to_strides, from_strides};
   const Walk walk(shape, strides);
   const auto rows = [&](index_t begin, index_t end) {
-    with_word(size, [&]<class Word>(Word*) {
-      const index_t row = walk.row, step_out = walk.step(0), step_in = walk.step(1);
+    with_size(size, [&]<index_t kSize>(std::integral_constant<index_t, kSize>) {
+      const index_t row = walk.row, step_out = walk.step(0) * kSize, step_in = walk.step(1) * kSize;
       Place place_out(walk, 0, begin), place_in(walk, 1, begin);
       for (index_t r = begin; r < end; ++r, ++place_out, ++place_in) {
-        Word* out = static_cast<Word*>(to) + place_out.offset();
-        const Word* in = static_cast<const Word*>(from) + place_in.offset();
-        if (step_out == 1 && step_in == 1)
-          std::copy_n(in, row, out);
-        else if (step_out == 1 && step_in == 0)
-          std::fill_n(out, row, *in);
+        std::byte* out = at(to, place_out.offset() * kSize);
+        const std::byte* in = at(from, place_in.offset() * kSize);
+        if (step_out == kSize && step_in == kSize)
+          Bytes<kSize>::copy(row, out, in);
+        else if (step_out == kSize && step_in == 0)
+          Bytes<kSize>::fill(row, out, in);
         else
-          for (index_t i = 0; i < row; ++i) out[i * step_out] = in[i * step_in];
+          for (index_t i = 0; i < row; ++i) Bytes<kSize>::copy(out + i * step_out, in + i * step_in);
       }
     });
   };
-  parallel_for(walk.rows, std::max<index_t>(1, kElementwisePiece / std::max<index_t>(1, walk.row)), rows);
+  parallel_for(walk.rows, units_in_piece(kElementwisePiece, walk.row), rows);
 }
 
 }  // namespace tapegrad::inline v0::kernels

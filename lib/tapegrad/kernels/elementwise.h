@@ -5,14 +5,11 @@
 #include <utility>
 
 #include "tapegrad/base/shape.h"
+#include "tapegrad/kernels/grain.h"
 
 namespace tapegrad::inline v0::kernels {
 
-/// Elements per piece of a parallel elementwise loop: some microseconds of work.
-inline constexpr index_t kElementwisePiece = 16384;
-
-/// y[i] = f(x0[i], x1[i], ...) for i < n, its types forgotten: this is all that is compiled for each op and
-/// dtype. Cutting into pieces and broadcasting is the same code for all of them.
+/// y[i] = f(x0[i], x1[i], ...) for i < n, type-erased: this is all that is compiled for each op and dtype. Cutting into pieces and broadcasting is the same code for all of them.
 struct Loop {
   static constexpr std::size_t kMostInputs = 3;
   using Run = void (*)(const void* f, index_t n, void* y, const void* const* xs);
@@ -63,7 +60,7 @@ struct Operand {
 /// to it. y may be an operand that has its shape.
 void map(const Loop& loop, const Shape& shape, void* y, std::initializer_list<Operand> xs);
 
-/// The same for n elements that all have.
+/// As above, for operands that all have n elements (no broadcasting).
 void map(const Loop& loop, index_t n, void* y, const void* const* xs);
 
 /// y[i] = f(x0[i], x1[i], ...) for i < n. y may be one of the xs.

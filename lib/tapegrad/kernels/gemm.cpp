@@ -9,6 +9,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 
 namespace tapegrad::inline v0::kernels {
 namespace {
@@ -128,12 +129,10 @@ void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b,
 
 template <class T>
 void matmul(index_t m, index_t n, index_t k, std::span<const Product<T>> products) {
-  // Pieces of at least a million multiplications: less would be spent on packing b again and again.
-  constexpr index_t kWork = 1 << 20;
   const index_t per_row = std::max<index_t>(1, n * k);
-  const index_t rows = std::max<index_t>(64, kWork / per_row);
+  const index_t rows = std::max<index_t>(64, kMatmulWork / per_row);
   const index_t blocks = (m + rows - 1) / rows;
-  const index_t together = std::max<index_t>(1, kWork / (std::max<index_t>(1, std::min(m, rows)) * per_row));
+  const index_t together = units_in_piece(kMatmulWork, std::min(m, rows) * per_row);
   parallel_for(static_cast<index_t>(products.size()) * blocks, blocks > 1 ? 1 : together,
                [&](index_t begin, index_t end) {
                  for (index_t at = begin; at < end; ++at) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 
 namespace tapegrad::inline v0::kernels {
 namespace {
@@ -32,9 +33,8 @@ void for_windows(const Conv2DGeometry& g, index_t begin, index_t end, F f) {
 // In parallel over images: windows of one may overlap.
 template <class F>
 void for_images(const Conv2DGeometry& g, F f) {
-  constexpr index_t kWork = 32768;
   const index_t work = g.out_h * g.out_w * g.in_channels * g.kernel_h * g.kernel_w;
-  parallel_for(g.batch, std::max<index_t>(1, kWork / std::max<index_t>(1, work)), f);
+  parallel_for(g.batch, units_in_piece(kWindowPiece, work), f);
 }
 
 }  // namespace

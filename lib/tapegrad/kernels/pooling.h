@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/base/window.h"
 
 namespace tapegrad::inline v0::kernels {
 

@@ -5,10 +5,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "tapegrad/kernels/grain.h"
+
 namespace tapegrad::inline v0::kernels {
 namespace {
-
-constexpr index_t kPiece = 32768;  // elements that one piece joins
 
 // Joins count rows of this many columns, each `step` elements from the next, to what was found before.
 template <class Join, class In>
@@ -52,10 +52,10 @@ void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, c
   // Cut into blocks of columns, and long ones into pieces of rows, whose results are joined in their order.
   constexpr index_t kColumns = 1024;
   const index_t columns = std::clamp<index_t>(inner, 1, kColumns), blocks = (inner + columns - 1) / columns;
-  const index_t rows = kPiece / columns, pieces = std::max<index_t>(1, (count + rows - 1) / rows);
+  const index_t rows = kReducePiece / columns, pieces = std::max<index_t>(1, (count + rows - 1) / rows);
   std::vector<double> partial(pieces == 1 ? 0 : static_cast<std::size_t>(outer * pieces * inner));
   const index_t work = std::max<index_t>(1, std::min(count, rows) * columns);
-  parallel_for(outer * pieces * blocks, std::max<index_t>(1, kPiece / work), [&](index_t begin, index_t end) {
+  parallel_for(outer * pieces * blocks, units_in_piece(kReducePiece, work), [&](index_t begin, index_t end) {
     double found[kColumns];
     for (index_t at = begin; at < end; ++at) {
       const index_t piece = at / blocks, o = piece / pieces;
@@ -83,21 +83,20 @@ void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, c
 
 template <class T>
 void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end) {
-  parallel_for(outer, std::max<index_t>(1, kPiece / std::max<index_t>(1, count * inner)),
-               [=](index_t begin, index_t end) {
-                 std::vector<double> totals(static_cast<std::size_t>(inner));
-                 for (index_t o = begin; o < end; ++o) {
-                   std::ranges::fill(totals, 0.0);
-                   for (index_t step = 0; step < count; ++step) {
-                     const index_t r = o * count + (from_end ? count - 1 - step : step);
-                     for (index_t i = 0; i < inner; ++i) {
-                       double& total = totals[static_cast<std::size_t>(i)];
-                       total += static_cast<double>(x[r * inner + i]);
-                       y[r * inner + i] = static_cast<T>(total);
-                     }
-                   }
-                 }
-               });
+  parallel_for(outer, units_in_piece(kReducePiece, count * inner), [=](index_t begin, index_t end) {
+    std::vector<double> totals(static_cast<std::size_t>(inner));
+    for (index_t o = begin; o < end; ++o) {
+      std::ranges::fill(totals, 0.0);
+      for (index_t step = 0; step < count; ++step) {
+        const index_t r = o * count + (from_end ? count - 1 - step : step);
+        for (index_t i = 0; i < inner; ++i) {
+          double& total = totals[static_cast<std::size_t>(i)];
+          total += static_cast<double>(x[r * inner + i]);
+          y[r * inner + i] = static_cast<T>(total);
+        }
+      }
+    }
+  });
 }
 
 template Joiner joiner<Sum>(DType);

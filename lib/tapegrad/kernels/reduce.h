@@ -7,6 +7,7 @@
 #include "tapegrad/base/dtype.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/shape.h"
+#include "tapegrad/kernels/grain.h"
 
 namespace tapegrad::inline v0::kernels {
 
@@ -31,7 +32,7 @@ struct Smallest {
   }
 };
 
-/// reduce() for one Join and element type, the types forgotten.
+/// reduce() for one Join and element type, type-erased.
 struct Joiner {
   double start;
   double (*join)(double, double);
@@ -53,19 +54,17 @@ void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* 
 /// y[o, i] = the first r for which no other is better(x[o, other, i], x[o, r, i]).
 template <class T, class Better>
 void first_best(index_t outer, index_t count, index_t inner, const T* x, std::int32_t* y, Better better) {
-  constexpr index_t kWork = 32768;
-  parallel_for(outer, std::max<index_t>(1, kWork / std::max<index_t>(1, count * inner)),
-               [=](index_t begin, index_t end) {
-                 for (index_t o = begin; o < end; ++o) {
-                   const T* from = x + o * count * inner;
-                   for (index_t i = 0; i < inner; ++i) {
-                     index_t best = 0;
-                     for (index_t r = 1; r < count; ++r)
-                       if (better(from[r * inner + i], from[best * inner + i])) best = r;
-                     y[o * inner + i] = static_cast<std::int32_t>(best);
-                   }
-                 }
-               });
+  parallel_for(outer, units_in_piece(kSearchPiece, count * inner), [=](index_t begin, index_t end) {
+    for (index_t o = begin; o < end; ++o) {
+      const T* from = x + o * count * inner;
+      for (index_t i = 0; i < inner; ++i) {
+        index_t best = 0;
+        for (index_t r = 1; r < count; ++r)
+          if (better(from[r * inner + i], from[best * inner + i])) best = r;
+        y[o * inner + i] = static_cast<std::int32_t>(best);
+      }
+    }
+  });
 }
 
 }  // namespace tapegrad::inline v0::kernels

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tapegrad/kernels/vector_math.cpp"
@@ -18,6 +19,8 @@ HWY_BEFORE_NAMESPACE();
 namespace tapegrad::inline v0::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+static_assert(!HWY_HAVE_SCALABLE,
+              "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -103,8 +106,8 @@ HWY_EXPORT(Log1p);
 
 template <class F>
 void in_parallel(index_t n, const float* x, float* y, F f) {
-  constexpr index_t kPiece = 16384;
-  parallel_for(n, kPiece, [=](index_t begin, index_t end) { f(end - begin, x + begin, y + begin); });
+  parallel_for(n, kElementwisePiece,
+               [=](index_t begin, index_t end) { f(end - begin, x + begin, y + begin); });
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : option
 }
 
 Tensor Conv2D::forward(const Tensor& x) {
-  return activate(fused_conv2d(x, kernel, bias, options_.activation == relu,
+  return activate(fused_conv2d(x, kernel, bias, {.relu = options_.activation == relu, .op = "Conv2D"},
                                {.strides = options_.strides,
                                 .padding = options_.padding,
                                 .dilations = options_.dilation_rate,
@@ -110,13 +110,14 @@ Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Gen
 }
 
 Tensor Conv2DTranspose::forward(const Tensor& x) {
-  return activate(fused_conv2d_transpose(x, kernel, bias, options_.activation == relu,
-                                         {.strides = options_.strides,
-                                          .padding = options_.padding,
-                                          .dilations = options_.dilation_rate,
-                                          .groups = options_.groups,
-                                          .output_padding = options_.output_padding}),
-                  options_.activation);
+  return activate(
+      fused_conv2d_transpose(x, kernel, bias, {.relu = options_.activation == relu, .op = "Conv2DTranspose"},
+                             {.strides = options_.strides,
+                              .padding = options_.padding,
+                              .dilations = options_.dilation_rate,
+                              .groups = options_.groups,
+                              .output_padding = options_.output_padding}),
+      options_.activation);
 }
 
 void Conv2DTranspose::visit(Visitor& visitor) {
@@ -140,12 +141,13 @@ Tensor DepthwiseConv2D::forward(const Tensor& x) {
   // it.
   const auto [kh, kw] = options_.kernel_size;
   const Tensor filter = reshape(kernel, Shape{kh, kw, 1, options_.in_channels * options_.depth_multiplier});
-  return activate(fused_conv2d(x, filter, bias, options_.activation == relu,
-                               {.strides = options_.strides,
-                                .padding = options_.padding,
-                                .dilations = options_.dilation_rate,
-                                .groups = options_.in_channels}),
-                  options_.activation);
+  return activate(
+      fused_conv2d(x, filter, bias, {.relu = options_.activation == relu, .op = "DepthwiseConv2D"},
+                   {.strides = options_.strides,
+                    .padding = options_.padding,
+                    .dilations = options_.dilation_rate,
+                    .groups = options_.in_channels}),
+      options_.activation);
 }
 
 void DepthwiseConv2D::visit(Visitor& visitor) {

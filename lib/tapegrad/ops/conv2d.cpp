@@ -1,34 +1,18 @@
 #include "tapegrad/ops/conv2d.h"
 
 #include "tapegrad/autograd/record.h"
-#include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
-#include "tapegrad/kernels/relu_backward.h"
-#include "tapegrad/ops/elementwise_internal.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/ops/conv2d_internal.h"
 #include "tapegrad/ops/layout.h"
 
 namespace tapegrad::inline v0 {
-namespace {
+namespace detail {
 
-// The differentiable triad. Each takes a geometry that was checked against its operands, and so do the rules.
-Tensor forward(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w);
-Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w);
-Tensor backprop_filter(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& dy);
-
-// Runs kernel(a's elements, b's elements, result's elements) for the operands' dtype.
-template <class Kernel>
-Tensor compute(const Shape& shape, const Tensor& a, const Tensor& b, Kernel kernel) {
-  Tensor y = TensorAccess::empty(shape, a.dtype());
-  const auto run = [&]<class T>(std::type_identity<T>) {
-    kernel(a.data<T>(), b.data<T>(), y.mutable_data<T>());
-  };
-  a.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-  return y;
-}
-
-Tensor forward(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w) {
-  Tensor y = compute(g.out_shape(), x, w, [&](auto px, auto pw, auto py) { kernels::conv2d(g, px, pw, py); });
+Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w) {
+  Tensor y =
+      compute_conv2d(g.out_shape(), x, w, [&](auto px, auto pw, auto py) { kernels::conv2d(g, px, pw, py); });
   return record(op, std::move(y),
                 {{x, [g, w = Saved(w)](
                          const Tensor& dy) { return backprop_input("conv2d_backprop_input", g, dy, w()); }},
@@ -38,25 +22,28 @@ Tensor forward(const char* op, const Conv2DGeometry& g, const Tensor& x, const T
 }
 
 Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w) {
-  Tensor dx = compute(g.in_shape(), dy, w,
-                      [&](auto pdy, auto pw, auto pdx) { kernels::conv2d_backprop_input(g, pdy, pw, pdx); });
+  Tensor dx = compute_conv2d(g.in_shape(), dy, w, [&](auto pdy, auto pw, auto pdx) {
+    kernels::conv2d_backprop_input(g, pdy, pw, pdx);
+  });
   return record(op, std::move(dx),
-                {{dy, [g, w = Saved(w)](const Tensor& gx) { return forward("conv2d", g, gx, w()); }},
+                {{dy, [g, w = Saved(w)](const Tensor& gx) { return convolve("conv2d", g, gx, w()); }},
                  {w, [g, dy = Saved(dy)](const Tensor& gx) {
                     return backprop_filter("conv2d_backprop_filter", g, gx, dy());
                   }}});
 }
 
 Tensor backprop_filter(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& dy) {
-  Tensor dw = compute(g.filter_shape(), x, dy,
-                      [&](auto px, auto pdy, auto pdw) { kernels::conv2d_backprop_filter(g, px, pdy, pdw); });
+  Tensor dw = compute_conv2d(g.filter_shape(), x, dy, [&](auto px, auto pdy, auto pdw) {
+    kernels::conv2d_backprop_filter(g, px, pdy, pdw);
+  });
   return record(op, std::move(dw),
                 {{x, [g, dy = Saved(dy)](
                          const Tensor& gw) { return backprop_input("conv2d_backprop_input", g, dy(), gw); }},
-                 {dy, [g, x = Saved(x)](const Tensor& gw) { return forward("conv2d", g, x(), gw); }}});
+                 {dy, [g, x = Saved(x)](const Tensor& gw) { return convolve("conv2d", g, x(), gw); }}});
 }
 
-void check_dtypes(const char* op, const Tensor& a, const char* a_is, const Tensor& b, const char* b_is) {
+void check_conv2d_dtypes(const char* op, const Tensor& a, const char* a_is, const Tensor& b,
+                         const char* b_is) {
   if (a.dtype() != b.dtype())
     fail(op, "{} is {} {} but {} is {} {}: convert one with cast()", a_is, a.dtype(), a.shape(), b_is,
          b.dtype(), b.shape());
@@ -64,6 +51,36 @@ void check_dtypes(const char* op, const Tensor& a, const char* a_is, const Tenso
     fail(op, "takes Float32 or Float64, not {} ({}: {}, {}: {}): convert with cast()", a.dtype(), a_is,
          a.shape(), b_is, b.shape());
 }
+
+Conv2DGeometry conv2d_transpose_geometry(const char* op, const Tensor& x, const Tensor& w,
+                                         const Conv2DTransposeOptions& options) {
+  check_conv2d_dtypes(op, x, "x", w, "w");
+  std::optional<Size2D> size;
+  if (options.output_shape) {
+    const auto& asked = *options.output_shape;
+    if (asked.size() != 2 && asked.size() != 4)
+      fail(op,
+           "output_shape [{}] must be [height, width] or [batch, height, width, channels] (x: {}, NHWC; w: "
+           "{}, HWOI)",
+           join(asked, ", "), x.shape(), w.shape());
+    size = asked.size() == 2 ? Size2D(asked[0], asked[1]) : Size2D(asked[1], asked[2]);
+  }
+  const Conv2DOptions conv = {options.strides, options.padding, options.dilations, options.groups};
+  const Conv2DGeometry g =
+      resolve_conv2d_transpose(op, x.shape(), w.shape(), conv, size, options.output_padding);
+  if (options.output_shape && options.output_shape->size() == 4 &&
+      (options.output_shape->front() != g.batch || options.output_shape->back() != g.in_channels))
+    fail(op,
+         "output_shape [{}] does not fit: x: {} (NHWC) and w: {} (HWOI) give a batch of {} and {} channels",
+         join(*options.output_shape, ", "), x.shape(), w.shape(), g.batch, g.in_channels);
+  return g;
+}
+
+}  // namespace detail
+
+namespace {
+
+using namespace detail;
 
 void check_output_gradient(const char* op, const Conv2DGeometry& g, const Tensor& dy) {
   if (dy.shape() != g.out_shape())
@@ -87,107 +104,28 @@ Conv2DGeometry window_geometry(const char* op, const Shape& x, Size2D kernel_siz
 Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x);
 
 Tensor fold_by(const Conv2DGeometry& g, const Tensor& columns) {
-  Tensor x = compute(g.in_shape(), columns, columns,
-                     [&](auto from, auto, auto to) { kernels::conv2d_fold(g, from, to); });
+  Tensor x = compute_conv2d(g.in_shape(), columns, columns,
+                            [&](auto from, auto, auto to) { kernels::conv2d_fold(g, from, to); });
   return record("fold", std::move(x), {{columns, [g](const Tensor& gx) { return unfold_by(g, gx); }}});
 }
 
 Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x) {
-  Tensor columns = compute({g.batch, g.out_h, g.out_w, g.window()}, x, x,
-                           [&](auto from, auto, auto to) { kernels::conv2d_unfold(g, from, to); });
+  Tensor columns = compute_conv2d({g.batch, g.out_h, g.out_w, g.window()}, x, x,
+                                  [&](auto from, auto, auto to) { kernels::conv2d_unfold(g, from, to); });
   return record("unfold", std::move(columns), {{x, [g](const Tensor& gc) { return fold_by(g, gc); }}});
-}
-
-// The geometry of the conv2d that conv2d_transpose(x, w, options) is the transpose of.
-Conv2DGeometry transpose_geometry(const char* op, const Tensor& x, const Tensor& w,
-                                  const Conv2DTransposeOptions& options) {
-  check_dtypes(op, x, "x", w, "w");
-  std::optional<Size2D> size;
-  if (options.output_shape) {
-    const auto& asked = *options.output_shape;
-    if (asked.size() != 2 && asked.size() != 4)
-      fail(op,
-           "output_shape [{}] must be [height, width] or [batch, height, width, channels] (x: {}, NHWC; w: "
-           "{}, HWOI)",
-           join(asked, ", "), x.shape(), w.shape());
-    size = asked.size() == 2 ? Size2D(asked[0], asked[1]) : Size2D(asked[1], asked[2]);
-  }
-  const Conv2DOptions conv = {options.strides, options.padding, options.dilations, options.groups};
-  const Conv2DGeometry g =
-      resolve_conv2d_transpose(op, x.shape(), w.shape(), conv, size, options.output_padding);
-  if (options.output_shape && options.output_shape->size() == 4 &&
-      (options.output_shape->front() != g.batch || options.output_shape->back() != g.in_channels))
-    fail(op,
-         "output_shape [{}] does not fit: x: {} (NHWC) and w: {} (HWOI) give a batch of {} and {} channels",
-         join(*options.output_shape, ", "), x.shape(), w.shape(), g.batch, g.in_channels);
-  return g;
-}
-
-void check_bias(const char* op, const Tensor& bias, const Tensor& w, index_t channels) {
-  if (!bias.defined()) return;
-  if (bias.shape() != Shape{channels})
-    fail(op, "the bias has shape {} but the result has {} channels (w: {})", bias.shape(), channels,
-         w.shape());
-  check_dtypes(op, bias, "bias", w, "w");
-}
-
-// A convolution or its transpose with what layers do to the result.
-Tensor fused(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
-             bool relu, bool transposed) {
-  const Shape shape = transposed ? g.in_shape() : g.out_shape();
-  Tensor y = compute(shape, x, w, [&]<class T>(const T* px, const T* pw, T* py) {
-    const kernels::Epilogue<T> epilogue = {bias.defined() ? bias.data<T>() : nullptr, relu};
-    if (transposed)
-      kernels::conv2d_backprop_input(g, px, pw, py, epilogue);
-    else
-      kernels::conv2d(g, px, pw, py, epilogue);
-  });
-  std::vector<Tensor> inputs = {x, w};
-  if (bias.defined()) inputs.push_back(bias);
-  const auto rule = [g, x = Saved(x), w = Saved(w), relu, transposed](
-                        const Tensor& gradient, const Tensor& out, const std::vector<bool>& wanted) {
-    std::vector<Tensor> found(wanted.size());
-    const bool bias_wanted = wanted.size() == 3 && wanted[2];
-    // Nobody else's: may be written to. The less memory is touched, the more of it stays in the cache.
-    const bool own =
-        TensorAccess::storage(gradient)->use_count() == 1 && TensorAccess::storage(gradient)->owns_memory();
-    Tensor gy = gradient;  // of what relu was applied to
-    if (!is_recording() && (relu || bias_wanted)) {
-      // What the differentiable ops below compute, in one pass.
-      Tensor gated = relu && !own ? TensorAccess::empty(gy.shape(), gy.dtype()) : gy;
-      Tensor sums = TensorAccess::empty({gy.shape()[3]}, gy.dtype());
-      const auto run = [&]<class T>(std::type_identity<T>) {
-        kernels::relu_backward(gy.size(), gy.shape()[3], gy.data<T>(), relu ? out.data<T>() : nullptr,
-                               relu ? const_cast<T*>(gated.data<T>()) : nullptr, sums.mutable_data<T>());
-      };
-      gy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-      gy = gated;
-      if (bias_wanted) found[2] = sums;
-    } else {
-      if (relu) gy = detail::gate(gy, out, [](auto v) { return v > 0; });
-      if (bias_wanted) found[2] = sum(gy, {0, 1, 2});
-    }
-    if (wanted[0])
-      found[0] =
-          transposed ? forward("conv2d", g, gy, w()) : backprop_input("conv2d_backprop_input", g, gy, w());
-    if (wanted[1])
-      found[1] = backprop_filter("conv2d_backprop_filter", g, transposed ? gy : x(), transposed ? x() : gy);
-    return found;
-  };
-  return record_joint(op, std::move(y), inputs, rule);
 }
 
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2DOptions& options) {
-  check_dtypes("conv2d", x, "x", w, "w");
-  return forward("conv2d", resolve_conv2d("conv2d", x.shape(), w.shape(), options), x, w);
+  check_conv2d_dtypes("conv2d", x, "x", w, "w");
+  return convolve("conv2d", resolve_conv2d("conv2d", x.shape(), w.shape(), options), x, w);
 }
 
 Tensor conv2d_backprop_input(const Shape& input_shape, const Tensor& w, const Tensor& dy,
                              const Conv2DOptions& options) {
   constexpr const char* op = "conv2d_backprop_input";
-  check_dtypes(op, dy, "dy", w, "w");
+  check_conv2d_dtypes(op, dy, "dy", w, "w");
   const Conv2DGeometry g = resolve_conv2d(op, input_shape, w.shape(), options);
   check_output_gradient(op, g, dy);
   return backprop_input(op, g, dy, w);
@@ -196,41 +134,25 @@ Tensor conv2d_backprop_input(const Shape& input_shape, const Tensor& w, const Te
 Tensor conv2d_backprop_filter(const Tensor& x, const Shape& filter_shape, const Tensor& dy,
                               const Conv2DOptions& options) {
   constexpr const char* op = "conv2d_backprop_filter";
-  check_dtypes(op, x, "x", dy, "dy");
+  check_conv2d_dtypes(op, x, "x", dy, "dy");
   const Conv2DGeometry g = resolve_conv2d(op, x.shape(), filter_shape, options);
   check_output_gradient(op, g, dy);
   return backprop_filter(op, g, x, dy);
 }
 
 Tensor conv2d_transpose(const Tensor& x, const Tensor& w, const Conv2DTransposeOptions& options) {
-  return backprop_input("conv2d_transpose", transpose_geometry("conv2d_transpose", x, w, options), x, w);
-}
-
-Tensor fused_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
-                    const Conv2DOptions& options) {
-  constexpr const char* op = "fused_conv2d";
-  check_dtypes(op, x, "x", w, "w");
-  const Conv2DGeometry g = resolve_conv2d(op, x.shape(), w.shape(), options);
-  check_bias(op, bias, w, g.out_channels);
-  return fused(op, g, x, w, bias, relu, false);
-}
-
-Tensor fused_conv2d_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
-                              const Conv2DTransposeOptions& options) {
-  constexpr const char* op = "fused_conv2d_transpose";
-  const Conv2DGeometry g = transpose_geometry(op, x, w, options);
-  check_bias(op, bias, w, g.in_channels);
-  return fused(op, g, x, w, bias, relu, true);
+  return backprop_input("conv2d_transpose", conv2d_transpose_geometry("conv2d_transpose", x, w, options), x,
+                        w);
 }
 
 Tensor unfold(const Tensor& x, Size2D kernel_size, const Conv2DOptions& options) {
-  check_dtypes("unfold", x, "x", x, "x");
+  check_conv2d_dtypes("unfold", x, "x", x, "x");
   return unfold_by(window_geometry("unfold", x.shape(), kernel_size, options), x);
 }
 
 Tensor fold(const Tensor& columns, const Shape& input_shape, Size2D kernel_size,
             const Conv2DOptions& options) {
-  check_dtypes("fold", columns, "columns", columns, "columns");
+  check_conv2d_dtypes("fold", columns, "columns", columns, "columns");
   const Conv2DGeometry g = window_geometry("fold", input_shape, kernel_size, options);
   const Shape expected = {g.batch, g.out_h, g.out_w, g.window()};
   if (columns.shape() != expected)
@@ -239,8 +161,12 @@ Tensor fold(const Tensor& columns, const Shape& input_shape, Size2D kernel_size,
   return fold_by(g, columns);
 }
 
+Conv2DGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2DOptions& options) {
+  return resolve_conv2d("conv2d_geometry", x, w, options);
+}
+
 Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& g) {
-  check_dtypes("conv2d_matrix", w, "w", w, "w");
+  check_conv2d_dtypes("conv2d_matrix", w, "w", w, "w");
   if (w.shape() != g.filter_shape())
     fail("conv2d_matrix", "the filter has shape {} (HWIO) but the geometry is that of {}", w.shape(),
          g.filter_shape());

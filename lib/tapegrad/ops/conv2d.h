@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/base/window.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 
@@ -26,22 +26,26 @@ inline namespace v0 TAPEGRAD_API {
 // functions take Float32 or Float64, and throw an Error that names the function, both shapes and the way out
 // when their arguments do not fit together. Following the field's habit the filter is not turned: this is a
 // cross-correlation.
+//
+// Padding is skipped, not multiplied by: a product is in a sum only where a tap lies on a pixel. So an infinity or
+// NaN in a filter or in an output gradient reaches only results that it has a real pixel in common with, and one
+// in a pixel that no tap reads reaches nothing. This holds for all three functions, in Float32 and Float64.
 
 /// The convolution of images x with filters w: y[n, p, q, o] = sum over i, j, c of
 /// x[n, p * stride + i * dilation - top, q * stride + j * dilation - left, c] * w[i, j, c, o].
 /// Along each axis the result has floor((size + before + after - ke) / stride) + 1 pixels, ke = (k - 1)
 /// dilation + 1; ceil(size / stride) for Same.
-Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2DOptions& options = {});
+[[nodiscard]] Tensor conv2d(const Tensor& x, const Tensor& w, const Conv2DOptions& options = {});
 
 /// The gradient of sum(dy * conv2d(x, w)) with respect to x, which has this shape. It does not depend on x's
 /// values.
-Tensor conv2d_backprop_input(const Shape& input_shape, const Tensor& w, const Tensor& dy,
-                             const Conv2DOptions& options = {});
+[[nodiscard]] Tensor conv2d_backprop_input(const Shape& input_shape, const Tensor& w, const Tensor& dy,
+                                           const Conv2DOptions& options = {});
 
 /// The gradient of sum(dy * conv2d(x, w)) with respect to w, which has this shape. It does not depend on w's
 /// values.
-Tensor conv2d_backprop_filter(const Tensor& x, const Shape& filter_shape, const Tensor& dy,
-                              const Conv2DOptions& options = {});
+[[nodiscard]] Tensor conv2d_backprop_filter(const Tensor& x, const Shape& filter_shape, const Tensor& dy,
+                                            const Conv2DOptions& options = {});
 
 struct Conv2DTransposeOptions {
   Size2D strides = 1;
@@ -65,48 +69,56 @@ struct Conv2DTransposeOptions {
 ///   Full, Explicit      (in - 1) stride + ke - before - after
 /// With output_padding p it is (in - 1) stride + ke + p, less 2 floor(ke / 2) for Same and the paddings for
 /// Full and Explicit. A size that no convolution leads back from is an error that lists the possible ones.
-Tensor conv2d_transpose(const Tensor& x, const Tensor& w, const Conv2DTransposeOptions& options = {});
+[[nodiscard]] Tensor conv2d_transpose(const Tensor& x, const Tensor& w,
+                                      const Conv2DTransposeOptions& options = {});
+
+/// What a fused convolution does besides the convolution.
+struct FusedOptions {
+  bool relu = false;  ///< relu() of the sum
+  const char* op =
+      nullptr;  ///< who calls, a literal: errors and the tape name it. nullptr: the function's own name
+};
 
 /// conv2d(x, w, options) + bias, and relu() of it if asked for: what layers compute, in one pass over the
 /// result. bias has one number for each channel of the result, or is not defined.
-Tensor fused_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
-                    const Conv2DOptions& options = {});
-/// The same for conv2d_transpose(x, w, options).
-Tensor fused_conv2d_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu,
-                              const Conv2DTransposeOptions& options = {});
+[[nodiscard]] Tensor fused_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias,
+                                  const FusedOptions& fused, const Conv2DOptions& options = {});
+/// As fused_conv2d, of conv2d_transpose(x, w, options).
+[[nodiscard]] Tensor fused_conv2d_transpose(const Tensor& x, const Tensor& w, const Tensor& bias,
+                                            const FusedOptions& fused,
+                                            const Conv2DTransposeOptions& options = {});
 
 /// im2col: every window of x as a row, [n, out height, out width, kh * kw * channels], zeros where it hangs
 /// over. A convolution is matmul(unfold(x), w as [kh * kw * channels, out]). Differentiable; options.groups
 /// must be 1.
-Tensor unfold(const Tensor& x, Size2D kernel_size, const Conv2DOptions& options = {});
+[[nodiscard]] Tensor unfold(const Tensor& x, Size2D kernel_size, const Conv2DOptions& options = {});
 /// The adjoint of unfold: adds every window back onto the image of this shape.
-Tensor fold(const Tensor& columns, const Shape& input_shape, Size2D kernel_size,
-            const Conv2DOptions& options = {});
+[[nodiscard]] Tensor fold(const Tensor& columns, const Shape& input_shape, Size2D kernel_size,
+                          const Conv2DOptions& options = {});
 
 /// All sizes of conv2d(x, w): the result's, and the padding on each side. Throws as conv2d.
-inline Conv2DGeometry conv2d_geometry(const Shape& x, const Shape& w, const Conv2DOptions& options = {}) {
-  return resolve_conv2d("conv2d_geometry", x, w, options);
-}
+[[nodiscard]] Conv2DGeometry conv2d_geometry(const Shape& x, const Shape& w,
+                                             const Conv2DOptions& options = {});
 
 /// The convolution of one image as the matrix C it is: [out_h * out_w * out_channels, in_h * in_w *
 /// in_channels], with conv2d(x, w) = C x for x flattened, and dx = C^T dy. Built entry by entry from the
 /// definition, for learning and for testing; geometry is conv2d_geometry(x, w, options), whose batch does not
 /// matter. Not differentiable.
-Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& geometry);
+[[nodiscard]] Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& geometry);
 
 // Layouts of other systems. Each is a permutation of the axes, and its own document of what is where.
 
-Tensor nhwc_to_nchw(const Tensor& images);
-Tensor nchw_to_nhwc(const Tensor& images);
+[[nodiscard]] Tensor nhwc_to_nchw(const Tensor& images);
+[[nodiscard]] Tensor nchw_to_nhwc(const Tensor& images);
 /// TensorFlow's filter [kh, kw, in, out] to PyTorch's Conv2d.weight [out, in, kh, kw], and back.
-Tensor hwio_to_oihw(const Tensor& filter);
-Tensor oihw_to_hwio(const Tensor& filter);
+[[nodiscard]] Tensor hwio_to_oihw(const Tensor& filter);
+[[nodiscard]] Tensor oihw_to_hwio(const Tensor& filter);
 /// TensorFlow's filter of a transposed convolution [kh, kw, out, in] to PyTorch's ConvTranspose2d.weight
 /// [in, out, kh, kw], and back (with groups, out stands for out / groups in both).
-Tensor hwoi_to_iohw(const Tensor& filter);
-Tensor iohw_to_hwoi(const Tensor& filter);
+[[nodiscard]] Tensor hwoi_to_iohw(const Tensor& filter);
+[[nodiscard]] Tensor iohw_to_hwoi(const Tensor& filter);
 /// A filter [kh, kw, ...] turned by 180 degrees: both of its first axes reversed.
-Tensor rot180(const Tensor& filter);
+[[nodiscard]] Tensor rot180(const Tensor& filter);
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

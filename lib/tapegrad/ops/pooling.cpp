@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "tapegrad/autograd/record.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/kernels/pooling.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index_internal.h"

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/base/window.h"
 #include "tapegrad/ops/axes.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"

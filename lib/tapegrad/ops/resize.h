@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/base/window.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 

@@ -3,16 +3,13 @@
 #include <utility>
 #include <vector>
 
-#include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/base/window.h"
+#include "tapegrad/kernels/grain.h"
 
 namespace tapegrad::inline v0::kernels {
 
 // conv2d and its transpose are both correlations: every output pixel is a sum over the taps of a window that
 // slides over the input.
-
-inline index_t divide_up(index_t a, index_t b) {
-  return (a + b - 1) / b;
-}
 
 /// Outputs that follow each other and have the same taps inside of the input.
 struct Stretch {

@@ -19,6 +19,8 @@ namespace tapegrad::inline v0::kernels {
 namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
+static_assert(!HWY_HAVE_SCALABLE,
+              "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -114,7 +116,7 @@ void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
   }
 }
 
-// The filter's rows [row, row + kRows). Outputs that do not exist have a dy of zero.
+// The filter's rows [row, row + kRows).
 template <int kRows, int kTaps, int kStride>
 void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t vector) {
   constexpr int kLast = kOpen<kTaps, kStride> - 1;
@@ -131,11 +133,12 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
     const float* rows = in.x + (i * job.x_down + row * in.x_row_step + channel);
     const float* next_dy = job.dy + (i * job.dy_down + channel);
     index_t column = -in.columns.pad;
-    for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
+    // At the ends of a line some of the open outputs do not exist. Their products are left out, for a dy of
+    // zero would not do: zero times the infinity or NaN of a pixel that no tap reads is NaN.
+    const auto step = [&]<bool kAtTheEnds>(index_t j) HWY_ATTR {
       HWY_UNROLL(8)
       for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
-      dy[0] = hn::Zero(d);
-      if (j < in.columns.outputs) {
+      if (!kAtTheEnds || j < in.columns.outputs) {
         dy[0] = LoadOnce(next_dy);
         Prefetch(next_dy + job.output_rows * job.dy_down);
         next_dy += job.dy_step;
@@ -152,11 +155,16 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
           const V pixel = LoadOnce(x + r * in.x_row_step);
           HWY_UNROLL(8)
           for (int k = 0; k <= kLast; ++k)
-            if (const int t = u + k * kStride; t < kTaps)
+            if (const int t = u + k * kStride;
+                t < kTaps && (!kAtTheEnds || Inside(j - k, in.columns.outputs)))
               sum[r * kTaps + t] = hn::MulAdd(pixel, dy[k], sum[r * kTaps + t]);
         }
       }
-    }
+    };
+    const index_t outputs = in.columns.outputs, whole = std::max<index_t>(kLast, outputs);
+    for (index_t j = 0; j < kLast; ++j) step.template operator()<true>(j);
+    for (index_t j = kLast; j < whole; ++j) step.template operator()<false>(j);
+    for (index_t j = whole; j < outputs + kLast; ++j) step.template operator()<true>(j);
   }
   HWY_UNROLL(32)
   for (int i = 0; i < kRows * kTaps; ++i) hn::Store(sum[i], d, sums + i * tap_sums);

@@ -87,10 +87,25 @@ std::array<Axis, 2> checked_axes(std::string_view op, const Shape& x, std::strin
 }
 
 void check_groups(std::string_view op, index_t channels, std::string_view what, const Shape& x,
-                  std::string_view x_layout, const Shape& w, std::string_view w_layout, index_t groups) {
+                  std::string_view x_layout, const Shape& w, std::string_view w_layout, index_t groups,
+                  const std::string& hint = "") {
   if (channels % groups != 0)
-    fail(op, "{} {} channels cannot be cut into {} groups (x: {}, {}; w: {}, {})", channels, what, groups, x,
-         x_layout, w, w_layout);
+    fail(op, "{} {} channels cannot be cut into {} groups (x: {}, {}; w: {}, {}){}", channels, what, groups,
+         x, x_layout, w, w_layout, hint);
+}
+
+// The way out where channels do not fit but would if the image, the filter or both were in PyTorch's layout:
+// x_channels and taken are what image and filter have, nchw_channels and foreign_taken what they would have (kNoKernel
+// if the filter's last two axes are not those of a square kernel).
+constexpr index_t kNoKernel = -1;
+std::string layout_hint(index_t x_channels, index_t nchw_channels, index_t taken, index_t foreign_taken,
+                        std::string_view filter_layout, std::string_view convert_filter) {
+  const std::string x_hint = "if x is NCHW, convert it with nchw_to_nhwc(x)";
+  const std::string w_hint = fmt::format("if w is {}, convert it with {}(w)", filter_layout, convert_filter);
+  if (x_channels == taken) return "";
+  if (nchw_channels == taken) return "; " + x_hint;
+  if (x_channels == foreign_taken) return "; " + w_hint;
+  return nchw_channels == foreign_taken ? "; " + x_hint + "; " + w_hint : "";
 }
 
 // in is [batch, height, width, channels] of the larger side. Throws when a result would have more elements
@@ -126,127 +141,134 @@ Conv2DGeometry assemble(std::string_view op, const std::array<index_t, 4>& in, c
 
 }  // namespace
 
-Padding Padding::Explicit(index_t top, index_t bottom, index_t left, index_t right) {
-  constexpr index_t kLargest = std::numeric_limits<std::int32_t>::max();
-  for (const index_t side : {top, bottom, left, right})
-    if (side < 0 || side > kLargest)
-      fail("padding", "top {}, bottom {}, left {}, right {}: each must lie in 0 to {}", top, bottom, left,
-           right, kLargest);
-  Padding padding(Kind::Explicit);
-  padding.sides_ = {top, bottom, left, right};
-  return padding;
-}
-
-Padding Padding::Explicit(Size2D both_sides) {
-  return Explicit(both_sides.height, both_sides.height, both_sides.width, both_sides.width);
-}
-
-std::string Padding::str() const {
-  switch (kind_) {
-    case Kind::Same:
-      return "SAME";
-    case Kind::Full:
-      return "FULL";
-    case Kind::Explicit:
-      return fmt::format("EXPLICIT{{{}}}", join(sides_, ","));
-    case Kind::Valid:
-      break;
-  }
-  return "VALID";
-}
-
 Conv2DGeometry resolve_conv2d(std::string_view op, const Shape& x, const Shape& w,
                               const Conv2DOptions& options) {
   constexpr std::string_view kImage = "NHWC", kFilter = "HWIO";
   const auto axes = checked_axes(op, x, kImage, w, kFilter, options);
-  check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups);
-  check_groups(op, w[3], "output", x, kImage, w, kFilter, options.groups);
+  const std::string hint =
+      layout_hint(x[3], x[1], w[2] * options.groups, w[2] == w[3] ? w[1] * options.groups : kNoKernel, "OIHW",
+                  "oihw_to_hwio");
+  check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups, hint);
+  check_groups(op, w[3], "output", x, kImage, w, kFilter, options.groups, hint);
   if (x[3] != w[2] * options.groups)
-    fail(op, "input has {} channels (x: {}, {}) but the filter takes {}{} (w: {}, {})", x[3], x, kImage,
+    fail(op, "input has {} channels (x: {}, {}) but the filter takes {}{} (w: {}, {}){}", x[3], x, kImage,
          w[2] * options.groups,
-         options.groups > 1 ? fmt::format(", {} in each of {} groups", w[2], options.groups) : "", w,
-         kFilter);
+         options.groups > 1 ? fmt::format(", {} in each of {} groups", w[2], options.groups) : "", w, kFilter,
+         hint);
   Window windows[2];
   for (int i = 0; i < 2; ++i) {
     windows[i] = window(axes[static_cast<std::size_t>(i)], options.padding, i, x[i + 1]);
     if (windows[i].out < (options.padding.kind() == Padding::Kind::Same ? 0 : 1))
-      fail(op,
-           "the filter is larger than the image: its {} is {} (with dilation), the image's {} + {} + {} of "
-           "padding (x: {}, "
-           "{}; w: {}, {}; padding {}); pad more, or use a smaller filter",
-           kAxisNames[i], axes[static_cast<std::size_t>(i)].ke, x[i + 1], windows[i].before, windows[i].after,
-           x, kImage, w, kFilter, options.padding.str());
+      fail(
+          op,
+          "the filter is larger than the image: its {} is {} (with dilation), the image's {} + {} + {} of padding "
+          "(x: {}, {}; w: {}, {}; padding {}); pad more, or use a smaller filter",
+          kAxisNames[i], axes[static_cast<std::size_t>(i)].ke, x[i + 1], windows[i].before, windows[i].after,
+          x, kImage, w, kFilter, options.padding.str());
   }
   return assemble(op, {x[0], x[1], x[2], x[3]}, w, windows[0].out, windows[1].out, axes, windows[0],
                   windows[1], options.groups);
 }
 
+namespace {
+
+constexpr std::string_view kTransposedFilter = "HWOI: [kh, kw, out / groups, in]";
+
+// A transposed convolution before its output's size is known.
+struct Transposed {
+  std::string_view op;
+  const Shape &x, &w;
+  const Conv2DOptions& options;
+  const std::optional<Size2D>&output_size, &output_padding;
+
+  bool same() const { return options.padding.kind() == Padding::Kind::Same; }
+};
+
+index_t along(const Size2D& size, int which) {
+  return which == 0 ? size.height : size.width;
+}
+
+// The output's size along an axis as it was asked for; `pads` is what Full or Explicit adds.
+index_t asked_size(const Transposed& t, const Axis& axis, int which, index_t pads) {
+  const index_t n = t.x[which + 1], s = axis.stride, ke = axis.ke;
+  if (t.output_size) return along(*t.output_size, which);
+  if (t.output_padding) {
+    const index_t extra = along(*t.output_padding, which);
+    if (extra < 0 || extra >= s)
+      fail(
+          t.op,
+          "output_padding is {} along the {} but must lie in 0 to {}, below the stride (x: {}, NHWC; w: {}, {}): leave "
+          "output_padding out for the natural size, or give the size itself as output_shape",
+          extra, kAxisNames[which], s - 1, t.x, t.w, kTransposedFilter);
+    return (n - 1) * s + ke - (t.same() ? ke / 2 * 2 : pads) + extra;
+  }
+  if (t.same()) return n * s;
+  return (n - 1) * s + (t.options.padding.kind() == Padding::Kind::Valid ? std::max(ke, s) : ke - pads);
+}
+
+[[noreturn]] void refuse_size(const Transposed& t, const Axis& axis, int which, index_t size,
+                              index_t smallest, index_t largest) {
+  const std::string_view asked = t.output_size      ? "output_shape"
+                                 : t.output_padding ? "output_padding"
+                                                    : "the natural size";
+  const std::string possible = largest < smallest ? "there is none"
+                               : largest == smallest
+                                   ? fmt::format("the only possible one is {}", smallest)
+                                   : fmt::format("possible are {} to {}", smallest, largest);
+  const std::string_view way_out =
+      largest < smallest || t.output_size ? ""
+      : t.output_padding
+          ? ": leave output_padding out for the natural size, or give one of these as output_shape"
+          : ": give one of these as output_shape";
+  fail(
+      t.op,
+      "{} asks for an output {} of {}, but no convolution with kernel {}, stride {}, dilation {} and {} padding leads "
+      "from there back to {} (x: {}, NHWC; w: {}, {}): {}{}",
+      asked, kAxisNames[which], size, axis.k, axis.stride, axis.dilation, t.options.padding.str(),
+      t.x[which + 1], t.x, t.w, kTransposedFilter, possible, way_out);
+}
+
+index_t transposed_size(const Transposed& t, const Axis& axis, int which) {
+  const index_t n = t.x[which + 1], s = axis.stride, ke = axis.ke;
+  // What Full and Explicit add does not depend on the size. What Same adds does: Same has a rule of its own.
+  const Window fixed = t.same() ? Window{} : window(axis, t.options.padding, which, 0);
+  const index_t pads = fixed.before + fixed.after;
+  // A convolution of m pixels has n results for exactly s values of m, those that are sizes at all.
+  const index_t smallest =
+      std::max<index_t>(t.same() ? (n - 1) * s + 1 : (n - 1) * s + ke - pads, n == 0 ? 0 : 1);
+  const index_t largest = t.same() ? n * s : n * s + ke - pads - 1;
+  const index_t size = asked_size(t, axis, which, pads);
+  if (size < smallest || size > largest) refuse_size(t, axis, which, size, smallest, largest);
+  return size;
+}
+
+}  // namespace
+
 Conv2DGeometry resolve_conv2d_transpose(std::string_view op, const Shape& x, const Shape& w,
                                         const Conv2DOptions& options,
                                         const std::optional<Size2D>& output_size,
                                         const std::optional<Size2D>& output_padding) {
-  constexpr std::string_view kImage = "NHWC", kFilter = "HWOI: [kh, kw, out / groups, in]";
+  constexpr std::string_view kImage = "NHWC", kFilter = kTransposedFilter;
   const auto axes = checked_axes(op, x, kImage, w, kFilter, options);
+  const std::string hint =
+      layout_hint(x[3], x[1], w[3], w[2] == w[3] ? w[0] : kNoKernel, "IOHW", "iohw_to_hwoi");
   if (x[3] != w[3])
-    fail(op, "input has {} channels (x: {}, {}) but the filter takes {} (w: {}, {})", x[3], x, kImage, w[3],
-         w, kFilter);
+    fail(op, "input has {} channels (x: {}, {}) but the filter takes {} (w: {}, {}){}", x[3], x, kImage, w[3],
+         w, kFilter, hint);
   check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups);
   if (output_size && output_padding)
-    fail(op,
-         "output_shape and output_padding were both given (x: {}, {}; w: {}, {}): each says how large the "
-         "result is, "
-         "leave one out",
-         x, kImage, w, kFilter);
-
+    fail(
+        op,
+        "output_shape and output_padding were both given (x: {}, {}; w: {}, {}): each says how large the result is, "
+        "leave one out",
+        x, kImage, w, kFilter);
+  const Transposed t = {op, x, w, options, output_size, output_padding};
   Window windows[2];
   index_t sizes[2];
   for (int i = 0; i < 2; ++i) {
     const Axis& axis = axes[static_cast<std::size_t>(i)];
-    const index_t n = x[i + 1], s = axis.stride, ke = axis.ke;
-    const auto kind = options.padding.kind();
-    const bool same = kind == Padding::Kind::Same;
-    // What Full and Explicit add does not depend on the size; Same's does, which is why it has a rule of its
-    // own.
-    const Window fixed = same ? Window{} : window(axis, options.padding, i, 0);
-    const index_t pads = fixed.before + fixed.after;
-    // A convolution of m pixels has n results for exactly s values of m, those that are sizes at all.
-    const index_t smallest =
-        std::max<index_t>(same ? (n - 1) * s + 1 : (n - 1) * s + ke - pads, n == 0 ? 0 : 1);
-    const index_t largest = same ? n * s : n * s + ke - pads - 1;
-
-    index_t size;
-    std::string_view asked = "output_shape";
-    if (output_size) {
-      size = i == 0 ? output_size->height : output_size->width;
-    } else if (output_padding) {
-      asked = "output_padding";
-      const index_t extra = i == 0 ? output_padding->height : output_padding->width;
-      if (extra < 0 || extra >= s)
-        fail(op,
-             "output_padding is {} along the {} but must lie in 0 to {}, below the stride (x: {}, {}; w: {}, "
-             "{})",
-             extra, kAxisNames[i], s - 1, x, kImage, w, kFilter);
-      size = (n - 1) * s + ke - (same ? ke / 2 * 2 : pads) + extra;
-    } else {
-      asked = "the natural size";
-      size = same                           ? n * s
-             : kind == Padding::Kind::Valid ? (n - 1) * s + std::max(ke, s)
-                                            : (n - 1) * s + ke - pads;
-    }
-    if (size < smallest || size > largest) {
-      const std::string possible = largest < smallest ? "there is none"
-                                   : largest == smallest
-                                       ? fmt::format("the only possible one is {}", smallest)
-                                       : fmt::format("possible are {} to {}", smallest, largest);
-      fail(op,
-           "{} asks for an output {} of {}, but no convolution with kernel {}, stride {}, dilation {} and {} "
-           "padding leads "
-           "from there back to {} (x: {}, {}; w: {}, {}): {}",
-           asked, kAxisNames[i], size, axis.k, s, axis.dilation, options.padding.str(), n, x, kImage, w,
-           kFilter, possible);
-    }
-    sizes[i] = size;
-    windows[i] = window(axis, options.padding, i, size);
+    sizes[i] = transposed_size(t, axis, i);
+    windows[i] = window(axis, options.padding, i, sizes[i]);
   }
   return assemble(op, {x[0], sizes[0], sizes[1], w[2] * options.groups}, w, x[1], x[2], axes, windows[0],
                   windows[1], options.groups);

@@ -23,6 +23,8 @@ HWY_BEFORE_NAMESPACE();
 namespace tapegrad::inline v0::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+static_assert(!HWY_HAVE_SCALABLE,
+              "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;

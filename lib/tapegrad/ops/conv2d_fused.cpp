@@ -1,0 +1,88 @@
+#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/tape.h"
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/kernels/conv2d/conv2d.h"
+#include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/kernels/relu_backward.h"
+#include "tapegrad/ops/conv2d_internal.h"
+#include "tapegrad/ops/elementwise_internal.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+using namespace detail;
+
+void check_bias(const char* op, const Tensor& bias, const Tensor& w, index_t channels) {
+  if (!bias.defined()) return;
+  if (bias.shape() != Shape{channels})
+    fail(op, "the bias has shape {} but the result has {} channels (w: {})", bias.shape(), channels,
+         w.shape());
+  check_conv2d_dtypes(op, bias, "bias", w, "w");
+}
+
+// A convolution or its transpose with what layers do to the result.
+Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
+            bool relu, bool transposed) {
+  const Shape shape = transposed ? g.in_shape() : g.out_shape();
+  Tensor y = compute_conv2d(shape, x, w, [&]<class T>(const T* px, const T* pw, T* py) {
+    const kernels::Epilogue<T> epilogue = {bias.defined() ? bias.data<T>() : nullptr, relu};
+    if (transposed)
+      kernels::conv2d_backprop_input(g, px, pw, py, epilogue);
+    else
+      kernels::conv2d(g, px, pw, py, epilogue);
+  });
+  std::vector<Tensor> inputs = {x, w};
+  if (bias.defined()) inputs.push_back(bias);
+  const auto rule = [g, x = Saved(x), w = Saved(w), relu, transposed](
+                        const Tensor& gradient, const Tensor& out, const std::vector<bool>& wanted) {
+    std::vector<Tensor> found(wanted.size());
+    const bool bias_wanted = wanted.size() == 3 && wanted[2];
+    // Nobody else's: may be written to. The less memory is touched, the more of it stays in the cache.
+    const bool own =
+        TensorAccess::storage(gradient)->use_count() == 1 && TensorAccess::storage(gradient)->owns_memory();
+    Tensor gy = gradient;  // of what relu was applied to
+    if (!is_recording() && (relu || bias_wanted)) {
+      // What the differentiable ops below compute, in one pass.
+      Tensor gated = relu && !own ? TensorAccess::empty(gy.shape(), gy.dtype()) : gy;
+      Tensor sums = TensorAccess::empty({gy.shape()[3]}, gy.dtype());
+      const auto run = [&]<class T>(std::type_identity<T>) {
+        kernels::relu_backward(gy.size(), gy.shape()[3], gy.data<T>(), relu ? out.data<T>() : nullptr,
+                               relu ? const_cast<T*>(gated.data<T>()) : nullptr, sums.mutable_data<T>());
+      };
+      gy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+      gy = gated;
+      if (bias_wanted) found[2] = sums;
+    } else {
+      if (relu) gy = detail::gate(gy, out, [](auto v) { return v > 0; });
+      if (bias_wanted) found[2] = sum(gy, {0, 1, 2});
+    }
+    if (wanted[0])
+      found[0] =
+          transposed ? convolve("conv2d", g, gy, w()) : backprop_input("conv2d_backprop_input", g, gy, w());
+    if (wanted[1])
+      found[1] = backprop_filter("conv2d_backprop_filter", g, transposed ? gy : x(), transposed ? x() : gy);
+    return found;
+  };
+  return record_joint(op, std::move(y), inputs, rule);
+}
+
+}  // namespace
+
+Tensor fused_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const FusedOptions& fused,
+                    const Conv2DOptions& options) {
+  const char* const op = fused.op != nullptr ? fused.op : "fused_conv2d";
+  check_conv2d_dtypes(op, x, "x", w, "w");
+  const Conv2DGeometry g = resolve_conv2d(op, x.shape(), w.shape(), options);
+  check_bias(op, bias, w, g.out_channels);
+  return fuse(op, g, x, w, bias, fused.relu, false);
+}
+
+Tensor fused_conv2d_transpose(const Tensor& x, const Tensor& w, const Tensor& bias, const FusedOptions& fused,
+                              const Conv2DTransposeOptions& options) {
+  const char* const op = fused.op != nullptr ? fused.op : "fused_conv2d_transpose";
+  const Conv2DGeometry g = conv2d_transpose_geometry(op, x, w, options);
+  check_bias(op, bias, w, g.in_channels);
+  return fuse(op, g, x, w, bias, fused.relu, true);
+}
+
+}  // namespace tapegrad::inline v0

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <type_traits>
+
+#include "tapegrad/ops/conv2d.h"
+
+namespace tapegrad::inline v0::detail {
+
+// The differentiable triad. Each takes a geometry that was checked against its operands, and so do the rules.
+Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w);
+Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w);
+Tensor backprop_filter(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& dy);
+
+void check_conv2d_dtypes(const char* op, const Tensor& a, const char* a_is, const Tensor& b,
+                         const char* b_is);
+
+/// The geometry of the conv2d that conv2d_transpose(x, w, options) is the transpose of.
+Conv2DGeometry conv2d_transpose_geometry(const char* op, const Tensor& x, const Tensor& w,
+                                         const Conv2DTransposeOptions& options);
+
+/// Runs kernel(a's elements, b's elements, result's elements) for the operands' dtype.
+template <class Kernel>
+Tensor compute_conv2d(const Shape& shape, const Tensor& a, const Tensor& b, Kernel kernel) {
+  Tensor y = TensorAccess::empty(shape, a.dtype());
+  const auto run = [&]<class T>(std::type_identity<T>) {
+    kernel(a.data<T>(), b.data<T>(), y.mutable_data<T>());
+  };
+  a.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  return y;
+}
+
+}  // namespace tapegrad::inline v0::detail
