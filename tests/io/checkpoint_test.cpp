@@ -201,14 +201,14 @@ TEST(Checkpoint, WhatHappensAfterwardsDoesNotReachIt) {
   const TemporaryFolder folder;
   Tensor p = parameter(tensor({1, 2}));
   Adam adam({p});
-  adam.step({tensor({1, 1})});
+  adam.step(Gradients({p}, {tensor({1, 1})}));
   const Tensor then = TensorAccess::clone(adam.state().tensors[0].second);
   write_checkpoint(folder / "x", {.state = adam.state()});
-  adam.step({tensor({5, 5})});
+  adam.step(Gradients({p}, {tensor({5, 5})}));
   const Checkpoint back = read_checkpoint(folder / "x");
   EXPECT_TRUE(equal(back.state.tensors[0].second, then));
   adam.load_state(back.state);
-  adam.step({tensor({5, 5})});
+  adam.step(Gradients({p}, {tensor({5, 5})}));
   EXPECT_TRUE(equal(back.state.tensors[0].second, then))
       << "the optimizer works in the memory of what it loaded";
 }
@@ -257,10 +257,9 @@ struct Training {
     const Tensor value = mse_loss(net(x), zeros({2, 3})) + sum(square(extra));
     std::vector<Tensor> sources = parameters;
     sources.push_back(extra);
-    std::vector<Tensor> gradients = tape.gradient(value, sources);
-    rmsprop->step({gradients.back()});
-    gradients.pop_back();
-    accumulator.add(gradients);
+    const Gradients gradients = tape.gradient(value, sources);
+    rmsprop->step(gradients.of({extra}));
+    accumulator.add(gradients.of(parameters));
     if (step % 3 == 2) {
       adam->step(accumulator.take());
       average->update();

@@ -90,30 +90,40 @@ TEST(GradientAccumulator, GivesTheGradientOfTheWholeBatch) {
 }
 
 TEST(GradientAccumulator, KeepsWhatItWasGiven) {
-  const Tensor g = tensor({1, 2});
+  const Tensor g = tensor({1, 2}), p = parameter(g);
   GradientAccumulator accumulator;
-  accumulator.add({g});
-  accumulator.add({g});
+  accumulator.add(Gradients({p}, {g}));
+  accumulator.add(Gradients({p}, {g}));
   EXPECT_TRUE(equal(accumulator.take()[0], g));
   EXPECT_TRUE(equal(g, tensor({1, 2})));
+}
+
+TEST(GradientAccumulator, AddsUpByParameterInAnyOrder) {
+  const Tensor p = parameter(ones({2})), q = parameter(ones({2}));
+  GradientAccumulator accumulator;
+  accumulator.add(Gradients({p, q}, {tensor({1, 2}), tensor({10, 20})}));
+  accumulator.add(Gradients({q, p}, {tensor({30, 40}), tensor({3, 4})}));
+  const Gradients taken = accumulator.take();
+  EXPECT_TRUE(equal(taken.of({p})[0], tensor({2, 3})));
+  EXPECT_TRUE(equal(taken.of({q})[0], tensor({20, 30})));
 }
 
 TEST(GradientAccumulator, RefusedCallsChangeNothing) {
   GradientAccumulator accumulator;
   EXPECT_TRUE(refuses("GradientAccumulator", {"nothing"}, [&] { accumulator.take(); }));
-  accumulator.add({tensor({1, 2}), tensor({3})});
-  EXPECT_TRUE(refuses("GradientAccumulator", {"1 gradients", "2"}, [&] {
-    accumulator.add({tensor({1, 2})});
+  const Tensor p = parameter(ones({2})), q = parameter(ones({1})), other = parameter(ones({1}));
+  Gradients good({p, q}, {tensor({1, 2}), tensor({3})});
+  accumulator.add(good);
+  EXPECT_TRUE(refuses("GradientAccumulator", {"1 gradients", "2"}, [&] { accumulator.add(good.of({p})); }));
+  EXPECT_TRUE(refuses("GradientAccumulator", {"parameter 1", "[1]"}, [&] {
+    accumulator.add(Gradients({p, other}, {tensor({1, 2}), tensor({3})}));
   }));
-  EXPECT_TRUE(refuses("GradientAccumulator", {"gradient 1", "[2]", "[1]"}, [&] {
-    accumulator.add({tensor({1, 2}), tensor({1, 2})});
-  }));
-  EXPECT_TRUE(refuses("GradientAccumulator", {"gradient 1", "Float64"}, [&] {
-    accumulator.add({tensor({1, 2}), tensor({1}, DType::Float64)});
-  }));
-  EXPECT_TRUE(refuses("GradientAccumulator", {"weight", "0"}, [&] {
-    accumulator.add({tensor({1, 2}), tensor({3})}, 0);
-  }));
+  Gradients bad = good;
+  bad[1] = tensor({1, 2});
+  EXPECT_TRUE(refuses("GradientAccumulator", {"gradient 1", "[2]", "[1]"}, [&] { accumulator.add(bad); }));
+  bad[1] = tensor({1}, DType::Float64);
+  EXPECT_TRUE(refuses("GradientAccumulator", {"gradient 1", "Float64"}, [&] { accumulator.add(bad); }));
+  EXPECT_TRUE(refuses("GradientAccumulator", {"weight", "0"}, [&] { accumulator.add(good, 0); }));
   EXPECT_EQ(accumulator.weight(), 1);
   const auto taken = accumulator.take();
   EXPECT_TRUE(equal(taken[0], tensor({1, 2})));
@@ -122,10 +132,12 @@ TEST(GradientAccumulator, RefusedCallsChangeNothing) {
 
 TEST(GradientAccumulator, ContinuesFromItsState) {
   GradientAccumulator first, continued;
-  first.add({tensor({1, 2})}, 3);
+  const Tensor p = parameter(ones({2}));
+  first.add(Gradients({p}, {tensor({1, 2})}), 3);
   continued.load_state(first.state());
-  first.add({tensor({5, 6})});
-  continued.add({tensor({5, 6})});
+  EXPECT_TRUE(refuses("GradientAccumulator", {"before add()"}, [&] { continued.take(); }));
+  first.add(Gradients({p}, {tensor({5, 6})}));
+  continued.add(Gradients({p}, {tensor({5, 6})}));
   EXPECT_TRUE(equal(continued.take()[0], first.take()[0]));
   State wrong = first.state();
   wrong.numbers["weight"] = -1;

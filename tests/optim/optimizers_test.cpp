@@ -78,9 +78,9 @@ TEST_P(OptimizerTraces, TwentySteps) {
       const Tensor loss = function_of(c, p);
       const double expected_loss = c.tensor("losses").at({t - 1});
       EXPECT_NEAR(loss.item(), expected_loss, tolerance * std::max(1.0, std::abs(expected_loss)));
-      const Tensor gradient = tape.gradient(loss, p);
-      expect_close(gradient, row(c.tensor("grads"), t - 1), gradient_tolerance, "gradient");
-      optimizer->step({gradient});
+      const Gradients gradients = tape.gradient(loss, {p});
+      expect_close(gradients[0], row(c.tensor("grads"), t - 1), gradient_tolerance, "gradient");
+      optimizer->step(gradients);
       expect_close(p, row(expected, t), tolerance, "parameter");
     }
     EXPECT_EQ(optimizer->steps(), 20);
@@ -98,7 +98,7 @@ struct Training {
   void run(Optimizer& optimizer, std::uint64_t first, std::uint64_t last) {
     for (std::uint64_t step = first; step < last; ++step) {
       Generator generator(99, step);
-      optimizer.step({normal({3, 2}, 0, 1, generator), normal({4}, 0, 1, generator)});
+      optimizer.step(Gradients(parameters, {normal({3, 2}, 0, 1, generator), normal({4}, 0, 1, generator)}));
     }
   }
   std::vector<Tensor> parameters;
@@ -180,7 +180,7 @@ TEST(Optimizers, StepIsInPlaceAndSeenByEveryHandle) {
   const Tensor p = parameter(tensor({1, 2}));
   const Tensor other_handle = p;
   SGD sgd({p}, {.learning_rate = 0.5});
-  sgd.step({tensor({1, -2})});
+  sgd.step(Gradients({p}, {tensor({1, -2})}));
   EXPECT_TRUE(equal(other_handle, tensor({0.5, 3})));
   EXPECT_TRUE(p.is_parameter());
 }
@@ -236,8 +236,8 @@ TEST(Optimizers, WeightDecayIsAddedToTheGradient) {
       std::vector<Tensor> with_decay;
       for (std::size_t i = 0; i < 2; ++i)
         with_decay.push_back(g[i] + stop_gradient(by_hand.parameters[i]) * 0.25);
-      first->step(with_decay);
-      second->step(g);
+      first->step(Gradients(by_hand.parameters, with_decay));
+      second->step(Gradients(built_in.parameters, g));
     }
     for (std::size_t i = 0; i < 2; ++i)
       expect_close(built_in.parameters[i], by_hand.parameters[i], 1e-6, "parameter " + std::to_string(i));
@@ -257,8 +257,8 @@ TEST(Optimizers, WorkPieceByPieceAsElementByElement) {
                  last = parameter(slice(start, {{kSize - 1, kSize}}));
     const auto one = make({whole}), two = make({first, last});
     for (int step = 0; step < 3; ++step) {
-      one->step({gradient});
-      two->step({slice(gradient, {{0, 1}}), slice(gradient, {{kSize - 1, kSize}})});
+      one->step(Gradients({whole}, {gradient}));
+      two->step(Gradients({first, last}, {slice(gradient, {{0, 1}}), slice(gradient, {{kSize - 1, kSize}})}));
     }
     EXPECT_EQ(whole.at({0}), first.at({0}));
     EXPECT_EQ(whole.at({-1}), last.at({0}));
@@ -276,9 +276,9 @@ TEST(ParameterGroups, TrainAsOptimizersOfTheirOwn) {
   for (std::uint64_t step = 0; step < 5; ++step) {
     Generator generator(99, step);
     const std::vector<Tensor> g = {normal({3, 2}, 0, 1, generator), normal({4}, 0, 1, generator)};
-    adam.step(g);
-    first.step({g[0]});
-    second.step({g[1]});
+    adam.step(Gradients(grouped.parameters, g));
+    first.step(Gradients({alone.parameters[0]}, {g[0]}));
+    second.step(Gradients({alone.parameters[1]}, {g[1]}));
   }
   for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(equal(grouped.parameters[i], alone.parameters[i])) << i;
 }
@@ -324,16 +324,37 @@ TEST(Optimizers, RefusedGradientsChangeNothing) {
     const auto optimizer = make(training.parameters);
     const std::string op = name.substr(0, name.find_first_of(" ,"));
     const std::vector<Tensor> before = {copy(training.parameters[0]), copy(training.parameters[1])};
-    EXPECT_TRUE(refuses(op, {"1 gradients", "2 parameters"}, [&] { optimizer->step({ones({3, 2})}); }));
-    EXPECT_TRUE(refuses(op, {"gradient 1", "[5]", "[4]"}, [&] {
-      optimizer->step({ones({3, 2}), ones({5})});
-    }));
-    EXPECT_TRUE(refuses(op, {"gradient 1", "Float64", "Float32"}, [&] {
-      optimizer->step({ones({3, 2}), ones({4}, DType::Float64)});
-    }));
+    const Tensor &p = training.parameters[0], &q = training.parameters[1], other = parameter(ones({4}));
+    const auto step = [&](std::vector<Tensor> parameters, std::vector<Tensor> gradients) {
+      return [=, &optimizer] { optimizer->step(Gradients(parameters, gradients)); };
+    };
+    EXPECT_TRUE(
+        refuses(op, {"1 gradients", "2 parameters", "parameter 1", "[4]"}, step({p}, {ones({3, 2})})));
+    EXPECT_TRUE(refuses(op, {"gradient 1", "[4]", "does not train", "new optimizer"},
+                        step({p, other}, {ones({3, 2}), ones({4})})));
+    EXPECT_TRUE(refuses(op, {"gradient 2", "does not train"},
+                        step({p, q, other}, {ones({3, 2}), ones({4}), ones({4})})));
+    EXPECT_TRUE(refuses(op, {"gradients 1 and 2", "parameter 1"},
+                        step({p, q, q}, {ones({3, 2}), ones({4}), ones({4})})));
+    Gradients misshapen(training.parameters, {ones({3, 2}), ones({4})});
+    misshapen[1] = ones({5});
+    EXPECT_TRUE(refuses(op, {"gradient 1", "[5]", "[4]"}, [&] { optimizer->step(misshapen); }));
+    misshapen[1] = ones({4}, DType::Float64);
+    EXPECT_TRUE(refuses(op, {"gradient 1", "Float64", "Float32"}, [&] { optimizer->step(misshapen); }));
     EXPECT_EQ(optimizer->steps(), 0);
     for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(equal(training.parameters[i], before[i]));
   }
+}
+
+// Gradients are paired with parameters by their storage, not by their position.
+TEST(Optimizers, TheOrderOfTheSourcesDoesNotMatter) {
+  const Tensor w1 = parameter(tensor({0, 1})), w2 = parameter(tensor({10, 20}));
+  SGD sgd({w1, w2}, {.learning_rate = 1});
+  Tape tape;
+  const Tensor loss = sum(w1) + 100.0 * sum(w2);
+  sgd.step(tape.gradient(loss, {w2, w1}));
+  EXPECT_TRUE(equal(w1, tensor({-1, 0})));
+  EXPECT_TRUE(equal(w2, tensor({-90, -80})));
 }
 
 TEST(Optimizers, RefusedStateChangesNothing) {

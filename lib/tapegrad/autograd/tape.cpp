@@ -404,11 +404,10 @@ Tensor Tape::variable(const char* op, const Tensor& x, bool linked) {
 }
 
 Tensor Tape::gradient(const Tensor& y, const Tensor& x, const GradientOptions& options) {
-  return std::move(gradient(y, std::vector<Tensor>{x}, options).front());
+  return gradient(y, std::vector<Tensor>{x}, options)[0];
 }
 
-std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& xs,
-                                   const GradientOptions& options) {
+Gradients Tape::gradient(const Tensor& y, const std::vector<Tensor>& xs, const GradientOptions& options) {
   require_usable("gradient");
   Recording& recording = *recording_;
   // Inside another tape the backward pass is a part of that tape's computation.
@@ -432,7 +431,7 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
       (y.is_stopped() || TensorAccess::origin(y).tape == 0)) {
     std::vector<Tensor> zero;
     for (const Tensor& x : xs) zero.push_back(zeros_like(x));
-    return zero;
+    return Gradients(xs, std::move(zero));
   }
   if (last == nullptr)
     fail("gradient",
@@ -465,6 +464,7 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
            number, x.shape(), node->shape);
     sources.push_back(node);
   }
+  if (options.all_parameters) detail::require_all_parameters(recording, *last, mark_, number_, sources);
 
   std::vector<Tensor> found(sources.size());
   const auto end = [&] {
@@ -499,7 +499,7 @@ std::vector<Tensor> Tape::gradient(const Tensor& y, const std::vector<Tensor>& x
     throw;
   }
   end();
-  return found;
+  return Gradients(xs, std::move(found));
 }
 
 NoGrad::NoGrad() {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "tapegrad/autograd/gradients.h"
 #include "tapegrad/tensor/graph.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
@@ -35,6 +37,9 @@ struct GradientOptions {
   /// A source that the result does not depend on gets zeros instead of an error; all do when it is a
   /// constant.
   bool zeros_for_unreached = false;
+  /// Throw when the result depends on a parameter that is not among the sources, and so would not be trained: a
+  /// member that visit() forgot, a parameter that a lambda holds, the original's in a clone.
+  bool all_parameters = false;
   /// The gradient of whatever comes after y, with y's shape. Not given: 1, for a y with one element.
   Tensor output_gradient = {};
 };
@@ -64,8 +69,10 @@ class Tape {
   /// Throws when y was not computed on this tape or has several elements and no output_gradient; when y does
   /// not depend on one of xs; when a tensor that a rule needs was changed in place; and when a rule is wrong.
   /// What a rule throws is nested in an Error that names the op (std::rethrow_if_nested gives it back).
-  std::vector<Tensor> gradient(const Tensor& y, const std::vector<Tensor>& xs,
-                               const GradientOptions& options = {});
+  Gradients gradient(const Tensor& y, const std::vector<Tensor>& xs, const GradientOptions& options = {});
+  Gradients gradient(const Tensor& y, std::initializer_list<Tensor> xs, const GradientOptions& options = {}) {
+    return gradient(y, std::vector<Tensor>(xs), options);
+  }
   Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
 
   /// Calls hook with the gradient of x, a tensor of this tape or a parameter, whenever gradient() has found

@@ -408,7 +408,7 @@ Problem of_function(const TensorFunction& f) {
 
 // The gradients of f as functions of its inputs and, the last of xs, of the output gradient.
 Problem of_gradients(const TensorFunction& f) {
-  const auto gradients = [&f](Tape& tape, const Tensors& xs, bool create_graph) {
+  const auto gradients = [&f](Tape& tape, const Tensors& xs, bool create_graph) -> Tensors {
     const Tensors inputs(xs.begin(), xs.end() - 1);
     return tape.gradient(
         f(inputs), inputs,

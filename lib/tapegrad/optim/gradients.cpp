@@ -46,7 +46,7 @@ double global_norm(const std::vector<Tensor>& gradients) {
   return std::sqrt(total);
 }
 
-double clip_by_norm(std::vector<Tensor>& gradients, double max_norm) {
+static double clip_norm_of(std::span<Tensor> gradients, double max_norm) {
   if (!(max_norm > 0)) fail("clip_by_norm", "max_norm is {} but must be positive", max_norm);
   double total = 0;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
@@ -64,7 +64,15 @@ double clip_by_norm(std::vector<Tensor>& gradients, double max_norm) {
   return norm;
 }
 
-void clip_by_value(std::vector<Tensor>& gradients, double limit) {
+double clip_by_norm(std::vector<Tensor>& gradients, double max_norm) {
+  return clip_norm_of(gradients, max_norm);
+}
+
+double clip_by_norm(Gradients& gradients, double max_norm) {
+  return clip_norm_of(gradients, max_norm);
+}
+
+static void clip_values_of(std::span<Tensor> gradients, double limit) {
   if (!(limit > 0)) fail("clip_by_value", "limit is {} but must be positive", limit);
   for (Tensor& gradient : gradients)
     change("clip_by_value", gradient, [limit](auto v) {
@@ -73,35 +81,55 @@ void clip_by_value(std::vector<Tensor>& gradients, double limit) {
     });
 }
 
-void GradientAccumulator::add(const std::vector<Tensor>& gradients, double weight) {
+void clip_by_value(std::vector<Tensor>& gradients, double limit) {
+  clip_values_of(gradients, limit);
+}
+
+void clip_by_value(Gradients& gradients, double limit) {
+  clip_values_of(gradients, limit);
+}
+
+void GradientAccumulator::add(const Gradients& gradients, double weight) {
   constexpr const char* kName = "GradientAccumulator";
   if (!(weight > 0 && std::isfinite(weight))) fail(kName, "weight is {} but must be positive", weight);
   const bool first = sums_.empty();
   if (!first && gradients.size() != sums_.size())
     fail(kName, "{} gradients were given but {} before", gradients.size(), sums_.size());
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
-    if (!is_floating(gradients[i].dtype()))
-      fail(kName, "gradient {} is {} {}", i, gradients[i].dtype(), gradients[i].shape());
-    if (!first && (gradients[i].shape() != sums_[i].shape() || gradients[i].dtype() != sums_[i].dtype()))
-      fail(kName, "gradient {} is {} {} but was {} {} before", i, gradients[i].dtype(), gradients[i].shape(),
-           sums_[i].dtype(), sums_[i].shape());
+  // Sums that came from a state are those of the first parameters that are given.
+  const std::vector<Tensor>& owners = parameters_.empty() ? gradients.parameters() : parameters_;
+  const std::vector<std::size_t> positions = detail::positions_of(owners, gradients.parameters());
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    if (positions[i] == detail::kNotFound)
+      fail(kName, "no gradient was given for parameter {} (shape {}), which had one before", i,
+           owners[i].shape());
+    const Tensor& gradient = gradients[positions[i]];
+    if (!is_floating(gradient.dtype()))
+      fail(kName, "gradient {} is {} {}", positions[i], gradient.dtype(), gradient.shape());
+    if (!first && (gradient.shape() != sums_[i].shape() || gradient.dtype() != sums_[i].dtype()))
+      fail(kName, "gradient {} is {} {} but was {} {} before", positions[i], gradient.dtype(),
+           gradient.shape(), sums_[i].dtype(), sums_[i].shape());
   }
+  parameters_ = std::vector<Tensor>(owners);
   if (first)
     for (const Tensor& gradient : gradients) sums_.push_back(zeros_like(gradient));
-  for (std::size_t i = 0; i < gradients.size(); ++i)
+  for (std::size_t i = 0; i < sums_.size(); ++i)
     change(
         kName, sums_[i],
-        [weight](auto total, auto v) { return total + static_cast<decltype(v)>(weight) * v; }, gradients[i]);
+        [weight](auto total, auto v) { return total + static_cast<decltype(v)>(weight) * v; },
+        gradients[positions[i]]);
   weight_ += weight;
 }
 
-std::vector<Tensor> GradientAccumulator::take() {
-  if (weight_ == 0) fail("GradientAccumulator", "nothing was added");
+Gradients GradientAccumulator::take() {
+  constexpr const char* kName = "GradientAccumulator";
+  if (weight_ == 0) fail(kName, "nothing was added");
+  if (parameters_.empty() && !sums_.empty())
+    fail(kName,
+         "take() was called after load_state() but before add(): whose gradients the state holds is unknown");
   for (Tensor& total : sums_)
-    change("GradientAccumulator", total,
-           [weight = weight_](auto v) { return v / static_cast<decltype(v)>(weight); });
+    change(kName, total, [weight = weight_](auto v) { return v / static_cast<decltype(v)>(weight); });
   weight_ = 0;
-  return std::exchange(sums_, {});
+  return Gradients(std::exchange(parameters_, {}), std::exchange(sums_, {}));
 }
 
 State GradientAccumulator::state() const {
@@ -124,6 +152,7 @@ void GradientAccumulator::load_state(const State& state) {
       fail(kName, "'{}' is {} {} in the state", i, given->dtype(), given->shape());
     sums.push_back(TensorAccess::clone(*given));
   }
+  parameters_.clear();
   sums_ = std::move(sums);
   weight_ = weight;
 }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "tapegrad/autograd/gradients.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -18,10 +19,12 @@ double global_norm(const std::vector<Tensor>& gradients);
 /// norm that they had before. Throws, and changes nothing, when max_norm is not positive and when a gradient
 /// has elements that are not finite: it has no direction.
 double clip_by_norm(std::vector<Tensor>& gradients, double max_norm);
+double clip_by_norm(Gradients& gradients, double max_norm);
 
 /// Cuts every element, in place, off at -limit and limit. NaN stays NaN. Throws, and changes nothing, unless
 /// limit is positive.
 void clip_by_value(std::vector<Tensor>& gradients, double limit);
+void clip_by_value(Gradients& gradients, double limit);
 
 /// The gradient of a batch that does not fit into memory, computed in parts:
 ///
@@ -30,19 +33,20 @@ void clip_by_value(std::vector<Tensor>& gradients, double limit);
 class GradientAccumulator {
  public:
   /// weight: what the gradients stand for, such as the number of samples that their loss is the mean of.
-  /// Throws, and changes nothing, when the gradients are not like those added before, or weight is not
-  /// positive.
-  void add(const std::vector<Tensor>& gradients, double weight = 1);
+  /// Throws, and changes nothing, when the gradients are not those of the same parameters as before (in any order),
+  /// or weight is not positive.
+  void add(const Gradients& gradients, double weight = 1);
   /// The weights added so far.
   double weight() const { return weight_; }
   /// The weighted mean; begins anew. Throws when nothing was added.
-  std::vector<Tensor> take();
+  Gradients take();
 
   State state() const;
   /// Throws, and changes nothing, when the state is not that of an accumulator.
   void load_state(const State& state);
 
  private:
+  std::vector<Tensor> parameters_;  // whose sums they are; unknown after load_state() until the next add()
   std::vector<Tensor> sums_;
   double weight_ = 0;
 };

@@ -86,16 +86,36 @@ void Optimizer::set_learning_rate(double learning_rate) {
   learning_rate_ = learning_rate;
 }
 
-void Optimizer::step(const std::vector<Tensor>& gradients) {
-  if (gradients.size() != parameters_.size())
-    fail(name_, "{} gradients were given for {} parameters", gradients.size(), parameters_.size());
-  for (std::size_t i = 0; i < gradients.size(); ++i)
-    if (gradients[i].shape() != parameters_[i].shape() || gradients[i].dtype() != parameters_[i].dtype())
-      fail(name_, "gradient {} is {} {} but its parameter is {} {}", i, gradients[i].dtype(),
-           gradients[i].shape(), parameters_[i].dtype(), parameters_[i].shape());
+void Optimizer::step(const Gradients& gradients) {
+  const std::vector<std::size_t> trained = detail::positions_of(gradients.parameters(), parameters_);
+  std::vector<std::size_t> gradient_of(parameters_.size(), detail::kNotFound);
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Tensor &p = gradients.parameters()[i], &g = gradients[i];
+    if (trained[i] == detail::kNotFound)
+      fail(
+          name_,
+          "gradient {} (shape {}) is that of a tensor that this optimizer does not train. It trains {} parameters "
+          "as they were when it was made: after a model was replaced (clone(), a move, to()) or unfrozen make a new "
+          "optimizer, or bring back other weights with load_state()",
+          i, p.shape(), parameters_.size());
+    if (g.shape() != p.shape() || g.dtype() != p.dtype())
+      fail(name_, "gradient {} is {} {} but its parameter is {} {}", i, g.dtype(), g.shape(), p.dtype(),
+           p.shape());
+    if (gradient_of[trained[i]] != detail::kNotFound)
+      fail(name_, "gradients {} and {} are both that of parameter {} (shape {}): add them up",
+           gradient_of[trained[i]], i, trained[i], p.shape());
+    gradient_of[trained[i]] = i;
+  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (gradient_of[i] == detail::kNotFound)
+      fail(
+          name_,
+          "{} gradients were given for {} parameters, and none for parameter {} (shape {}): ask for the gradients of "
+          "all of them, or make an optimizer of those that are trained",
+          gradients.size(), parameters_.size(), i, parameters_[i].shape());
   ++steps_;
-  for (std::size_t i = 0; i < gradients.size(); ++i)
-    update(group_of_[i], parameters_[i], gradients[i], memory_[i]);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    update(group_of_[i], parameters_[i], gradients[gradient_of[i]], memory_[i]);
 }
 
 std::string Optimizer::memory_name(std::size_t parameter, std::size_t memory) const {

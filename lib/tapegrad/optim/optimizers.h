@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tapegrad/autograd/gradients.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -35,9 +36,11 @@ class Optimizer {
   /// What is trained: one group's parameters after the other's.
   const std::vector<Tensor>& parameters() const { return parameters_; }
 
-  /// One update; gradients in the order of the parameters. Throws, and changes nothing, when their number, a
-  /// shape or a dtype differs.
-  void step(const std::vector<Tensor>& gradients);
+  /// One update, with one gradient for each parameter, in any order. Throws, and changes nothing, when a gradient
+  /// is that of a tensor which this optimizer does not train, or when a parameter has none.
+  void step(const Gradients& gradients);
+  /// Plain tensors do not say whose gradients they are: step(Gradients(parameters, tensors)) does.
+  void step(const std::vector<Tensor>& gradients) = delete;
 
   /// That of the first group, or of another one. Throws when there is no such group.
   double learning_rate(std::size_t group = 0) const;

@@ -124,9 +124,9 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
   constexpr index_t kMostWaiting = 32;
   const index_t together = std::min(parts, kMostWaiting);
   BatchGradient result;
-  std::vector<Tensor> waiting;
+  std::vector<Tensor> sums, waiting;
   for (const Tensor& p : parameters) {
-    result.gradients.push_back(zeros(p.shape(), p.dtype()));
+    sums.push_back(zeros(p.shape(), p.dtype()));
     waiting.push_back(TensorAccess::empty({together, p.size()}, p.dtype()));
   }
   std::vector<double> losses(static_cast<std::size_t>(parts));
@@ -148,7 +148,7 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
            value.defined() ? value.shape().str() : "none");
     const double weight = options.mean ? static_cast<double>(count) / static_cast<double>(samples) : 1;
     losses[static_cast<std::size_t>(number)] = weight * value.item();
-    const std::vector<Tensor> found =
+    const Gradients found =
         tape.gradient(value, parameters, {.output_gradient = full(value.shape(), weight, value.dtype())});
     for (std::size_t i = 0; i < found.size(); ++i) put(waiting[i], number % together, found[i]);
     if (number == 0) counts = part.take_counts();
@@ -158,8 +158,9 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
     parallel_for(count, 1, [&](index_t from, index_t to) {
       for (index_t i = from; i < to; ++i) run(begin + i);
     });
-    for (std::size_t i = 0; i < parameters.size(); ++i) add_rows(result.gradients[i], waiting[i], count);
+    for (std::size_t i = 0; i < parameters.size(); ++i) add_rows(sums[i], waiting[i], count);
   }
+  result.gradients = Gradients(parameters, std::move(sums));
   for (const double value : losses) result.loss += value;
   for (const Part::Count& count : counts) count.store(count.next);
   return result;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "tapegrad/autograd/gradients.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/transforms/checkpoint.h"
 #include "tapegrad/version.h"
@@ -21,8 +22,8 @@ struct BatchGradientOptions {
 };
 
 struct BatchGradient {
-  double loss = 0;                ///< of the whole batch
-  std::vector<Tensor> gradients;  ///< one for each parameter
+  double loss = 0;      ///< of the whole batch
+  Gradients gradients;  ///< one for each parameter
 };
 
 /// The gradients of a loss with respect to parameters, computed in chunks of the batch on several threads,

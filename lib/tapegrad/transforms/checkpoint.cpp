@@ -99,7 +99,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
     std::vector<Tensor> asked;
     for (std::size_t i = 0; i < variables.size(); ++i)
       if (wanted[i]) asked.push_back(variables[i]);
-    auto found = tape.gradient(again, asked, {.zeros_for_unreached = true, .output_gradient = g});
+    Gradients found = tape.gradient(again, asked, {.zeros_for_unreached = true, .output_gradient = g});
     std::vector<Tensor> gradients(variables.size());
     for (std::size_t i = 0, next = 0; i < gradients.size(); ++i)
       if (wanted[i]) gradients[i] = std::move(found[next++]);

@@ -1,0 +1,98 @@
+#include "tapegrad/autograd/gradients.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "tapegrad/autograd/recording_internal.h"
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad::inline v0 {
+
+Gradients::Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradients)
+    : parameters_(std::move(parameters)), tensors_(std::move(gradients)) {
+  constexpr const char* kName = "Gradients";
+  if (parameters_.size() != tensors_.size())
+    fail(kName, "{} gradients were given for {} parameters", tensors_.size(), parameters_.size());
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const Tensor &p = parameters_[i], &g = tensors_[i];
+    if (!p.defined() || !g.defined())
+      fail(kName, "{} {} is a Tensor that was never given a value", p.defined() ? "gradient" : "parameter",
+           i);
+    if (g.shape() != p.shape() || g.dtype() != p.dtype())
+      fail(kName, "gradient {} is {} {} but its parameter is {} {}", i, g.dtype(), g.shape(), p.dtype(),
+           p.shape());
+  }
+}
+
+const Tensor& Gradients::at(std::size_t i) const {
+  if (i >= size()) fail("Gradients", "there is no gradient {} among {}", i, size());
+  return tensors_[i];
+}
+
+Gradients Gradients::of(const std::vector<Tensor>& parameters) const {
+  const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
+  Gradients found;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (positions[i] == detail::kNotFound)
+      fail("Gradients", "parameter {} (shape {}) has no gradient here: it was not among the sources", i,
+           parameters[i].shape());
+    found.parameters_.push_back(parameters_[positions[i]]);
+    found.tensors_.push_back(tensors_[positions[i]]);
+  }
+  return found;
+}
+
+namespace detail {
+namespace {
+
+auto elements_of(const Tensor& x) {
+  return std::tuple(TensorAccess::storage(x), TensorAccess::offset(x), x.size());
+}
+
+}  // namespace
+
+std::vector<std::size_t> positions_of(const std::vector<Tensor>& tensors, const std::vector<Tensor>& among) {
+  std::vector<std::size_t> positions(tensors.size(), kNotFound);
+  std::map<decltype(elements_of(Tensor())), std::size_t> known;  // made when the orders differ
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto elements = elements_of(tensors[i]);
+    if (known.empty() && i < among.size() && elements == elements_of(among[i])) {
+      positions[i] = i;
+      continue;
+    }
+    if (known.empty())
+      for (std::size_t k = 0; k < among.size(); ++k) known.insert({elements_of(among[k]), k});
+    const auto found = known.find(elements);
+    if (found != known.end()) positions[i] = found->second;
+  }
+  return positions;
+}
+
+void require_all_parameters(const Recording& recording, const Node& last, index_t mark, int tape,
+                            const std::vector<Node*>& sources) {
+  std::vector<char> reached(static_cast<std::size_t>(last.number) + 1, 0);
+  reached.back() = 1;
+  for (index_t i = last.number; i >= mark; --i) {
+    const Node& node = recording[i];
+    if (reached[static_cast<std::size_t>(i)] == 0 || node.watched_by == tape) continue;
+    for (int e = 0; e < node.edge_count; ++e)
+      reached[static_cast<std::size_t>(node.edges[e].input->number)] = 1;
+  }
+  std::vector<Shape> missing;
+  for (const Tensor& parameter : recording.parameters()) {
+    Node* node = TensorAccess::origin(parameter).node;
+    const bool used = node->number <= last.number && reached[static_cast<std::size_t>(node->number)] != 0;
+    if (used && std::ranges::find(sources, node) == sources.end()) missing.push_back(node->shape);
+  }
+  if (missing.empty()) return;
+  fail(
+      "gradient",
+      "the result depends on {} that {} not among the sources (shape{} {}): did visit() forget a member, does a "
+      "lambda hold a parameter, or does a clone use the original's?",
+      missing.size() == 1 ? "a parameter" : fmt::format("{} parameters", missing.size()),
+      missing.size() == 1 ? "is" : "are", missing.size() == 1 ? "" : "s", join(missing, ", "));
+}
+
+}  // namespace detail
+}  // namespace tapegrad::inline v0
