@@ -151,7 +151,7 @@ inline void expect_close(const Tensor& actual, const OracleCase& reference, cons
 }
 
 inline std::string type_name(DType dtype) {
-  return std::string(name(dtype));
+  return to_string(dtype);
 }
 
 /// The sum of a * b, in double.

@@ -140,10 +140,10 @@ void print(const fs::path& path, const Content& content) {
     const Statistics s = statistics_of(x);
     const auto number = [&](double value) { return x.size() == s.nan ? "-" : fmt::format("{:.5g}", value); };
     elements += x.size();
-    rows.push_back({printable(named.name),
-                    named.stored.empty() ? std::string(tg::name(x.dtype())) : named.stored, x.shape().str(),
-                    number(s.least), s.finite == 0 ? "-" : number(s.sum / static_cast<double>(s.finite)),
-                    number(s.greatest), fmt::format("{}", s.nan), fmt::format("{}", s.infinite)});
+    rows.push_back({printable(named.name), named.stored.empty() ? tg::to_string(x.dtype()) : named.stored,
+                    x.shape().str(), number(s.least),
+                    s.finite == 0 ? "-" : number(s.sum / static_cast<double>(s.finite)), number(s.greatest),
+                    fmt::format("{}", s.nan), fmt::format("{}", s.infinite)});
   }
   fmt::print("{}: {}, {} bytes, {} tensor{}, {} elements\n", path.string(), content.format,
              fs::file_size(path), content.tensors.size(), content.tensors.size() == 1 ? "" : "s", elements);

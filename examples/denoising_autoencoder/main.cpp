@@ -47,8 +47,8 @@ tg::Sequential make_net(tg::Generator& generator) {
 }
 
 /// The images with noise of a normal distribution, cut off at black and white.
-tg::Tensor with_noise(const tg::Tensor& images, double deviation, tg::Generator generator) {
-  return tg::clamp(images + tg::normal(images.shape(), 0, deviation, generator), 0, 1);
+tg::Tensor with_noise(const tg::Tensor& images, double standard_deviation, tg::Generator generator) {
+  return tg::clamp(images + tg::normal(images.shape(), 0, standard_deviation, generator), 0, 1);
 }
 
 /// What the net makes of test digits. Their noise is always the same, and never that of the training.

@@ -15,10 +15,10 @@ using testing::refuses;
 constexpr DType kAll[] = {DType::Float32, DType::Float64, DType::Int32, DType::UInt8};
 
 TEST(DType, Names) {
-  EXPECT_EQ(name(DType::Float32), "Float32");
-  EXPECT_EQ(name(DType::Float64), "Float64");
-  EXPECT_EQ(name(DType::Int32), "Int32");
-  EXPECT_EQ(name(DType::UInt8), "UInt8");
+  EXPECT_EQ(to_string(DType::Float32), "Float32");
+  EXPECT_EQ(to_string(DType::Float64), "Float64");
+  EXPECT_EQ(to_string(DType::Int32), "Int32");
+  EXPECT_EQ(to_string(DType::UInt8), "UInt8");
 }
 
 TEST(DType, Sizes) {

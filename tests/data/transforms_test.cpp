@@ -50,7 +50,7 @@ TEST(Transforms, NormalizeSubtractsAndDivides) {
   EXPECT_TRUE(refuses("normalize", {"[2, 2]"}, [] { transformed(normalize({1}, {1}), zeros({2, 2})); }));
   EXPECT_TRUE(refuses("normalize", {"1 means and 2"}, [] { normalize({1}, {1, 1}); }));
   EXPECT_TRUE(refuses("normalize", {"0 means"}, [] { normalize({}, {}); }));
-  EXPECT_TRUE(refuses("normalize", {"0 is not positive"}, [] { normalize({1}, {0}); }));
+  EXPECT_TRUE(refuses("normalize", {"must be positive", "got 0"}, [] { normalize({1}, {0}); }));
   EXPECT_TRUE(refuses("normalize", {"nan"}, [] { normalize({1}, {std::nan("")}); }));
 }
 
@@ -62,7 +62,7 @@ TEST(Transforms, NoiseHasItsDeviation) {
     sum += value - 3;
     squares += (value - 3) * (value - 3);
   }
-  EXPECT_NEAR(sum / 10000, 0, 0.02);  // four deviations of the mean of 10,000
+  EXPECT_NEAR(sum / 10000, 0, 0.02);  // four standard deviations of the mean of 10,000
   EXPECT_NEAR(squares / 10000, 0.25, 0.015);
   Generator generator(1);  // in the order of the elements
   EXPECT_EQ(noisy.values<double>()[0], 3 + 0.5 * generator.normal());
@@ -123,7 +123,7 @@ TEST(Transforms, FlipMirrorsOneAxis) {
   int flipped = 0;
   for (std::uint64_t seed = 0; seed < 1000; ++seed)
     flipped += equal(transformed(random_flip(0.25), x, seed), x) ? 0 : 1;
-  EXPECT_NEAR(flipped, 250, 55);  // four deviations
+  EXPECT_NEAR(flipped, 250, 55);  // four standard deviations
   EXPECT_TRUE(refuses("random_flip", {"1.5"}, [] { random_flip(1.5); }));
   EXPECT_TRUE(refuses("random_flip", {"axis 2"}, [] { random_flip(0.5, 2); }));
 }

@@ -78,7 +78,7 @@ TEST(Dropout, WrongArguments) {
   for (const double rate : {-0.1, 1.0, std::nan("")})
     EXPECT_TRUE(refuses("Dropout", {"rate", "[0, 1)"}, [&] { Dropout(rate, generator); }));
   Dropout layer(0.5, generator);
-  EXPECT_TRUE(refuses("dropout", {"scalar"}, [&] { layer(ones({})); }));
+  EXPECT_TRUE(refuses("Dropout", {"scalar"}, [&] { layer(ones({})); }));
 }
 
 TEST(Embedding, LooksUpRows) {
@@ -91,9 +91,9 @@ TEST(Embedding, LooksUpRows) {
   ASSERT_EQ(y.shape().str(), "[2, 2, 3]");
   EXPECT_TRUE(equal(row(row(y, 0), 0), row(layer.embeddings, 4)));
   EXPECT_TRUE(equal(row(row(y, 1), 0), row(layer.embeddings, 1)));
-  EXPECT_TRUE(refuses("embedding", {"5", "[1]"}, [&] { layer(tensor({0, 5}, DType::Int32)); }));
-  EXPECT_TRUE(refuses("Embedding", {"input_dim is 0"}, [&] { Embedding({.output_dim = 1}, generator); }));
-  EXPECT_TRUE(refuses("Embedding", {"output_dim is 0"}, [&] { Embedding({.input_dim = 1}, generator); }));
+  EXPECT_TRUE(refuses("Embedding", {"5", "[1]"}, [&] { layer(tensor({0, 5}, DType::Int32)); }));
+  EXPECT_TRUE(refuses("Embedding", {"input_dim", "got 0"}, [&] { Embedding({.output_dim = 1}, generator); }));
+  EXPECT_TRUE(refuses("Embedding", {"output_dim", "got 0"}, [&] { Embedding({.input_dim = 1}, generator); }));
 }
 
 TEST(EmbeddingOracle, ForwardAndGradient) {

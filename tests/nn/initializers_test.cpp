@@ -136,10 +136,12 @@ TEST(Initializers, LayersTakeThem) {
               generator);
   const Tensor q = reshape(stop_gradient(conv.kernel), {18, 3});
   EXPECT_NEAR(matmul(q, q, {.transpose_a = true}).at({1, 1}), 1, 1e-6);
-  Conv2DTranspose transposed({.in_channels = 2, .filters = 3, .kernel_initializer = constant_initializer(2)},
-                             generator);
+  Conv2DTranspose transposed(
+      {.in_channels = 2, .filters = 3, .kernel_size = 1, .kernel_initializer = constant_initializer(2)},
+      generator);
   EXPECT_TRUE(equal(transposed.kernel, full({1, 1, 3, 2}, 2)));
-  DepthwiseConv2D depthwise({.in_channels = 2, .kernel_initializer = constant_initializer(3)}, generator);
+  DepthwiseConv2D depthwise(
+      {.in_channels = 2, .kernel_size = 1, .kernel_initializer = constant_initializer(3)}, generator);
   EXPECT_TRUE(equal(depthwise.kernel, full({1, 1, 2, 1}, 3)));
   const Initializer ones_own = [](const Shape&, Generator&, DType) { return ones({2}); };
   EXPECT_TRUE(refuses("Dense", {"kernel_initializer", "[2]", "[3, 2]"}, [&] {

@@ -38,7 +38,7 @@ TEST(LayersOracle, TensorFlowJs) {
                       .kernel_size = {kernel[0], kernel[1]},
                       .strides = o.strides,
                       .padding = o.padding,
-                      .dilation_rate = o.dilations,
+                      .dilations = o.dilations,
                       .activation = activation(c)},
                      generator);
         y = run(layer, c, dtype);

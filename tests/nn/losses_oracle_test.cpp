@@ -7,7 +7,7 @@ namespace {
 
 Reduction reduction(const OracleCase& c) {
   const std::string name = c.text("reduction");
-  if (name == "none") return Reduction::None;
+  if (name == "none") return Reduction::PerElement;
   if (name == "sum") return Reduction::Sum;
   if (name == "mean") return Reduction::Mean;
   throw std::runtime_error(c.name + ": reduction " + name);

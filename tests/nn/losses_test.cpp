@@ -97,7 +97,7 @@ TEST_F(LossesTest, ReductionsOfAll) {
   for (std::size_t i = 0; i < losses.size(); ++i) {
     SCOPED_TRACE(i);
     const auto& [loss, shape] = losses[i];
-    const Tensor single = loss(Reduction::None);
+    const Tensor single = loss(Reduction::PerElement);
     EXPECT_EQ(single.shape().str(), shape.str());
     double total = 0;
     for (const double value : single.values<double>()) total += value;
@@ -114,10 +114,10 @@ TEST_F(LossesTest, MeanAbsoluteError) {
 TEST_F(LossesTest, Huber) {
   const Tensor d = tensor({-3, -1, -0.5, 0, 0.5, 1, 3}, DType::Float64);
   const Tensor expected = tensor({2.5, 0.5, 0.125, 0, 0.125, 0.5, 2.5}, DType::Float64);
-  const HuberOptions each = {.reduction = Reduction::None};
+  const HuberOptions each = {.reduction = Reduction::PerElement};
   EXPECT_TRUE(equal(huber_loss(d, zeros_like(d), each), expected));
-  EXPECT_TRUE(
-      equal(huber_loss(zeros_like(d), 2.0 * d, {.delta = 2, .reduction = Reduction::None}), 4.0 * expected));
+  EXPECT_TRUE(equal(huber_loss(zeros_like(d), 2.0 * d, {.delta = 2, .reduction = Reduction::PerElement}),
+                    4.0 * expected));
   Tape tape;
   const Tensor x = tape.watch(d);
   EXPECT_TRUE(
@@ -137,7 +137,7 @@ TEST_F(LossesTest, BinaryCrossEntropyWithLogitsIsThatOfSigmoids) {
 
 // Small losses keep their digits: -log sigmoid(x) is exp(-x) for large x.
 TEST_F(LossesTest, BinaryCrossEntropyWithLogitsIsAccurate) {
-  const LossOptions each = {Reduction::None};
+  const LossOptions each = {Reduction::PerElement};
   const Tensor x = tensor({-40, 40, -1000, 1000}), t = tensor({0, 1, 1, 0});
   const Tensor y = binary_cross_entropy_with_logits(x, t, each);
   EXPECT_NEAR(y.at({0}) / std::exp(-40), 1, 1e-6);
@@ -149,11 +149,12 @@ TEST_F(LossesTest, BinaryCrossEntropyWithLogitsIsAccurate) {
 TEST_F(LossesTest, CrossEntropyOfLabelsIsThatOfOneHots) {
   const Tensor x = draw({2, 3, 4}), labels = tensor({{0, 3, 1}, {2, 2, 0}}, DType::Int32);
   for (const double smoothing : {0.0, 0.1, 1.0}) {
-    const CrossEntropyOptions options = {.label_smoothing = smoothing, .reduction = Reduction::None};
+    const CrossEntropyOptions options = {.label_smoothing = smoothing, .reduction = Reduction::PerElement};
     const Tensor dense = cross_entropy(x, one_hot(labels, 4, DType::Float64), options);
     expect_close(cross_entropy(x, labels, options), dense, 1e-14, "smoothing " + std::to_string(smoothing));
     const Tensor smooth = (1 - smoothing) * one_hot(labels, 4, DType::Float64) + smoothing / 4;
-    expect_close(dense, cross_entropy(x, smooth, {.reduction = Reduction::None}), 1e-14, "smoothed by hand");
+    expect_close(dense, cross_entropy(x, smooth, {.reduction = Reduction::PerElement}), 1e-14,
+                 "smoothed by hand");
   }
 }
 
@@ -175,7 +176,7 @@ TEST_F(LossesTest, CrossEntropyOfExtremeLogits) {
   const Tensor labels = tensor({0, 0, 1}, DType::Int32);
   Tape tape;
   const Tensor x = tape.watch(tensor({{1e4, -1e4}, {-1e4, 1e4}, {-kInfinity, 3}}));
-  const Tensor y = cross_entropy(x, labels, {.reduction = Reduction::None});
+  const Tensor y = cross_entropy(x, labels, {.reduction = Reduction::PerElement});
   EXPECT_TRUE(equal(y, tensor({0, 2e4, 0}))) << y;
   const Tensor gradient = tape.gradient(sum(y), x);
   EXPECT_TRUE(equal(gradient, tensor({{0, 0}, {-1, 1}, {0, 0}}))) << gradient;
@@ -187,7 +188,7 @@ TEST_F(LossesTest, BinaryCrossEntropyOfExtremeLogits) {
     Tape tape;
     const Tensor x = tape.watch(tensor({-kInfinity, kInfinity, 1e30, -1e30, 60, -60, NAN}, dtype));
     const Tensor t = tensor({0.5, 0.5, 0, 0.25, 1, 0, 1}, dtype);
-    const Tensor y = binary_cross_entropy_with_logits(x, t, {Reduction::None});
+    const Tensor y = binary_cross_entropy_with_logits(x, t, {Reduction::PerElement});
     const Tensor gradient = tape.gradient(y, x, {.output_gradient = ones_like(y)});
     const double losses[] = {kInfinity, kInfinity, 1e30, 0.25e30}, slopes[] = {-0.5, 0.5, 1, -0.25};
     for (index_t i = 0; i < 4; ++i) {
@@ -204,7 +205,7 @@ TEST_F(LossesTest, BinaryCrossEntropyOfExtremeLogits) {
 TEST_F(LossesTest, ANaNReachesItsOwnLossOnly) {
   Tape tape;
   const Tensor x = tape.watch(tensor({{0, NAN, 1}, {NAN, 0, 1}, {0, 0, 0}}));
-  const Tensor y = cross_entropy(x, tensor({0, 1, 2}, DType::Int32), {.reduction = Reduction::None});
+  const Tensor y = cross_entropy(x, tensor({0, 1, 2}, DType::Int32), {.reduction = Reduction::PerElement});
   const Tensor gradient = tape.gradient(y, x, {.output_gradient = ones_like(y)});
   for (index_t row = 0; row < 3; ++row) {
     EXPECT_EQ(std::isnan(y.at({row})), row < 2) << row;
@@ -247,12 +248,14 @@ std::vector<FusedLoss> fused_losses() {
 }
 
 Tensor reduced(const Tensor& losses, Reduction reduction) {
-  return reduction == Reduction::None ? losses : reduction == Reduction::Sum ? sum(losses) : mean(losses);
+  return reduction == Reduction::PerElement ? losses
+         : reduction == Reduction::Sum      ? sum(losses)
+                                            : mean(losses);
 }
 
 TEST_F(LossesTest, FusedOnesAreWhatOrdinaryOpsMakeOfLargeInputs) {
   for (const FusedLoss& fused : fused_losses())
-    for (const Reduction reduction : {Reduction::None, Reduction::Sum, Reduction::Mean})
+    for (const Reduction reduction : {Reduction::PerElement, Reduction::Sum, Reduction::Mean})
       for (const bool create_graph : {false, true}) {
         SCOPED_TRACE(fused.name + (create_graph ? ", recorded" : ""));
         const Tensor t = draw(fused.shape, 0, 1);
@@ -272,7 +275,7 @@ TEST_F(LossesTest, FusedOnesAreWhatOrdinaryOpsMakeOfLargeInputs) {
 TEST_F(LossesTest, FusedOnesAreTheSameBitsForAnyNumberOfThreads) {
   for (const FusedLoss& fused : fused_losses())
     for (const DType dtype : {DType::Float32, DType::Float64})
-      for (const Reduction reduction : {Reduction::None, Reduction::Sum, Reduction::Mean}) {
+      for (const Reduction reduction : {Reduction::PerElement, Reduction::Sum, Reduction::Mean}) {
         const Tensor values = cast(draw(fused.shape, -4, 4), dtype), t = cast(draw(fused.shape, 0, 1), dtype);
         Tensor loss, gradient;
         for (const int threads : {1, 2, 3, 8}) {

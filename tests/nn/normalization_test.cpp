@@ -191,20 +191,20 @@ TEST_F(Normalization, Gradients) {
 }
 
 TEST_F(Normalization, WrongArguments) {
-  EXPECT_TRUE(refuses("BatchNorm", {"channels is 0"}, [] { BatchNorm({}); }));
+  EXPECT_TRUE(refuses("BatchNorm", {"channels", "got 0"}, [] { BatchNorm({}); }));
   EXPECT_TRUE(refuses("BatchNorm", {"momentum", "1.5"}, [] { BatchNorm({.channels = 1, .momentum = 1.5}); }));
   EXPECT_TRUE(refuses("BatchNorm", {"epsilon", "-1"}, [] { BatchNorm({.channels = 1, .epsilon = -1}); }));
-  EXPECT_TRUE(refuses("LayerNorm", {"no axes"}, [] { LayerNorm({}); }));
+  EXPECT_TRUE(refuses("LayerNorm", {"at least one axis", "[]"}, [] { LayerNorm({}); }));
   EXPECT_TRUE(refuses("LayerNorm", {"size", "0"}, [] { LayerNorm({.shape = {2, 0}}); }));
   EXPECT_TRUE(refuses("LayerNorm", {"epsilon"}, [] { LayerNorm({.shape = {2}, .epsilon = -1}); }));
-  EXPECT_TRUE(
-      refuses("GroupNorm", {"channels (3)", "2 groups"}, [] { GroupNorm({.groups = 2, .channels = 3}); }));
-  EXPECT_TRUE(refuses("GroupNorm", {"groups is 0"}, [] { GroupNorm({.groups = 0, .channels = 3}); }));
-  EXPECT_TRUE(refuses("GroupNorm", {"channels is 0"}, [] { GroupNorm({}); }));
+  EXPECT_TRUE(refuses("GroupNorm", {"channels", "groups (2)", "got 3"},
+                      [] { GroupNorm({.groups = 2, .channels = 3}); }));
+  EXPECT_TRUE(refuses("GroupNorm", {"groups", "got 0"}, [] { GroupNorm({.groups = 0, .channels = 3}); }));
+  EXPECT_TRUE(refuses("GroupNorm", {"channels", "got 0"}, [] { GroupNorm({}); }));
   BatchNorm layer({.channels = 2, .moving_variance = MovingVariance::Unbiased});
   EXPECT_TRUE(refuses("BatchNorm", {"[1, 2]", "unbiased"}, [&] { layer(ones({1, 2})); }));
   EXPECT_TRUE(refuses("BatchNorm", {"Float64", "Float32"}, [&] { layer(ones({3, 2}, DType::Float64)); }));
-  EXPECT_TRUE(refuses("batch_norm", {"[3, 4]"}, [&] { layer(ones({3, 4})); }));
+  EXPECT_TRUE(refuses("BatchNorm", {"[3, 4]"}, [&] { layer(ones({3, 4})); }));
   EXPECT_TRUE(equal(layer.moving_mean, zeros({2})));
   EXPECT_TRUE(equal(layer.moving_variance, ones({2})));
 }

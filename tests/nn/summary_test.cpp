@@ -76,7 +76,7 @@ TEST(Summary, ChangesNothing) {
   EXPECT_TRUE(model.training());
   EXPECT_FALSE(model[0].training());
   EXPECT_TRUE(model[1].training());
-  EXPECT_TRUE(refuses("batch_norm", {"[4, 3]"}, [&] { (void)model.summary({4, 3}); }));
+  EXPECT_TRUE(refuses("BatchNorm", {"[4, 3]"}, [&] { (void)model.summary({4, 3}); }));
   EXPECT_TRUE(model.training());
   EXPECT_FALSE(model[0].training());
 }

@@ -169,6 +169,12 @@ inline void add_activations(std::vector<OpRow>& rows) {
   one("pow", "a whole number", any, [](const Tensor& x) { return pow(x, 3); });
   one("pow", "0", any, [](const Tensor& x) { return pow(x, 0) * x; }, {"multiply", "pow"});
   one("leaky_relu", "", kinked, [](const Tensor& x) { return leaky_relu(x); });
+  // The derivative is 0: what is tested is that of the factor.
+  const Draw fractions = numbers_away_from({-1.5, -1, -0.5, 0, 0.5, 1, 1.5}, {3, 4});
+  one("floor", "", fractions, [](const Tensor& x) { return (floor(x) + 0.25) * x; }, {"multiply"});
+  one("ceil", "", fractions, [](const Tensor& x) { return (ceil(x) + 0.25) * x; }, {"multiply"});
+  one("round", "", fractions, [](const Tensor& x) { return (round(x) + 0.25) * x; }, {"multiply"});
+  one("trunc", "", fractions, [](const Tensor& x) { return (trunc(x) + 0.25) * x; }, {"multiply"});
   one("leaky_relu", "alpha", kinked, [](const Tensor& x) { return leaky_relu(x, -0.5); });
   one("elu", "", kinked, [](const Tensor& x) { return elu(x); });
   one("elu", "alpha", kinked, [](const Tensor& x) { return elu(x, 0.3); });
@@ -254,7 +260,14 @@ inline void add_reductions(std::vector<OpRow>& rows) {
   one("var", "axes kept, unbiased", any, [](const Tensor& x) {
     return var(x, {0, 2}, {.keepdims = true, .correction = 1});
   });
+  one("stddev", "all", any, [](const Tensor& x) { return stddev(x); }, {"norm"});
+  one("stddev", "axis kept, unbiased", any,
+      [](const Tensor& x) { return stddev(x, 1, {.keepdims = true, .correction = 1}); }, {"norm"});
   one("max", "all", distinct, [](const Tensor& x) { return max(x); });
+  one("sort", "", distinct, [](const Tensor& x) { return sort(x, 1); });
+  one("sort", "descending", distinct, [](const Tensor& x) { return sort(x, -1, {.descending = true}); });
+  one("topk", "", distinct, [](const Tensor& x) { return topk(x, 2, 1).values; });
+  one("topk", "smallest", distinct, [](const Tensor& x) { return topk(x, 1, 0, {.smallest = true}).values; });
   one("max", "middle axis", distinct, [](const Tensor& x) { return max(x, {1}); });
   one("min", "all", distinct, [](const Tensor& x) { return min(x); });
   one("min", "outer axes kept", distinct, [](const Tensor& x) {
@@ -401,6 +414,27 @@ inline void add_linear(std::vector<OpRow>& rows) {
   linear("gather", "", {2, 4, 2}, [=](const Tensor& x) { return gather(x, indices, 1); });
   linear("gather", "a vector", {4}, [=](const Tensor& x) { return gather(x, indices); });
   linear("embedding", "", {4, 3}, [=](const Tensor& x) { return embedding(x, indices); });
+  const Tensor along = tensor({{3, 0}, {1, 3}, {3, 2}}, DType::Int32);
+  linear("take_along_axis", "", {4, 2}, [=](const Tensor& x) { return take_along_axis(x, along, 0); });
+  linear("take_along_axis", "last axis", {3, 4},
+         [=](const Tensor& x) { return take_along_axis(x, along, -1); });
+  rows.push_back({"scatter_add",
+                  "",
+                  {numbers({4, 2}), numbers({3, 2})},
+                  [=](Inputs in) { return scatter_add(in[0], along, in[1], 0); },
+                  kExact});
+  const Tensor apart = tensor({{3, 0}, {1, 3}, {0, 2}}, DType::Int32);
+  rows.push_back({"scatter",
+                  "",
+                  {numbers({4, 2}), numbers({3, 2})},
+                  [=](Inputs in) { return scatter(in[0], apart, in[1], 0); },
+                  kExact});
+  const Tensor chosen = tensor({{1, 0, 1}, {0, 0, 1}}, DType::UInt8);
+  linear("masked_select", "", {2, 3}, [=](const Tensor& x) { return masked_select(x, chosen); });
+  linear("triu", "", {2, 3, 3}, [](const Tensor& x) { return triu(x); });
+  linear("triu", "above", {2, 4}, [](const Tensor& x) { return triu(x, 1); });
+  linear("tril", "", {3, 3}, [](const Tensor& x) { return tril(x); });
+  linear("tril", "below", {4, 3}, [](const Tensor& x) { return tril(x, -1); });
   rows.push_back({"concat",
                   "",
                   {numbers({2, 1, 3}), numbers({2, 2, 3})},
@@ -424,6 +458,24 @@ inline void add_linear(std::vector<OpRow>& rows) {
                   }},
                   of_one([](const Tensor& x) { return cast(cast(x, DType::Float32), DType::Float64); }),
                   {.tolerance = 1e-6, .step = 1}});
+
+  rows.push_back({"dot", "", {numbers({3}), numbers({3})}, of_two(dot), kExact, {"matmul"}});
+  struct Vectors {
+    const char* variant;
+    Shape a, b;
+    MatmulOptions options;
+  };
+  for (const auto& [variant, a, b, options] :
+       {Vectors{"two vectors", {3}, {3}, {}}, Vectors{"matrix and vector", {2, 3}, {3}, {}},
+        Vectors{"vector and matrix, transposed", {3}, {2, 3}, {.transpose_b = true}},
+        Vectors{"batch and vector", {2, 2, 3}, {3}, {}}, Vectors{"vector and batch", {3}, {2, 3, 2}, {}}}) {
+    const MatmulOptions o = options;
+    rows.push_back({"matmul",
+                    variant,
+                    {numbers(a), numbers(b)},
+                    [o](Inputs in) { return matmul(in[0], in[1], o); },
+                    kExact});
+  }
 
   for (const bool ta : {false, true})
     for (const bool tb : {false, true}) {
@@ -593,7 +645,7 @@ inline void add_losses(std::vector<OpRow>& rows) {
     Reduction reduction;
   };
   for (const auto& [variant, reduction] :
-       {Way{"", Reduction::Mean}, Way{"sum", Reduction::Sum}, Way{"single losses", Reduction::None}}) {
+       {Way{"", Reduction::Mean}, Way{"sum", Reduction::Sum}, Way{"single losses", Reduction::PerElement}}) {
     const Reduction r = reduction;
     loss("mse_loss", variant, any, any, [r](Inputs in) { return mse_loss(in[0], in[1], {r}); }, kExact, {});
     loss("binary_cross_entropy_with_logits", variant, any, chance,
@@ -627,12 +679,14 @@ inline void add_losses(std::vector<OpRow>& rows) {
                   "a single label",
                   {numbers({3})},
                   of_one([](const Tensor& x) {
-                    return cross_entropy(x, full({}, 1, DType::Int32), {.reduction = Reduction::None});
+                    return cross_entropy(x, full({}, 1, DType::Int32), {.reduction = Reduction::PerElement});
                   }),
                   kSmooth});
   loss("mae_loss", "", even, odd, [](Inputs in) { return mae_loss(in[0], in[1]); }, kSmooth, {"abs"});
   loss("huber_loss", "", even, odd, [](Inputs in) { return huber_loss(in[0], in[1]); }, kSmooth,
        {"clamp", "multiply"});
+  loss("smooth_l1_loss", "", even, odd, [](Inputs in) { return smooth_l1_loss(in[0], in[1], {.beta = 0.5}); },
+       kSmooth, {"clamp", "multiply"});
   loss("binary_cross_entropy", "", chance, numbers(shape, 0, 1),
        [](Inputs in) { return binary_cross_entropy(in[0], in[1]); }, kSmooth, {"clamp", "multiply", "log"});
   loss("cross_entropy", "distributions", any, chance, [](Inputs in) { return cross_entropy(in[0], in[1]); },

@@ -92,8 +92,8 @@ TEST(Tensor, ElementsOfAnotherTypeAreRefusedWithBothNames) {
         EXPECT_NO_THROW(write());
       } else {
         const std::uint64_t before = version(x);
-        EXPECT_TRUE(refuses("tensor", {name(dtype), name(other), "[2, 3]"}, read));
-        EXPECT_TRUE(refuses("tensor", {name(dtype), name(other), "[2, 3]"}, write));
+        EXPECT_TRUE(refuses("tensor", {to_string(dtype), to_string(other), "[2, 3]"}, read));
+        EXPECT_TRUE(refuses("tensor", {to_string(dtype), to_string(other), "[2, 3]"}, write));
         EXPECT_EQ(version(x), before);
       }
     }
@@ -190,11 +190,11 @@ TEST(Set, RefusesWhatTheDTypeCannotHold) {
   const auto refused = [](DType dtype, double value) {
     Tensor x = ones({2}, dtype);
     const std::uint64_t before = version(x);
-    EXPECT_TRUE(refuses("tensor", {name(dtype)}, [&] { x.set({1}, value); })) << value;
+    EXPECT_TRUE(refuses("tensor", {to_string(dtype)}, [&] { x.set({1}, value); })) << value;
     EXPECT_EQ(x.at({1}), 1);
     EXPECT_EQ(version(x), before) << "nothing was written";
-    EXPECT_TRUE(refuses("tensor", {name(dtype)}, [&] { (void)tensor(value, dtype); })) << value;
-    EXPECT_TRUE(refuses("full", {name(dtype)}, [&] { (void)full({2}, value, dtype); })) << value;
+    EXPECT_TRUE(refuses("tensor", {to_string(dtype)}, [&] { (void)tensor(value, dtype); })) << value;
+    EXPECT_TRUE(refuses("full", {to_string(dtype)}, [&] { (void)full({2}, value, dtype); })) << value;
   };
   for (const double value : {300.0, 256.0, 0.5, -1.0, -0.5, 1e300, kNan, kInfinity, -kInfinity})
     refused(DType::UInt8, value);
@@ -461,8 +461,8 @@ TEST(Uniform, StaysInItsRangeInBothDTypes) {
         smallest = std::min(smallest, x.at({i}));
         largest = std::max(largest, x.at({i}));
       }
-      EXPECT_GE(smallest, low) << low << " to " << high << " " << name(dtype);
-      EXPECT_LT(largest, high) << low << " to " << high << " " << name(dtype);
+      EXPECT_GE(smallest, low) << low << " to " << high << " " << to_string(dtype);
+      EXPECT_LT(largest, high) << low << " to " << high << " " << to_string(dtype);
     }
 }
 
@@ -506,8 +506,8 @@ TEST(RandomTensors, AreTheGeneratorsSequenceOnSeveralThreads) {
 TEST(RandomTensors, AreOfFloats) {
   Generator generator;
   for (const DType dtype : {DType::Int32, DType::UInt8}) {
-    EXPECT_TRUE(refuses("uniform", {name(dtype)}, [&] { (void)uniform({2}, 0, 1, generator, dtype); }));
-    EXPECT_TRUE(refuses("normal", {name(dtype)}, [&] { (void)normal({2}, 0, 1, generator, dtype); }));
+    EXPECT_TRUE(refuses("uniform", {to_string(dtype)}, [&] { (void)uniform({2}, 0, 1, generator, dtype); }));
+    EXPECT_TRUE(refuses("normal", {to_string(dtype)}, [&] { (void)normal({2}, 0, 1, generator, dtype); }));
   }
   EXPECT_TRUE(refuses("uniform", {"range"}, [&] { (void)uniform({2}, 1, 0, generator); }));
   EXPECT_EQ(generator.position().drawn, 0u);

@@ -188,7 +188,7 @@ TEST(BatchGradient, LayersThatMixSamplesRefuse) {
   BatchNorm norm({.channels = 2});
   const Tensor x = ones({4, 2});
   const auto loss = [&](const auto& part) { return mean(square(norm(part[0]))); };
-  EXPECT_TRUE(refuses("batch_norm", {"mixes the samples", "Tape"},
+  EXPECT_TRUE(refuses("BatchNorm", {"mixes the samples", "Tape"},
                       [&] { batch_gradient(loss, {x}, norm.parameters(), {.chunk = 2}); }));
   norm.eval();
   EXPECT_EQ(batch_gradient(loss, {x}, norm.parameters(), {.chunk = 2}).gradients.size(), 2U);

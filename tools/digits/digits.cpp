@@ -32,8 +32,8 @@ double length(Point a) {
   return std::sqrt(a.x * a.x + a.y * a.y);
 }
 
-Point scatter(tg::Generator& generator, double deviation) {
-  return {generator.normal(0.0, deviation), generator.normal(0.0, deviation)};
+Point scatter(tg::Generator& generator, double standard_deviation) {
+  return {generator.normal(0.0, standard_deviation), generator.normal(0.0, standard_deviation)};
 }
 
 // ---- The alphabet -------------------------------------------------------------------------------
@@ -292,8 +292,8 @@ std::vector<Stroke> write(const Style& style, tg::Generator& generator) {
 // A smooth random field of displacements: a Bezier patch over the glyph, whose control points are random.
 class Elastic {
  public:
-  Elastic(tg::Generator& generator, double deviation) {
-    for (Point& push : pushes_) push = scatter(generator, deviation);
+  Elastic(tg::Generator& generator, double standard_deviation) {
+    for (Point& push : pushes_) push = scatter(generator, standard_deviation);
   }
   Point operator()(Point p) const {
     const auto across = weights(p.x / 70.0), down = weights(p.y / 100.0);

@@ -6,7 +6,7 @@
 
 namespace tapegrad::inline v0 {
 
-std::string_view name(DType dtype) {
+std::string to_string(DType dtype) {
   switch (dtype) {
     case DType::Float64:
       return "Float64";
@@ -21,7 +21,7 @@ std::string_view name(DType dtype) {
 }
 
 std::ostream& operator<<(std::ostream& stream, DType dtype) {
-  return stream << name(dtype);
+  return stream << to_string(dtype);
 }
 
 void detail::refuse_not_floating(DType dtype) {

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
-#include <string_view>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -16,8 +16,8 @@ inline namespace v0 TAPEGRAD_API {
 enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
 
 /// "Float32", "Float64", "Int32" or "UInt8".
-std::string_view name(DType dtype);
-/// Writes name(dtype).
+std::string to_string(DType dtype);
+/// Writes to_string(dtype).
 std::ostream& operator<<(std::ostream& stream, DType dtype);
 
 inline bool is_floating(DType dtype) {

@@ -23,12 +23,12 @@ struct fmt::formatter<tapegrad::Shape> {
   }
 };
 
-/// As name().
+/// As to_string().
 template <>
 struct fmt::formatter<tapegrad::DType> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
   auto format(tapegrad::DType dtype, format_context& context) const {
-    const std::string_view text = tapegrad::name(dtype);
+    const std::string text = tapegrad::to_string(dtype);
     return std::copy(text.begin(), text.end(), context.out());
   }
 };

@@ -199,18 +199,18 @@ double Generator::normal() {
   return normal_of(u, uniform());
 }
 
-double Generator::normal(double mean, double deviation) {
-  return mean + deviation * normal();
+double Generator::normal(double mean, double standard_deviation) {
+  return mean + standard_deviation * normal();
 }
 
-void Generator::fill_normal(std::span<double> values, double mean, double deviation) {
+void Generator::fill_normal(std::span<double> values, double mean, double standard_deviation) {
   double units[512];
   for (std::size_t done = 0; done < values.size();) {
     const std::size_t count = std::min(values.size() - done, std::size(units) / 2);
     fill_units(*this, {units, 2 * count});
     double* to = values.data() + done;
     for (std::size_t i = 0; i < count; ++i)
-      to[i] = mean + deviation * normal_of(units[2 * i], units[2 * i + 1]);
+      to[i] = mean + standard_deviation * normal_of(units[2 * i], units[2 * i + 1]);
     done += count;
   }
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+// Random numbers: Generator, whose numbers depend on its seed alone, not on compiler, platform or threads.
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,12 +32,12 @@ class Generator {
   double uniform(double low, double high);
   /// Normal with mean 0 and standard deviation 1 (Box-Muller, with a logarithm and cosine of our own).
   double normal();
-  double normal(double mean, double deviation);
+  double normal(double mean, double standard_deviation);
 
   // The same numbers, bit for bit, as so many single draws, several times as fast.
   void fill_bits(std::span<std::uint32_t> values);
   void fill_uniform(std::span<double> values, double low, double high);
-  void fill_normal(std::span<double> values, double mean, double deviation);
+  void fill_normal(std::span<double> values, double mean, double standard_deviation);
 
   /// A whole number in [0, bound), without bias. Throws when bound is 0.
   std::uint64_t below(std::uint64_t bound);

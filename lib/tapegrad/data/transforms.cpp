@@ -75,12 +75,15 @@ Transform compose(std::vector<Transform> transforms) {
   };
 }
 
-Transform normalize(std::vector<double> means, std::vector<double> deviations) {
-  if (means.empty() || means.size() != deviations.size())
-    fail(kNormalize, "there are {} means and {} deviations", means.size(), deviations.size());
-  for (const double deviation : deviations)
-    if (!(deviation > 0)) fail(kNormalize, "a deviation of {} is not positive", deviation);
-  return [means = std::move(means), deviations = std::move(deviations)](Tensor image, Generator&) {
+Transform normalize(std::vector<double> means, std::vector<double> standard_deviations) {
+  if (means.empty() || means.size() != standard_deviations.size())
+    fail(kNormalize, "there are {} means and {} standard deviations", means.size(),
+         standard_deviations.size());
+  for (const double standard_deviation : standard_deviations)
+    if (!(standard_deviation > 0))
+      fail(kNormalize, "standard deviations must be positive, got {}", standard_deviation);
+  return [means = std::move(means), standard_deviations = std::move(standard_deviations)](Tensor image,
+                                                                                          Generator&) {
     require_image(kNormalize, image);
     const auto channels = static_cast<std::size_t>(image.shape()[2]);
     if (means.size() != 1 && means.size() != channels)
@@ -89,18 +92,19 @@ Transform normalize(std::vector<double> means, std::vector<double> deviations) {
     for_floats(kNormalize, image, [&]<class T>(std::span<T> values) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         const std::size_t at = means.size() == 1 ? 0 : i % channels;
-        values[i] = static_cast<T>((static_cast<double>(values[i]) - means[at]) / deviations[at]);
+        values[i] = static_cast<T>((static_cast<double>(values[i]) - means[at]) / standard_deviations[at]);
       }
     });
     return image;
   };
 }
 
-Transform gaussian_noise(double deviation) {
-  if (!(deviation >= 0) || !std::isfinite(deviation)) fail(kNoise, "a deviation of {} is none", deviation);
-  return [deviation](Tensor image, Generator& generator) {
+Transform gaussian_noise(double standard_deviation) {
+  if (!(standard_deviation >= 0) || !std::isfinite(standard_deviation))
+    fail(kNoise, "standard_deviation must be finite and at least 0, got {}", standard_deviation);
+  return [standard_deviation](Tensor image, Generator& generator) {
     std::vector<double> noise(static_cast<std::size_t>(image.size()));
-    generator.fill_normal(noise, 0, deviation);
+    generator.fill_normal(noise, 0, standard_deviation);
     for_floats(kNoise, image, [&]<class T>(std::span<T> values) {
       std::ranges::transform(values, noise, values.begin(), [](T value, double more) {
         return static_cast<T>(static_cast<double>(value) + more);

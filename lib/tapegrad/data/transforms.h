@@ -19,13 +19,13 @@ using Transform = std::function<Tensor(Tensor image, Generator& generator)>;
 /// One after the other.
 Transform compose(std::vector<Transform> transforms);
 
-/// (x - mean) / deviation, with one number for all channels or one for each. For Float32 and Float64. Throws
-/// when deviations are not positive, or when there are not as many as means.
-Transform normalize(std::vector<double> means, std::vector<double> deviations);
+/// (x - mean) / standard deviation, with one number for all channels or one for each. For Float32 and Float64. Throws
+/// when standard deviations are not positive, or when there are not as many as means.
+Transform normalize(std::vector<double> means, std::vector<double> standard_deviations);
 
-/// x + deviation * n with n from the standard normal distribution, for each element; the result is not
+/// x + standard deviation * n with n from the standard normal distribution, for each element; the result is not
 /// clamped. For Float32 and Float64.
-Transform gaussian_noise(double deviation);
+Transform gaussian_noise(double standard_deviation);
 
 /// Moved by up to `most` pixels, whole ones, up or down and left or right; what comes in is `fill`.
 Transform random_shift(index_t most, double fill = 0);

@@ -54,7 +54,7 @@ class Checksum {
     add(std::bit_cast<std::uint64_t>(std::isnan(number) ? std::numeric_limits<double>::quiet_NaN() : number));
   }
   void add(const Tensor& x) {
-    add(name(x.dtype()));
+    add(to_string(x.dtype()));
     add(static_cast<std::uint64_t>(x.rank()));
     for (const index_t size : x.shape()) add(static_cast<std::uint64_t>(size));
     dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {

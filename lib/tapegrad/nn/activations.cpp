@@ -8,8 +8,14 @@
 
 namespace tapegrad::inline v0 {
 
-Lambda::Lambda(std::function<Tensor(const Tensor&)> function) : function_(std::move(function)) {
-  if (!function_) fail("Lambda", "the function is empty");
+Activation::Activation(const Lambda& layer) : Activation(layer.function_) {}
+
+void Activation::refuse_empty() {
+  fail("Activation", "the function must not be empty: leave the activation out for none");
+}
+
+Lambda::Lambda(Activation function) : function_(std::move(function)) {
+  if (!function_) fail("Lambda", "the function must not be empty");
 }
 
 ReLU::ReLU() : Lambda(relu) {}

@@ -1,32 +1,75 @@
 #pragma once
 
+// Activations: what a layer may do to its result (Activation, an option of Dense and the convolutions), and the
+// same as layers of their own (ReLU, GELU, ...).
+
+#include <concepts>
+#include <cstddef>
 #include <functional>
+#include <type_traits>
+#include <utility>
 
 #include "tapegrad/nn/module.h"
+#include "tapegrad/ops/activation.h"
+#include "tapegrad/ops/elementwise.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
+class Lambda;
+
+/// What a layer does to its result: any function of a tensor, none by default. It is given by its name (relu,
+/// leaky_relu, softmax; of an overloaded function the overload that takes a tensor alone), as a lambda, which
+/// may capture, as a std::function, or as one of the layers below (LeakyReLU(0.1)). Convolutions compute relu
+/// and ReLU() in the same pass as the result.
+class Activation {
+ public:
+  Activation() = default;
+  Activation(std::nullptr_t) {}
+  Activation(Tensor (*function)(const Tensor&))
+      : function_(function), is_relu_(function == static_cast<Tensor (*)(const Tensor&)>(relu)) {}
+  /// Throws when the function is empty.
+  template <class F>
+  requires(!std::same_as<F, Activation> && !std::derived_from<F, Module> && std::copy_constructible<F> &&
+           std::is_invocable_r_v<Tensor, F&, const Tensor&>) Activation(F function)
+      : function_(std::move(function)) {
+    if (!function_) refuse_empty();
+  }
+  Activation(const Lambda& layer);
+
+  /// Whether there is one.
+  explicit operator bool() const { return static_cast<bool>(function_); }
+  bool is_relu() const { return is_relu_; }
+  /// x itself if there is none.
+  Tensor operator()(const Tensor& x) const { return function_ ? function_(x) : x; }
+
+ private:
+  [[noreturn]] static void refuse_empty();
+
+  std::function<Tensor(const Tensor&)> function_;
+  bool is_relu_ = false;
+};
+
 /// Any function of a tensor as a layer: Lambda(relu), Lambda([](const Tensor& x) { return 2.0 * x; }).
 class Lambda : public Module {
  public:
   /// Throws when the function is empty.
-  explicit Lambda(std::function<Tensor(const Tensor&)> function);
+  explicit Lambda(Activation function);
   Tensor forward(const Tensor& x) override { return function_(x); }
 
  private:
-  std::function<Tensor(const Tensor&)> function_;
+  friend class Activation;
+  Activation function_;
 };
 
-// Activations as layers of their own; what they compute is said in ops/. Layers with parameters take one as
-// an option too.
+// Activations as layers. ops/elementwise.h and ops/activation.h say what they compute.
 
 struct ReLU : Lambda {
   ReLU();
 };
 struct LeakyReLU : Lambda {
-  explicit LeakyReLU(double negative_slope = 0.3);
+  explicit LeakyReLU(double negative_slope = kNegativeSlope);
 };
 struct ELU : Lambda {
   explicit ELU(double alpha = 1);

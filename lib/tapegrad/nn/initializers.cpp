@@ -113,17 +113,18 @@ Initializer constant_initializer(double value) {
 
 Initializer uniform_initializer(double limit) {
   if (!(limit >= 0 && std::isfinite(limit)))
-    fail("uniform_initializer", "limit is {} but must be 0 or more", limit);
+    fail("uniform_initializer", "limit must be finite and at least 0, got {}", limit);
   return [limit](const Shape& shape, Generator& generator, DType dtype) {
     return uniform(shape, -limit, limit, generator, dtype);
   };
 }
 
-Initializer normal_initializer(double deviation) {
-  if (!(deviation >= 0 && std::isfinite(deviation)))
-    fail("normal_initializer", "deviation is {} but must be 0 or more", deviation);
-  return [deviation](const Shape& shape, Generator& generator, DType dtype) {
-    return normal(shape, 0, deviation, generator, dtype);
+Initializer normal_initializer(double standard_deviation) {
+  if (!(standard_deviation >= 0 && std::isfinite(standard_deviation)))
+    fail("normal_initializer", "standard_deviation must be finite and at least 0, got {}",
+         standard_deviation);
+  return [standard_deviation](const Shape& shape, Generator& generator, DType dtype) {
+    return normal(shape, 0, standard_deviation, generator, dtype);
   };
 }
 

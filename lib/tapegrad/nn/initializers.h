@@ -1,5 +1,7 @@
 #pragma once
 
+// Initializers: how the first values of parameters are drawn.
+
 #include <functional>
 
 #include "tapegrad/tensor/tensor.h"
@@ -19,22 +21,22 @@ using Initializer = std::function<Tensor(const Shape&, Generator&, DType)>;
 // counts its channels the other way round, there and in PyTorch too. All throw for fewer than two axes.
 //
 // The normal ones draw from the whole normal distribution, as PyTorch's do; Keras cuts it off at two
-// deviations.
+// standard deviations.
 
 /// Uniform in [-limit, limit], limit = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010; as Keras'
 /// default).
 Tensor glorot_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
-/// Normal, with deviation sqrt(2 / (fan_in + fan_out)).
+/// Normal, with standard deviation sqrt(2 / (fan_in + fan_out)).
 Tensor glorot_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
 /// Uniform in [-limit, limit], limit = sqrt(6 / fan_in): for layers before a relu (He et al. 2015).
 Tensor he_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
-/// Normal, with deviation sqrt(2 / fan_in).
+/// Normal, with standard deviation sqrt(2 / fan_in).
 Tensor he_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
 /// Uniform in [-limit, limit], limit = sqrt(3 / fan_in): for layers before a selu (LeCun et al. 1998).
 Tensor lecun_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
-/// Normal, with deviation sqrt(1 / fan_in).
+/// Normal, with standard deviation sqrt(1 / fan_in).
 Tensor lecun_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
 /// A random orthogonal matrix (Saxe et al. 2014): as [product of the others, last size] the columns are
@@ -45,8 +47,8 @@ Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype = DType:
 Initializer constant_initializer(double value = 0);
 /// Uniform in [-limit, limit], for any shape. Throws when limit is negative or not finite.
 Initializer uniform_initializer(double limit);
-/// Normal, with mean 0, for any shape. Throws when the deviation is negative or not finite.
-Initializer normal_initializer(double deviation);
+/// Normal, with mean 0, for any shape. Throws when the standard deviation is negative or not finite.
+Initializer normal_initializer(double standard_deviation);
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "tapegrad/autograd/services.h"
-#include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/nn/initializers.h"
+#include "tapegrad/nn/layer_internal.h"
 #include "tapegrad/ops/dropout.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/index.h"
@@ -16,38 +16,24 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-void require_positive(const char* layer, const char* what, index_t value) {
-  if (value < 1) fail(layer, "{} is {} but must be at least 1", what, value);
-}
+using detail::as_layer;
+using detail::require_positive;
 
 void require_divides(const char* layer, const char* what, index_t value, index_t groups) {
   require_positive(layer, what, value);
   require_positive(layer, "groups", groups);
-  if (value % groups != 0) fail(layer, "{} ({}) cannot be cut into {} groups", what, value, groups);
+  if (value % groups != 0) fail(layer, "{} must be a multiple of groups ({}), got {}", what, groups, value);
 }
 
 void require_taps(const char* layer, Size2D kernel_size) {
   if (kernel_size.height < 1 || kernel_size.width < 1)
-    fail(layer, "kernel_size is {} x {} but must be at least 1", kernel_size.height, kernel_size.width);
-}
-
-// The first values of a kernel, which are the caller's initializer's to choose; but not their shape.
-Tensor kernel_parameter(const char* layer, const Initializer& initializer, const Shape& shape,
-                        Generator& generator) {
-  if (!initializer) fail(layer, "kernel_initializer is empty");
-  const Tensor values = initializer(shape, generator, DType::Float32);
-  if (values.shape() != shape)
-    fail(layer, "kernel_initializer made shape {} where {} was asked for", values.shape(), shape);
-  return parameter(values);
-}
-
-Tensor zero_parameter(bool wanted, index_t size) {
-  return wanted ? parameter(zeros({size})) : Tensor();
+    fail(layer, "kernel_size must be given, at least 1 x 1, got {} x {}", kernel_size.height,
+         kernel_size.width);
 }
 
 // The activation, unless the convolution has applied it already.
-Tensor activate(const Tensor& y, Activation activation) {
-  return activation == nullptr || activation == relu ? y : activation(y);
+Tensor activate(const Tensor& y, const Activation& activation) {
+  return activation.is_relu() ? y : activation(y);
 }
 
 }  // namespace
@@ -55,18 +41,33 @@ Tensor activate(const Tensor& y, Activation activation) {
 Dense::Dense(const DenseOptions& options, Generator& generator) : options_(options) {
   require_positive("Dense", "in_features", options.in_features);
   require_positive("Dense", "units", options.units);
-  kernel =
-      kernel_parameter("Dense", options.kernel_initializer, {options.in_features, options.units}, generator);
-  bias = zero_parameter(options.use_bias, options.units);
+  kernel = draw_parameter(options.kernel_initializer, {options.in_features, options.units}, generator,
+                          "kernel_initializer");
+  if (options.use_bias)
+    bias = draw_parameter(options.bias_initializer, {options.units}, generator, "bias_initializer");
 }
 
 Tensor Dense::forward(const Tensor& x) {
-  if (x.rank() != 2 || x.shape()[1] != options_.in_features)
-    fail("Dense", "takes [n, {}] but the input has shape {}{}", options_.in_features, x.shape(),
-         x.rank() > 2 ? ": put a Flatten before it" : "");
-  Tensor y = matmul(x, kernel);
-  if (bias.defined()) y = y + bias;
-  return options_.activation == nullptr ? y : options_.activation(y);
+  const index_t features = options_.in_features;
+  if (x.rank() == 0 || x.shape()[-1] != features) {
+    const bool is_flat = x.rank() > 2 && x.shape()[0] > 0 && x.size() / x.shape()[0] == features;
+    fail("Dense", "takes [..., {}], got shape {}{}", features, x.shape(),
+         is_flat ? ": put a Flatten before it" : "");
+  }
+  if (x.dtype() != kernel.dtype())
+    fail("Dense", "the input must be {} as the layer's kernel, got {} {}: convert with cast() or to()",
+         kernel.dtype(), x.dtype(), x.shape());
+  Tensor y = as_layer("Dense", [&] {
+    const Tensor rows = x.rank() == 2 ? x : reshape(x, Shape{x.size() / features, features});
+    const Tensor product = matmul(rows, kernel);
+    return bias.defined() ? product + bias : product;
+  });
+  if (x.rank() != 2) {
+    std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+    sizes.back() = options_.units;
+    y = reshape(y, Shape(sizes));
+  }
+  return options_.activation(y);
 }
 
 void Dense::visit(Visitor& visitor) {
@@ -79,16 +80,18 @@ Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : option
   require_divides("Conv2D", "filters", options.filters, options.groups);
   require_taps("Conv2D", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
-  kernel = kernel_parameter("Conv2D", options.kernel_initializer,
-                            {kh, kw, options.in_channels / options.groups, options.filters}, generator);
-  bias = zero_parameter(options.use_bias, options.filters);
+  kernel = draw_parameter(options.kernel_initializer,
+                          {kh, kw, options.in_channels / options.groups, options.filters}, generator,
+                          "kernel_initializer");
+  if (options.use_bias)
+    bias = draw_parameter(options.bias_initializer, {options.filters}, generator, "bias_initializer");
 }
 
 Tensor Conv2D::forward(const Tensor& x) {
-  return activate(fused_conv2d(x, kernel, bias, {.relu = options_.activation == relu, .op = "Conv2D"},
+  return activate(fused_conv2d(x, kernel, bias, {.relu = options_.activation.is_relu(), .op = "Conv2D"},
                                {.strides = options_.strides,
                                 .padding = options_.padding,
-                                .dilations = options_.dilation_rate,
+                                .dilations = options_.dilations,
                                 .groups = options_.groups}),
                   options_.activation);
 }
@@ -104,20 +107,23 @@ Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Gen
   require_divides("Conv2DTranspose", "filters", options.filters, options.groups);
   require_taps("Conv2DTranspose", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
-  kernel = kernel_parameter("Conv2DTranspose", options.kernel_initializer,
-                            {kh, kw, options.filters / options.groups, options.in_channels}, generator);
-  bias = zero_parameter(options.use_bias, options.filters);
+  kernel = draw_parameter(options.kernel_initializer,
+                          {kh, kw, options.filters / options.groups, options.in_channels}, generator,
+                          "kernel_initializer");
+  if (options.use_bias)
+    bias = draw_parameter(options.bias_initializer, {options.filters}, generator, "bias_initializer");
 }
 
 Tensor Conv2DTranspose::forward(const Tensor& x) {
-  return activate(
-      fused_conv2d_transpose(x, kernel, bias, {.relu = options_.activation == relu, .op = "Conv2DTranspose"},
-                             {.strides = options_.strides,
-                              .padding = options_.padding,
-                              .dilations = options_.dilation_rate,
-                              .groups = options_.groups,
-                              .output_padding = options_.output_padding}),
-      options_.activation);
+  return activate(fused_conv2d_transpose(x, kernel, bias,
+                                         {.relu = options_.activation.is_relu(), .op = "Conv2DTranspose"},
+                                         {.strides = options_.strides,
+                                          .padding = options_.padding,
+                                          .dilations = options_.dilations,
+                                          .groups = options_.groups,
+                                          .output_shape = options_.output_shape,
+                                          .output_padding = options_.output_padding}),
+                  options_.activation);
 }
 
 void Conv2DTranspose::visit(Visitor& visitor) {
@@ -131,9 +137,11 @@ DepthwiseConv2D::DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generato
   require_positive("DepthwiseConv2D", "depth_multiplier", options.depth_multiplier);
   require_taps("DepthwiseConv2D", options.kernel_size);
   const auto [kh, kw] = options.kernel_size;
-  kernel = kernel_parameter("DepthwiseConv2D", options.kernel_initializer,
-                            {kh, kw, options.in_channels, options.depth_multiplier}, generator);
-  bias = zero_parameter(options.use_bias, options.in_channels * options.depth_multiplier);
+  kernel = draw_parameter(options.kernel_initializer, {kh, kw, options.in_channels, options.depth_multiplier},
+                          generator, "kernel_initializer");
+  if (options.use_bias)
+    bias = draw_parameter(options.bias_initializer, {options.in_channels * options.depth_multiplier},
+                          generator, "bias_initializer");
 }
 
 Tensor DepthwiseConv2D::forward(const Tensor& x) {
@@ -142,10 +150,10 @@ Tensor DepthwiseConv2D::forward(const Tensor& x) {
   const auto [kh, kw] = options_.kernel_size;
   const Tensor filter = reshape(kernel, Shape{kh, kw, 1, options_.in_channels * options_.depth_multiplier});
   return activate(
-      fused_conv2d(x, filter, bias, {.relu = options_.activation == relu, .op = "DepthwiseConv2D"},
+      fused_conv2d(x, filter, bias, {.relu = options_.activation.is_relu(), .op = "DepthwiseConv2D"},
                    {.strides = options_.strides,
                     .padding = options_.padding,
-                    .dilations = options_.dilation_rate,
+                    .dilations = options_.dilations,
                     .groups = options_.in_channels}),
       options_.activation);
 }
@@ -167,18 +175,18 @@ Tensor Reshape::forward(const Tensor& x) {
   if (x.rank() == 0) fail("Reshape", "takes a batch, not a scalar");
   std::vector<index_t> sizes = {x.shape()[0]};
   sizes.insert(sizes.end(), shape_.begin(), shape_.end());
-  return reshape(x, sizes);
+  return as_layer("Reshape", [&] { return reshape(x, sizes); });
 }
 
 Embedding::Embedding(const EmbeddingOptions& options, Generator& generator) {
   require_positive("Embedding", "input_dim", options.input_dim);
   require_positive("Embedding", "output_dim", options.output_dim);
-  embeddings = kernel_parameter("Embedding", options.embeddings_initializer,
-                                {options.input_dim, options.output_dim}, generator);
+  embeddings = draw_parameter(options.embeddings_initializer, {options.input_dim, options.output_dim},
+                              generator, "embeddings_initializer");
 }
 
 Tensor Embedding::forward(const Tensor& indices) {
-  return embedding(embeddings, indices);
+  return as_layer("Embedding", [&] { return embedding(embeddings, indices); });
 }
 
 void Embedding::visit(Visitor& visitor) {
@@ -195,10 +203,17 @@ static void split(std::uint64_t number, std::int32_t* words) {
   words[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(number >> 32));
 }
 
-Dropout::Dropout(double rate, Generator& generator) : generator_state(zeros({4}, DType::Int32)), rate_(rate) {
-  if (!(rate >= 0 && rate < 1)) fail("Dropout", "rate is {} but must be in [0, 1)", rate);
-  const std::uint64_t low = generator.bits();
-  split(low | std::uint64_t{generator.bits()} << 32, generator_state.mutable_data<std::int32_t>());
+Dropout::Dropout(double rate, Generator& generator) : rate_(rate) {
+  if (!(rate >= 0 && rate < 1)) fail("Dropout", "rate must be in [0, 1), got {}", rate);
+  const auto seeded = [](Generator& from) {
+    Tensor state = zeros({4}, DType::Int32);
+    const std::uint64_t low = from.bits();
+    split(low | std::uint64_t{from.bits()} << 32, state.mutable_data<std::int32_t>());
+    return state;
+  };
+  const Generator::Position before = generator.position();
+  generator_state = seeded(generator);
+  remember_draw(generator_state, before, generator, seeded);
 }
 
 Tensor Dropout::forward(const Tensor& x) {
@@ -209,7 +224,7 @@ Tensor Dropout::forward(const Tensor& x) {
   const std::uint64_t first = count_samples(
       this, joined(words[2], words[3]), samples,
       [this](std::uint64_t next) { split(next, generator_state.mutable_data<std::int32_t>() + 2); });
-  return dropout(x, rate_, Generator(seed), first);
+  return as_layer("Dropout", [&] { return dropout(x, rate_, Generator(seed), first); });
 }
 
 void Dropout::visit(Visitor& visitor) {

@@ -1,11 +1,16 @@
 #pragma once
 
+// Layers with weights (Dense, Conv2D, Conv2DTranspose, DepthwiseConv2D, Embedding), Dropout, those that change
+// the shape (Flatten, Reshape), and Sequential, which puts them one after the other.
+
 #include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "tapegrad/nn/activations.h"
+#include "tapegrad/nn/draws.h"
 #include "tapegrad/nn/initializers.h"
 #include "tapegrad/nn/module.h"
 #include "tapegrad/ops/conv2d.h"
@@ -16,102 +21,114 @@ inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
-/// What a layer does to its result: relu, sigmoid, tanh, any function of a tensor; none by default.
-using Activation = Tensor (*)(const Tensor&);
+// Layers take their options by name, and a generator that draws their first weights. Errors of a layer are
+// those of its class: "[Dense] ...". Options that have no sensible default must be given.
 
 struct DenseOptions {
-  index_t in_features = 0;
-  index_t units = 0;
-  Activation activation = nullptr;
-  bool use_bias = true;
-  Initializer kernel_initializer = glorot_uniform;
+  index_t in_features = 0;                                ///< size of the input's last axis; must be given
+  index_t units = 0;                                      ///< size of the result's last axis; must be given
+  Activation activation = nullptr;                        ///< applied to the result
+  bool use_bias = true;                                   ///< add a bias
+  Initializer kernel_initializer = glorot_uniform;        ///< draws the first kernel
+  Initializer bias_initializer = constant_initializer();  ///< the first bias, [units]: 0
 };
-/// y = activation(x kernel + bias): [n, in_features] -> [n, units]. Biases begin with 0.
+/// y = activation(x kernel + bias), along the last axis: [..., in_features] -> [..., units].
 class Dense : public Module {
  public:
   Dense(const DenseOptions& options, Generator& generator);
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  Tensor kernel, bias;  // [in_features, units], [units]
+  Tensor kernel;  ///< [in_features, units]
+  Tensor bias;    ///< [units]; not defined without use_bias
 
  private:
   DenseOptions options_;
 };
 
-/// The arguments of Keras' layer. The number of input channels is one of them, so that parameters exist from
-/// the start.
+/// The options of conv2d, and those of Keras' layer. The number of input channels is one of them, so that
+/// parameters exist from the start.
 struct Conv2DLayerOptions {
-  index_t in_channels = 0;
-  index_t filters = 0;
-  Size2D kernel_size = 1;
-  Size2D strides = 1;
-  Padding padding = Padding::Valid;
-  Size2D dilation_rate = 1;
-  index_t groups = 1;
-  Activation activation = nullptr;
-  bool use_bias = true;
-  Initializer kernel_initializer = glorot_uniform;
+  index_t in_channels = 0;                                ///< must be given
+  index_t filters = 0;                                    ///< channels of the result; must be given
+  Size2D kernel_size = 0;                                 ///< height and width of the filters; must be given
+  Size2D strides = 1;                                     ///< pixels from one window to the next
+  Padding padding = Padding::Valid;                       ///< zeros around the image
+  Size2D dilations = 1;                                   ///< pixels from one tap of a filter to the next
+  index_t groups = 1;                                     ///< parts of the channels, each convolved by itself
+  Activation activation = nullptr;                        ///< applied to the result
+  bool use_bias = true;                                   ///< add a bias
+  Initializer kernel_initializer = glorot_uniform;        ///< draws the first kernel
+  Initializer bias_initializer = constant_initializer();  ///< the first bias, [filters]: 0
 };
-/// activation(conv2d(x, kernel) + bias). Biases begin with 0.
+/// activation(conv2d(x, kernel) + bias).
 class Conv2D : public Module {
  public:
   Conv2D(const Conv2DLayerOptions& options, Generator& generator);
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  Tensor kernel, bias;  // [kh, kw, in_channels / groups, filters], [filters]
+  Tensor kernel;  ///< [kh, kw, in_channels / groups, filters]
+  Tensor bias;    ///< [filters]; not defined without use_bias
 
  private:
   Conv2DLayerOptions options_;
 };
 
+/// The options of conv2d_transpose, and those of Keras' layer.
 struct Conv2DTransposeLayerOptions {
-  index_t in_channels = 0;
-  index_t filters = 0;
-  Size2D kernel_size = 1;
-  Size2D strides = 1;
-  Padding padding = Padding::Valid;
+  index_t in_channels = 0;           ///< must be given
+  index_t filters = 0;               ///< channels of the result; must be given
+  Size2D kernel_size = 0;            ///< height and width of the filters; must be given
+  Size2D strides = 1;                ///< how far apart neighbouring pixels' stamps of the filter are
+  Padding padding = Padding::Valid;  ///< of the convolution that this is the transpose of
+  /// The result's [height, width], where several lead back to the input's (see conv2d_transpose).
+  std::optional<std::vector<index_t>> output_shape = std::nullopt;
+  /// Pixels added to the smallest size, 0 to strides - 1. Not with output_shape.
   std::optional<Size2D> output_padding = std::nullopt;
-  Size2D dilation_rate = 1;
-  index_t groups = 1;
-  Activation activation = nullptr;
-  bool use_bias = true;
-  Initializer kernel_initializer = glorot_uniform;
+  Size2D dilations = 1;                                   ///< pixels from one tap of a filter to the next
+  index_t groups = 1;                                     ///< parts of the channels, each convolved by itself
+  Activation activation = nullptr;                        ///< applied to the result
+  bool use_bias = true;                                   ///< add a bias
+  Initializer kernel_initializer = glorot_uniform;        ///< draws the first kernel
+  Initializer bias_initializer = constant_initializer();  ///< the first bias, [filters]: 0
 };
-/// activation(conv2d_transpose(x, kernel) + bias). Biases begin with 0.
+/// activation(conv2d_transpose(x, kernel) + bias).
 class Conv2DTranspose : public Module {
  public:
   Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Generator& generator);
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  Tensor kernel, bias;  // [kh, kw, filters / groups, in_channels], [filters]
+  Tensor kernel;  ///< [kh, kw, filters / groups, in_channels]
+  Tensor bias;    ///< [filters]; not defined without use_bias
 
  private:
   Conv2DTransposeLayerOptions options_;
 };
 
 struct DepthwiseConv2DOptions {
-  index_t in_channels = 0;
-  Size2D kernel_size = 1;
-  Size2D strides = 1;
-  Padding padding = Padding::Valid;
-  index_t depth_multiplier = 1;
-  Size2D dilation_rate = 1;
-  Activation activation = nullptr;
-  bool use_bias = true;
-  Initializer kernel_initializer = glorot_uniform;
+  index_t in_channels = 0;                                ///< must be given
+  Size2D kernel_size = 0;                                 ///< height and width of the filters; must be given
+  Size2D strides = 1;                                     ///< pixels from one window to the next
+  Padding padding = Padding::Valid;                       ///< zeros around the image
+  index_t depth_multiplier = 1;                           ///< filters for each channel
+  Size2D dilations = 1;                                   ///< pixels from one tap of a filter to the next
+  Activation activation = nullptr;                        ///< applied to the result
+  bool use_bias = true;                                   ///< add a bias
+  Initializer kernel_initializer = glorot_uniform;        ///< draws the first kernel
+  Initializer bias_initializer = constant_initializer();  ///< the first bias: 0
 };
 /// Every input channel is convolved with depth_multiplier filters of its own; result channel c *
-/// depth_multiplier + m is input channel c with its filter m. Biases begin with 0.
+/// depth_multiplier + m is input channel c with its filter m.
 class DepthwiseConv2D : public Module {
  public:
   DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generator& generator);
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  Tensor kernel, bias;  // [kh, kw, in_channels, depth_multiplier], [in_channels * depth_multiplier]
+  Tensor kernel;  ///< [kh, kw, in_channels, depth_multiplier]
+  Tensor bias;    ///< [in_channels * depth_multiplier]; not defined without use_bias
 
  private:
   DepthwiseConv2DOptions options_;
@@ -134,9 +151,9 @@ class Reshape : public Module {
 };
 
 struct EmbeddingOptions {
-  index_t input_dim = 0;
-  index_t output_dim = 0;
-  Initializer embeddings_initializer = uniform_initializer(0.05);
+  index_t input_dim = 0;   ///< how many vectors there are; must be given
+  index_t output_dim = 0;  ///< their size; must be given
+  Initializer embeddings_initializer = uniform_initializer(0.05);  ///< draws the first vectors
 };
 /// A vector for each of input_dim numbers: [...], Int32, each in 0..input_dim - 1 -> [..., output_dim].
 class Embedding : public Module {
@@ -145,7 +162,7 @@ class Embedding : public Module {
   Tensor forward(const Tensor& indices) override;
   void visit(Visitor& visitor) override;
 
-  Tensor embeddings;  // [input_dim, output_dim]
+  Tensor embeddings;  ///< [input_dim, output_dim]
 };
 
 /// While it is trained, sets each element to 0 with probability `rate` and divides the others by 1 - rate;
@@ -166,9 +183,9 @@ class Dropout : public Module {
   double rate_;
 };
 
-/// Modules one after the other; their names are "0", "1", ... To make one use braces, Sequential
-/// model{Flatten(), ReLU()}: in parentheses C++ takes this for the declaration of a function, and may make
-/// the layers, and so draw their weights, in any order.
+/// Modules one after the other; their names are "0", "1", ... Their weights are drawn in this order, also in
+/// Sequential net(Conv2D(..., g), Dense(..., g)), where C++ lets a compiler make the layers in any order (a
+/// Module of one's own draws with draw_parameter()).
 class Sequential : public Module {
  public:
   Sequential() = default;
@@ -176,6 +193,7 @@ class Sequential : public Module {
   requires std::derived_from<First, Module> &&(std::derived_from<Rest, Module>&&...) &&
       (sizeof...(Rest) > 0 || !std::same_as<First, Sequential>)explicit Sequential(First first,
                                                                                    Rest... rest) {
+    detail::draw_in_order({&first, &rest...}, *this);
     add(std::move(first));
     (add(std::move(rest)), ...);
   }

@@ -1,6 +1,7 @@
 #include "tapegrad/nn/losses.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -15,10 +16,13 @@
 #include "tapegrad/kernels/losses.h"
 #include "tapegrad/kernels/reduce.h"
 #include "tapegrad/ops/activation.h"
+#include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/index.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
+#include "tapegrad/ops/select.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -51,7 +55,7 @@ void require_some(const char* loss, const Shape& losses) {
 }
 
 Tensor reduce(const char* loss, const Tensor& losses, Reduction reduction) {
-  if (reduction == Reduction::None) return losses;
+  if (reduction == Reduction::PerElement) return losses;
   if (reduction == Reduction::Sum) return sum(losses);
   require_some(loss, losses.shape());
   return mean(losses);
@@ -69,7 +73,7 @@ struct Fused {
 template <class Kernel>
 Fused fuse(const char* loss, const Tensor& x, const Shape& shape, Reduction reduction, Kernel kernel) {
   if (reduction == Reduction::Mean) require_some(loss, shape);
-  const bool reduced = reduction != Reduction::None;
+  const bool reduced = reduction != Reduction::PerElement;
   const index_t count = shape.size(), each = count == 0 ? 0 : x.size() / count;  // elements of x to a loss
   Fused fused{.loss = TensorAccess::empty(reduced ? Shape{} : shape, x.dtype()),
               .scale = reduction == Reduction::Mean ? 1 / static_cast<double>(count) : 1};
@@ -231,6 +235,26 @@ Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, con
   require_alike("kl_to_standard_normal", mean, log_variance);
   const Tensor twice = square(mean) + exp(log_variance) - 1.0 - log_variance;
   return reduce("kl_to_standard_normal", 0.5 * sum(twice, {-1}), options.reduction);
+}
+
+Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options) {
+  if (!(options.beta > 0 && std::isfinite(options.beta)))
+    fail("smooth_l1_loss", "beta must be positive and finite, got {}", options.beta);
+  require_alike("smooth_l1_loss", prediction, target);
+  return huber_loss(prediction, target, {.delta = options.beta, .reduction = options.reduction}) /
+         options.beta;
+}
+
+double accuracy(const Tensor& scores, const Tensor& labels) {
+  if (scores.rank() == 0 || labels.shape() != detail::with_sizes(scores.shape(), scores.rank() - 1, 1, {}))
+    fail("accuracy", "the labels must have the shape of the scores without the last axis, got {} for {}",
+         labels.shape(), scores.shape());
+  if (is_floating(labels.dtype()))
+    fail("accuracy", "the labels must be Int32 or UInt8, got {}: convert with cast()", labels.dtype());
+  if (labels.size() == 0) fail("accuracy", "there must be at least one label, got shape {}", labels.shape());
+  const Tensor is_right = equals(argmax(scores, -1), cast(labels, DType::Int32));
+  const auto right = count_nonzero(is_right).item();
+  return right / static_cast<double>(labels.size());
 }
 
 }  // namespace tapegrad::inline v0

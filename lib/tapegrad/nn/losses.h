@@ -7,7 +7,11 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 /// What becomes of the single losses.
-enum class Reduction { None, Mean, Sum };
+enum class Reduction {
+  PerElement,  ///< they stay as they are (PyTorch and Keras: "none")
+  Mean,        ///< their mean
+  Sum,         ///< their sum
+};
 
 struct LossOptions {
   Reduction reduction = Reduction::Mean;
@@ -60,6 +64,18 @@ Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const 
 /// summed over the last axis: sum(mean^2 + exp(log_variance) - 1 - log_variance) / 2 (Kingma and Welling
 /// 2014, appendix B).
 Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options = {});
+
+struct SmoothL1Options {
+  double beta = 1;  ///< where the parabola ends
+  Reduction reduction = Reduction::Mean;
+};
+/// PyTorch's smooth_l1_loss: with d = |prediction - target|, d^2 / (2 beta) up to beta, d - beta / 2 beyond. It is
+/// huber_loss with delta = beta, divided by beta. Throws unless beta is positive.
+Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options = {});
+
+/// The part of the predictions that are right: 1 if argmax(scores, -1) equals labels everywhere. scores (logits
+/// or probabilities) is [..., classes], labels [...], Int32 or UInt8. Throws when they do not fit, and for none.
+double accuracy(const Tensor& scores, const Tensor& labels);
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
@@ -75,6 +76,28 @@ void Visitor::operator()(std::string_view name, Module& module) {
 Module::Module(const Module& other) : training_(other.training_) {
   if (copy_permits == 0)
     fail("module", "modules are moved, not copied: clone() makes a copy with parameters of its own");
+}
+
+Tensor Module::draw_parameter(const Initializer& initializer, const Shape& shape, Generator& generator,
+                              const char* what) {
+  const std::string name = detail::class_name(typeid(*this));
+  if (!initializer) fail(name, "{} must not be empty", what);
+  const auto values = [initializer, shape, name, what = std::string(what)](Generator& from) {
+    Tensor made = initializer(shape, from, DType::Float32);
+    if (made.shape() != shape) fail(name, "{} must make shape {}, got {}", what, shape, made.shape());
+    return made;
+  };
+  const Generator::Position before = generator.position();
+  Tensor made = parameter(values(generator));
+  remember_draw(made, before, generator, values);
+  return made;
+}
+
+void Module::remember_draw(const Tensor& target, const Generator::Position& before,
+                           const Generator& generator, std::function<Tensor(Generator&)> values) {
+  if (generator.position() == before) return;  // nothing was drawn
+  const detail::Storage* storage = TensorAccess::storage(target);
+  draws_.list.push_back({before, generator.position(), storage, storage->version(), std::move(values)});
 }
 
 Tensor Module::operator()(const Tensor& x) {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "tapegrad/nn/draws.h"
+#include "tapegrad/nn/initializers.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -17,6 +19,9 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 class Module;
+namespace detail {
+struct ModuleAccess;
+}
 
 /// How the tensors of a state are laid out, and what they are called.
 enum class Layout {
@@ -118,11 +123,29 @@ class Module {
   /// For clone() only; throws elsewhere.
   Module(const Module& other);
 
+  /// A parameter of this shape whose first values the initializer draws. A module that draws all of its
+  /// parameters with it has the same ones wherever it stands in a Sequential, whatever order the compiler
+  /// makes the layers in. Throws, with this name for the
+  /// initializer, when it is empty or makes another shape.
+  Tensor draw_parameter(const Initializer& initializer, const Shape& shape, Generator& generator,
+                        const char* what = "the initializer");
+  /// The same for what is not made by an initializer: tells that values(generator), called when the generator
+  /// was at `before`, drew the elements of target.
+  void remember_draw(const Tensor& target, const Generator::Position& before, const Generator& generator,
+                     std::function<Tensor(Generator&)> values);
+
  private:
+  friend struct detail::ModuleAccess;
+  detail::Draws draws_;
   bool training_ = true;
 };
 
 namespace detail {
+
+/// For Sequential.
+struct ModuleAccess {
+  static Draws& draws(Module& module) { return module.draws_; }
+};
 
 /// While it lives, modules may be copied on this thread.
 class CopyPermit {

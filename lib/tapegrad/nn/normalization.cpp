@@ -3,19 +3,19 @@
 #include <cmath>
 
 #include "tapegrad/autograd/services.h"
-#include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/nn/layer_internal.h"
 #include "tapegrad/ops/normalize.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-void require_positive(const char* layer, const char* what, index_t value) {
-  if (value < 1) fail(layer, "{} is {} but must be at least 1", what, value);
-}
+using detail::as_layer;
+using detail::require_positive;
 
 void require_epsilon(const char* layer, double epsilon) {
-  if (!(epsilon >= 0 && std::isfinite(epsilon))) fail(layer, "epsilon is {} but must be 0 or more", epsilon);
+  if (!(epsilon >= 0 && std::isfinite(epsilon)))
+    fail(layer, "epsilon must be finite and at least 0, got {}", epsilon);
 }
 
 Tensor parameter_if(bool wanted, const Shape& shape, double value) {
@@ -45,7 +45,7 @@ BatchNorm::BatchNorm(const BatchNormOptions& options) : options_(options) {
   require_positive("BatchNorm", "channels", options.channels);
   require_epsilon("BatchNorm", options.epsilon);
   if (!(options.momentum >= 0 && options.momentum <= 1))
-    fail("BatchNorm", "momentum is {} but must be in [0, 1]", options.momentum);
+    fail("BatchNorm", "momentum must be in [0, 1], got {}", options.momentum);
   const Shape shape = {options.channels};
   gamma = parameter_if(options.scale, shape, 1);
   beta = parameter_if(options.center, shape, 0);
@@ -56,22 +56,31 @@ BatchNorm::BatchNorm(const BatchNormOptions& options) : options_(options) {
 Tensor BatchNorm::forward(const Tensor& x) {
   const Shape shape = {options_.channels};
   const Tensor scale = or_constant(gamma, shape, 1, x), shift = or_constant(beta, shape, 0, x);
-  if (!training()) return batch_norm(x, scale, shift, moving_mean, moving_variance, options_.epsilon);
+  if (!training())
+    return as_layer("BatchNorm", [&] {
+      return batch_norm(x, scale, shift, moving_mean, moving_variance, options_.epsilon);
+    });
   if (x.dtype() != moving_mean.dtype())
     fail("BatchNorm", "the input is {} {} but the layer {}: convert one with cast() or to()", x.dtype(),
          x.shape(), moving_mean.dtype());
-  const BatchNormResult result = batch_norm(x, scale, shift, options_.epsilon);
+  BatchNormResult result;
+  const Tensor y = as_layer("BatchNorm", [&] {
+    result = batch_norm(x, scale, shift, options_.epsilon);
+    return result.y;
+  });
   double correction = 1;
   if (options_.moving_variance == MovingVariance::Unbiased) {
     if (result.count < 2)
-      fail("BatchNorm", "an input of shape {} has one element a channel: no unbiased variance", x.shape());
+      fail("BatchNorm",
+           "an input of shape {} has one element for each channel: the unbiased variance needs two",
+           x.shape());
     correction = static_cast<double>(result.count) / static_cast<double>(result.count - 1);
   }
   if (!is_replaying()) {
     move(moving_mean, result.mean, options_.momentum);
     move(moving_variance, result.variance, options_.momentum, correction);
   }
-  return result.y;
+  return y;
 }
 
 void BatchNorm::visit(Visitor& visitor) {
@@ -82,7 +91,7 @@ void BatchNorm::visit(Visitor& visitor) {
 }
 
 LayerNorm::LayerNorm(const LayerNormOptions& options) : options_(options) {
-  if (options.shape.rank() == 0) fail("LayerNorm", "shape [] has no axes to normalize");
+  if (options.shape.rank() == 0) fail("LayerNorm", "shape must have at least one axis, got []");
   for (const index_t size : options.shape) require_positive("LayerNorm", "a size of shape", size);
   require_epsilon("LayerNorm", options.epsilon);
   gamma = parameter_if(options.scale, options.shape, 1);
@@ -90,8 +99,10 @@ LayerNorm::LayerNorm(const LayerNormOptions& options) : options_(options) {
 }
 
 Tensor LayerNorm::forward(const Tensor& x) {
-  return layer_norm(x, or_constant(gamma, options_.shape, 1, x), or_constant(beta, options_.shape, 0, x),
-                    options_.epsilon);
+  return as_layer("LayerNorm", [&] {
+    return layer_norm(x, or_constant(gamma, options_.shape, 1, x), or_constant(beta, options_.shape, 0, x),
+                      options_.epsilon);
+  });
 }
 
 void LayerNorm::visit(Visitor& visitor) {
@@ -104,15 +115,17 @@ GroupNorm::GroupNorm(const GroupNormOptions& options) : options_(options) {
   require_positive("GroupNorm", "channels", options.channels);
   require_epsilon("GroupNorm", options.epsilon);
   if (options.channels % options.groups != 0)
-    fail("GroupNorm", "channels ({}) cannot be cut into {} groups", options.channels, options.groups);
+    fail("GroupNorm", "channels must be a multiple of groups ({}), got {}", options.groups, options.channels);
   gamma = parameter_if(options.scale, {options.channels}, 1);
   beta = parameter_if(options.center, {options.channels}, 0);
 }
 
 Tensor GroupNorm::forward(const Tensor& x) {
   const Shape shape = {options_.channels};
-  return group_norm(x, options_.groups, or_constant(gamma, shape, 1, x), or_constant(beta, shape, 0, x),
-                    options_.epsilon);
+  return as_layer("GroupNorm", [&] {
+    return group_norm(x, options_.groups, or_constant(gamma, shape, 1, x), or_constant(beta, shape, 0, x),
+                      options_.epsilon);
+  });
 }
 
 void GroupNorm::visit(Visitor& visitor) {

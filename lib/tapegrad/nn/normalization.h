@@ -6,7 +6,7 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// What each of them computes, and from which paper, is said in ops/normalize.h. gamma begins with 1 and beta
+// Layers that normalize: BatchNorm, LayerNorm, GroupNorm. What each of them computes, and from which paper, is said in ops/normalize.h. gamma begins with 1 and beta
 // with 0; without scale or center there is none. All throw for sizes below 1 and a negative epsilon.
 
 /// How the variance of a batch goes into the moving one; the batch itself is always normalized with the
@@ -17,11 +17,12 @@ enum class MovingVariance {
 };
 
 struct BatchNormOptions {
-  index_t channels = 0;
+  index_t channels = 0;  ///< size of the input's last axis; must be given
   /// moving = momentum moving + (1 - momentum) batch, as in Keras; it is 1 less PyTorch's.
   double momentum = 0.99;
-  double epsilon = 1e-3;
-  bool center = true, scale = true;
+  double epsilon = 1e-3;  ///< added to the variance
+  bool center = true;     ///< have a beta
+  bool scale = true;      ///< have a gamma
   MovingVariance moving_variance = MovingVariance::Biased;
 };
 /// Each channel of x [n, ..., channels] normalized over all other axes. While it is trained, with the mean
@@ -34,8 +35,8 @@ class BatchNorm : public Module {
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  Tensor gamma, beta;                   // [channels]
-  Tensor moving_mean, moving_variance;  // [channels], buffers
+  Tensor gamma, beta;                   ///< [channels]
+  Tensor moving_mean, moving_variance;  ///< [channels], buffers
 
  private:
   BatchNormOptions options_;
@@ -44,8 +45,9 @@ class BatchNorm : public Module {
 struct LayerNormOptions {
   /// The sizes of the last axes, which are normalized together.
   Shape shape = {};
-  double epsilon = 1e-3;
-  bool center = true, scale = true;
+  double epsilon = 1e-3;  ///< added to the variance
+  bool center = true;     ///< have a beta
+  bool scale = true;      ///< have a gamma
 };
 /// The last axes of x [..., shape...] normalized together, each sample by itself.
 class LayerNorm : public Module {
@@ -54,17 +56,18 @@ class LayerNorm : public Module {
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  Tensor gamma, beta;  // shape
+  Tensor gamma, beta;  ///< shape
 
  private:
   LayerNormOptions options_;
 };
 
 struct GroupNormOptions {
-  index_t groups = 32;
-  index_t channels = 0;
-  double epsilon = 1e-3;
-  bool center = true, scale = true;
+  index_t groups = 32;    ///< must divide channels
+  index_t channels = 0;   ///< size of the input's last axis; must be given
+  double epsilon = 1e-3;  ///< added to the variance
+  bool center = true;     ///< have a beta
+  bool scale = true;      ///< have a gamma
 };
 /// The channels of x [n, ..., channels] in groups, each normalized over itself and all axes between.
 class GroupNorm : public Module {
@@ -74,7 +77,7 @@ class GroupNorm : public Module {
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  Tensor gamma, beta;  // [channels]
+  Tensor gamma, beta;  ///< [channels]
 
  private:
   GroupNormOptions options_;

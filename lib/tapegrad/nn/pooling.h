@@ -1,13 +1,13 @@
 #pragma once
 
+// Layers without parameters that change the size of images: pooling and upsampling.
+
 #include "tapegrad/nn/module.h"
 #include "tapegrad/ops/pooling.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
-
-// Layers without parameters that change the size of images [n, h, w, c].
 
 /// The largest pixel of each window of each channel: max_pool2d.
 class MaxPooling2D : public Module {

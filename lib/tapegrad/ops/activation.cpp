@@ -22,15 +22,23 @@ Tensor below_zero(const char* op, const Tensor& x, int axis) {
 
 }  // namespace
 
-Tensor leaky_relu(const Tensor& x, double alpha) {
+Tensor leaky_relu(const Tensor& x) {
+  return leaky_relu(x, kNegativeSlope);
+}
+
+Tensor leaky_relu(const Tensor& x, double negative_slope) {
   // Two parts, one of which is 0: a loop without a branch, which would be mispredicted half the time.
-  const auto f = [alpha](auto value, auto at) {
+  const auto f = [negative_slope](auto value, auto at) {
     using T = decltype(value);
     const T up = at > 0 ? value : T{0}, down = at > 0 ? T{0} : value;
-    return up + static_cast<T>(alpha) * down;
+    return up + static_cast<T>(negative_slope) * down;
   };
   return record("leaky_relu", detail::transform_floating("leaky_relu", x, [f](auto v) { return f(v, v); }),
                 {{x, [x = Saved(x), f](const Tensor& g) { return detail::slope(g, x(), f); }}});
+}
+
+Tensor elu(const Tensor& x) {
+  return elu(x, 1);
 }
 
 Tensor elu(const Tensor& x, double alpha) {
@@ -60,9 +68,17 @@ Tensor silu(const Tensor& x) {
   return x * sigmoid(x);
 }
 
+Tensor softmax(const Tensor& x) {
+  return softmax(x, -1);
+}
+
 Tensor softmax(const Tensor& x, int axis) {
   const Tensor e = exp(below_zero("softmax", x, axis));
   return e / sum(e, axis, {.keepdims = true});
+}
+
+Tensor log_softmax(const Tensor& x) {
+  return log_softmax(x, -1);
 }
 
 Tensor log_softmax(const Tensor& x, int axis) {

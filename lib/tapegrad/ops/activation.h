@@ -1,17 +1,24 @@
 #pragma once
 
+// Activations beside relu, sigmoid, tanh and softplus (elementwise.h). Float32 or Float64. Where others have
+// default arguments these are overloaded, so that their names can be given as functions of a tensor: to a
+// layer, {.activation = leaky_relu}, or to std::transform.
+
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// Activations beside relu, sigmoid, tanh and softplus (elementwise.h). Float32 or Float64.
-
-/// x where it is positive, alpha x elsewhere; the derivative at 0 is alpha.
-Tensor leaky_relu(const Tensor& x, double alpha = 0.2);
-/// x where it is positive, alpha (exp(x) - 1) elsewhere; the derivative at 0 is alpha (Clevert et al., 2016).
-Tensor elu(const Tensor& x, double alpha = 1);
+/// The slope of leaky_relu and LeakyReLU for negative x, as in PyTorch and JAX (Keras: 0.3).
+inline constexpr double kNegativeSlope = 0.01;
+/// x where it is positive, negative_slope x elsewhere; the derivative at 0 is negative_slope.
+Tensor leaky_relu(const Tensor& x, double negative_slope);
+Tensor leaky_relu(const Tensor& x);
+/// x where it is positive, alpha (exp(x) - 1) elsewhere; the derivative at 0 is alpha, which is 1 if it is not
+/// given (Clevert et al., 2016).
+Tensor elu(const Tensor& x, double alpha);
+Tensor elu(const Tensor& x);
 /// elu with the alpha and the scale that keep mean and variance through a deep network (Klambauer et al.,
 /// 2017).
 Tensor selu(const Tensor& x);
@@ -23,9 +30,13 @@ Tensor gelu_tanh(const Tensor& x);
 Tensor silu(const Tensor& x);
 
 /// exp(x) divided by its sum over the axis, without overflow for any x. Throws when there is no such axis.
-Tensor softmax(const Tensor& x, int axis = -1);
+Tensor softmax(const Tensor& x, int axis);
+/// Over the last axis.
+Tensor softmax(const Tensor& x);
 /// The logarithm of softmax, accurate where that is near 0 or 1.
-Tensor log_softmax(const Tensor& x, int axis = -1);
+Tensor log_softmax(const Tensor& x, int axis);
+/// Over the last axis.
+Tensor log_softmax(const Tensor& x);
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -1,5 +1,7 @@
 #pragma once
 
+// Comparisons, which give masks, and where(), which chooses by one.
+
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// Arithmetic and functions of single elements: add, maximum, exp, relu and their like, and the operators.
+
 #include <concepts>
 
 #include "tapegrad/tensor/tensor.h"

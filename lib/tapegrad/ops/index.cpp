@@ -1,10 +1,17 @@
 #include "tapegrad/ops/index.h"
 
+#include <limits>
+#include <string>
+#include <utility>
+
 #include "tapegrad/autograd/record.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/index.h"
 #include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/index_internal.h"
+#include "tapegrad/ops/layout.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -40,7 +47,73 @@ Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, i
                                                }}});
 }
 
+// The shape of x with as many elements along the axis as indices has; an Error of op unless that is the shape
+// of indices.
+void check_along(const char* op, const Tensor& x, const Tensor& indices, int axis) {
+  const std::string what = fmt::format("axis {} of x: {} has size", axis, x.shape());
+  check_indices(op, indices, x.shape()[axis], what.c_str());
+  if (indices.rank() != x.rank() ||
+      detail::with_sizes(x.shape(), axis, 1, {indices.shape()[axis]}) != indices.shape())
+    fail(op, "the indices must have the shape of x but for axis {}, got {} for x {}", axis, indices.shape(),
+         x.shape());
+}
+
+// Where take_along_axis finds each element among all of a tensor of this shape.
+Tensor places_along(const char* op, const Shape& shape, const Tensor& indices, int axis) {
+  if (shape.size() > std::numeric_limits<std::int32_t>::max())
+    fail(op, "x must have fewer elements than Int32 can number, got shape {}", shape);
+  const auto [outer, size, inner] = detail::around(shape, axis);
+  const index_t count = indices.shape()[axis];
+  Tensor places = TensorAccess::empty(indices.shape(), DType::Int32);
+  const std::int32_t* from = indices.data<std::int32_t>();
+  std::int32_t* to = places.mutable_data<std::int32_t>();
+  for (index_t o = 0; o < outer; ++o)
+    for (index_t j = 0; j < count; ++j)
+      for (index_t i = 0; i < inner; ++i) *to++ = static_cast<std::int32_t>((o * size + *from++) * inner + i);
+  return places;
+}
+
+// values at these places, 0 elsewhere; and the places, both for x's shape.
+struct Scattered {
+  Tensor values, places;
+};
+Scattered scattered(const char* op, const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
+  const int at = detail::checked_axis(op, x.shape(), axis);
+  check_along(op, x, indices, at);
+  if (values.shape() != indices.shape() || values.dtype() != x.dtype())
+    fail(op, "the values must be {} {}, as x and the indices, got {} {}", x.dtype(), indices.shape(),
+         values.dtype(), values.shape());
+  const Tensor places = places_along(op, x.shape(), indices, at);
+  return {reshape(scatter_add(values, Shape{x.size()}, places, 0), x.shape()), places};
+}
+
 }  // namespace
+
+Tensor detail::take_along(const char* op, const Tensor& x, const Tensor& indices, int axis) {
+  const int at = checked_axis(op, x.shape(), axis);
+  return gather_from(op, reshape(x, x.size()), places_along(op, x.shape(), indices, at), 0);
+}
+
+Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
+  const int at = detail::checked_axis("take_along_axis", x.shape(), axis);
+  check_along("take_along_axis", x, indices, at);
+  return detail::take_along("take_along_axis", x, indices, at);
+}
+
+Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
+  return x + scattered("scatter_add", x, indices, values, axis).values;
+}
+
+Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
+  const auto [placed, places] = scattered("scatter", x, indices, values, axis);
+  Tensor chosen = zeros(x.shape(), DType::UInt8);
+  std::uint8_t* is_chosen = chosen.mutable_data<std::uint8_t>();
+  for (const std::int32_t place : places.values<std::int32_t>())
+    if (std::exchange(is_chosen[place], std::uint8_t{1}) != 0)
+      fail("scatter", "two values are for one element of x, number {} in row-major order: use scatter_add()",
+           place);
+  return where(chosen, placed, x);
+}
 
 Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis) {
   const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());

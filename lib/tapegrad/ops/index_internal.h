@@ -6,5 +6,7 @@ namespace tapegrad::inline v0::detail {
 
 /// gather along the axis, for indices that are known to be in range; recorded as op.
 Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis);
+/// take_along_axis for indices that are known to be in range; recorded as op.
+Tensor take_along(const char* op, const Tensor& x, const Tensor& indices, int axis);
 
 }  // namespace tapegrad::inline v0::detail

@@ -1,5 +1,8 @@
 #pragma once
 
+// Ops that move elements and compute nothing: reshape, permute, slice, pad, concat, split, cast and their like.
+
+#include <concepts>
 #include <initializer_list>
 #include <limits>
 #include <vector>
@@ -19,8 +22,8 @@ inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
   return reshape(x, std::vector<index_t>(sizes));
 }
 /// A row of this number of elements; -1 takes all: reshape(x, -1).
-inline Tensor reshape(const Tensor& x, index_t size) {
-  return reshape(x, {size});
+inline Tensor reshape(const Tensor& x, std::integral auto size) {
+  return reshape(x, {static_cast<index_t>(size)});
 }
 
 /// The axes in another order: result axis i is x's axis order[i]. permute(x, {0, 3, 1, 2}) turns NHWC into
@@ -42,8 +45,8 @@ struct Range {
 /// for a step below 1 and for more ranges than axes.
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
 /// begin to end of the first axis, as x[begin:end] in Python.
-inline Tensor slice(const Tensor& x, index_t begin, index_t end = Range::kToEnd) {
-  return slice(x, {{begin, end}});
+inline Tensor slice(const Tensor& x, std::integral auto begin, index_t end = Range::kToEnd) {
+  return slice(x, {{static_cast<index_t>(begin), end}});
 }
 /// x[index] along the first axis, which is dropped. Shares x's memory.
 Tensor row(const Tensor& x, index_t index);

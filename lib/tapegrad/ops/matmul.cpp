@@ -34,13 +34,31 @@ std::vector<index_t> offsets(const Tensor& x, const Shape& batch) {
   return found;
 }
 
+// matmul where a is a row, or b a column, or both.
+Tensor product_of_vectors(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
+  const bool is_row = a.rank() == 1, is_column = b.rank() == 1;
+  if ((is_row && options.transpose_a) || (is_column && options.transpose_b))
+    fail("matmul", "a vector has no transpose (a: {}, b: {}): leave transpose_{} out", a.shape(), b.shape(),
+         is_row && options.transpose_a ? "a" : "b");
+  const index_t inner = is_row ? a.size() : a.shape()[options.transpose_a ? -2 : -1];
+  const index_t inner_of_b = is_column ? b.size() : b.shape()[options.transpose_b ? -1 : -2];
+  if (inner != inner_of_b)
+    fail("matmul", "the inner sizes differ, {} and {} (a: {}, b: {})", inner, inner_of_b, a.shape(),
+         b.shape());
+  const Tensor y =
+      matmul(is_row ? reshape(a, {1, a.size()}) : a, is_column ? reshape(b, {b.size(), 1}) : b, options);
+  if (is_row && is_column) return reshape(y, Shape{});
+  return squeeze(y, is_row ? -2 : -1);
+}
+
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   const bool ta = options.transpose_a, tb = options.transpose_b;
-  if (a.rank() < 2 || b.rank() < 2)
-    fail("matmul", "takes two matrices, or batches of them, not shapes {} and {}: reshape() or einsum()",
+  if (a.rank() < 1 || b.rank() < 1)
+    fail("matmul", "takes matrices, batches of them, or vectors, got shapes {} and {}: use * for scalars",
          a.shape(), b.shape());
+  if (a.rank() == 1 || b.rank() == 1) return product_of_vectors(a, b, options);
   if (a.dtype() != b.dtype() || !is_floating(a.dtype()))
     fail("matmul", "takes two Float32 or two Float64 matrices, not {} {} and {} {}", a.dtype(), a.shape(),
          b.dtype(), b.shape());
@@ -85,6 +103,12 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
                                      : matmul(a(), g, {.transpose_a = !ta}),
                                   shape);
                   }}});
+}
+
+Tensor dot(const Tensor& a, const Tensor& b) {
+  if (a.rank() != 1 || b.rank() != 1)
+    fail("dot", "takes two vectors, got shapes {} and {}: use matmul()", a.shape(), b.shape());
+  return matmul(a, b);
 }
 
 namespace {

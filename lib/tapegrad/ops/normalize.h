@@ -1,5 +1,7 @@
 #pragma once
 
+// Normalizations over a batch, a layer or groups of channels; nn/normalization.h has the layers.
+
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// Pooling of images: the largest or the mean pixel of windows, or of whole images.
+
 #include <optional>
 
 #include "tapegrad/base/window.h"

@@ -1,6 +1,7 @@
 #include "tapegrad/ops/reduce.h"
 
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "tapegrad/autograd/record.h"
@@ -215,6 +216,24 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
 
 Tensor var(const Tensor& x) {
   return var(x, detail::all_axes(x));
+}
+
+Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
+  detail::require_floating("stddev", x);
+  const Shape kept = reduced_shape(x.shape(), reduced_axes("stddev", x, axes), true);
+  if (x.size() == 0 && kept.size() != 0)
+    fail("stddev", "x must have elements to average, got shape {}", x.shape());
+  const double count = kept.size() == 0 ? 0 : static_cast<double>(x.size() / kept.size());
+  if (!(options.correction < count) && kept.size() != 0)
+    fail("stddev", "correction must be less than the number of elements ({}), got {} (shape {})", count,
+         options.correction, x.shape());
+  if (x.size() == 0) return sum(x, axes, {.keepdims = options.keepdims});  // nothing, of the right shape
+  const Tensor centred = x - mean(x, axes, {.keepdims = true});
+  return norm(centred, axes, {.keepdims = options.keepdims}) / std::sqrt(count - options.correction);
+}
+
+Tensor stddev(const Tensor& x) {
+  return stddev(x, detail::all_axes(x));
 }
 
 Tensor(max)(const Tensor& x, const Axes& axes, const ReduceOptions& options) {

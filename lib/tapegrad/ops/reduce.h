@@ -1,15 +1,15 @@
 #pragma once
 
+// Reductions: sums, means, extremes and their like over one axis, several axes, or all elements; and the
+// broadcasting that undoes them. Names of functions that Windows' headers define as macros (max, min) stand in
+// parentheses.
+
 #include "tapegrad/ops/axes.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
-
-// Reductions: sums, means, extremes and their like over one axis, several axes, or all elements; and the
-// broadcasting that undoes them. Names of functions that Windows' headers define as macros (max, min) stand in
-// parentheses.
 
 /// The sum over these axes, which are dropped, or kept with size 1 if options.keepdims is set. Accurate: sums
 /// are kept in double. Throws for an axis that x does not have, or that is named twice, and for a sum that
@@ -35,6 +35,10 @@ struct VarOptions {
 /// less options.correction. Float32 or Float64.
 Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options = {});
 Tensor var(const Tensor& x);
+/// The standard deviation, sqrt(var(x, axes, options)): NumPy's and PyTorch's std, which is a namespace in C++.
+/// Where it is 0 its derivative is that of norm().
+Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options = {});
+Tensor stddev(const Tensor& x);
 /// The largest and the smallest element; NaN if there is one. Elements that share the extreme share the
 /// gradient equally. Throws when there is nothing to choose from. maximum() and minimum() compare two tensors.
 Tensor(max)(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});

@@ -1,5 +1,7 @@
 #pragma once
 
+// Images made larger.
+
 #include "tapegrad/base/window.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"

@@ -264,9 +264,10 @@ Tensor uniform(const Shape& shape, double low, double high, Generator& generator
   });
 }
 
-Tensor normal(const Shape& shape, double mean, double deviation, Generator& generator, DType dtype) {
-  return drawn("normal", shape, dtype, generator, 4,
-               [=](Generator& from, std::span<double> values) { from.fill_normal(values, mean, deviation); });
+Tensor normal(const Shape& shape, double mean, double standard_deviation, Generator& generator, DType dtype) {
+  return drawn("normal", shape, dtype, generator, 4, [=](Generator& from, std::span<double> values) {
+    from.fill_normal(values, mean, standard_deviation);
+  });
 }
 
 bool equal(const Tensor& a, const Tensor& b) {

@@ -164,7 +164,7 @@ Tensor arange(double stop, DType dtype = DType::Float32);
 Tensor uniform(const Shape& shape, double low, double high, Generator& generator,
                DType dtype = DType::Float32);
 /// Normal with this mean and standard deviation; Float32 or Float64.
-Tensor normal(const Shape& shape, double mean, double deviation, Generator& generator,
+Tensor normal(const Shape& shape, double mean, double standard_deviation, Generator& generator,
               DType dtype = DType::Float32);
 
 /// Whether shapes, dtypes and all elements are equal (a NaN equals nothing).

@@ -1,0 +1,102 @@
+#include "tapegrad/ops/rounding.h"
+
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/elementwise_internal.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+// 0 for any g, also an infinite one, as a differentiable op of g.
+Tensor zero_of(const Tensor& g) {
+  return where(zeros({}, DType::UInt8), g, 0.0);
+}
+
+template <class F>
+Tensor rounded(const char* op, const Tensor& x, F f) {
+  return record(op, detail::transform_floating(op, x, f), {{x, [](const Tensor& g) { return zero_of(g); }}});
+}
+
+// UInt8: f(x), a bool.
+template <class F>
+Tensor mask(const Tensor& x, F f) {
+  Tensor y = TensorAccess::empty(x.shape(), DType::UInt8);
+  const kernels::Loop loop =
+      dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<std::uint8_t, T>(f); });
+  kernels::map(loop, x.shape(), TensorAccess::elements(y), {{TensorAccess::elements(x), x.shape()}});
+  return y;
+}
+
+Tensor truth(const Tensor& x) {
+  return mask(x, [](auto v) { return v != 0; });
+}
+
+}  // namespace
+
+Tensor floor(const Tensor& x) {
+  return rounded("floor", x, [](auto v) { return std::floor(v); });
+}
+
+Tensor ceil(const Tensor& x) {
+  return rounded("ceil", x, [](auto v) { return std::ceil(v); });
+}
+
+Tensor round(const Tensor& x) {
+  // Not std::nearbyint, which follows the thread's rounding mode.
+  return rounded("round", x, [](auto v) {
+    const auto below = std::floor(v), above = v - below;  // exact: below is 0 or v's neighbour
+    if (above < decltype(v){0.5}) return std::copysign(below, v);
+    if (above > decltype(v){0.5}) return std::copysign(below + 1, v);
+    if (above != above || std::isinf(v)) return v;
+    return std::copysign(2 * std::floor((below + 1) / 2), v);
+  });
+}
+
+Tensor trunc(const Tensor& x) {
+  return rounded("trunc", x, [](auto v) { return std::trunc(v); });
+}
+
+Tensor isnan(const Tensor& x) {
+  return mask(x, [](auto v) { return v != v; });
+}
+
+Tensor isinf(const Tensor& x) {
+  return mask(x, [](auto v) {
+    if constexpr (std::is_floating_point_v<decltype(v)>)
+      return std::isinf(v);
+    else
+      return false;
+  });
+}
+
+Tensor isfinite(const Tensor& x) {
+  return mask(x, [](auto v) {
+    if constexpr (std::is_floating_point_v<decltype(v)>)
+      return std::isfinite(v);
+    else
+      return true;
+  });
+}
+
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  return detail::combine("logical_and", truth(a), truth(b), [](auto p, auto q) { return p != 0 && q != 0; });
+}
+
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  return detail::combine("logical_or", truth(a), truth(b), [](auto p, auto q) { return p != 0 || q != 0; });
+}
+
+Tensor logical_xor(const Tensor& a, const Tensor& b) {
+  return detail::combine("logical_xor", truth(a), truth(b),
+                         [](auto p, auto q) { return (p != 0) != (q != 0); });
+}
+
+Tensor logical_not(const Tensor& x) {
+  return mask(x, [](auto v) { return v == 0; });
+}
+
+}  // namespace tapegrad::inline v0

@@ -1,0 +1,81 @@
+#include "tapegrad/ops/select.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/index_internal.h"
+#include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce.h"
+
+namespace tapegrad::inline v0 {
+namespace {
+
+// Where the elements of a mask are not 0, counted in row-major order.
+Tensor places(const char* op, const Tensor& mask) {
+  if (mask.size() > std::numeric_limits<std::int32_t>::max())
+    fail(op, "a tensor must have fewer elements than Int32 can number, got shape {}", mask.shape());
+  const auto set = mask.values<std::uint8_t>();
+  const auto count = static_cast<index_t>(set.size()) - std::ranges::count(set, 0);
+  Tensor found = TensorAccess::empty({count}, DType::Int32);
+  std::int32_t* to = found.mutable_data<std::int32_t>();
+  for (std::size_t i = 0; i < set.size(); ++i)
+    if (set[i] != 0) *to++ = static_cast<std::int32_t>(i);
+  return found;
+}
+
+// x where keep(column - row), 0 elsewhere.
+template <class Keep>
+Tensor triangle(const char* op, const Tensor& x, Keep keep) {
+  if (x.rank() < 2) fail(op, "x must be a matrix, or a batch of them, got shape {}", x.shape());
+  const index_t rows = x.shape()[-2], columns = x.shape()[-1];
+  Tensor mask = TensorAccess::empty({rows, columns}, DType::UInt8);
+  std::uint8_t* to = mask.mutable_data<std::uint8_t>();
+  for (index_t row = 0; row < rows; ++row)
+    for (index_t column = 0; column < columns; ++column) *to++ = keep(column - row);
+  return where(mask, x, 0.0);
+}
+
+}  // namespace
+
+Tensor nonzero(const Tensor& x) {
+  const Tensor flat = places("nonzero", not_equals(x, 0));
+  Tensor positions = TensorAccess::empty({flat.size(), x.rank()}, DType::Int32);
+  std::int32_t* to = positions.mutable_data<std::int32_t>();
+  for (const std::int32_t place : flat.values<std::int32_t>()) {
+    index_t rest = place;
+    for (int axis = x.rank(); axis-- > 0; rest /= x.shape()[axis])
+      to[axis] = static_cast<std::int32_t>(rest % x.shape()[axis]);
+    to += x.rank();
+  }
+  return positions;
+}
+
+Tensor masked_select(const Tensor& x, const Tensor& mask) {
+  if (mask.dtype() != DType::UInt8)
+    fail("masked_select", "the mask must be UInt8, as comparisons return it, got {} {}", mask.dtype(),
+         mask.shape());
+  if (broadcast("masked_select", mask.shape(), x.shape()) != x.shape())
+    fail("masked_select", "a mask of shape {} must not be larger than x (shape {})", mask.shape(), x.shape());
+  const Tensor chosen = places("masked_select", broadcast_to(mask, x.shape()));
+  return detail::gather_from("masked_select", reshape(x, x.size()), chosen, 0);
+}
+
+Tensor count_nonzero(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  return sum(cast(not_equals(x, 0), DType::Int32), axes, options);
+}
+
+Tensor count_nonzero(const Tensor& x) {
+  return sum(cast(not_equals(x, 0), DType::Int32));
+}
+
+Tensor triu(const Tensor& x, index_t k) {
+  return triangle("triu", x, [k](index_t above) { return above >= k; });
+}
+
+Tensor tril(const Tensor& x, index_t k) {
+  return triangle("tril", x, [k](index_t above) { return above <= k; });
+}
+
+}  // namespace tapegrad::inline v0
