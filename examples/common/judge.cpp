@@ -27,7 +27,7 @@ tg::Sequential make_judge(const std::filesystem::path& weights, const TrainingOp
     judge.load_state(tg::read_safetensors(weights));
     return judge;
   }
-  const tg::Loader loader(tg::read_mnist(options.data, tg::Split::Train),
+  const tg::Loader loader(read_digits(options.data, tg::Split::Train),
                           {.batch_size = 64, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = judge.parameters();
   tg::Adam adam(parameters);

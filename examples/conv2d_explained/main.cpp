@@ -7,12 +7,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "common/command_line.h"
 #include "pictures.h"
 #include "sections.h"
 
@@ -90,27 +90,27 @@ int main(int argc, char** argv) {
   CLI::Option* list_option = app.add_flag("--list", list, "list the sections");
   CLI::Option* only_option =
       app.add_option("--only", only, "run one section, by its number or name")
+          ->type_name("SECTION")
           ->check([](const std::string& wanted) {
-            return find_section(wanted) ? "" : fmt::format("there is no section '{}' (see --list)", wanted);
+            return find_section(wanted)
+                       ? ""
+                       : fmt::format("must be a number from 1 to {} or a name that --list shows, got {}",
+                                     std::size(kSections), wanted);
           });
   app.add_option("--pictures", pictures,
                  "draw the stamps, the inserted zeros and the matrix into this folder, and run nothing else")
+      ->type_name("FOLDER")
       ->excludes(list_option, only_option);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("conv2d_explained: {} (--help lists the options)\n", error.what());
-  });
-  CLI11_PARSE(app, argc, argv);
-  try {
-    if (list)
-      list_sections();
-    else if (app.count("--pictures") > 0)
+  return common::run_program(app, argc, argv, [&] {
+    if (app.count("--pictures") > 0) {
       draw_pictures(pictures);
-    else if (const Section* section = only.empty() ? nullptr : find_section(only))
-      return run({section, 1}) ? 0 : 1;
-    else
-      return run(kSections) ? 0 : 1;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "conv2d_explained: {}\n", error.what());
-    return 1;
-  }
+      return 0;
+    }
+    if (list) {
+      list_sections();
+      return 0;
+    }
+    const Section* section = only.empty() ? nullptr : find_section(only);
+    return (section != nullptr ? run({section, 1}) : run(kSections)) ? 0 : 1;
+  });
 }

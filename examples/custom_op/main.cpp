@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
-#include "tapegrad/show/graphviz.h"
+#include <CLI/CLI.hpp>
+#include <cmath>
+
+#include "common/command_line.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -22,9 +25,7 @@ tg::Tensor swish(const tg::Tensor& x) {
                                   }}});
 }
 
-}  // namespace
-
-int main() {
+int run() {
   tg::Generator generator(1);
   const tg::Tensor x = tg::normal({3, 4}, 0, 2, generator, tg::DType::Float64);
 
@@ -37,4 +38,12 @@ int main() {
   const tg::Tensor loss = tg::mean(tg::square(swish(watched)));
   fmt::print("{}\nFor Graphviz:\n{}", tg::to_string(tape.graph()), tg::to_graphviz(tape.graph()));
   return first.passed && second.passed ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Checks an op with a derivative written by hand, and draws it as the tape sees it.",
+               "custom_op");
+  return common::run_program(app, argc, argv, run);
 }

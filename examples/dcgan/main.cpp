@@ -11,13 +11,15 @@
 
 #include "common/command_line.h"
 #include "common/judge.h"
-#include "common/training_log.h"
+#include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
 namespace fs = std::filesystem;
 
 namespace {
+
+using common::TrainingRun;
 
 constexpr tg::index_t kCode = 64;
 
@@ -85,7 +87,7 @@ tg::Tensor loss_of(const tg::Tensor& logits, double target) {
 }
 
 void train(tg::Sequential& generator, const Options& options, tg::Generator& random) {
-  const tg::Loader loader(tg::read_mnist(options.data, tg::Split::Train),
+  const tg::Loader loader(common::read_digits(options.data, tg::Split::Train),
                           {.batch_size = options.batch,
                            .seed = options.seed,
                            .drop_last = true,
@@ -94,35 +96,38 @@ void train(tg::Sequential& generator, const Options& options, tg::Generator& ran
   const std::vector<tg::Tensor> drawing = generator.parameters(), telling = discriminator.parameters();
   const tg::AdamOptions adam{.learning_rate = options.learning_rate, .beta1 = 0.5};
   tg::Adam draws(drawing, adam), tells(telling, adam);
-  common::TrainingLog log(options, loader);
-  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
-    for (const tg::Batch& batch : loader.epoch(epoch)) {
-      double discriminator_loss = 0, generator_loss = 0;
-      {
-        const tg::Tensor drawn = generator(random_codes(options.batch, random));
-        tg::Tape tape;
-        // Not quite 1, lest it becomes too sure to teach anything (Salimans et al. 2016).
-        const tg::Tensor loss = loss_of(discriminator(batch.images), 0.9) + loss_of(discriminator(drawn), 0);
-        tells.step(tape.gradient(loss, telling));
-        discriminator_loss = loss.item();
-      }
-      {
-        tg::Tape tape;
-        const tg::Tensor loss = loss_of(discriminator(generator(random_codes(options.batch, random))), 1);
-        draws.step(tape.gradient(loss, drawing));
-        generator_loss = loss.item();
-      }
-      log.step(batch, {{"discriminator", discriminator_loss}, {"generator", generator_loss}});
-      if (log.finished()) break;
+  TrainingRun run(options, loader);
+  run.add("generator", generator).add("discriminator", discriminator);
+  run.add("draws", draws).add("tells", tells).add("random", random);
+  const auto step = [&](const tg::Batch& batch) {
+    double discriminator_loss = 0, generator_loss = 0;
+    {
+      const tg::Tensor drawn = generator(random_codes(options.batch, random));
+      tg::Tape tape;
+      // Not quite 1, lest it becomes too sure to teach anything (Salimans et al. 2016).
+      const tg::Tensor loss = loss_of(discriminator(batch.images), 0.9) + loss_of(discriminator(drawn), 0);
+      tells.step(tape.gradient(loss, telling));
+      discriminator_loss = loss.item();
     }
-    log.end_epoch(
-        {{"discriminator_loss", log.mean("discriminator")}, {"generator_loss", log.mean("generator")}});
-  }
-  log.draw(options.out / "loss.png", {"discriminator_loss", "generator_loss"},
+    {
+      tg::Tape tape;
+      const tg::Tensor loss = loss_of(discriminator(generator(random_codes(options.batch, random))), 1);
+      draws.step(tape.gradient(loss, drawing));
+      generator_loss = loss.item();
+    }
+    return TrainingRun::Values{{"discriminator", discriminator_loss}, {"generator", generator_loss}};
+  };
+  const auto end_epoch = [&] {
+    return TrainingRun::Values{{"discriminator_loss", run.mean("discriminator")},
+                               {"generator_loss", run.mean("generator")}};
+  };
+  run.train(step, end_epoch);
+  run.draw(options.out / "loss.png",
+           {{"discriminator_loss", "discriminator"}, {"generator_loss", "generator"}},
            {.title = "Binary cross-entropy", .x_label = "epoch", .y_label = ""});
 }
 
-void run(const Options& options) {
+int run(const Options& options) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator random(options.seed);
   tg::Sequential generator = make_generator(random);
@@ -142,6 +147,7 @@ void run(const Options& options) {
   tg::Sequential judge = common::make_judge(options.classifier, options);
   common::print_digits(judge, samples);
   fmt::print("the results are in {}\n", options.out.string());
+  return 0;
 }
 
 }  // namespace
@@ -152,5 +158,5 @@ int main(int argc, char** argv) {
   common::add_options(app, options);
   app.add_option("--classifier", options.classifier,
                  "weights of mnist_classifier, to count the digits among the samples (default: train one)");
-  return common::run_program(app, argc, argv, [&] { run(options); });
+  return common::run_program(app, argc, argv, [&] { return run(options); });
 }

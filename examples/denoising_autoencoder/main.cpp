@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "common/command_line.h"
-#include "common/training_log.h"
+#include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
 namespace fs = std::filesystem;
 
 namespace {
+
+using common::TrainingRun;
 
 struct Options : common::TrainingOptions {
   double noise = 0.5;
@@ -69,38 +71,41 @@ Denoised denoise(tg::Sequential& net, const tg::Samples& images, double noise) {
 }
 
 void train(tg::Sequential& net, const Options& options, const tg::Samples& test) {
-  const tg::Loader loader(tg::read_mnist(options.data, tg::Split::Train).images, {},
+  const tg::Loader loader(common::read_digits(options.data, tg::Split::Train).images, {},
                           {.batch_size = options.batch, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters);
-  tg::Schedule schedule =
-      tg::one_cycle({.max_learning_rate = options.learning_rate, .steps = options.epochs * loader.batches()});
+  tg::Schedule schedule = tg::one_cycle(
+      {.max_learning_rate = options.learning_rate, .steps = TrainingRun::planned_steps(options, loader)});
   const tg::Generator noise(options.seed, 1);
-  common::TrainingLog log(options, loader);
-  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
-    for (const tg::Batch& batch : loader.epoch(epoch)) {
-      const auto step = static_cast<std::uint64_t>(schedule.steps());
-      const tg::Tensor noisy = with_noise(batch.images, options.noise, noise.child(step));
-      tg::Tape tape;
-      const tg::Tensor loss = tg::mse_loss(net(noisy), batch.images);
-      adam.set_learning_rate(schedule.learning_rate());
-      adam.step(tape.gradient(loss, parameters));
-      schedule.step();
-      log.step(batch, {{"loss", loss.item()}});
-      if (log.finished()) break;
-    }
+  TrainingRun run(options, loader, {.metric = "test_loss"});
+  run.add("net", net).add("adam", adam).add("schedule", schedule);
+  run.require("--epochs", options.epochs).require("--noise", options.noise);
+  const auto step = [&](const tg::Batch& batch) {
+    const tg::Generator own = noise.child(static_cast<std::uint64_t>(run.steps()));
+    const tg::Tensor noisy = with_noise(batch.images, options.noise, own);
+    tg::Tape tape;
+    const tg::Tensor loss = tg::mse_loss(net(noisy), batch.images);
+    adam.set_learning_rate(schedule.learning_rate());
+    adam.step(tape.gradient(loss, parameters));
+    schedule.step();
+    return TrainingRun::Values{{"loss", loss.item()}};
+  };
+  const auto end_epoch = [&] {
     const Denoised result = denoise(net, test, options.noise);
-    log.end_epoch({{"train_loss", log.mean("loss")}, {"test_loss", result.error_of(result.denoised)}});
-  }
-  log.draw(options.out / "loss.png", {"train_loss", "test_loss"},
+    return TrainingRun::Values{{"train_loss", run.mean("loss")},
+                               {"test_loss", result.error_of(result.denoised)}};
+  };
+  run.train(step, end_epoch);
+  run.draw(options.out / "loss.png", {{"train_loss", "training"}, {"test_loss", "test"}},
            {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true});
 }
 
-void run(const Options& options) {
+int run(const Options& options) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator generator(options.seed);
   tg::Sequential net = make_net(generator);
-  const tg::Samples test = tg::read_mnist(options.data, tg::Split::Test).images;
+  const tg::Samples test = common::read_digits(options.data, tg::Split::Test).images;
   fs::create_directories(options.out);
   if (options.load.empty()) {
     train(net, options, test);
@@ -111,12 +116,13 @@ void run(const Options& options) {
 
   const Denoised result = denoise(net, test, options.noise);
   std::vector<tg::Tensor> rows;
-  for (const tg::Tensor& images : {result.noisy, result.denoised, result.clean})
+  for (const tg::Tensor& images : {result.clean, result.noisy, result.denoised})
     rows.push_back(tg::slice(images, {{0, 16}}));
   tg::write_png(options.out / "denoised.png",
-                tg::sheet(rows, {.columns = 16, .scale = 2, .labels = {"noisy", "denoised", "clean"}}));
+                tg::sheet(rows, {.columns = 16, .scale = 2, .labels = {"clean", "noisy", "denoised"}}));
   fmt::print("MSE of noisy digits {:.5f}, denoised {:.5f}; results are in {}\n",
              result.error_of(result.noisy), result.error_of(result.denoised), options.out.string());
+  return 0;
 }
 
 }  // namespace
@@ -128,7 +134,6 @@ int main(int argc, char** argv) {
   options.learning_rate = 4e-3;
   CLI::App app("Trains an autoencoder to take the noise from handwritten digits.", "denoising_autoencoder");
   common::add_options(app, options);
-  app.add_option("--noise", options.noise, "standard deviation of the noise; white is 1")
-      ->check(CLI::NonNegativeNumber);
-  return common::run_program(app, argc, argv, [&] { run(options); });
+  common::add_number(app, "--noise", options.noise, "standard deviation of the noise; white is 1");
+  return common::run_program(app, argc, argv, [&] { return run(options); });
 }

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "common/command_line.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -233,54 +234,61 @@ std::vector<Exercise> exercises() {
            {{"the mean's divisor forgotten", undivided_3}, {"the target's sign", same_sign_3}}}};
 }
 
+struct Options {
+  int exercise = 0;
+  bool solution = false, json = false;
+  std::filesystem::path map;
+};
+
+bool print(const tg::GradcheckReport& report, bool json) {
+  fmt::print("{}\n", json ? report.json() : report.str(isatty(STDOUT_FILENO) != 0));
+  return report.passed;
+}
+
+void draw_map(const Exercise& exercise, const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  // Blue is too small, red too large. The image's two channels are shown as two images.
+  const Tensor dx = exercise.check(turned_2).error_map(0), dw = exercise.check(transposed_2).error_map(1);
+  tg::write_png(folder / "dx.png", tg::filters_image(tg::permute(dx, {1, 2, 0, 3}), 16));
+  tg::write_png(folder / "dw.png", tg::filters_image(dw, 16));
+  fmt::print("{} and dw.png\n", (folder / "dx.png").string());
+}
+
+int run(const Options& options) {
+  const std::vector<Exercise> all = exercises();
+  if (!options.map.empty()) {
+    draw_map(all[1], options.map);
+    return 0;
+  }
+  if (options.exercise != 0) {
+    const Exercise& exercise = all[static_cast<std::size_t>(options.exercise - 1)];
+    return print(exercise.check(options.solution ? exercise.solution : exercise.yours), options.json) ? 0 : 1;
+  }
+  bool as_expected = true;
+  for (std::size_t n = 0; n < all.size(); ++n) {
+    fmt::print("Exercise {}: {}\n\n", n + 1, all[n].title);
+    for (const Attempt& attempt : all[n].wrong) {
+      fmt::print("A wrong attempt: {}\n", attempt.what);
+      as_expected = !print(all[n].check(attempt.backward), options.json) && as_expected;
+    }
+    if (!options.solution) continue;
+    fmt::print("The solution:\n");
+    as_expected = print(all[n].check(all[n].solution), options.json) && as_expected;
+  }
+  fmt::print("Now edit yours_1() in examples/exercises/main.cpp, and run: exercises --exercise 1\n");
+  return as_expected ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  int number = 0;
-  bool solution = false, json = false;
-  std::filesystem::path map;
-  CLI::App app("Write a backward pass by hand, and see what gradcheck says.");
-  app.add_option("--exercise", number, "check yours: 1, 2 or 3")->check(CLI::Range(1, 3));
-  app.add_flag("--solution", solution, "check the solution instead");
-  app.add_flag("--json", json, "the report for programs");
-  app.add_option("--map", map, "draw the error of exercise 2's turned dx and exchanged dw into this folder");
-  CLI11_PARSE(app, argc, argv);
-
-  const std::vector<Exercise> all = exercises();
-  const bool colour = isatty(STDOUT_FILENO) != 0;
-  const auto print = [&](const tg::GradcheckReport& report) {
-    fmt::print("{}\n", json ? report.json() : report.str(colour));
-    return report.passed;
-  };
-  try {
-    if (!map.empty()) {
-      std::filesystem::create_directories(map);
-      // Blue is too small, red too large. The image's two channels are shown as two images.
-      const Tensor dx = all[1].check(turned_2).error_map(0), dw = all[1].check(transposed_2).error_map(1);
-      tg::write_png(map / "dx.png", tg::filters_image(tg::permute(dx, {1, 2, 0, 3}), 16));
-      tg::write_png(map / "dw.png", tg::filters_image(dw, 16));
-      fmt::print("{} and dw.png\n", (map / "dx.png").string());
-      return 0;
-    }
-    if (number != 0) {
-      const Exercise& exercise = all[static_cast<std::size_t>(number - 1)];
-      return print(exercise.check(solution ? exercise.solution : exercise.yours)) ? 0 : 1;
-    }
-    bool as_expected = true;
-    for (std::size_t n = 0; n < all.size(); ++n) {
-      fmt::print("Exercise {}: {}\n\n", n + 1, all[n].title);
-      for (const Attempt& attempt : all[n].wrong) {
-        fmt::print("A wrong attempt: {}\n", attempt.what);
-        as_expected = !print(all[n].check(attempt.backward)) && as_expected;
-      }
-      if (!solution) continue;
-      fmt::print("The solution:\n");
-      as_expected = print(all[n].check(all[n].solution)) && as_expected;
-    }
-    fmt::print("Now edit yours_1() in examples/exercises/main.cpp, and run: exercises --exercise 1\n");
-    return as_expected ? 0 : 1;
-  } catch (const tg::Error& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 2;
-  }
+  Options options;
+  CLI::App app("Write a backward pass by hand, and see what gradcheck says.", "exercises");
+  common::add_whole(app, "--exercise", options.exercise, 1, "check yours: 1, 2 or 3", 3);
+  app.add_flag("--solution", options.solution, "check the solution instead");
+  app.add_flag("--json", options.json, "the report for programs");
+  app.add_option("--map", options.map,
+                 "draw the error of exercise 2's turned dx and exchanged dw into this folder")
+      ->type_name("FOLDER");
+  return common::run_program(app, argc, argv, [&] { return run(options); });
 }

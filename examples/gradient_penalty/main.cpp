@@ -8,6 +8,8 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "common/command_line.h"
+#include "common/interrupt.h"
 #include "digits/digits.h"
 #include "tapegrad/tapegrad.h"
 
@@ -72,7 +74,8 @@ int run(const Options& options) {
   tg::Adam adam(parameters, {.learning_rate = 1e-3, .beta1 = 0.5, .beta2 = 0.9});
   tg::Series penalties{.name = "gradient penalty", .x = {}, .y = {}},
       distances{.name = "distance", .x = {}, .y = {}};
-  for (tg::index_t step = 1; step <= options.steps; ++step) {
+  const common::InterruptScope interrupt;  // Ctrl-C: the picture of what was done so far
+  for (tg::index_t step = 1; step <= options.steps && !interrupt.requested(); ++step) {
     const tg::Tensor real = drawn_digits(options.batch, generator),
                      fake = blurred_noise(options.batch, generator);
     tg::Tape tape;
@@ -87,11 +90,15 @@ int run(const Options& options) {
       fmt::print("step {:>4}  penalty {:.4f}  distance of the kinds {:.3f}\n", step, term.item(),
                  distance.item());
   }
+  if (penalties.y.empty()) throw common::Interrupted{"interrupted before the first step"};
   std::filesystem::create_directories(options.out);
   const std::vector<tg::Series> series = {penalties, distances};
   tg::write_png(options.out / "training.png",
                 tg::line_chart(
                     series, {.title = "A critic with a gradient penalty", .x_label = "step", .y_label = ""}));
+  if (interrupt.requested())
+    throw common::Interrupted{fmt::format("interrupted; the picture of {} steps is in {}", penalties.y.size(),
+                                          options.out.string())};
   const bool fallen = penalties.y.back() < 0.2 * penalties.y.front() && distances.y.back() > 0;
   fmt::print("the penalty fell from {:.4f} to {:.4f}; the picture is in {}\n", penalties.y.front(),
              penalties.y.back(), options.out.string());
@@ -105,15 +112,9 @@ int main(int argc, char** argv) {
   CLI::App app("Trains a critic with a gradient penalty; exits with 0 if the penalty falls.",
                "gradient_penalty");
   app.option_defaults()->always_capture_default();
-  app.add_option("--steps", options.steps, "training steps")->check(CLI::PositiveNumber);
-  app.add_option("--batch", options.batch, "images of each kind in a step")->check(CLI::PositiveNumber);
-  app.add_option("--seed", options.seed, "of weights and images");
-  app.add_option("--out", options.out, "folder for the picture, created if missing");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    return run(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "gradient_penalty: {}\n", error.what());
-    return 1;
-  }
+  common::add_whole(app, "--steps", options.steps, 1, "training steps");
+  common::add_whole(app, "--batch", options.batch, 1, "images of each kind in a step");
+  common::add_whole(app, "--seed", options.seed, 0, "of weights and images");
+  app.add_option("--out", options.out, "folder for the picture, created if missing")->type_name("FOLDER");
+  return common::run_program(app, argc, argv, [&] { return run(options); });
 }

@@ -10,13 +10,15 @@
 
 #include "common/command_line.h"
 #include "common/judge.h"
-#include "common/training_log.h"
+#include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
 namespace fs = std::filesystem;
 
 namespace {
+
+using common::TrainingRun;
 
 struct Options : common::TrainingOptions {
   tg::index_t code = 10;
@@ -103,27 +105,29 @@ double evaluate(Vae& vae, const tg::Loader& loader) {
 }
 
 void train(Vae& vae, const Options& options, const tg::Loader& test, tg::Generator& generator) {
-  const tg::Loader loader(tg::read_mnist(options.data, tg::Split::Train),
+  const tg::Loader loader(common::read_digits(options.data, tg::Split::Train),
                           {.batch_size = options.batch, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = vae.parameters();
   tg::Adam adam(parameters);
-  tg::Schedule schedule =
-      tg::cosine_decay({.learning_rate = options.learning_rate, .steps = options.epochs * loader.batches()});
-  common::TrainingLog log(options, loader);
-  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
-    for (const tg::Batch& batch : loader.epoch(epoch)) {
-      tg::Tape tape;
-      const auto [reconstruction, divergence] = loss_of(vae, batch.images, generator);
-      const tg::Tensor loss = reconstruction + divergence;
-      adam.set_learning_rate(schedule.learning_rate());
-      adam.step(tape.gradient(loss, parameters));
-      schedule.step();
-      log.step(batch, {{"loss", loss.item()}, {"divergence", divergence.item()}});
-      if (log.finished()) break;
-    }
-    log.end_epoch({{"train_loss", log.mean("loss")}, {"test_loss", evaluate(vae, test)}});
-  }
-  log.draw(options.out / "loss.png", {"train_loss", "test_loss"},
+  tg::Schedule schedule = tg::cosine_decay(
+      {.learning_rate = options.learning_rate, .steps = TrainingRun::planned_steps(options, loader)});
+  TrainingRun run(options, loader, {.metric = "test_loss"});
+  run.add("vae", vae).add("adam", adam).add("schedule", schedule).add("generator", generator);
+  run.require("--epochs", options.epochs);
+  const auto step = [&](const tg::Batch& batch) {
+    tg::Tape tape;
+    const auto [reconstruction, divergence] = loss_of(vae, batch.images, generator);
+    const tg::Tensor loss = reconstruction + divergence;
+    adam.set_learning_rate(schedule.learning_rate());
+    adam.step(tape.gradient(loss, parameters));
+    schedule.step();
+    return TrainingRun::Values{{"loss", loss.item()}, {"divergence", divergence.item()}};
+  };
+  const auto end_epoch = [&] {
+    return TrainingRun::Values{{"train_loss", run.mean("loss")}, {"test_loss", evaluate(vae, test)}};
+  };
+  run.train(step, end_epoch);
+  run.draw(options.out / "loss.png", {{"train_loss", "training"}, {"test_loss", "test"}},
            {.title = "Negative evidence lower bound", .x_label = "epoch", .y_label = "nats per image"});
 }
 
@@ -144,11 +148,11 @@ tg::Image latent_walk(Vae& vae, const tg::Dataset& data) {
   return tg::grid(vae.draw(tg::stack(walk)), {.columns = kStages, .scale = 2});
 }
 
-void run(const Options& options) {
+int run(const Options& options) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator generator(options.seed);
   Vae vae(options.code, generator);
-  const tg::Dataset data = tg::read_mnist(options.data, tg::Split::Test);
+  const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
   const tg::Loader test(data, {.batch_size = 500, .shuffle = false});
   fs::create_directories(options.out);
   if (options.load.empty()) {
@@ -165,6 +169,7 @@ void run(const Options& options) {
   tg::Sequential judge = common::make_judge(options.classifier, options);
   common::print_digits(judge, samples);
   fmt::print("test loss {:.2f}; results are in {}\n", evaluate(vae, test), options.out.string());
+  return 0;
 }
 
 }  // namespace
@@ -174,8 +179,8 @@ int main(int argc, char** argv) {
   CLI::App app("Trains a variational autoencoder on handwritten digits, and draws digits with it.",
                "mnist_vae");
   common::add_options(app, options);
-  app.add_option("--code", options.code, "numbers that describe a digit")->check(CLI::PositiveNumber);
+  common::add_whole(app, "--code", options.code, 1, "numbers that describe a digit", 1'000'000);
   app.add_option("--classifier", options.classifier,
                  "weights of mnist_classifier, to count the digits among the samples (default: train one)");
-  return common::run_program(app, argc, argv, [&] { run(options); });
+  return common::run_program(app, argc, argv, [&] { return run(options); });
 }

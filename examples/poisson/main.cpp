@@ -14,6 +14,8 @@
 #include <filesystem>
 #include <numbers>
 
+#include "common/command_line.h"
+#include "common/interrupt.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -101,6 +103,7 @@ int run(const Options& options) {
     return std::sqrt(tg::sum(tg::square(solution(net, grid) - known)).item() /
                      tg::sum(tg::square(known)).item());
   };
+  const common::InterruptScope interrupt;  // Ctrl-C: the pictures of what was found so far
   for (tg::index_t step = 0; step <= options.steps; ++step) {
     adam.set_learning_rate(
         5e-3 * 0.5 * (1 + std::cos(pi * static_cast<double>(step) / static_cast<double>(options.steps + 1))));
@@ -111,11 +114,12 @@ int run(const Options& options) {
     adam.step(tape.gradient(loss, net.parameters()));
     losses.x.push_back(static_cast<double>(step));
     losses.y.push_back(loss.item());
-    if (step % 100 == 0 || step == options.steps) {
+    if (step % 100 == 0 || step == options.steps || interrupt.requested()) {
       errors.x.push_back(static_cast<double>(step));
       errors.y.push_back(relative_error());
       fmt::print("step {:>5}  residual {:.3e}  relative error {:.3e}\n", step, loss.item(), errors.y.back());
     }
+    if (interrupt.requested()) break;
   }
 
   std::filesystem::create_directories(options.out);
@@ -131,6 +135,9 @@ int run(const Options& options) {
       options.out / "training.png",
       tg::line_chart(series,
                      {.title = "Poisson's equation", .x_label = "step", .y_label = "", .log_y = true}));
+  if (interrupt.requested())
+    throw common::Interrupted{fmt::format("interrupted; the pictures of {} steps are in {}", losses.y.size(),
+                                          options.out.string())};
   fmt::print("relative error {:.3e}; pictures are in {}\n", errors.y.back(), options.out.string());
   return errors.y.back() < 0.01 ? 0 : 1;
 }
@@ -141,15 +148,9 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("Solves Poisson's equation with a network; exits with 0 if the error is below 1%.", "poisson");
   app.option_defaults()->always_capture_default();
-  app.add_option("--steps", options.steps, "training steps")->check(CLI::PositiveNumber);
-  app.add_option("--points", options.points, "random points in a step")->check(CLI::PositiveNumber);
-  app.add_option("--seed", options.seed, "of weights and points");
-  app.add_option("--out", options.out, "folder for the pictures, created if missing");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    return run(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "poisson: {}\n", error.what());
-    return 1;
-  }
+  common::add_whole(app, "--steps", options.steps, 1, "training steps");
+  common::add_whole(app, "--points", options.points, 1, "random points in a step");
+  common::add_whole(app, "--seed", options.seed, 0, "of weights and points");
+  app.add_option("--out", options.out, "folder for the pictures, created if missing")->type_name("FOLDER");
+  return common::run_program(app, argc, argv, [&] { return run(options); });
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/command_line.h"
-#include "common/training_log.h"
+#include "common/training_run.h"
 #include "scenes.h"
 #include "tapegrad/tapegrad.h"
 #include "unet.h"
@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 using namespace unet_segmentation;
 
 namespace {
+
+using common::TrainingRun;
 
 struct Options : common::TrainingOptions {
   tg::index_t scenes = 10000;
@@ -87,26 +89,28 @@ void train(UNet& net, const Options& options, const Scenes& test) {
   const tg::Loader loader(scenes.images, scenes.masks, {.batch_size = options.batch, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters);
-  tg::Schedule schedule =
-      tg::one_cycle({.max_learning_rate = options.learning_rate, .steps = options.epochs * loader.batches()});
-  common::TrainingLog log(options, loader);
-  for (tg::index_t epoch = 0; log.begin_epoch(epoch); ++epoch) {
-    for (const tg::Batch& batch : loader.epoch(epoch)) {
-      tg::Tape tape;
-      const tg::Tensor loss = tg::cross_entropy(net(batch.images), batch.labels);
-      adam.set_learning_rate(schedule.learning_rate());
-      adam.step(tape.gradient(loss, parameters));
-      schedule.step();
-      log.step(batch, {{"loss", loss.item()}});
-      if (log.finished()) break;
-    }
-    log.end_epoch({{"train_loss", log.mean("loss")}, {"test_iou", evaluate(net, test).mean_iou()}});
-  }
-  log.draw(options.out / "loss.png", {"loss", "train_loss"},
+  tg::Schedule schedule = tg::one_cycle(
+      {.max_learning_rate = options.learning_rate, .steps = TrainingRun::planned_steps(options, loader)});
+  TrainingRun run(options, loader, {.metric = "test_iou", .higher_is_better = true});
+  run.add("net", net).add("adam", adam).add("schedule", schedule).require("--epochs", options.epochs);
+  const auto step = [&](const tg::Batch& batch) {
+    tg::Tape tape;
+    const tg::Tensor loss = tg::cross_entropy(net(batch.images), batch.labels);
+    adam.set_learning_rate(schedule.learning_rate());
+    adam.step(tape.gradient(loss, parameters));
+    schedule.step();
+    return TrainingRun::Values{{"loss", loss.item()}};
+  };
+  const auto end_epoch = [&] {
+    return TrainingRun::Values{{"train_loss", run.mean("loss")},
+                               {"test_iou", evaluate(net, test).mean_iou()}};
+  };
+  run.train(step, end_epoch);
+  run.draw(options.out / "loss.png", {{"loss", "each step"}, {"train_loss", "each epoch"}},
            {.title = "Cross-entropy", .x_label = "epoch", .y_label = "", .log_y = true});
 }
 
-void run(const Options& options) {
+int run(const Options& options) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator generator(options.seed);
   UNet net({.in_channels = 3, .classes = kClassCount}, generator);
@@ -124,6 +128,7 @@ void run(const Options& options) {
   for (std::size_t c = 0; c < std::size(kClasses); ++c)
     fmt::print("{:>12}: IoU {:.3f}\n", kClasses[c], overlap.iou(c));
   fmt::print("mean IoU {:.3f}; results are in {}\n", overlap.mean_iou(), options.out.string());
+  return 0;
 }
 
 }  // namespace
@@ -137,6 +142,6 @@ int main(int argc, char** argv) {
                "unet_segmentation");
   common::add_options(app, options);
   app.remove_option(app.get_option("--data"));  // the program draws its own
-  app.add_option("--scenes", options.scenes, "images to train with")->check(CLI::PositiveNumber);
-  return common::run_program(app, argc, argv, [&] { run(options); });
+  common::add_whole(app, "--scenes", options.scenes, 1, "images to train with");
+  return common::run_program(app, argc, argv, [&] { return run(options); });
 }

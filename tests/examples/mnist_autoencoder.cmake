@@ -55,7 +55,7 @@ if(page MATCHES "<h2>Loss</h2>" OR NOT page MATCHES "<h2>Reconstructions</h2>")
 endif()
 
 # Files that are not what they should be.
-refuses("there is neither" --data ${SCRATCH}/nowhere)
+refuses("--data must be a folder" --data ${SCRATCH}/nowhere)
 refuses("No such file|cannot open" --data ${DATA} --load ${SCRATCH}/nowhere.safetensors)
 file(MAKE_DIRECTORY ${SCRATCH}/broken)
 file(GLOB originals ${DATA}/*.gz)

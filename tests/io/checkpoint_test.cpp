@@ -543,16 +543,19 @@ TEST(Checkpoints, AnotherRunBeginsAnew) {
   const TemporaryFolder folder;
   for (std::int64_t round = 1; round <= 3; ++round) {
     Checkpoints checkpoints(folder / "run");
-    EXPECT_EQ(checkpoints.set_aside(), round > 1);
+    const std::optional<fs::path> aside = checkpoints.set_aside();
+    EXPECT_EQ(aside.has_value(), round > 1);
     EXPECT_FALSE(checkpoints.newest());
     EXPECT_FALSE(checkpoints.best());
     checkpoints.save(at_step(round, static_cast<double>(round)));
     EXPECT_EQ(checkpoints.best()->step, round);
     if (round > 1) {
-      EXPECT_EQ(Checkpoints(folder / "run.old").newest()->checkpoint.step, round - 1);
+      EXPECT_EQ(*aside, folder / (round == 2 ? "run.old" : "run.old2"));
+      EXPECT_EQ(Checkpoints(*aside).newest()->checkpoint.step, round - 1);
     }
   }
-  EXPECT_EQ(folder.entries(), 2u);
+  EXPECT_EQ(Checkpoints(folder / "run.old").newest()->checkpoint.step, 1) << "an earlier run is never lost";
+  EXPECT_EQ(folder.entries(), 3u);
 }
 
 TEST(Checkpoints, OneRunAtATime) {

@@ -384,19 +384,21 @@ std::optional<Checkpoint> Checkpoints::best() const {
   return read_checkpoint(path);
 }
 
-bool Checkpoints::set_aside() {
+std::optional<fs::path> Checkpoints::set_aside() {
   std::error_code error;
-  if (checkpoints_in(folder_).empty() && !fs::exists(folder_ / kBest, error)) return false;
+  if (checkpoints_in(folder_).empty() && !fs::exists(folder_ / kBest, error)) return std::nullopt;
   lock();
   fs::path old = folder_;
   old += ".old";
-  fs::remove_all(old, error);
-  check("remove", old, error);
+  for (int number = 2; fs::exists(fs::symlink_status(old, error)); ++number) {
+    old = folder_;
+    old += ".old" + std::to_string(number);
+  }
   fs::rename(folder_, old, error);
   check("rename", folder_, error);
   lock_.reset();
   best_metric_.reset();
-  return true;
+  return old;
 }
 
 }  // namespace tapegrad::inline v0

@@ -140,9 +140,10 @@ class Checkpoints {
   /// The one with the best metric; nothing when there is no file of it. Throws when it is damaged.
   std::optional<Checkpoint> best() const;
 
-  /// Moves the folder, if there are checkpoints in it, to the same name with ".old" at the end, in place of
-  /// what has that name: for a run that begins anew. Returns whether it did.
-  bool set_aside();
+  /// Moves the folder, if there are checkpoints in it, to the same name with ".old" at the end, or ".old2",
+  /// ".old3", ...: the first that is free, so that no earlier run is lost. For a run that begins anew. Returns
+  /// the new name if it moved the folder.
+  std::optional<std::filesystem::path> set_aside();
 
  private:
   struct Lock;

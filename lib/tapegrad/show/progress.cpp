@@ -28,7 +28,7 @@ std::string duration(double seconds) {
                    : fmt::format("{}:{:02}", minutes, whole % 60);
 }
 
-std::string list(Progress::Values values) {
+std::string list(std::span<const Progress::Value> values) {
   std::string text;
   for (const auto& [name, value] : values) text += fmt::format(" {} {:.4g}", name, value);
   return text;
@@ -78,7 +78,7 @@ void Progress::begin_epoch() {
   if (terminal_) shown_ -= kRedrawInterval;  // the first call shows something
 }
 
-void Progress::advance(index_t samples, Values values) {
+void Progress::advance(index_t samples, std::span<const Value> values) {
   begin_epoch();
   done_ += samples;
   const double now = options_.clock();
@@ -105,7 +105,7 @@ void Progress::advance(index_t samples, Values values) {
                                : fmt::format("{} {}", head, tail));
 }
 
-void Progress::end_epoch(Values values) {
+void Progress::end_epoch(std::span<const Value> values) {
   begin_epoch();
   in_epoch_ = false;
   const double elapsed = options_.clock() - started_;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,7 +33,8 @@ struct ProgressOptions {
 class Progress {
  public:
   /// Numbers to show, by name: {{"loss", loss}}.
-  using Values = std::initializer_list<std::pair<std::string_view, double>>;
+  using Value = std::pair<std::string_view, double>;
+  using Values = std::initializer_list<Value>;
 
   /// out must outlive the Progress. Throws for epochs or samples that are not positive, and for less than
   /// none of them that are done.
@@ -43,9 +45,13 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   /// So many more samples of the epoch are done; the first call after end_epoch begins the next epoch.
-  void advance(index_t samples, Values values = {});
+  void advance(index_t samples, std::span<const Value> values);
+  void advance(index_t samples, Values values = {}) {
+    advance(samples, std::span(values.begin(), values.size()));
+  }
   /// The epoch is over; its line stays.
-  void end_epoch(Values values = {});
+  void end_epoch(std::span<const Value> values);
+  void end_epoch(Values values = {}) { end_epoch(std::span(values.begin(), values.size())); }
 
  private:
   void begin_epoch();

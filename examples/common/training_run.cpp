@@ -1,0 +1,164 @@
+#include "common/training_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <stdexcept>
+
+#include "common/interrupt.h"
+#include "tapegrad/io/image.h"
+
+namespace common {
+
+tg::State TrainingRun::Sums::state() const {
+  tg::State state;
+  state.numbers = of;
+  return state;
+}
+
+TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run)
+    : options_(options),
+      loader_(loader),
+      run_(run),
+      metrics_(options.metrics.empty() ? options.out / "metrics.jsonl" : options.metrics,
+               {.keep = options.resume}),
+      checkpoints_(options.out / "checkpoints",
+                   {.keep = options.keep, .higher_is_better = run.higher_is_better}) {
+  if (options.batch > loader.samples())
+    throw std::invalid_argument(
+        fmt::format("--batch must be at most {}, the number of training images, got {}", loader.samples(),
+                    options.batch));
+  state_.add("metrics", metrics_);
+  state_.add("step", step_).add("epoch", epoch_).add("next", next_).add("seen", seen_).add("sums", sums_);
+  state_.require("--batch", options.batch).require("--seed", options.seed);
+  state_.require("--learning-rate", options.learning_rate).require("images", loader.samples());
+}
+
+tg::index_t TrainingRun::planned_steps(const TrainingOptions& options, const tg::Loader& loader) {
+  return std::max<tg::index_t>(2, options.epochs * loader.batches());
+}
+
+void TrainingRun::restore() {
+  const std::string folder = checkpoints_.folder().string();
+  if (!options_.resume) {
+    if (const auto aside = checkpoints_.set_aside())
+      fmt::print("the checkpoints of an earlier run, which --resume would have continued, are in {}\n",
+                 aside->string());
+    return;
+  }
+  const auto newest = checkpoints_.newest();
+  if (!newest) {
+    fmt::print("there is no checkpoint in {}: a new run begins\n", folder);
+    return;
+  }
+  for (const std::string& what : newest->damaged)
+    fmt::print(stderr, "a newer checkpoint is passed over: {}\n", what);
+  state_.load_state(newest->checkpoint.state);
+  fmt::print("continues after step {}\n", newest->checkpoint.step);
+  if (epoch_ >= options_.epochs)
+    fmt::print("all {} epochs are done: a larger --epochs goes on\n", epoch_);
+  else if (enough())
+    fmt::print("all {} steps are done: a larger --max-steps goes on\n", step_);
+}
+
+void TrainingRun::save(std::optional<double> metric) {
+  checkpoints_.save({.state = state_.state(), .step = step_, .metric = metric});
+}
+
+void TrainingRun::interrupt() const {
+  throw Interrupted{"interrupted; all that was done is saved: --resume continues it"};
+}
+
+void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,
+                        const std::function<Values()>& end_epoch) {
+  restore();
+  tg::Progress progress(stdout, {.epochs = static_cast<int>(std::max(options_.epochs, epoch_)),
+                                 .samples = loader_.samples(),
+                                 .epochs_done = static_cast<int>(epoch_),
+                                 .samples_done = seen_});
+  const InterruptScope scope;
+  const auto interrupted = [&] { return scope.requested(); };
+  while (epoch_ < options_.epochs && (!enough() || next_ > 0)) {
+    progress.advance(0);  // the epoch begins
+    if (!train_epoch(progress, step, interrupted)) interrupt();
+    const std::optional<double> metric = note_epoch(progress, end_epoch());
+    if (next_ < loader_.batches()) break;  // a run of more steps would go on with this epoch
+    ++epoch_;
+    next_ = seen_ = 0;
+    sums_.of.clear();
+    save(metric);
+    if (interrupted()) interrupt();
+  }
+}
+
+// Whether it came to the end of the epoch, or of the steps; not if it was interrupted.
+bool TrainingRun::train_epoch(tg::Progress& progress, const std::function<Values(const tg::Batch&)>& step,
+                              const std::function<bool()>& interrupted) {
+  for (const tg::Batch& batch : loader_.epoch(epoch_, next_)) {
+    if (enough()) break;
+    const auto started = std::chrono::steady_clock::now();
+    const Values values = step(batch);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+    const tg::index_t images = batch.images.shape()[0];
+    note_step(images, took.count(), values);
+    progress.advance(images, values);
+
+    if (next_ == loader_.batches()) break;  // the epoch's end has a checkpoint of its own
+    const bool due = options_.checkpoint_every > 0 && step_ % options_.checkpoint_every == 0;
+    if (due || enough() || interrupted()) save({});
+    if (interrupted()) return false;
+  }
+  return true;
+}
+
+void TrainingRun::note_step(tg::index_t images, double seconds, const Values& values) {
+  ++step_;
+  ++next_;
+  seen_ += images;
+  std::vector<tg::Metrics::Entry> line = {
+      {"step", step_}, {"epochs", static_cast<double>(step_) / static_cast<double>(loader_.batches())}};
+  for (const auto& [name, value] : values) {
+    if (!std::isfinite(value))
+      throw std::runtime_error(
+          fmt::format("the {} is {} at step {}: try a smaller --learning-rate", name, value, step_));
+    sums_.of[std::string(name)] += value * static_cast<double>(images);
+    line.emplace_back(name, value);
+  }
+  line.emplace_back("images_per_s", static_cast<double>(images) / seconds);
+  metrics_.write(line);
+}
+
+// The value that tells which checkpoint is the best.
+std::optional<double> TrainingRun::note_epoch(tg::Progress& progress, const Values& values) {
+  std::vector<tg::Metrics::Entry> line = {
+      {"epoch", epoch_ + 1}, {"epochs", static_cast<double>(step_) / static_cast<double>(loader_.batches())}};
+  std::optional<double> metric;
+  for (const auto& [name, value] : values) {
+    line.emplace_back(name, value);
+    if (name == run_.metric) metric = value;
+  }
+  metrics_.write(line);
+  progress.end_epoch(values);
+  return metric;
+}
+
+double TrainingRun::mean(std::string_view name) const {
+  const auto sum = sums_.of.find(std::string(name));
+  if (sum == sums_.of.end()) throw std::logic_error(fmt::format("no step has a value called '{}'", name));
+  return sum->second / static_cast<double>(seen_);
+}
+
+void TrainingRun::draw(const std::filesystem::path& path,
+                       std::initializer_list<std::pair<std::string_view, std::string_view>> names,
+                       const tg::ChartOptions& chart) const {
+  if (step_ == 0) return;
+  std::vector<tg::Series> shown;
+  for (const auto& [name, title] : names)
+    shown.push_back(metrics_.series("epochs", name, std::string(title)));
+  tg::write_png(path, tg::line_chart(shown, chart));
+}
+
+}  // namespace common

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/command_line.h"
+#include "tapegrad/data/loader.h"
+#include "tapegrad/io/checkpoint.h"
+#include "tapegrad/show/metrics.h"
+#include "tapegrad/show/plot.h"
+#include "tapegrad/show/progress.h"
+
+namespace common {
+
+namespace tg = tapegrad;
+
+struct RunOptions {
+  std::string metric = {};  ///< the value of an epoch that tells which checkpoint is the best; empty: none
+  bool higher_is_better = false;  ///< of the metric: for an accuracy, not for a loss
+};
+
+/// A training run that can be interrupted (Ctrl-C) and continued (--resume) to the same bits; it shows on the
+/// standard output how it gets on, and keeps the metrics as lines of JSON, one for every step and every epoch:
+///
+///   TrainingRun run(options, loader, {.metric = "test_loss"});
+///   run.add("net", net).add("adam", adam);
+///   run.train([&](const Batch& batch) { ...; return TrainingRun::Values{{"loss", loss.item()}}; },
+///             [&] { return TrainingRun::Values{{"train_loss", run.mean("loss")}, {"test_loss", ...}}; });
+class TrainingRun {
+ public:
+  using Values = std::vector<tg::Progress::Value>;
+
+  /// Both must outlive it. Throws when a batch is larger than the data set, and when the file of the metrics
+  /// cannot be written.
+  TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run = {});
+
+  /// What the run has to remember to be continued: nets, optimizers, schedules, generators. They must outlive
+  /// the run.
+  template <class T>
+  TrainingRun& add(const std::string& name, T& part) {
+    state_.add(name, part);
+    return *this;
+  }
+  /// An option that must be the same when the run is continued.
+  template <class T>
+  TrainingRun& require(const std::string& option, T value) {
+    state_.require(option, value);
+    return *this;
+  }
+
+  /// Runs step for each batch, and end_epoch after each epoch, and keeps and shows the values that they return.
+  /// Continues the newest checkpoint first if --resume says so; without it, sets those of an earlier run aside.
+  /// Throws when a value is not finite, and Interrupted, after a checkpoint, when Ctrl-C was pressed.
+  void train(const std::function<Values(const tg::Batch&)>& step, const std::function<Values()>& end_epoch);
+
+  /// How many steps the epochs that were asked for have, at least 2: what schedules are made for.
+  static tg::index_t planned_steps(const TrainingOptions& options, const tg::Loader& loader);
+  tg::index_t steps() const { return step_; }
+  /// The mean of a value of the steps, over the images of this epoch so far.
+  double mean(std::string_view name) const;
+  const tg::Metrics& metrics() const { return metrics_; }
+
+  /// A chart of the values with these names, each with its title, over the epochs.
+  void draw(const std::filesystem::path& path,
+            std::initializer_list<std::pair<std::string_view, std::string_view>> names,
+            const tg::ChartOptions& chart) const;
+
+ private:
+  // Sums of values over the images of an epoch, by name.
+  struct Sums {
+    std::map<std::string, double> of;
+    tg::State state() const;
+    void load_state(const tg::State& state) { of = state.numbers; }
+  };
+
+  void restore();
+  void save(std::optional<double> metric);
+  bool enough() const { return options_.max_steps > 0 && step_ >= options_.max_steps; }
+  bool train_epoch(tg::Progress& progress, const std::function<Values(const tg::Batch&)>& step,
+                   const std::function<bool()>& interrupted);
+  void note_step(tg::index_t images, double seconds, const Values& values);
+  std::optional<double> note_epoch(tg::Progress& progress, const Values& values);
+  [[noreturn]] void interrupt() const;
+
+  const TrainingOptions& options_;
+  const tg::Loader& loader_;
+  RunOptions run_;
+  tg::Metrics metrics_;
+  tg::Checkpoints checkpoints_;
+  tg::TrainingState state_;
+  // Where the run is: steps done, the batch that comes next; and, of this epoch, images and sums so far.
+  tg::index_t step_ = 0, epoch_ = 0, next_ = 0, seen_ = 0;
+  Sums sums_;
+};
+
+}  // namespace common

@@ -1,0 +1,62 @@
+# A training example, interrupted by Ctrl-C and continued, leaves the same weights as one that never was; and a second start
+# without --resume keeps what the first one saved.   cmake -DPROGRAM=... -DDATA=... -DSCRATCH=... -P continued.cmake
+cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/running.cmake)
+
+# Small runs: 12 steps, 6 of an epoch.
+set(common --epochs 2 --threads 1)
+if(program_name STREQUAL unet_segmentation)
+  list(APPEND common --scenes 12 --batch 2)
+else()
+  list(APPEND common --data ${SCRATCH}/data --batch 16)
+  execute_process(COMMAND ${HELPER} cut ${DATA} ${SCRATCH}/data 96 COMMAND_ERROR_IS_FATAL ANY)
+  if(program_name MATCHES "mnist_vae|dcgan")
+    execute_process(COMMAND ${CLASSIFIER} --data ${SCRATCH}/data --max-steps 1 --out ${SCRATCH}/judge OUTPUT_QUIET
+                    COMMAND_ERROR_IS_FATAL ANY)
+    list(APPEND common --classifier ${SCRATCH}/judge/weights.safetensors)
+  endif()
+endif()
+
+run(${common} --out ${SCRATCH}/whole)
+foreach(steps 1 4 6 9) # within an epoch, at its end, and in the second one
+  run(${common} --max-steps ${steps} --resume --out ${SCRATCH}/parts)
+endforeach()
+
+# Ctrl-C as soon as the run has begun: it saves, says so, and exits with 130.
+execute_process(COMMAND ${HELPER} press_ctrl_c ${SCRATCH}/pressed/metrics.jsonl ${PROGRAM} ${common} --out ${SCRATCH}/pressed
+                OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE code)
+if(code EQUAL 130)
+  if(NOT out MATCHES "interrupted; all that was done is saved: --resume continues it")
+    message(FATAL_ERROR "interrupted, it says:\n${out}${err}")
+  endif()
+elseif(NOT code EQUAL 0) # it was faster
+  message(FATAL_ERROR "interrupted, it exits with ${code}:\n${out}${err}")
+endif()
+foreach(name parts pressed)
+  run(${common} --resume --out ${SCRATCH}/${name})
+  same_files(${SCRATCH}/whole/weights.safetensors ${SCRATCH}/${name}/weights.safetensors)
+  same_files(${SCRATCH}/whole/loss.png ${SCRATCH}/${name}/loss.png)
+endforeach()
+
+# Nothing is left to do: it says so. Another seed is another run.
+run(${common} --resume --out ${SCRATCH}/parts)
+if(NOT out MATCHES "all 2 epochs are done: a larger --epochs goes on")
+  message(FATAL_ERROR "continued after its end, it says:\n${out}")
+endif()
+refuses("'--seed' cannot be restored" ${common} --resume --seed 7 --out ${SCRATCH}/parts)
+
+# Two careless starts: both earlier runs are kept.
+foreach(round 1 2)
+  run(${common} --max-steps 1 --out ${SCRATCH}/parts)
+  if(NOT out MATCHES "checkpoints.old")
+    message(FATAL_ERROR "a new run does not tell where the checkpoints of the earlier one are:\n${out}")
+  endif()
+endforeach()
+if(NOT EXISTS ${SCRATCH}/parts/checkpoints.old/step-00000012.safetensors OR NOT EXISTS ${SCRATCH}/parts/checkpoints.old2)
+  message(FATAL_ERROR "the checkpoints of an earlier run were lost")
+endif()
+
+if(NOT program_name STREQUAL unet_segmentation)
+  list(TRANSFORM common REPLACE "^16$" 97)
+  refuses("--batch must be at most 96, the number of training images, got 97" ${common})
+endif()
