@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <string>
 #include <utility>
 
 #include "refuses.h"
@@ -133,6 +134,34 @@ TEST(Sequential, WeightsThatAConstructorSetStay) {
   EXPECT_TRUE(equal(net.parameters()[4], full({2, 2}, 0.5)));
   Halved same(two);
   EXPECT_TRUE(equal(net.parameters()[2], dense(2, 2, two).kernel));
+}
+
+// A kernel that a constructor replaced leaves its memory to whatever is made next: that is not drawn over.
+struct Replaced : Module {
+  explicit Replaced(Generator& generator) : inner(dense(8, 8, generator)) {
+    inner.kernel = parameter(zeros({8, 8}));
+    scale = parameter(ones({8, 8}));
+  }
+  Tensor forward(const Tensor& x) override { return inner(x) * scale; }
+  void visit(Visitor& visitor) override {
+    visitor("inner", inner);
+    visitor("scale", scale);
+  }
+  Dense inner;
+  Tensor scale;
+};
+
+TEST(Sequential, WhatReplacedADrawnParameterStays) {
+  Generator generator(11);
+  Sequential net(Replaced(generator), dense(8, 8, generator), Replaced(generator));
+  const State state = net.state();
+  for (const char* replaced : {"0", "2"}) {
+    EXPECT_TRUE(equal(*state.find(std::string(replaced) + ".inner.kernel"), zeros({8, 8})));
+    EXPECT_TRUE(equal(*state.find(std::string(replaced) + ".scale"), ones({8, 8})));
+  }
+  Generator again(11);
+  const Replaced first(again);
+  EXPECT_TRUE(equal(*state.find("1.kernel"), dense(8, 8, again).kernel));
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ class Generator {
   double uniform(double low, double high);
   /// Normal with mean 0 and standard deviation 1 (Box-Muller, with a logarithm and cosine of our own).
   double normal();
-  double normal(double mean, double standard_deviation);
+  double normal(double mean, double standard_deviation);  ///< of this mean and standard deviation
 
   // The same numbers, bit for bit, as so many single draws, several times as fast.
   void fill_bits(std::span<std::uint32_t> values);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -13,7 +14,7 @@ namespace tapegrad::inline v0::detail {
 namespace {
 
 using Draw = Draws::Draw;
-using Tensors = std::map<const Storage*, Tensor>;
+using Tensors = std::set<const Storage*>;  // the memory of all tensors of the modules
 
 bool is_earlier(const Draw& a, const Draw& b) {
   return a.before.drawn < b.before.drawn;
@@ -29,7 +30,7 @@ std::vector<Draw> take_draws(Module& module, Tensors& tensors) {
   };
   take(module);
   Visitor visitor(
-      [&tensors](const std::string&, Tensor& tensor) { tensors[TensorAccess::storage(tensor)] = tensor; },
+      [&tensors](const std::string&, Tensor& tensor) { tensors.insert(TensorAccess::storage(tensor)); },
       [&take](const std::string&, Module& inner) { take(inner); });
   module.visit(visitor);
   std::ranges::stable_sort(found, is_earlier);
@@ -48,9 +49,9 @@ void redraw(const std::vector<Draw*>& draws, const Tensors& tensors) {
     draw->before = generator.position();
     const Tensor values = draw->values(generator);
     draw->after = generator.position();
-    const auto found = tensors.find(draw->storage);
-    if (found == tensors.end() || draw->storage->version() != draw->version) continue;  // set by hand since
-    std::memcpy(draw->storage->data(), TensorAccess::elements(values),
+    const Storage* storage = TensorAccess::storage(draw->target);
+    if (!tensors.contains(storage) || storage->version() != draw->version) continue;  // set by hand since
+    std::memcpy(storage->data(), TensorAccess::elements(values),
                 static_cast<std::size_t>(values.size()) * size_of(values.dtype()));
   }
   if (!together || generator.position() != end)

@@ -25,7 +25,7 @@ class Draws {
  public:
   struct Draw {
     Generator::Position before, after;         ///< of the generator
-    const Storage* storage;                    ///< of the tensor that got the values
+    Tensor target;                             ///< the tensor that got the values
     std::uint64_t version;                     ///< of its elements; another one if they were changed since
     std::function<Tensor(Generator&)> values;  ///< draws them
   };

@@ -184,8 +184,9 @@ class Dropout : public Module {
 };
 
 /// Modules one after the other; their names are "0", "1", ... Their weights are drawn in this order, also in
-/// Sequential net(Conv2D(..., g), Dense(..., g)), where C++ lets a compiler make the layers in any order (a
-/// Module of one's own draws with draw_parameter()).
+/// Sequential net(Conv2D({...}, g), Dense({...}, g)), where C++ lets a compiler make the layers in any order (a
+/// Module of one's own draws with draw_parameter()). Braces, Sequential net{...}, are never taken for the
+/// declaration of a function, as Sequential net(Flatten(), ReLU()) is.
 class Sequential : public Module {
  public:
   Sequential() = default;

@@ -96,8 +96,8 @@ Tensor Module::draw_parameter(const Initializer& initializer, const Shape& shape
 void Module::remember_draw(const Tensor& target, const Generator::Position& before,
                            const Generator& generator, std::function<Tensor(Generator&)> values) {
   if (generator.position() == before) return;  // nothing was drawn
-  const detail::Storage* storage = TensorAccess::storage(target);
-  draws_.list.push_back({before, generator.position(), storage, storage->version(), std::move(values)});
+  draws_.list.push_back(
+      {before, generator.position(), target, TensorAccess::storage(target)->version(), std::move(values)});
 }
 
 Tensor Module::operator()(const Tensor& x) {
@@ -152,6 +152,7 @@ void Module::load_state(const State& given_state, const LoadOptions& options) {
 
 void Module::to(DType dtype) {
   if (!is_floating(dtype)) fail("module", "parameters are Float32 or Float64, not {}", dtype);
+  for_modules(*this, [](Module& module) { module.draws_.list.clear(); });  // they hold the old memory
   renew_memory(
       *this, [dtype](const Tensor& tensor) { return is_floating(tensor.dtype()) && tensor.dtype() != dtype; },
       [dtype](const Tensor& elements) { return cast(elements, dtype); });
