@@ -543,7 +543,7 @@ TEST(Checkpoints, AnotherRunBeginsAnew) {
   const TemporaryFolder folder;
   for (std::int64_t round = 1; round <= 3; ++round) {
     Checkpoints checkpoints(folder / "run");
-    const std::optional<fs::path> aside = checkpoints.set_aside();
+    const std::optional<std::filesystem::path> aside = checkpoints.set_aside();
     EXPECT_EQ(aside.has_value(), round > 1);
     EXPECT_FALSE(checkpoints.newest());
     EXPECT_FALSE(checkpoints.best());
