@@ -36,7 +36,7 @@ tg::Sequential make_judge(const std::filesystem::path& weights, const TrainingOp
       tg::Tape tape;
       adam.step(tape.gradient(tg::cross_entropy(judge(batch.images), batch.labels), parameters));
     }
-  tg::write_safetensors(options.out / "classifier.safetensors", judge.state());
+  tg::write_safetensors(options.out / "classifier.safetensors", judge.state_view());
   return judge;
 }
 

@@ -65,7 +65,7 @@ void TrainingRun::restore() {
 }
 
 void TrainingRun::save(std::optional<double> metric) {
-  checkpoints_.save({.state = state_.state(), .step = step_, .metric = metric});
+  checkpoints_.save({.state = state_.state_view(), .step = step_, .metric = metric});
 }
 
 void TrainingRun::interrupt() const {

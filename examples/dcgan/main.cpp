@@ -134,7 +134,7 @@ int run(const Options& options) {
   fs::create_directories(options.out);
   if (options.load.empty()) {
     train(generator, options, random);
-    tg::write_safetensors(options.out / "weights.safetensors", generator.state());
+    tg::write_safetensors(options.out / "weights.safetensors", generator.state_view());
   } else {
     generator.load_state(tg::read_safetensors(options.load));
   }

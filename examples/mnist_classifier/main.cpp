@@ -58,7 +58,7 @@ int run(const common::TrainingOptions& options) {
   fs::create_directories(options.out);
   if (options.load.empty()) {
     train(net, options, test);
-    tg::write_safetensors(options.out / "weights.safetensors", net.state());
+    tg::write_safetensors(options.out / "weights.safetensors", net.state_view());
   } else {
     net.load_state(tg::read_safetensors(options.load));
   }

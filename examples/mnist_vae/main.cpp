@@ -157,7 +157,7 @@ int run(const Options& options) {
   fs::create_directories(options.out);
   if (options.load.empty()) {
     train(vae, options, test, generator);
-    tg::write_safetensors(options.out / "weights.safetensors", vae.state());
+    tg::write_safetensors(options.out / "weights.safetensors", vae.state_view());
   } else {
     vae.load_state(tg::read_safetensors(options.load));
   }

@@ -129,19 +129,25 @@ TEST(GradcheckReport, ParametersHaveTheirNames) {
   const Tensor x = draw({1, 6, 6, 1});
   const auto f = [&] { return model(x); };
   EXPECT_TRUE(refuses("gradcheck", {"is Float32", "model.to(DType::Float64)"}, [&] {
-    (void)gradcheck_parameters([&] { return model(cast(x, DType::Float32)); }, model.state());
+    (void)gradcheck_parameters([&] { return model(cast(x, DType::Float32)); }, model.state_view());
   }));
   model.to(DType::Float64);
-  const GradcheckReport report = gradcheck_parameters(f, model.state());
+  const GradcheckReport report = gradcheck_parameters(f, model.state_view());
   EXPECT_TRUE(report.passed) << report.str();
   ASSERT_EQ(report.tensors.size(), model.parameters().size());
   for (std::size_t k = 0; k < report.tensors.size(); ++k)
-    EXPECT_EQ(report.tensors[k].name, model.state().tensors[k].first);
+    EXPECT_EQ(report.tensors[k].name, model.state_view().tensors[k].first);
   EXPECT_EQ(report.tensors[0].axes, (std::vector<std::string>{"kh", "kw", "in", "out"}));
-  const GradcheckReport second = gradcheck_parameters(f, model.state(), {.order = 2});
+  const GradcheckReport second = gradcheck_parameters(f, model.state_view(), {.order = 2});
   EXPECT_TRUE(second.passed) << second.str();
   EXPECT_EQ(second.tensors.back().name, "output gradient");
   EXPECT_TRUE(refuses("gradcheck", {"no parameters"}, [&] { (void)gradcheck_parameters(f, State{}); }));
+  EXPECT_TRUE(refuses("gradcheck", {"no parameters", "state_view()"},
+                      [&] { (void)gradcheck_parameters(f, model.state()); }));
+  State forgetful = model.state_view();
+  forgetful.tensors.pop_back();
+  EXPECT_TRUE(
+      refuses("gradcheck", {"does not show", "visit()"}, [&] { (void)gradcheck_parameters(f, forgetful); }));
 }
 
 TEST(GradcheckReport, StatisticsOfTheStateArePutBack) {
@@ -150,12 +156,12 @@ TEST(GradcheckReport, StatisticsOfTheStateArePutBack) {
   const Tensor x = draw({6, 2});
   norm(x);
   std::vector<Tensor> before;
-  for (const auto& [name, tensor] : norm.state().tensors) before.push_back(copy(tensor));
+  for (const auto& [name, tensor] : norm.state_view().tensors) before.push_back(copy(tensor));
   EXPECT_GT(before.size(), norm.parameters().size());
-  const GradcheckReport report = gradcheck_parameters([&] { return norm(x); }, norm.state());
+  const GradcheckReport report = gradcheck_parameters([&] { return norm(x); }, norm.state_view());
   EXPECT_TRUE(report.passed) << report.str();
   for (std::size_t k = 0; k < before.size(); ++k)
-    EXPECT_TRUE(equal(norm.state().tensors[k].second, before[k])) << norm.state().tensors[k].first;
+    EXPECT_TRUE(equal(norm.state_view().tensors[k].second, before[k])) << norm.state_view().tensors[k].first;
 }
 
 TEST(GradcheckReport, TiedWeightsAreOneParameter) {

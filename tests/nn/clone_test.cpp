@@ -48,7 +48,7 @@ class Clone : public ::testing::Test {
 TEST_F(Clone, ComputesTheSame) {
   Tied copied = clone(model);
   EXPECT_TRUE(equal(copied(x), model(x)));
-  const State a = model.state(), b = copied.state();
+  const State a = model.state_view(), b = copied.state_view();
   ASSERT_EQ(a.tensors.size(), b.tensors.size());
   for (std::size_t i = 0; i < a.tensors.size(); ++i) {
     EXPECT_EQ(a.tensors[i].first, b.tensors[i].first);
@@ -178,24 +178,24 @@ TEST_F(Freezing, FrozenParametersAreConstants) {
   model.body.freeze();
   ASSERT_EQ(model.parameters().size(), 1u);
   EXPECT_EQ(model.parameters()[0].data<float>(), model.code.data<float>());
-  EXPECT_EQ(model.state().tensors.size(), 5u) << "they are still saved";
-  EXPECT_TRUE(model.state().tensors[3].second.is_parameter()) << "and are no buffers";
+  EXPECT_EQ(model.state_view().tensors.size(), 5u) << "they are still saved";
+  EXPECT_TRUE(model.state_view().tensors[3].second.is_parameter()) << "and are no buffers";
   Tape tape;
   const Tensor loss = mse_loss(model(x), x);
-  const Tensor kernel = model.state().tensors[3].second;
+  const Tensor kernel = model.state_view().tensors[3].second;
   EXPECT_THROW(tape.gradient(loss, kernel), Error);
 }
 
 TEST_F(Freezing, TrainingLeavesThemAlone) {
-  const Tensor kernel = copy(model.state().tensors[3].second), code = copy(model.code);
+  const Tensor kernel = copy(model.state_view().tensors[3].second), code = copy(model.code);
   model.body.freeze();
   train(model);
-  EXPECT_TRUE(equal(model.state().tensors[3].second, kernel));
+  EXPECT_TRUE(equal(model.state_view().tensors[3].second, kernel));
   EXPECT_FALSE(equal(model.code, code));
   model.unfreeze();
   EXPECT_EQ(model.parameters().size(), 3u);
   train(model);
-  EXPECT_FALSE(equal(model.state().tensors[3].second, kernel));
+  EXPECT_FALSE(equal(model.state_view().tensors[3].second, kernel));
 }
 
 TEST_F(Freezing, SurvivesConversionAndLoading) {
@@ -204,7 +204,7 @@ TEST_F(Freezing, SurvivesConversionAndLoading) {
   EXPECT_TRUE(model.parameters().empty());
   Generator other_generator(8);
   Tied other(other_generator);
-  model.load_state(other.state());
+  model.load_state(other.state_view());
   EXPECT_TRUE(model.parameters().empty());
   expect_close(model(cast(x, DType::Float64)), other(x), 1e-6, "loaded");
   model.unfreeze();

@@ -72,8 +72,97 @@ TEST_F(ModuleTest, PathsAndParametersAreInTheOrderOfVisit) {
   EXPECT_EQ(parameters[2].shape().str(), "[2, 2]");
 }
 
-TEST_F(ModuleTest, TheStateSharesMemoryWithTheModule) {
+TEST_F(ModuleTest, TheStateIsASnapshot) {
+  const State best = module.state();
+  const State before = copy_of(best);
+  module.scale.set({1}, 8);
+  module.counter.set({}, 5);
+  EXPECT_TRUE(equal_tensors(best, before));
+  EXPECT_FALSE(equal_tensors(module.state(), before));
+  module.load_state(best);
+  EXPECT_TRUE(equal_tensors(module.state(), before));
+  for (const auto& [path, tensor] : best.tensors) EXPECT_FALSE(tensor.is_parameter()) << path;
+}
+
+TEST_F(ModuleTest, ParametersByName) {
+  const NamedTensors named = module.named_parameters();
+  const std::vector<Tensor> parameters = module.parameters();
+  ASSERT_EQ(named.size(), parameters.size());
+  for (std::size_t i = 0; i < named.size(); ++i)
+    EXPECT_EQ(named[i].second.data<float>(), parameters[i].data<float>());
+  EXPECT_EQ(named[0].first, "head.kernel");
+  EXPECT_EQ(named.back().first, "scale");
+  EXPECT_EQ(module.parameter_count(), 3 * 2 + 2 + 2 * 2 + 2 * 2 + 2 + 2) << "without mean and counter";
+  module.head.freeze();
+  EXPECT_EQ(module.parameter_count(), 20);
+  EXPECT_EQ(module.named_parameters()[0].first, "body.0.kernel");
+}
+
+// Whatever a state shares with the module is read before it is overwritten.
+TEST_F(ModuleTest, AStateOfTheModulesOwnTensors) {
+  struct Two : Module {
+    Tensor a = parameter(tensor({1, 2})), b = parameter(tensor({3, 4}));
+    Tensor forward(const Tensor& x) override { return x * a + b; }
+    void visit(Visitor& visitor) override {
+      visitor("a", a);
+      visitor("b", b);
+    }
+  } two;
+  State exchanged = two.state_view();
+  std::swap(exchanged.tensors[0].second, exchanged.tensors[1].second);
+  two.load_state(exchanged);
+  EXPECT_TRUE(equal(two.a, tensor({3, 4})));
+  EXPECT_TRUE(equal(two.b, tensor({1, 2})));
+}
+
+TEST_F(ModuleTest, LoadStateAsksForWriteAccessFirst) {
+  const std::vector<float> memory = {7, 8};
+  module.mean = Tensor::wrap(memory.data(), {2});
+  const State before = copy_of(module.state());
+  State state = copy_of(before);
+  for (auto& [path, tensor] : state.tensors)
+    if (tensor.dtype() == DType::Float32) tensor = tensor + 1.0;
+  EXPECT_TRUE(refuses("tensor", {"read-only"}, [&] { module.load_state(state); }));
+  EXPECT_TRUE(equal_tensors(module.state(), before));
+}
+
+TEST_F(ModuleTest, NamesThatRepeatAreRefused) {
+  struct Twice : Module {
+    Tensor a = parameter(ones({2})), b = parameter(zeros({2}));
+    Tensor forward(const Tensor& x) override { return x * a + b; }
+    void visit(Visitor& visitor) override {
+      visitor("w", a);
+      visitor("w", b);
+    }
+  } twice;
+  EXPECT_TRUE(refuses("module", {"'w'"}, [&] { (void)twice.state(); }));
   State state = module.state();
+  state.tensors.push_back(state.tensors.front());
+  EXPECT_TRUE(refuses("load_state", {"'head.kernel'"}, [&] { module.load_state(state); }));
+}
+
+// Of two different values for the same elements the last one would win.
+TEST_F(ModuleTest, TiedWeightsMustAgreeInAState) {
+  struct Tied : Module {
+    Tensor w = parameter(tensor({1, 2, 3})), part = TensorAccess::view(w, {2}, 1);
+    Tensor forward(const Tensor& x) override { return x * w + sum(part); }
+    void visit(Visitor& visitor) override {
+      visitor("w", w);
+      visitor("part", part);
+    }
+  } tied;
+  const State before = tied.state();
+  State differs = before;
+  differs.tensors[0].second = tensor({4, 5, 6});
+  EXPECT_TRUE(refuses("load_state", {"'w'", "'part'", "tied"}, [&] { tied.load_state(differs); }));
+  EXPECT_TRUE(equal(tied.w, tensor({1, 2, 3})));
+  differs.tensors[1].second = tensor({5, 6});
+  tied.load_state(differs);
+  EXPECT_TRUE(equal(tied.w, tensor({4, 5, 6})));
+}
+
+TEST_F(ModuleTest, TheViewSharesMemoryWithTheModule) {
+  State state = module.state_view();
   state.tensors[5].second.set({1}, 8);
   EXPECT_EQ(module.scale.at({1}), 8);
 }

@@ -19,15 +19,16 @@ TEST(Summary, IsATable) {
             R"(Layer (type)      Output shape     Parameters
 =============================================
 0 (Conv2D)        [1, 28, 28, 16]         160
-1 (BatchNorm)     [1, 28, 28, 16]          64
+1 (BatchNorm)     [1, 28, 28, 16]          32
 2 (ReLU)          [1, 28, 28, 16]           0
 3 (MaxPooling2D)  [1, 14, 14, 16]           0
 4 (Flatten)       [1, 3136]                 0
 5 (Dense)         [1, 10]              31,370
 =============================================
-Parameters: 31,594 (123.41 KB)
+Parameters: 31,562 (123.29 KB)
 Trained: 31,562 (123.29 KB)
-Not trained: 32 (128 B)
+Not trained: 0 (0 B)
+Buffers: 32 (128 B)
 )");
 }
 
@@ -59,14 +60,28 @@ inner.1 (Tanh)   [2, 3]                 0
 Parameters: 15 (60 B)
 Trained: 3 (12 B)
 Not trained: 12 (48 B)
+Buffers: 0 (0 B)
 )");
+}
+
+struct Forgetful : Module {
+  Tensor shown = parameter(ones({3})), forgotten = parameter(ones({2, 3}));
+  Tensor forward(const Tensor& x) override { return matmul(x * shown, forgotten, {.transpose_b = true}); }
+  void visit(Visitor& visitor) override { visitor("shown", shown); }
+};
+
+TEST(Summary, FindsParametersThatVisitForgot) {
+  Forgetful model;
+  const std::string text = model.summary({1, 3});
+  EXPECT_NE(text.find("Neither trained nor saved: a parameter of shape [2, 3]"), std::string::npos) << text;
+  EXPECT_EQ(text.find("[3]"), std::string::npos) << text;
 }
 
 TEST(Summary, ChangesNothing) {
   Generator generator(1);
   Sequential model(BatchNorm({.channels = 2}), Dropout(0.5, generator));
   model[0].eval();
-  const State state = model.state();
+  const State state = model.state_view();
   std::vector<Tensor> before;
   for (const auto& [path, tensor] : state.tensors) before.push_back(copy(tensor));
   Tape tape;

@@ -53,7 +53,7 @@ TEST_P(TrainingTrace, TwentyFiveStepsOfAdam) {
   Sequential model = autoencoder(16, 8, generator);
   model.to(dtype);
   State start;
-  for (const auto& [path, tensor] : model.state().tensors)
+  for (const auto& [path, tensor] : model.state_view().tensors)
     start.tensors.emplace_back(path, c.tensor("start_" + reference_name(path)));
   ASSERT_EQ(start.tensors.size(), 10u);
   model.load_state(start);
@@ -74,7 +74,7 @@ TEST_P(TrainingTrace, TwentyFiveStepsOfAdam) {
     const auto gradients = tape.gradient(loss, parameters);
     if (step == 0) {
       expect_close(y, c, "first_y", gradient_tolerance);
-      const State state = model.state();
+      const State state = model.state_view();
       for (std::size_t i = 0; i < gradients.size(); ++i)
         expect_close(gradients[i], c, "first_grad_" + reference_name(state.tensors[i].first),
                      gradient_tolerance);
@@ -84,7 +84,7 @@ TEST_P(TrainingTrace, TwentyFiveStepsOfAdam) {
   losses.push_back(mse_loss(model(input), target).item());
   EXPECT_EQ(steps, 25);
   expect_close(tensor(losses, {steps + 1}), c, "losses", loss_tolerance);
-  for (const auto& [path, tensor] : model.state().tensors)
+  for (const auto& [path, tensor] : model.state_view().tensors)
     expect_close(tensor, c, "final_" + reference_name(path), weight_tolerance);
 }
 
@@ -104,7 +104,7 @@ double distance_from_kinks(Sequential& model, const Tensor& image) {
   Generator generator(1);
   Sequential bare = autoencoder(3, 2, generator, nullptr);
   bare.to(DType::Float64);
-  bare.load_state(model.state());
+  bare.load_state(model.state_view());
   double nearest = std::numeric_limits<double>::infinity();
   Tensor x = image;
   for (std::size_t i = 0; i < 4; ++i) {

@@ -77,6 +77,47 @@ TEST(ExponentialMovingAverage, ContinuesFromItsState) {
   EXPECT_EQ(continued.state().numbers.at("updates"), 3);
 }
 
+// Tied weights, as a module's state names them twice: averaged once, and the trained weights come back.
+TEST(ExponentialMovingAverage, TiedWeightsAreAveragedOnce) {
+  const Tensor w = parameter(tensor({-1, -2}));
+  ExponentialMovingAverage average({w, w, reshape(w, {2, 1})}, {.decay = 0.5});
+  EXPECT_EQ(average.state().tensors.size(), 1u);
+  set(w, -9);
+  average.update();
+  {
+    const AveragedWeights averaged(average);
+    EXPECT_EQ(w.at({0}), -5);
+  }
+  EXPECT_TRUE(equal(w, tensor({-9, -2})));
+  average.apply();
+  EXPECT_TRUE(equal(w, tensor({-5, -2})));
+  const Tensor part = TensorAccess::view(w, {1}, 1);
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"tensor 1", "tensor 0", "shares"}, [&] {
+    ExponentialMovingAverage({w, part});
+  }));
+}
+
+TEST(ExponentialMovingAverage, NoticesThatTheModelWasReplaced) {
+  const Tensor w = parameter(tensor({1})), replaced = parameter(tensor({1}));
+  ExponentialMovingAverage average({w});
+  average.update(std::vector<Tensor>{w});
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"parameter 0", "replaced"},
+                      [&] { average.update(std::vector<Tensor>{replaced}); }));
+  EXPECT_EQ(average.state().numbers.at("updates"), 1);
+}
+
+TEST(ExponentialMovingAverage, TheStateIsASnapshotAndCanHaveNames) {
+  const Tensor w = parameter(tensor({1})), v = parameter(tensor({2}));
+  ExponentialMovingAverage average(NamedTensors{{"head.w", w}, {"head.v", v}}, {.decay = 0.5});
+  const State begin = average.state();
+  EXPECT_EQ(begin.tensors[1].first, "head.v");
+  set(w, 3);
+  average.update();
+  EXPECT_EQ(begin.tensors[0].second.item(), 1);
+  average.load_state(begin);
+  EXPECT_EQ(average.state().tensors[0].second.item(), 1);
+}
+
 TEST(ExponentialMovingAverage, RefusedStatesChangeNothing) {
   const Tensor p = parameter(tensor({2})), q = parameter(tensor({3}));
   ExponentialMovingAverage average({p, q});

@@ -50,6 +50,76 @@ TEST(Clipping, ByNormRefusesWhatHasNoDirection) {
     EXPECT_TRUE(refuses("clip_by_norm", {"max_norm"}, [&] { clip_by_norm(good, bad); }));
 }
 
+// Norms whose squares leave the range of double (right values: hypot).
+TEST(Clipping, NormsOfHugeAndTinyElements) {
+  const auto of = [](std::initializer_list<double> values) {
+    std::vector<Tensor> made;
+    for (const double v : values) made.push_back(full({1}, v, DType::Float64));
+    return made;
+  };
+  const double half = std::sqrt(0.5), largest = std::numeric_limits<double>::max();
+  struct Case {
+    double element, norm, max_norm, clipped;
+  };
+  for (const Case& c : {Case{1.2e154, 1.697056274847714e154, 1, half},
+                        {1e200, 1.4142135623730951e200, 1, half},
+                        {1e200, 1.4142135623730951e200, 1e-170, half * 1e-170},
+                        {1e-170, 1.4142135623730951e-170, 1e-175, half * 1e-175},
+                        {3e-310, 4.242640687119285e-310, 1e-310, half * 1e-310},
+                        {largest, std::numeric_limits<double>::infinity(), 2, half * 2}}) {
+    SCOPED_TRACE(c.element);
+    std::vector<Tensor> gradients = of({c.element, -c.element});
+    const auto near = [](double found, double expected) {
+      // Subnormal numbers have fewer digits.
+      return found == expected || std::abs(found - expected) <= 1e-14 * std::abs(expected) + 1e-323;
+    };
+    EXPECT_TRUE(near(global_norm(gradients), c.norm)) << global_norm(gradients);
+    EXPECT_TRUE(near(clip_by_norm(gradients, c.max_norm), c.norm));
+    EXPECT_TRUE(near(gradients[0].item(), c.clipped)) << gradients[0].item();
+    EXPECT_TRUE(near(gradients[1].item(), -c.clipped)) << gradients[1].item();
+  }
+  EXPECT_EQ(global_norm({tensor({1e-200}, DType::Float64)}), 1e-200);
+  EXPECT_DOUBLE_EQ(global_norm({tensor({3e200, 4e200}, DType::Float64), tensor({0, 0})}), 5e200);
+}
+
+// The factor is smaller than any Float32.
+TEST(Clipping, ByNormFromTheEndsOfFloat32) {
+  std::vector<Tensor> gradients = {tensor({3e38, 3e30})};
+  clip_by_norm(gradients, 1e-30);
+  EXPECT_NEAR(gradients[0].at({0}), 1e-30, 1e-36);
+  EXPECT_NEAR(gradients[0].at({1}) * 1e38, 1, 1e-5) << "a Float32 of 1e-38 is not normal any more";
+  gradients = {tensor({3e38, 3e37})};
+  clip_by_norm(gradients, 1e-5);
+  EXPECT_LE(global_norm(gradients), 1e-5);
+  EXPECT_NEAR(global_norm(gradients), 1e-5, 1e-11);
+  Generator generator(5);
+  for (int i = 0; i < 50; ++i) {
+    gradients = {normal({7}, 0, 1, generator), normal({20}, 0, 3, generator)};
+    clip_by_norm(gradients, 0.7);
+    EXPECT_LE(global_norm(gradients), 0.7);
+    EXPECT_NEAR(global_norm(gradients), 0.7, 1e-6);
+  }
+}
+
+TEST(Clipping, RefusesGradientsThatShareElements) {
+  const Tensor g = ones({4});
+  std::vector<Tensor> same = {g, g}, parts = {TensorAccess::view(g, {3}, 1), TensorAccess::view(g, {2}, 0)};
+  EXPECT_TRUE(refuses("clip_by_norm", {"tensor 1", "tensor 0", "twice"}, [&] { clip_by_norm(same, 1); }));
+  EXPECT_TRUE(refuses("clip_by_norm", {"tensor 1", "tensor 0", "twice"}, [&] { clip_by_norm(parts, 1); }));
+  EXPECT_TRUE(equal(g, ones({4})));
+}
+
+TEST(Clipping, OfGradientsThatKnowTheirParameters) {
+  const Tensor p = parameter(tensor({1, 1}));
+  Gradients clipped({p}, {tensor({3, 4})});
+  EXPECT_EQ(clip_by_norm(clipped, 2.5), 5);
+  EXPECT_TRUE(equal(clipped[0], tensor({1.5, 2})));
+  clip_by_value(clipped, 1.75);
+  SGD sgd({p}, {.learning_rate = 1});
+  sgd.step(clipped);
+  EXPECT_TRUE(equal(p, tensor({-0.5, -0.75})));
+}
+
 TEST(Clipping, ByValue) {
   std::vector<Tensor> clipped = gradients();
   clipped.push_back(tensor({-3.5, 3.5, 0.25}));
@@ -96,6 +166,33 @@ TEST(GradientAccumulator, KeepsWhatItWasGiven) {
   accumulator.add(Gradients({p}, {g}));
   EXPECT_TRUE(equal(accumulator.take()[0], g));
   EXPECT_TRUE(equal(g, tensor({1, 2})));
+}
+
+TEST(GradientAccumulator, WeightTimesGradientMayLeaveTheRange) {
+  const Tensor p = parameter(ones({1}));
+  GradientAccumulator accumulator;
+  accumulator.add(Gradients({p}, {tensor({1e37})}), 128);
+  EXPECT_TRUE(equal(accumulator.take()[0], tensor({1e37})));
+  accumulator.add(Gradients({p}, {tensor({3e38})}), 100);
+  accumulator.add(Gradients({p}, {tensor({-3e38})}), 300);
+  EXPECT_NEAR(accumulator.take()[0].item(), -1.5e38, 1e31);
+}
+
+TEST(GradientAccumulator, KnowsItsParametersFromTheBeginning) {
+  const Tensor p = parameter(ones({1})), q = parameter(ones({1})), other = parameter(ones({1}));
+  GradientAccumulator first({p, q}), continued({p, q});
+  EXPECT_TRUE(refuses("GradientAccumulator", {"parameter 1"}, [&] {
+    first.add(Gradients({p, other}, {tensor({1}), tensor({2})}));
+  }));
+  first.add(Gradients({q, p}, {tensor({1}), tensor({2})}));
+  const State saved = first.state();
+  first.add(Gradients({q, p}, {tensor({3}), tensor({4})}));
+  EXPECT_EQ(saved.tensors[0].second.item(), 2) << "a snapshot";
+  continued.load_state(saved);
+  EXPECT_EQ(continued.take().of({q})[0].item(), 1);
+  State old{.tensors = {{"0", tensor({6})}, {"1", tensor({3})}}, .numbers = {{"weight", 3}}};  // of sums
+  continued.load_state(old);
+  EXPECT_EQ(continued.take()[0].item(), 2);
 }
 
 TEST(GradientAccumulator, AddsUpByParameterInAnyOrder) {

@@ -21,7 +21,7 @@ class Gradients {
  public:
   Gradients() = default;
   /// gradients[i] is that of parameters[i]. Throws unless both have the same length, shapes and dtypes.
-  [[nodiscard]] Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradients);
+  Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradients);
 
   std::size_t size() const { return tensors_.size(); }
   bool empty() const { return tensors_.empty(); }

@@ -458,6 +458,20 @@ GradcheckReport gradcheck_second_order(const TensorFunction& f, const Tensors& i
   return Check(of_gradients(f), std::move(begun.xs), std::move(begun.tensors), second).run(true);
 }
 
+// A parameter that f uses but the state does not show would not be checked: visit() forgot it, or a lambda holds it.
+static void require_all_shown(const std::function<Tensor()>& f, const Tensors& parameters) {
+  const NoGrad no_grad;
+  const Tape tape;
+  (void)f();
+  for (const Tensor& used : tape.parameters())
+    if (std::ranges::none_of(parameters, [&](const Tensor& p) { return share_memory(p, used); }))
+      fail(
+          "gradcheck",
+          "the function uses a parameter of shape {} that the state does not show, so it would not be checked: is it "
+          "missing in visit()? If it is not to be checked, freeze it (stop_gradient)",
+          used.shape());
+}
+
 GradcheckReport gradcheck_parameters(const std::function<Tensor()>& f, const State& state,
                                      const GradcheckOptions& options) {
   GradcheckOptions named = options;
@@ -475,9 +489,15 @@ GradcheckReport gradcheck_parameters(const std::function<Tensor()>& f, const Sta
     parameters.push_back(tensor);
   }
   if (parameters.empty())
-    fail("gradcheck", "the state has no parameters (of {} tensors)", state.tensors.size());
+    fail("gradcheck",
+         "the state has no parameters (of {} tensors): give it the tensors of the module themselves, "
+         "model.state_view(), not the copies that are in model.state()",
+         state.tensors.size());
   std::list<detail::Restored> restored;  // statistics that f updates in every call
   for (Tensor& x : others) restored.emplace_back(x);
+  const bool checkable =
+      std::ranges::all_of(parameters, [](const Tensor& p) { return p.dtype() == DType::Float64; });
+  if (checkable) require_all_shown(f, parameters);  // otherwise gradcheck() says what is wrong
   return gradcheck([&f](const Tensors&) { return f(); }, parameters, named);
 }
 

@@ -143,7 +143,7 @@ GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& in
 GradcheckReport gradcheck_second_order(const TensorFunction& f, const std::vector<Tensor>& inputs,
                                        const GradcheckOptions& options = {});
 
-/// The parameters of a module: gradcheck_parameters([&] { return model(x); }, model.state()). The report has
+/// The parameters of a module: gradcheck_parameters([&] { return model(x); }, model.state_view()). The report has
 /// the state's names; a parameter with several names (tied weights) is checked once. Float64 tensors that are
 /// no parameters are put back afterwards: the running statistics of a batch norm.
 GradcheckReport gradcheck_parameters(const std::function<Tensor()>& f, const State& state,

@@ -13,6 +13,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -207,7 +208,7 @@ void TrainingState::refuse_integer(std::uint64_t value) {
   fail(kTrainingState, "the state's {} is not a value of the variable", value);
 }
 
-State TrainingState::state() const {
+State TrainingState::state_view() const {
   State all;
   for (const Part& part : parts_) {
     const auto named = [&](const std::string& key) {
@@ -231,9 +232,13 @@ void TrainingState::load_state(const State& state) {
       fail(kTrainingState, "the state has '{}', of which this run knows nothing", name);
     return {part->second, slash == std::string::npos ? "" : name.substr(slash + 1)};
   };
+  // What shares memory with the run would change while its parts are restored one after the other.
+  std::set<const detail::Storage*> held;
+  for (const auto& [name, value] : state_view().tensors) held.insert(TensorAccess::storage(value));
   for (const auto& [name, value] : state.tensors) {
     const auto [part, key] = of_part(name);
-    part.tensors.emplace_back(key, value);
+    part.tensors.emplace_back(
+        key, held.contains(TensorAccess::storage(value)) ? TensorAccess::clone(value) : value);
   }
   for (const auto& [name, value] : state.numbers) {
     const auto [part, key] = of_part(name);

@@ -28,7 +28,7 @@ concept HasState = requires(T& part, const State& state) {
 ///   TrainingState run;
 ///   run.add("net", net).add("adam", adam).add("generator", generator).add("step", step);
 ///   run.require("batch size", options.batch);
-///   write_checkpoint("run.safetensors", {.state = run.state(), .step = step});
+///   write_checkpoint("run.safetensors", {.state = run.state_view(), .step = step});
 ///   ...
 ///   run.load_state(read_checkpoint("run.safetensors").state);
 ///
@@ -40,7 +40,15 @@ class TrainingState {
   template <HasState T>
   TrainingState& add(const std::string& name, T& part) {
     return add(
-        name, [&part] { return State(part.state()); },
+        name,
+        [&part] {
+          if constexpr (requires {
+                          { part.state_view() } -> std::convertible_to<State>;
+                        })
+            return State(part.state_view());
+          else
+            return State(part.state());
+        },
         [&part](const State& state) { part.load_state(state); });
   }
   TrainingState& add(const std::string& name, Generator& generator);
@@ -69,9 +77,11 @@ class TrainingState {
     return require_integer(name, static_cast<std::uint64_t>(value));
   }
 
-  /// The parts' states: "net/0.kernel" is the tensor "0.kernel" of the part "net". The tensors share memory
-  /// with the parts if they did in the parts' states.
-  State state() const;
+  /// The parts' states: "net/0.kernel" is the tensor "0.kernel" of the part "net". A snapshot, which training does not
+  /// change.
+  State state() const { return state_view().copy(); }
+  /// The same with the tensors of the parts themselves, where these have a state_view(): for writing a file.
+  State state_view() const;
   /// Throws, and changes no part, when a part refuses its state, or there is a state of a part that this run
   /// does not have.
   void load_state(const State& state);

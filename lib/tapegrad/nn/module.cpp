@@ -1,13 +1,16 @@
 #include "tapegrad/nn/module.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/oihw_internal.h"
 #include "tapegrad/ops/layout.h"
+#include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -56,6 +59,35 @@ void renew_memory(Module& module, Wanted wanted, Renewed renewed) {
     tensor = TensorAccess::view(memory.renewed, tensor.shape(), TensorAccess::offset(tensor));
     TensorAccess::set_stopped(tensor, stopped);
   });
+}
+
+// What load_state() writes.
+struct Copy {
+  std::string path;
+  Tensor to, from;
+};
+
+// Of tensors that share elements the last one would win.
+void require_same_where_tied(const std::vector<Copy>& copies) {
+  std::map<const detail::Storage*, std::vector<const Copy*>> by_storage;
+  for (const Copy& copy : copies) by_storage[TensorAccess::storage(copy.to)].push_back(&copy);
+  for (const auto& [storage, tied] : by_storage)
+    for (std::size_t i = 1; i < tied.size(); ++i)
+      for (std::size_t k = 0; k < i; ++k) {
+        const Copy &a = *tied[k], &b = *tied[i];
+        const index_t a_begin = TensorAccess::offset(a.to), b_begin = TensorAccess::offset(b.to),
+                      begin = std::max(a_begin, b_begin),
+                      end = std::min(a_begin + a.to.size(), b_begin + b.to.size());
+        if (begin >= end) continue;
+        const std::size_t width = size_of(a.to.dtype());
+        const auto at = [&](const Copy& copy, index_t first) {
+          return TensorAccess::elements(copy.from) + static_cast<std::size_t>(begin - first) * width;
+        };
+        if (std::memcmp(at(a, a_begin), at(b, b_begin), static_cast<std::size_t>(end - begin) * width) != 0)
+          fail("load_state",
+               "'{}' and '{}' are tied in the module (they share elements) but differ in the state", a.path,
+               b.path);
+      }
 }
 
 }  // namespace
@@ -108,30 +140,54 @@ Tensor Module::operator()(const Tensor& x) {
 
 std::vector<Tensor> Module::parameters() {
   std::vector<Tensor> found;
-  std::map<const detail::Storage*, std::size_t> known;  // where it is in found
-  for_tensors(*this, [&](Tensor& tensor) {
-    if (!tensor.is_parameter() || tensor.is_stopped()) return;
-    const auto [at, is_new] = known.insert({TensorAccess::storage(tensor), found.size()});
-    if (is_new)
-      found.push_back(tensor);
-    else if (tensor.size() > found[at->second].size())
-      found[at->second] = tensor;  // that was a part of it
-  });
+  for (auto& [path, tensor] : named_parameters()) found.push_back(tensor);
   return found;
 }
 
+NamedTensors Module::named_parameters() {
+  NamedTensors found;
+  std::map<const detail::Storage*, std::size_t> known;  // where it is in found
+  Visitor visitor([&](const std::string& path, Tensor& tensor) {
+    if (!tensor.is_parameter() || tensor.is_stopped()) return;
+    const auto [at, is_new] = known.insert({TensorAccess::storage(tensor), found.size()});
+    if (is_new)
+      found.emplace_back(path, tensor);
+    else if (tensor.size() > found[at->second].second.size())
+      found[at->second].second = tensor;  // that was a part of it
+  });
+  visit(visitor);
+  return found;
+}
+
+index_t Module::parameter_count() {
+  std::set<const detail::Storage*> counted;
+  index_t count = 0;
+  for_tensors(*this, [&](Tensor& tensor) {
+    // A view of a parameter is that parameter.
+    if (tensor.is_parameter() && counted.insert(TensorAccess::storage(tensor)).second)
+      count += TensorAccess::storage(tensor)->count();
+  });
+  return count;
+}
+
 State Module::state() {
+  return state_view().copy();
+}
+
+State Module::state_view() {
   State state;
   Visitor visitor([&](const std::string& path, Tensor& tensor) { state.tensors.emplace_back(path, tensor); });
   visit(visitor);
+  state.require_names_once("module");
   return state;
 }
 
 void Module::load_state(const State& given_state, const LoadOptions& options) {
   const NoGrad no_grad;
   const State state = options.layout == Layout::OIHW ? detail::from_oihw(*this, given_state) : given_state;
-  const State own = this->state();
-  std::vector<std::pair<Tensor, Tensor>> copies;
+  const State own = state_view();
+  state.require_names_once("load_state");
+  std::vector<Copy> copies;
   for (const auto& [path, tensor] : own.tensors) {
     const Tensor* given = state.find(path);
     if (given == nullptr)
@@ -139,14 +195,23 @@ void Module::load_state(const State& given_state, const LoadOptions& options) {
     if (given->shape() != tensor.shape())
       fail("load_state", "'{}' has shape {} in the state{} but {} in the module", path, given->shape(),
            options.layout == Layout::OIHW ? ", turned from PyTorch's layout," : "", tensor.shape());
-    copies.emplace_back(tensor, cast(*given, tensor.dtype()));
+    copies.push_back({path, tensor, cast(*given, tensor.dtype())});
   }
   for (const auto& [path, tensor] : state.tensors)
     if (own.find(path) == nullptr)
       fail("load_state", "the module has no tensor '{}' ({} {})", path, tensor.dtype(), tensor.shape());
-  for (auto& copy : copies)
-    dispatch(copy.first.dtype(), [&]<class T>(std::type_identity<T>) {
-      std::ranges::copy(copy.second.values<T>(), copy.first.mutable_values<T>().begin());
+  require_same_where_tied(copies);
+  // A state that shares memory with the module would change while it is read.
+  std::set<const detail::Storage*> written;
+  for (const Copy& copy : copies) written.insert(TensorAccess::storage(copy.to));
+  for (Copy& copy : copies)
+    if (written.contains(TensorAccess::storage(copy.from))) copy.from = TensorAccess::clone(copy.from);
+  std::vector<Tensor> tensors;
+  for (const Copy& copy : copies) tensors.push_back(copy.to);
+  detail::require_writable(tensors);
+  for (Copy& copy : copies)
+    dispatch(copy.to.dtype(), [&]<class T>(std::type_identity<T>) {
+      std::ranges::copy(copy.from.values<T>(), copy.to.mutable_values<T>().begin());
     });
 }
 

@@ -81,11 +81,20 @@ class Module {
 
   /// What is trained, in the order of visit(): the parameters that are not frozen, each once, whatever views
   /// of it there are.
-  std::vector<Tensor> parameters();
-  /// All tensors by path; is_parameter() tells parameters from buffers.
-  State state();
+  [[nodiscard]] std::vector<Tensor> parameters();
+  /// The same with their paths. Tied weights have the path that visit() names first.
+  [[nodiscard]] NamedTensors named_parameters();
+  /// The number of elements of all parameters, frozen ones included, tied ones counted once; without buffers.
+  [[nodiscard]] index_t parameter_count();
+  /// All tensors by path: a snapshot, which training does not change. Throws when visit() gives two tensors the same
+  /// path.
+  [[nodiscard]] State state();
+  /// The tensors themselves by path, for writing a file without a copy and for what shows or checks parameters by
+  /// name; is_parameter() tells parameters from buffers.
+  [[nodiscard]] State state_view();
   /// Copies the values of a state into this module's tensors, converted to their dtype. Throws, and changes
-  /// nothing, when a tensor is missing, superfluous, or has another shape.
+  /// nothing, when a tensor is missing, superfluous, or has another shape, when one of the module cannot be written,
+  /// and when tied weights have different values in the state.
   ///
   /// With {.layout = Layout::OIHW} the state is one of PyTorch's, of a model whose layers have the same names
   /// ("0", "1",
@@ -96,8 +105,8 @@ class Module {
   /// so the weights of a Linear behind a Flatten expect their features in that order, and a BatchNorm here
   /// has another epsilon unless it is told PyTorch's 1e-5.
   void load_state(const State& state, const LoadOptions& options = {});
-  /// Converts all floating tensors; the parameters become new ones, so make the optimizer afterwards. What
-  /// shared memory still does.
+  /// Converts all floating tensors; the parameters become new ones, so make the optimizer afterwards. Tensors that
+  /// shared memory before share it afterwards.
   void to(DType dtype);
 
   /// Whether layers that behave differently while they are trained (Dropout, BatchNorm) do: true at first.
@@ -113,9 +122,10 @@ class Module {
   void unfreeze();
 
   /// A table of the layers as Keras prints it: path and type, shape of the result, number of elements of the
-  /// parameters and buffers; and their sums. A layer that is used several times shows its first result; one
-  /// that is not called through operator() shows none. Calls the module, in eval mode, with zeros of this
-  /// shape or with an input.
+  /// parameters; and their sums, and that of the buffers, which are no parameters. A layer that is used several times
+  /// shows its first result; one that is not called through operator() shows none. Calls the module, in eval mode, with
+  /// zeros of this shape or with an input. Parameters that forward() uses but visit() does not show are named below the
+  /// table: they would be neither trained nor saved.
   std::string summary(const Shape& input_shape);
   std::string summary(const Tensor& input);
 
@@ -174,6 +184,12 @@ CallObserver*& call_observer();
 /// are tied in the original are tied in the copy, what is frozen is frozen. Needs nothing of a user's module:
 /// members are copied as C++ copies them, and then given new tensors. Throws when module is of a class
 /// derived from M. A class with members that C++ cannot copy, such as a unique_ptr, has no clone.
+///
+/// What clone() cannot see stays that of the original: a tensor that visit() does not show (forgotten, or captured by a
+/// lambda) is shared by both, and a module that points into itself (a pointer or reference to a member, a lambda that
+/// captured `this`) still computes with the original's members. GradientOptions::all_parameters and summary() find
+/// such parameters. To bring back earlier weights no clone is needed: State best = net.state();
+/// net.load_state(best).
 template <std::derived_from<Module> M>
 requires(!std::is_abstract_v<M>) M clone(const M& module) {
   if (typeid(module) != typeid(M)) detail::refuse_clone(module, typeid(M));

@@ -121,7 +121,7 @@ std::string table(const std::vector<Row>& rows, const std::vector<std::string>& 
 
 std::string Module::summary(const Shape& input_shape) {
   DType dtype = DType::Float32;
-  for (const auto& [path, tensor] : state().tensors)
+  for (const auto& [path, tensor] : state_view().tensors)
     if (tensor.is_parameter()) {
       dtype = tensor.dtype();
       break;
@@ -133,18 +133,18 @@ std::string Module::summary(const Tensor& input) {
   std::vector<Row> rows = {{"", detail::class_name(typeid(*this)), this}};
   std::map<std::string, std::size_t> row_of = {{"", 0}};
   std::set<const detail::Storage*> counted;
-  Total all, trained;
+  Total all, trained, buffers;
   Visitor visitor(
       [&](const std::string& path, Tensor& tensor) {
         const detail::Storage* storage = TensorAccess::storage(tensor);
         if (!counted.insert(storage).second) return;
-        // A view of a parameter is that parameter.
-        const index_t count = tensor.is_parameter() ? storage->count() : tensor.size();
         Row& owner = rows[row_of.at(outer_path(path))];
         owner.has_tensors = true;
+        if (!tensor.is_parameter()) return buffers.add(tensor.size(), tensor.dtype());
+        const index_t count = storage->count();  // a view of a parameter is that parameter
         owner.elements += count;
         all.add(count, tensor.dtype());
-        if (tensor.is_parameter() && !tensor.is_stopped()) trained.add(count, tensor.dtype());
+        if (!tensor.is_stopped()) trained.add(count, tensor.dtype());
       },
       [&](const std::string& path, Module& module) {
         rows[row_of.at(outer_path(path))].has_modules = true;
@@ -154,11 +154,18 @@ std::string Module::summary(const Tensor& input) {
   visit(visitor);
 
   std::map<const Module*, std::string> shapes;
+  std::vector<std::string> sums;
   {
     const NoGrad no_grad;
     const Trial trial(
         *this, [&](const Module& module, const Tensor& y) { shapes.emplace(&module, y.shape().str()); });
+    const Tape tape;
     (*this)(input);
+    for (const Tensor& used : tape.parameters())
+      if (!counted.contains(TensorAccess::storage(used)))
+        sums.push_back(fmt::format(
+            "Neither trained nor saved: a parameter of shape {} that forward() uses but visit() does not show",
+            used.shape()));
   }
   std::vector<Row> shown;
   for (Row& row : rows) {
@@ -167,8 +174,10 @@ std::string Module::summary(const Tensor& input) {
     shown.push_back(row);
   }
   const Total fixed{all.elements - trained.elements, all.bytes - trained.bytes};
-  return table(shown,
-               {"Parameters: " + all.str(), "Trained: " + trained.str(), "Not trained: " + fixed.str()});
+  const std::vector<std::string> totals = {"Parameters: " + all.str(), "Trained: " + trained.str(),
+                                           "Not trained: " + fixed.str(), "Buffers: " + buffers.str()};
+  sums.insert(sums.begin(), totals.begin(), totals.end());
+  return table(shown, sums);
 }
 
 }  // namespace tapegrad::inline v0

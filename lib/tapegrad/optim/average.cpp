@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <tuple>
 
+#include "tapegrad/autograd/gradients.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -13,17 +17,24 @@ constexpr const char* kName = "ExponentialMovingAverage";
 
 }  // namespace
 
-ExponentialMovingAverage::ExponentialMovingAverage(const std::vector<Tensor>& parameters,
+ExponentialMovingAverage::ExponentialMovingAverage(const ParameterList& tensors,
                                                    const ExponentialMovingAverageOptions& options)
-    : options_(options), parameters_(parameters) {
+    : options_(options) {
   if (!(options.decay >= 0 && options.decay < 1))
-    fail(kName, "decay is {} but must be in [0, 1)", options.decay);
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (!is_floating(parameters[i].dtype()))
-      fail(kName, "tensor {} is {} {}: only Float32 and Float64 have an average", i, parameters[i].dtype(),
-           parameters[i].shape());
-    averages_.push_back(TensorAccess::clone(parameters[i]));
+    fail(kName, "decay must be in [0, 1), got {}", options.decay);
+  std::set<std::tuple<const detail::Storage*, index_t, index_t>> known;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& x = tensors.tensors()[i];
+    if (!is_floating(x.dtype()))
+      fail(kName, "tensor {} is {} {}: only Float32 and Float64 have an average", i, x.dtype(), x.shape());
+    if (!known.insert({TensorAccess::storage(x), TensorAccess::offset(x), x.size()}).second)
+      continue;  // tied
+    names_.push_back(tensors.names()[i].empty() ? fmt::format("{}", parameters_.size()) : tensors.names()[i]);
+    parameters_.push_back(x);
   }
+  detail::require_distinct(kName, parameters_, "the average of the shared elements would be taken twice");
+  for (const Tensor& x : parameters_) averages_.push_back(TensorAccess::clone(x));
+  state_view().require_names_once(kName);
 }
 
 void ExponentialMovingAverage::require_not_swapped(const char* what) const {
@@ -44,7 +55,20 @@ void ExponentialMovingAverage::update() {
     });
 }
 
+void ExponentialMovingAverage::update(const std::vector<Tensor>& parameters) {
+  const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (positions[i] == detail::kNotFound)
+      fail(
+          kName,
+          "parameter {} (shape {}) is not one of the {} tensors that are averaged: after a model was replaced "
+          "(clone(), a move, to()) make a new average",
+          i, parameters[i].shape(), parameters_.size());
+  update();
+}
+
 void ExponentialMovingAverage::swap() {
+  detail::require_writable(parameters_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     dispatch_floating(parameters_[i].dtype(), [&]<class T>(std::type_identity<T>) {
       const auto parameter = parameters_[i].mutable_values<T>();
@@ -55,32 +79,33 @@ void ExponentialMovingAverage::swap() {
 
 void ExponentialMovingAverage::apply() {
   require_not_swapped("apply()");
+  detail::require_writable(parameters_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     dispatch_floating(parameters_[i].dtype(), [&]<class T>(std::type_identity<T>) {
       std::ranges::copy(averages_[i].values<T>(), parameters_[i].mutable_data<T>());
     });
 }
 
-State ExponentialMovingAverage::state() const {
+State ExponentialMovingAverage::state_view() const {
   require_not_swapped("state()");
   State state;
-  for (std::size_t i = 0; i < averages_.size(); ++i)
-    state.tensors.emplace_back(fmt::format("{}", i), averages_[i]);
+  for (std::size_t i = 0; i < averages_.size(); ++i) state.tensors.emplace_back(names_[i], averages_[i]);
   state.numbers["updates"] = static_cast<double>(updates_);
   return state;
 }
 
 void ExponentialMovingAverage::load_state(const State& state) {
   require_not_swapped("load_state()");
+  state.require_names_once(kName);
   const std::int64_t updates = state.count(kName, "updates");
   if (state.tensors.size() != averages_.size())
     fail(kName, "the state has {} tensors but there are {} averages", state.tensors.size(), averages_.size());
   std::vector<Tensor> loaded;
   for (std::size_t i = 0; i < averages_.size(); ++i) {
-    const Tensor* given = state.find(fmt::format("{}", i));
-    if (given == nullptr) fail(kName, "the state has no tensor '{}'", i);
+    const Tensor* given = state.find(names_[i]);
+    if (given == nullptr) fail(kName, "the state has no tensor '{}'", names_[i]);
     if (given->shape() != averages_[i].shape() || given->dtype() != averages_[i].dtype())
-      fail(kName, "'{}' is {} {} in the state but {} {} here", i, given->dtype(), given->shape(),
+      fail(kName, "'{}' is {} {} in the state but {} {} here", names_[i], given->dtype(), given->shape(),
            averages_[i].dtype(), averages_[i].shape());
     loaded.push_back(TensorAccess::clone(*given));
   }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "tapegrad/optim/parameter_list.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -16,30 +18,43 @@ struct ExponentialMovingAverageOptions {
   /// sooner.
   bool warm_up = false;
 };
-/// The exponential moving average of parameters, which often generalizes better than the parameters
+/// The exponential moving average (EMA) of parameters, which often generalizes better than the parameters
 /// themselves. It begins with their values; every update does average = decay average + (1 - decay)
 /// parameter.
 ///
+///   ExponentialMovingAverage average(net.parameters());
+///   ...
 ///   adam.step(gradients);
 ///   average.update();
 ///   ...
 ///   { const AveragedWeights averaged(average);  evaluate(model); }
+///
+/// The average follows the tensors that it was given, as an optimizer does: when the model is replaced, make a new one;
+/// update(net.parameters()) notices. To average the buffers of BatchNorm as well, give it net.state_view().tensors.
 class ExponentialMovingAverage {
  public:
-  /// Throws unless all are Float32 or Float64 and decay is in [0, 1).
-  explicit ExponentialMovingAverage(const std::vector<Tensor>& parameters,
+  /// Tied weights, the same elements given several times, are averaged once. Throws unless all are Float32 or Float64
+  /// and decay is in [0, 1), and when two tensors share some of their elements only.
+  explicit ExponentialMovingAverage(const ParameterList& tensors,
                                     const ExponentialMovingAverageOptions& options = {});
 
   /// Throws while the averages are swapped in.
   void update();
-  /// Exchanges the parameters' values with the averages, in place. A second time undoes it.
+  /// As update(), and throws when one of these parameters is not among those that are averaged: the model was replaced
+  /// after the average was made.
+  void update(const std::vector<Tensor>& parameters);
+  /// Exchanges the parameters' values with the averages, in place. A second time undoes it. Throws, and changes
+  /// nothing, when a parameter cannot be written.
   void swap();
   bool swapped() const { return swapped_; }
   /// Copies the averages to the parameters, for good. Throws while they are swapped in.
   void apply();
 
-  /// The averages and the number of updates. Throws while they are swapped in.
-  State state() const;
+  /// The averages ("0", "1", ... or the parameters' names) and the number of updates. Throws while the averages are
+  /// swapped in.
+  State state() const { return state_view().copy(); }
+  /// The same with the averages themselves, which the next update changes.
+  State state_view() const;
   /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype, and while
   /// the averages are swapped in.
   void load_state(const State& state);
@@ -48,15 +63,16 @@ class ExponentialMovingAverage {
   void require_not_swapped(const char* what) const;
   ExponentialMovingAverageOptions options_;
   std::vector<Tensor> parameters_, averages_;
+  std::vector<std::string> names_;  // in the state
   std::int64_t updates_ = 0;
   bool swapped_ = false;
 };
 
 /// The averages take the parameters' place until the end of the scope.
-class AveragedWeights {
+class [[nodiscard]] AveragedWeights {
  public:
   /// Throws when they are already swapped in. average must outlive this.
-  explicit AveragedWeights(ExponentialMovingAverage& average);
+  [[nodiscard]] explicit AveragedWeights(ExponentialMovingAverage& average);
   ~AveragedWeights() { average_.swap(); }
   AveragedWeights(const AveragedWeights&) = delete;
   AveragedWeights& operator=(const AveragedWeights&) = delete;

@@ -2,66 +2,138 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <span>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-template <class F>
-void dispatch_floating(const char* op, const Tensor& x, F f) {
-  if (!is_floating(x.dtype())) fail(op, "a gradient is {} {}", x.dtype(), x.shape());
-  x.dtype() == DType::Float32 ? f(std::type_identity<float>{}) : f(std::type_identity<double>{});
+constexpr const char* kAccumulator = "GradientAccumulator";
+
+void require_floating(const char* op, std::size_t number, const Tensor& x) {
+  if (!is_floating(x.dtype()))
+    fail(op, "gradient {} must be Float32 or Float64, got {} {}", number, x.dtype(), x.shape());
 }
 
 // y[i] = f(y[i], x[i]).
 template <class F>
-void change(const char* op, Tensor& y, F f, const Tensor& x) {
-  dispatch_floating(op, y, [&]<class T>(std::type_identity<T>) {
+void change(Tensor& y, F f, const Tensor& x) {
+  dispatch_floating(y.dtype(), [&]<class T>(std::type_identity<T>) {
     T* out = y.mutable_data<T>();
     kernels::map(y.size(), out, f, static_cast<const T*>(out), x.data<T>());
   });
 }
 
 template <class F>
-void change(const char* op, Tensor& y, F f) {
+void change(Tensor& y, F f) {
   change(
-      op, y, [f](auto v, auto) { return f(v); }, y);
+      y, [f](auto v, auto) { return f(v); }, y);
 }
 
-double sum_of_squares(const char* op, const Tensor& gradient) {
+// NaN if there is one.
+double largest_magnitude(const Tensor& x) {
+  double largest = 0;
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    for (const T v : x.values<T>()) {
+      const double magnitude = std::abs(static_cast<double>(v));
+      if (!(magnitude <= largest)) largest = std::isnan(largest) ? largest : magnitude;
+    }
+  });
+  return largest;
+}
+
+double sum_of_squares(const Tensor& x, double scale) {
   double total = 0;
-  dispatch_floating(op, gradient, [&]<class T>(std::type_identity<T>) {
-    for (const T v : gradient.values<T>()) total += static_cast<double>(v) * static_cast<double>(v);
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    for (const T v : x.values<T>()) {
+      const double scaled = static_cast<double>(v) * scale;
+      total += scaled * scaled;
+    }
   });
   return total;
+}
+
+// A norm as root / scale, where scale is a power of two: the norm itself may lie outside of double's range.
+struct Norm {
+  double root = 0, scale = 1;
+  double value() const { return root / scale; }
+};
+
+Norm norm_of(std::span<const Tensor> xs) {
+  double total = 0;
+  for (const Tensor& x : xs) total += sum_of_squares(x, 1);
+  constexpr double kLow = 1e-250, kHigh = 1e290;  // squares in between were added up without a loss
+  if (total == 0 || !(total >= kLow && total <= kHigh)) {
+    double largest = 0;
+    for (const Tensor& x : xs) {
+      const double magnitude = largest_magnitude(x);
+      if (!std::isfinite(magnitude)) return {magnitude};
+      largest = std::max(largest, magnitude);
+    }
+    if (largest == 0) return {};
+    // The largest element becomes about 1; the scale itself must stay a normal number.
+    const double scale = std::ldexp(1.0, std::clamp(-std::ilogb(largest), -1000, 1000));
+    total = 0;
+    for (const Tensor& x : xs) total += sum_of_squares(x, scale);
+    return {std::sqrt(total), scale};
+  }
+  return {std::sqrt(total)};
+}
+
+// to is rounded towards 0, so that the norm of what was clipped is not above the limit.
+template <class T>
+T towards_zero(double to) {
+  const T rounded = static_cast<T>(to);
+  return std::abs(static_cast<double>(rounded)) > std::abs(to) ? std::nextafter(rounded, T{0}) : rounded;
+}
+
+double clip_norm_of(std::span<Tensor> gradients, double max_norm) {
+  constexpr const char* kName = "clip_by_norm";
+  if (!(max_norm > 0)) fail(kName, "max_norm must be positive, got {}", max_norm);
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    require_floating(kName, i, gradients[i]);
+    if (!std::isfinite(largest_magnitude(gradients[i])))
+      fail(kName, "gradient {} (shape {}) has elements that are not finite, so it has no direction", i,
+           gradients[i].shape());
+  }
+  const std::vector<Tensor> all(gradients.begin(), gradients.end());
+  detail::require_distinct(kName, all, "it would be scaled twice");
+  const Norm norm = norm_of(gradients);
+  if (norm.value() <= max_norm) return norm.value();
+  detail::require_writable(all);
+  // One factor, unless it leaves the range of double: then the elements are scaled before they are multiplied.
+  const double factor = max_norm / norm.value();
+  const bool plain = factor >= std::numeric_limits<double>::min();
+  const double first = plain ? 1 : norm.scale, second = plain ? factor : max_norm / norm.root;
+  for (Tensor& gradient : gradients)
+    change(gradient,
+           [=](auto v) { return towards_zero<decltype(v)>(static_cast<double>(v) * first * second); });
+  return norm.value();
+}
+
+void clip_values_of(std::span<Tensor> gradients, double limit) {
+  constexpr const char* kName = "clip_by_value";
+  if (!(limit > 0)) fail(kName, "limit must be positive, got {}", limit);
+  for (std::size_t i = 0; i < gradients.size(); ++i) require_floating(kName, i, gradients[i]);
+  const std::vector<Tensor> all(gradients.begin(), gradients.end());
+  detail::require_writable(all);
+  for (Tensor& gradient : gradients)
+    change(gradient, [limit](auto v) {
+      using T = decltype(v);
+      const auto most = static_cast<T>(std::min(limit, static_cast<double>(std::numeric_limits<T>::max())));
+      return v > most ? most : v < -most ? -most : v;
+    });
 }
 
 }  // namespace
 
 double global_norm(const std::vector<Tensor>& gradients) {
-  double total = 0;
-  for (const Tensor& gradient : gradients) total += sum_of_squares("global_norm", gradient);
-  return std::sqrt(total);
-}
-
-static double clip_norm_of(std::span<Tensor> gradients, double max_norm) {
-  if (!(max_norm > 0)) fail("clip_by_norm", "max_norm is {} but must be positive", max_norm);
-  double total = 0;
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
-    const double squares = sum_of_squares("clip_by_norm", gradients[i]);
-    if (!std::isfinite(squares))
-      fail("clip_by_norm", "the norm of gradient {} (shape {}) is {}", i, gradients[i].shape(),
-           std::sqrt(squares));
-    total += squares;
-  }
-  const double norm = std::sqrt(total);
-  if (norm <= max_norm) return norm;
-  for (Tensor& gradient : gradients)
-    change("clip_by_norm", gradient,
-           [scale = max_norm / norm](auto v) { return static_cast<decltype(v)>(scale) * v; });
-  return norm;
+  for (std::size_t i = 0; i < gradients.size(); ++i) require_floating("global_norm", i, gradients[i]);
+  return norm_of(gradients).value();
 }
 
 double clip_by_norm(std::vector<Tensor>& gradients, double max_norm) {
@@ -72,15 +144,6 @@ double clip_by_norm(Gradients& gradients, double max_norm) {
   return clip_norm_of(gradients, max_norm);
 }
 
-static void clip_values_of(std::span<Tensor> gradients, double limit) {
-  if (!(limit > 0)) fail("clip_by_value", "limit is {} but must be positive", limit);
-  for (Tensor& gradient : gradients)
-    change("clip_by_value", gradient, [limit](auto v) {
-      const auto most = static_cast<decltype(v)>(limit);
-      return v > most ? most : v < -most ? -most : v;
-    });
-}
-
 void clip_by_value(std::vector<Tensor>& gradients, double limit) {
   clip_values_of(gradients, limit);
 }
@@ -89,71 +152,101 @@ void clip_by_value(Gradients& gradients, double limit) {
   clip_values_of(gradients, limit);
 }
 
+GradientAccumulator::GradientAccumulator(std::vector<Tensor> parameters)
+    : parameters_(std::move(parameters)), fixed_(true) {
+  detail::require_distinct(kAccumulator, parameters_, "its gradient would be counted twice");
+}
+
 void GradientAccumulator::add(const Gradients& gradients, double weight) {
-  constexpr const char* kName = "GradientAccumulator";
-  if (!(weight > 0 && std::isfinite(weight))) fail(kName, "weight is {} but must be positive", weight);
-  const bool first = sums_.empty();
-  if (!first && gradients.size() != sums_.size())
-    fail(kName, "{} gradients were given but {} before", gradients.size(), sums_.size());
-  // Sums that came from a state are those of the first parameters that are given.
-  const std::vector<Tensor>& owners = parameters_.empty() ? gradients.parameters() : parameters_;
+  if (!(weight > 0 && std::isfinite(weight_ + weight)))
+    fail(kAccumulator, "weight must be positive and finite, got {}", weight);
+  // A mean that came from a state belongs to the first parameters that are given.
+  const std::vector<Tensor> owners = parameters_.empty() && !fixed_ ? gradients.parameters() : parameters_;
+  const bool first = means_.empty();
+  if (gradients.size() != owners.size() || (!first && owners.size() != means_.size()))
+    fail(kAccumulator, "{} gradients were given but {} before", gradients.size(),
+         first ? owners.size() : means_.size());
   const std::vector<std::size_t> positions = detail::positions_of(owners, gradients.parameters());
   for (std::size_t i = 0; i < owners.size(); ++i) {
     if (positions[i] == detail::kNotFound)
-      fail(kName, "no gradient was given for parameter {} (shape {}), which had one before", i,
+      fail(kAccumulator,
+           "no gradient was given for parameter {} (shape {}), whose gradients are added up here", i,
            owners[i].shape());
-    const Tensor& gradient = gradients[positions[i]];
-    if (!is_floating(gradient.dtype()))
-      fail(kName, "gradient {} is {} {}", positions[i], gradient.dtype(), gradient.shape());
-    if (!first && (gradient.shape() != sums_[i].shape() || gradient.dtype() != sums_[i].dtype()))
-      fail(kName, "gradient {} is {} {} but was {} {} before", positions[i], gradient.dtype(),
-           gradient.shape(), sums_[i].dtype(), sums_[i].shape());
+    const Tensor& g = gradients[positions[i]];
+    const Tensor& like = first ? owners[i] : means_[i];
+    require_floating(kAccumulator, positions[i], g);
+    if (g.shape() != like.shape() || g.dtype() != like.dtype())
+      fail(kAccumulator, "gradient {} is {} {} but must be {} {}", positions[i], g.dtype(), g.shape(),
+           like.dtype(), like.shape());
   }
-  parameters_ = std::vector<Tensor>(owners);
-  if (first)
-    for (const Tensor& gradient : gradients) sums_.push_back(zeros_like(gradient));
-  for (std::size_t i = 0; i < sums_.size(); ++i)
+  // The mean is kept, not the sum: a sum of weight times gradient could leave the range of the dtype.
+  const double total = weight_ + weight, keep = weight_ / total, fresh = weight / total;
+  std::vector<Tensor> means = first ? std::vector<Tensor>() : std::move(means_);
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    const Tensor& g = gradients[positions[i]];
+    if (first) {
+      means.push_back(TensorAccess::clone(g));
+      continue;
+    }
     change(
-        kName, sums_[i],
-        [weight](auto total, auto v) { return total + static_cast<decltype(v)>(weight) * v; },
-        gradients[positions[i]]);
-  weight_ += weight;
+        means[i],
+        [=](auto mean, auto v) {
+          return static_cast<decltype(v)>(keep * static_cast<double>(mean) + fresh * static_cast<double>(v));
+        },
+        g);
+  }
+  parameters_ = owners;
+  means_ = std::move(means);
+  weight_ = total;
 }
 
 Gradients GradientAccumulator::take() {
-  constexpr const char* kName = "GradientAccumulator";
-  if (weight_ == 0) fail(kName, "nothing was added");
-  if (parameters_.empty() && !sums_.empty())
-    fail(kName,
-         "take() was called after load_state() but before add(): whose gradients the state holds is unknown");
-  for (Tensor& total : sums_)
-    change(kName, total, [weight = weight_](auto v) { return v / static_cast<decltype(v)>(weight); });
+  if (weight_ == 0) fail(kAccumulator, "nothing was added");
+  if (parameters_.empty() && !means_.empty())
+    fail(
+        kAccumulator,
+        "take() was called after load_state() but before add(), so whose gradients the state holds is unknown: make "
+        "the accumulator with the parameters, GradientAccumulator(net.parameters())");
   weight_ = 0;
-  return Gradients(std::exchange(parameters_, {}), std::exchange(sums_, {}));
+  Gradients taken(parameters_, std::exchange(means_, {}));
+  if (!fixed_) parameters_.clear();
+  return taken;
 }
 
-State GradientAccumulator::state() const {
+State GradientAccumulator::state_view() const {
   State state;
-  for (std::size_t i = 0; i < sums_.size(); ++i) state.tensors.emplace_back(fmt::format("{}", i), sums_[i]);
+  for (std::size_t i = 0; i < means_.size(); ++i) state.tensors.emplace_back(fmt::format("{}", i), means_[i]);
   state.numbers["weight"] = weight_;
+  state.integers["means"] = 1;
   return state;
 }
 
 void GradientAccumulator::load_state(const State& state) {
-  constexpr const char* kName = "GradientAccumulator";
-  const double weight = state.number(kName, "weight");
+  const double weight = state.number(kAccumulator, "weight");
   if (!(weight >= 0 && std::isfinite(weight)))
-    fail(kName, "the state's weight is {} but must be 0 or more", weight);
-  std::vector<Tensor> sums;
+    fail(kAccumulator, "the state's weight must be 0 or more, got {}", weight);
+  state.require_names_once(kAccumulator);
+  const bool sums = !state.integers.contains("means");  // what states held before
+  std::vector<Tensor> means;
   for (std::size_t i = 0; i < state.tensors.size(); ++i) {
     const Tensor* given = state.find(fmt::format("{}", i));
-    if (given == nullptr) fail(kName, "the state has no tensor '{}'", i);
+    if (given == nullptr) fail(kAccumulator, "the state has no tensor '{}'", i);
     if (!is_floating(given->dtype()))
-      fail(kName, "'{}' is {} {} in the state", i, given->dtype(), given->shape());
-    sums.push_back(TensorAccess::clone(*given));
+      fail(kAccumulator, "'{}' must be Float32 or Float64 in the state, got {} {}", i, given->dtype(),
+           given->shape());
+    means.push_back(TensorAccess::clone(*given));
+    if (sums && weight > 0)
+      change(means.back(), [=](auto v) { return static_cast<decltype(v)>(static_cast<double>(v) / weight); });
   }
-  parameters_.clear();
-  sums_ = std::move(sums);
+  if (fixed_ && !means.empty() && means.size() != parameters_.size())
+    fail(kAccumulator, "the state has {} gradients but there are {} parameters", means.size(),
+         parameters_.size());
+  for (std::size_t i = 0; fixed_ && i < means.size(); ++i)
+    if (means[i].shape() != parameters_[i].shape() || means[i].dtype() != parameters_[i].dtype())
+      fail(kAccumulator, "'{}' is {} {} in the state but its parameter is {} {}", i, means[i].dtype(),
+           means[i].shape(), parameters_[i].dtype(), parameters_[i].shape());
+  if (!fixed_) parameters_.clear();
+  means_ = std::move(means);
   weight_ = weight;
 }
 

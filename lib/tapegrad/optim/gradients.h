@@ -12,12 +12,13 @@ inline namespace v0 TAPEGRAD_API {
 
 // What is done with gradients between tape.gradient() and optimizer.step().
 
-/// The root of the sum of the squares of all elements, in double.
-double global_norm(const std::vector<Tensor>& gradients);
+/// The root of the sum of the squares of all elements, in double. It is infinite only when the norm itself is, or an
+/// element; squares that leave the range of double do no harm.
+[[nodiscard]] double global_norm(const std::vector<Tensor>& gradients);
 
-/// Scales all gradients, in place, so that their global norm is at most max_norm; their direction stays. The
-/// norm that they had before. Throws, and changes nothing, when max_norm is not positive and when a gradient
-/// has elements that are not finite: it has no direction.
+/// Scales all gradients, in place, so that their global norm is at most max_norm; their direction stays. Returns the
+/// norm before clipping. Throws, and changes nothing, when max_norm is not positive, when a gradient has elements that
+/// are not finite (it has no direction), and when two gradients share elements.
 double clip_by_norm(std::vector<Tensor>& gradients, double max_norm);
 double clip_by_norm(Gradients& gradients, double max_norm);
 
@@ -32,6 +33,11 @@ void clip_by_value(Gradients& gradients, double limit);
 ///   adam.step(accumulator.take());
 class GradientAccumulator {
  public:
+  /// The parameters become known with the first add().
+  GradientAccumulator() = default;
+  /// Takes the gradients of these parameters only. So made, take() works right after load_state(), too.
+  [[nodiscard]] explicit GradientAccumulator(std::vector<Tensor> parameters);
+
   /// weight: what the gradients stand for, such as the number of samples that their loss is the mean of.
   /// Throws, and changes nothing, when the gradients are not those of the same parameters as before (in any order),
   /// or weight is not positive.
@@ -41,14 +47,18 @@ class GradientAccumulator {
   /// The weighted mean; begins anew. Throws when nothing was added.
   Gradients take();
 
-  State state() const;
-  /// Throws, and changes nothing, when the state is not that of an accumulator.
+  /// The mean so far and its weight.
+  State state() const { return state_view().copy(); }
+  /// The same with the mean itself, which the next add() changes.
+  State state_view() const;
+  /// Throws, and changes nothing, when the state is not that of an accumulator, or does not fit the parameters.
   void load_state(const State& state);
 
  private:
-  std::vector<Tensor> parameters_;  // whose sums they are; unknown after load_state() until the next add()
-  std::vector<Tensor> sums_;
+  std::vector<Tensor> parameters_;  // whose means they are; unknown before the first add(), unless given
+  std::vector<Tensor> means_;       // empty while the weight is 0
   double weight_ = 0;
+  bool fixed_ = false;  // the parameters were given
 };
 
 }  // namespace TAPEGRAD_API

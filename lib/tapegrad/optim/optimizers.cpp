@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <set>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -38,6 +41,25 @@ void for_elements(Tensor& parameter, const Tensor& gradient, double weight_decay
   });
 }
 
+// With 0 a gradient of 0 would be divided by 0.
+void require_epsilon(const char* optimizer, const ParameterList& parameters, double epsilon) {
+  require(optimizer, epsilon > 0 && std::isfinite(epsilon), "epsilon", epsilon, "positive");
+  for (const Tensor& p : parameters.tensors())
+    if (p.dtype() == DType::Float32 && static_cast<float>(epsilon) == 0)
+      fail(optimizer, "epsilon is {}, which is 0 as a Float32: it must be positive", epsilon);
+}
+
+// A finite gradient whose square would leave T's range counts as one whose square does not: a mean of squares that is
+// infinite once never lets the parameter move again. What is not finite stays so, to be noticed.
+template <class T>
+T squarable(T g) {
+  constexpr T largest = std::numeric_limits<T>::max(),
+              bound = std::is_same_v<T, float> ? T(0x1p63) : T(0x1p511);
+  return std::abs(g) <= largest ? std::clamp(g, -bound, bound) : g;
+}
+
+constexpr const char* kClassKey = "class.";
+
 template <class T>
 T* memory_at(std::vector<Tensor>& memory, std::size_t at) {
   return at < memory.size() ? memory[at].mutable_data<T>() : nullptr;
@@ -45,7 +67,7 @@ T* memory_at(std::vector<Tensor>& memory, std::size_t at) {
 
 }  // namespace
 
-void Optimizer::add_group(const std::vector<Tensor>& parameters, double learning_rate,
+void Optimizer::add_group(const ParameterList& parameters, double learning_rate,
                           std::vector<const char*> memories, double initial) {
   require_not_negative(name_, "learning_rate", learning_rate);
   if (ratios_.empty()) {
@@ -57,27 +79,45 @@ void Optimizer::add_group(const std::vector<Tensor>& parameters, double learning
            "the first group's learning_rate is 0 and another's {}, but they are kept in proportion: put a "
            "group that is trained first",
            learning_rate);
-    ratios_.push_back(learning_rate == 0 ? 0 : learning_rate / learning_rate_);
+    ratios_.push_back(learning_rate == learning_rate_ ? 1 : learning_rate / learning_rate_);
   }
-  for (const Tensor& p : parameters) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Tensor& p = parameters.tensors()[i];
     const std::size_t number = parameters_.size();
     if (!p.is_parameter())
       fail(name_, "tensor {} (shape {}) is not a parameter(): it would not be trained", number, p.shape());
-    for (std::size_t i = 0; i < number; ++i)
-      if (TensorAccess::storage(parameters_[i]) == TensorAccess::storage(p) &&
-          TensorAccess::offset(parameters_[i]) == TensorAccess::offset(p))
-        fail(name_, "tensor {} (shape {}) is tensor {} again: it would be trained twice", number, p.shape(),
-             i);
+    if (p.is_stopped())
+      fail(name_, "tensor {} (shape {}) is frozen (stop_gradient(), freeze()): it would not be trained",
+           number, p.shape());
     parameters_.push_back(p);
+    names_.push_back(parameters.names()[i]);
     group_of_.push_back(ratios_.size() - 1);
     auto& memory = memory_.emplace_back();
     for (std::size_t k = 0; k < memories.size(); ++k) memory.push_back(full(p.shape(), initial, p.dtype()));
   }
   memories_.push_back(std::move(memories));
+  detail::require_distinct(name_, parameters_, "it would be trained twice");
+  std::set<std::string> keys;
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (!keys.insert(key(i)).second)
+      fail(name_, "two parameters are called '{}': each must have a name of its own, or none (parameters())",
+           key(i));
+}
+
+std::string Optimizer::key(std::size_t parameter) const {
+  return names_[parameter].empty() ? fmt::format("{}", parameter) : names_[parameter];
+}
+
+std::string Optimizer::described(std::size_t parameter) const {
+  const Shape& shape = parameters_[parameter].shape();
+  return names_[parameter].empty()
+             ? fmt::format("parameter {} (shape {})", parameter, shape)
+             : fmt::format("parameter {} '{}' (shape {})", parameter, names_[parameter], shape);
 }
 
 double Optimizer::learning_rate(std::size_t group) const {
-  if (group >= ratios_.size()) fail(name_, "no group {} among {}", group, ratios_.size());
+  if (group >= ratios_.size())
+    fail(name_, "there is no group {} among {}: they are counted from 0", group, ratios_.size());
   return learning_rate_ * ratios_[group];
 }
 
@@ -86,7 +126,8 @@ void Optimizer::set_learning_rate(double learning_rate) {
   learning_rate_ = learning_rate;
 }
 
-void Optimizer::step(const Gradients& gradients) {
+// For each parameter, which of the gradients is its own.
+std::vector<std::size_t> Optimizer::gradient_of_each(const Gradients& gradients) const {
   const std::vector<std::size_t> trained = detail::positions_of(gradients.parameters(), parameters_);
   std::vector<std::size_t> gradient_of(parameters_.size(), detail::kNotFound);
   for (std::size_t i = 0; i < gradients.size(); ++i) {
@@ -94,52 +135,69 @@ void Optimizer::step(const Gradients& gradients) {
     if (trained[i] == detail::kNotFound)
       fail(
           name_,
-          "gradient {} (shape {}) is that of a tensor that this optimizer does not train. It trains {} parameters "
+          "gradient {} (shape {}) is that of a tensor that this optimizer does not train{}. It trains {} parameters "
           "as they were when it was made: after a model was replaced (clone(), a move, to()) or unfrozen make a new "
           "optimizer, or bring back other weights with load_state()",
-          i, p.shape(), parameters_.size());
+          i, p.shape(), i < parameters_.size() ? ", in the place of " + described(i) : "",
+          parameters_.size());
     if (g.shape() != p.shape() || g.dtype() != p.dtype())
-      fail(name_, "gradient {} is {} {} but its parameter is {} {}", i, g.dtype(), g.shape(), p.dtype(),
-           p.shape());
+      fail(name_, "gradient {} is {} {} but {} is {} {}", i, g.dtype(), g.shape(), described(trained[i]),
+           p.dtype(), p.shape());
     if (gradient_of[trained[i]] != detail::kNotFound)
-      fail(name_, "gradients {} and {} are both that of parameter {} (shape {}): add them up",
-           gradient_of[trained[i]], i, trained[i], p.shape());
+      fail(name_, "gradients {} and {} are both that of {}: add them up", gradient_of[trained[i]], i,
+           described(trained[i]));
     gradient_of[trained[i]] = i;
   }
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     if (gradient_of[i] == detail::kNotFound)
       fail(
           name_,
-          "{} gradients were given for {} parameters, and none for parameter {} (shape {}): ask for the gradients of "
-          "all of them, or make an optimizer of those that are trained",
-          gradients.size(), parameters_.size(), i, parameters_[i].shape());
+          "{} gradients were given for {} parameters, and none for {}: ask for the gradients of all of them, or make "
+          "an optimizer of those that are trained",
+          gradients.size(), parameters_.size(), described(i));
+  return gradient_of;
+}
+
+void Optimizer::step(const Gradients& gradients) {
+  const std::vector<std::size_t> gradient_of = gradient_of_each(gradients);
   ++steps_;
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     update(group_of_[i], parameters_[i], gradients[gradient_of[i]], memory_[i]);
 }
 
 std::string Optimizer::memory_name(std::size_t parameter, std::size_t memory) const {
-  return fmt::format("{}.{}", parameter, memories_[group_of_[parameter]][memory]);
+  return fmt::format("{}.{}", key(parameter), memories_[group_of_[parameter]][memory]);
 }
 
-State Optimizer::state() const {
+State Optimizer::state_view() const {
   State state;
   for (std::size_t i = 0; i < memory_.size(); ++i)
     for (std::size_t k = 0; k < memory_[i].size(); ++k)
       state.tensors.emplace_back(memory_name(i, k), memory_[i][k]);
   state.numbers = {{"steps", static_cast<double>(steps_)}, {"learning_rate", learning_rate_}};
+  state.integers = {{std::string(kClassKey) + name_, 1}};
   return state;
 }
 
 void Optimizer::load_state(const State& state) {
-  const State own = this->state();
+  const State own = state_view();
+  // States that were written before the class was a part of them are told apart by the names of their tensors only.
+  for (const auto& [key, value] : state.integers)
+    if (key.starts_with(kClassKey) && !own.integers.contains(key))
+      fail(name_, "the state is that of {}, whose memory of the gradients means something else",
+           key.substr(std::string_view(kClassKey).size()));
+  state.require_names_once(name_);
   const std::int64_t steps = state.count(name_, "steps");
   const double learning_rate = state.number(name_, "learning_rate");
+  require_not_negative(name_, "learning_rate", learning_rate);
+  constexpr const char* kOther =
+      "was it made with other options (momentum, amsgrad, centered, the convention)?";
   if (state.tensors.size() != own.tensors.size())
-    fail(name_, "the state has {} tensors but this optimizer {}", state.tensors.size(), own.tensors.size());
+    fail(name_, "the state has {} tensors but this optimizer {}: {}", state.tensors.size(),
+         own.tensors.size(), kOther);
   for (const auto& [key, tensor] : own.tensors) {
     const Tensor* given = state.find(key);
-    if (given == nullptr) fail(name_, "the state has no tensor '{}'", key);
+    if (given == nullptr) fail(name_, "the state has no tensor '{}': {}", key, kOther);
     if (given->shape() != tensor.shape() || given->dtype() != tensor.dtype())
       fail(name_, "'{}' is {} {} in the state but {} {} here", key, given->dtype(), given->shape(),
            tensor.dtype(), tensor.shape());
@@ -148,7 +206,7 @@ void Optimizer::load_state(const State& state) {
   for (std::size_t i = 0; i < memory_.size(); ++i)
     for (std::size_t k = 0; k < memory_[i].size(); ++k)
       loaded[i][k] = TensorAccess::clone(*state.find(memory_name(i, k)));
-  set_learning_rate(learning_rate);
+  learning_rate_ = learning_rate;
   steps_ = steps;
   memory_ = std::move(loaded);
 }
@@ -188,7 +246,7 @@ Adam::Adam(const char* name, const std::vector<Group>& groups, bool decoupled)
   for (const auto& [parameters, options] : groups) {
     require_fraction(name, "beta1", options.beta1);
     require_fraction(name, "beta2", options.beta2);
-    require_not_negative(name, "epsilon", options.epsilon);
+    require_epsilon(name, parameters, options.epsilon);
     require_not_negative(name, "weight_decay", options.weight_decay);
     options_.push_back(options);
     std::vector<const char*> memories = {"mean", "mean_square"};
@@ -212,7 +270,8 @@ void Adam::update(std::size_t group, Tensor& parameter, const Tensor& gradient, 
     const T new1 = static_cast<T>(1 - o.beta1), new2 = static_cast<T>(1 - o.beta2);
     const T scale = static_cast<T>(rate), root = static_cast<T>(keras ? 1 : correction);
     for_elements<T>(parameter, gradient, decoupled_ ? 0 : o.weight_decay,
-                    [=, kept = static_cast<T>(shrink)](index_t i, T& p, const T g) {
+                    [=, kept = static_cast<T>(shrink)](index_t i, T& p, const T given) {
+                      const T g = squarable(given);
                       m[i] = b1 * m[i] + new1 * g;
                       v[i] = b2 * v[i] + new2 * g * g;
                       T second = v[i];
@@ -242,12 +301,13 @@ RMSprop::RMSprop(const std::vector<Group>& groups) : Optimizer("RMSprop") {
   for (const auto& [parameters, options] : groups) {
     require_fraction("RMSprop", "rho", options.rho);
     require_fraction("RMSprop", "momentum", options.momentum);
-    require_not_negative("RMSprop", "epsilon", options.epsilon);
+    require_epsilon("RMSprop", parameters, options.epsilon);
     require_not_negative("RMSprop", "weight_decay", options.weight_decay);
     options_.push_back(options);
     std::vector<const char*> memories = {"mean_square"};
     if (options.centered) memories.push_back("mean");
-    if (options.momentum != 0) memories.push_back("velocity");
+    const bool keras = options.epsilon_convention == EpsilonConvention::Keras;
+    if (options.momentum != 0) memories.push_back(keras ? "velocity_times_learning_rate" : "velocity");
     add_group(parameters, options.learning_rate, std::move(memories));
   }
 }
@@ -263,7 +323,8 @@ void RMSprop::update(std::size_t group, Tensor& parameter, const Tensor& gradien
     const T rho = static_cast<T>(o.rho), fresh = static_cast<T>(1 - o.rho);
     const T momentum = static_cast<T>(o.momentum), rate = static_cast<T>(learning_rate(group));
     const T inside = static_cast<T>(keras ? o.epsilon : 0), outside = static_cast<T>(keras ? 0 : o.epsilon);
-    for_elements<T>(parameter, gradient, o.weight_decay, [=](index_t i, T& p, const T g) {
+    for_elements<T>(parameter, gradient, o.weight_decay, [=](index_t i, T& p, const T given) {
+      const T g = squarable(given);
       v[i] = rho * v[i] + fresh * g * g;
       T spread = v[i];
       if (average != nullptr) {
@@ -284,7 +345,7 @@ void RMSprop::update(std::size_t group, Tensor& parameter, const Tensor& gradien
 
 Adagrad::Adagrad(const std::vector<Group>& groups) : Optimizer("Adagrad") {
   for (const auto& [parameters, options] : groups) {
-    require_not_negative("Adagrad", "epsilon", options.epsilon);
+    require_epsilon("Adagrad", parameters, options.epsilon);
     require_not_negative("Adagrad", "initial_accumulator", options.initial_accumulator);
     require_not_negative("Adagrad", "weight_decay", options.weight_decay);
     options_.push_back(options);
@@ -300,8 +361,9 @@ void Adagrad::update(std::size_t group, Tensor& parameter, const Tensor& gradien
     T* v = memory_at<T>(memory, 0);
     const T rate = static_cast<T>(learning_rate(group));
     const T inside = static_cast<T>(keras ? o.epsilon : 0), outside = static_cast<T>(keras ? 0 : o.epsilon);
-    for_elements<T>(parameter, gradient, o.weight_decay, [=](index_t i, T& p, const T g) {
-      v[i] += g * g;
+    for_elements<T>(parameter, gradient, o.weight_decay, [=](index_t i, T& p, const T given) {
+      const T g = squarable(given);
+      v[i] = std::min(v[i] + g * g, std::numeric_limits<T>::max());  // NaN stays NaN
       p -= rate * g / (std::sqrt(v[i] + inside) + outside);
     });
   });

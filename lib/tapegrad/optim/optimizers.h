@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tapegrad/autograd/gradients.h"
+#include "tapegrad/optim/parameter_list.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -14,19 +15,26 @@ inline namespace v0 TAPEGRAD_API {
 
 /// Parameters that are trained with options of their own:
 ///
-///   Adam adam({{encoder.parameters(), {.learning_rate = 1e-4}}, {head.parameters(), {.learning_rate =
-///   1e-3}}});
+///   Adam adam({{encoder.parameters(), {.learning_rate = 1e-4}}, {head.parameters(), {.learning_rate = 1e-3}}});
 template <class Options>
 struct ParameterGroup {
-  std::vector<Tensor> parameters = {};
+  ParameterList parameters = {};
   Options options = {};
 };
 
 /// Where PyTorch and Keras put epsilon: added to the root of what it keeps from 0, or somewhere inside. Each
 /// optimizer says what that means for it.
+/// epsilon must be positive, also as a number of the parameters' dtype: with 0 a gradient of 0 would be divided by 0.
 enum class EpsilonConvention { PyTorch, Keras };
 
 /// Changes parameters in place, given their gradients.
+///
+/// It trains the tensors that it was given when it was made, whatever becomes of the model: when the model is replaced
+/// (clone(), a move, to()) or other layers are unfrozen, make a new optimizer.
+///
+/// Where squares of gradients are kept (all but SGD), a finite element of a gradient whose square leaves the range of
+/// the dtype (beyond 2^63 in Float32, 2^511 in Float64) counts as the largest whose square does not, so that the
+/// parameter moves on afterwards. Infinity and NaN stay what they are.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -42,34 +50,42 @@ class Optimizer {
   /// Plain tensors do not say whose gradients they are: step(Gradients(parameters, tensors)) does.
   void step(const std::vector<Tensor>& gradients) = delete;
 
-  /// That of the first group, or of another one. Throws when there is no such group.
+  /// The learning rate of the first group, or of another one. Throws when there is no such group.
   double learning_rate(std::size_t group = 0) const;
-  /// Sets that of the first group; those of the others keep the ratio to it that they had at the beginning,
-  /// so that one schedule serves them all. Throws when it is negative or not finite.
+  /// Sets the learning rate of the first group. Those of the other groups keep the ratio to it that they had at the
+  /// beginning, so that one schedule serves them all; groups that all began with 0 have the ratio 1. Throws when it
+  /// is negative or not finite.
   void set_learning_rate(double learning_rate);
   std::int64_t steps() const { return steps_; }
 
-  /// The number of steps, the learning rate, and what is remembered of the gradients ("0.mean_square": that
-  /// of the first parameter), in memory that later steps change.
-  State state() const;
-  /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype.
+  /// The class of the optimizer, the number of steps, the learning rate, and what is remembered of the gradients
+  /// ("0.mean_square": that of the first parameter; with named parameters "encoder.kernel.mean_square").
+  State state() const { return state_view().copy(); }
+  /// The same with the tensors themselves, which the next step changes.
+  State state_view() const;
+  /// Throws, and changes nothing, when the state is that of another class or of another convention, and when a tensor
+  /// or number is missing or has another shape or dtype.
   void load_state(const State& state);
 
  protected:
   explicit Optimizer(const char* name) : name_(name) {}
   /// memories: what is remembered for each parameter, in tensors of its shape that are all `initial` at
-  /// first; the names tell the state of one optimizer from another's. Throws unless all are parameters, none
-  /// of them known already.
-  void add_group(const std::vector<Tensor>& parameters, double learning_rate,
-                 std::vector<const char*> memories, double initial = 0);
+  /// first; the names tell what the memory means. Throws unless all are parameters, not frozen, and share no elements
+  /// with each other or with those of earlier groups.
+  void add_group(const ParameterList& parameters, double learning_rate, std::vector<const char*> memories,
+                 double initial = 0);
   virtual void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
                       std::vector<Tensor>& memory) = 0;
 
  private:
+  std::string key(std::size_t parameter) const;
+  std::string described(std::size_t parameter) const;
   std::string memory_name(std::size_t parameter, std::size_t memory) const;
+  std::vector<std::size_t> gradient_of_each(const Gradients& gradients) const;
 
   const char* name_;
   std::vector<Tensor> parameters_;
+  std::vector<std::string> names_;                  // of each parameter; empty where it is not known
   std::vector<std::size_t> group_of_;               // of each parameter
   std::vector<std::vector<Tensor>> memory_;         // of each parameter
   std::vector<std::vector<const char*>> memories_;  // of each group: their names
@@ -93,7 +109,7 @@ class SGD : public Optimizer {
   using Group = ParameterGroup<SGDOptions>;
   /// Throws unless all are parameters, each given once, and when an option is out of range; so do the others.
   explicit SGD(const std::vector<Group>& groups);
-  explicit SGD(const std::vector<Tensor>& parameters, const SGDOptions& options = {})
+  explicit SGD(const ParameterList& parameters, const SGDOptions& options = {})
       : SGD({Group{parameters, options}}) {}
 
  private:
@@ -118,7 +134,7 @@ class Adam : public Optimizer {
  public:
   using Group = ParameterGroup<AdamOptions>;
   explicit Adam(const std::vector<Group>& groups) : Adam("Adam", groups, false) {}
-  explicit Adam(const std::vector<Tensor>& parameters, const AdamOptions& options = {})
+  explicit Adam(const ParameterList& parameters, const AdamOptions& options = {})
       : Adam({Group{parameters, options}}) {}
 
  protected:
@@ -144,7 +160,7 @@ class AdamW : public Adam {
  public:
   using Group = ParameterGroup<AdamWOptions>;
   explicit AdamW(const std::vector<Group>& groups);
-  explicit AdamW(const std::vector<Tensor>& parameters, const AdamWOptions& options = {})
+  explicit AdamW(const ParameterList& parameters, const AdamWOptions& options = {})
       : AdamW({Group{parameters, options}}) {}
 };
 
@@ -160,12 +176,13 @@ struct RMSpropOptions {
 /// Hinton's lecture of 2012: v = rho v + (1 - rho) g^2; s = g / (sqrt(v) + epsilon); p -= learning_rate s.
 /// Centred (Graves 2013), v less the square of a running mean of g takes v's place. With momentum,
 /// velocity = momentum velocity + s; p -= learning_rate velocity. In Keras' convention
-/// s = g / sqrt(v + epsilon), and the velocity sums learning_rate s: it remembers the rates of its time.
+/// s = g / sqrt(v + epsilon), and the velocity sums learning_rate s: it remembers the rates of its time. The state of
+/// one convention's velocity is not loaded into the other's.
 class RMSprop : public Optimizer {
  public:
   using Group = ParameterGroup<RMSpropOptions>;
   explicit RMSprop(const std::vector<Group>& groups);
-  explicit RMSprop(const std::vector<Tensor>& parameters, const RMSpropOptions& options = {})
+  explicit RMSprop(const ParameterList& parameters, const RMSpropOptions& options = {})
       : RMSprop({Group{parameters, options}}) {}
 
  private:
@@ -187,7 +204,7 @@ class Adagrad : public Optimizer {
  public:
   using Group = ParameterGroup<AdagradOptions>;
   explicit Adagrad(const std::vector<Group>& groups);
-  explicit Adagrad(const std::vector<Tensor>& parameters, const AdagradOptions& options = {})
+  explicit Adagrad(const ParameterList& parameters, const AdagradOptions& options = {})
       : Adagrad({Group{parameters, options}}) {}
 
  private:

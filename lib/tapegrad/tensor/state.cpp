@@ -1,11 +1,25 @@
 #include "tapegrad/tensor/state.h"
 
 #include <cmath>
+#include <set>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 
 namespace tapegrad::inline v0 {
+
+State State::copy() const {
+  State copied = *this;
+  for (auto& [name, tensor] : copied.tensors) tensor = TensorAccess::clone(tensor);
+  return copied;
+}
+
+void State::require_names_once(std::string_view op) const {
+  std::set<std::string_view> known;
+  for (const auto& [name, tensor] : tensors)
+    if (!known.insert(name).second)
+      fail(op, "two tensors of the state are called '{}': each must have a name of its own", name);
+}
 
 double State::number(std::string_view op, const std::string& name) const {
   const auto found = numbers.find(name);

@@ -13,10 +13,22 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
+/// Tensors by name, in a fixed order.
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
 /// What a module, an optimizer, a generator or a loader needs to be saved and restored: tensors by name, in a
 /// fixed order, and numbers by name.
+///
+/// state() is a snapshot everywhere: what happens to the module or optimizer afterwards does not change it. So this
+/// brings the best weights back:
+///
+///   State best = net.state();
+///   ...  // train on
+///   net.load_state(best);
+///
+/// state_view() holds the tensors themselves instead of copies: for writing a file, and to show parameters by name.
 struct State {
-  std::vector<std::pair<std::string, Tensor>> tensors = {};
+  NamedTensors tensors = {};
   std::map<std::string, double> numbers = {};
   /// What has 64 bits, as a seed does; a double would lose some of them.
   std::map<std::string, std::uint64_t> integers = {};
@@ -27,6 +39,10 @@ struct State {
       if (key == name) return &value;
     return nullptr;
   }
+  /// The same with tensors in memory of their own, all of them constants.
+  State copy() const;
+  /// Throws an error of op when two tensors have the same name: only the first of them would be found.
+  void require_names_once(std::string_view op) const;
   /// The number of that name. Throws an error of op when there is none.
   double number(std::string_view op, const std::string& name) const;
   /// As number(), and throws unless it is whole and 0 or more.

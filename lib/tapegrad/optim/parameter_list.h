@@ -1,0 +1,40 @@
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tapegrad/tensor/state.h"
+#include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
+
+namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
+
+/// What an optimizer trains or an average follows: net.parameters(), or net.named_parameters(), whose names then stand
+/// in errors and in the state of the optimizer.
+class ParameterList {
+ public:
+  ParameterList() = default;
+  ParameterList(std::vector<Tensor> tensors) : tensors_(std::move(tensors)), names_(tensors_.size()) {}
+  ParameterList(std::initializer_list<Tensor> tensors) : ParameterList(std::vector<Tensor>(tensors)) {}
+  ParameterList(const NamedTensors& named) {
+    for (const auto& [name, tensor] : named) {
+      tensors_.push_back(tensor);
+      names_.push_back(name);
+    }
+  }
+
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+  /// One for each tensor; empty where it is not known.
+  const std::vector<std::string>& names() const { return names_; }
+  std::size_t size() const { return tensors_.size(); }
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad

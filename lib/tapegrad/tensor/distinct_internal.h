@@ -1,0 +1,19 @@
+#pragma once
+
+#include <vector>
+
+#include "tapegrad/tensor/tensor.h"
+
+namespace tapegrad::inline v0::detail {
+
+/// Whether two tensors have an element in common.
+bool overlap(const Tensor& a, const Tensor& b);
+
+/// Throws an error of op when two of the tensors have an element in common. Says what would happen to them otherwise:
+/// "it would be trained twice".
+void require_distinct(const char* op, const std::vector<Tensor>& tensors, const char* consequence);
+
+/// Throws what mutable_data() would for one of the tensors, before any of them is changed.
+void require_writable(const std::vector<Tensor>& tensors);
+
+}  // namespace tapegrad::inline v0::detail
