@@ -1,8 +1,7 @@
 // What has to be one thing on both sides of the border of a shared library: types of errors, what a thread records, the
 // activations that a layer fuses.
-#include <any>
+#include <algorithm>
 #include <iostream>
-#include <memory>
 #include <typeinfo>
 
 #include "tapegrad/tapegrad.h"
@@ -58,12 +57,13 @@ int main() {
   expect(dynamic_cast<Twice*>(&net[0]) != nullptr, "a module must be found again by its type");
   expect(net.parameters().size() == 2, "a module of the program's own must show its parameters");
 
-  const tg::Conv2D fused({.in_channels = 1, .filters = 2, .kernel_size = 3, .activation = tg::relu},
+  // A layer of the library's knows its relu by what it is, not by the function's address.
+  tg::Conv2D convolution({.in_channels = 1, .filters = 2, .kernel_size = 3, .activation = tg::relu},
                          generator);
   tg::Tape tape;
-  const tg::Tensor image = tape.watch(tg::ones({1, 4, 4, 1}));
-  const tg::Tensor y = const_cast<tg::Conv2D&>(fused)(image);
-  expect(tg::to_string(tape.graph()).find("relu ") == std::string::npos || y.size() == 0,
+  static_cast<void>(convolution(tape.watch(tg::ones({1, 4, 4, 1}))));
+  const tg::Graph graph = tape.graph();
+  expect(std::ranges::none_of(graph.nodes, [](const tg::GraphNode& node) { return node.op == "relu"; }),
          "relu must be fused into the convolution in the program as well");
   return failures == 0 ? 0 : 1;
 }
