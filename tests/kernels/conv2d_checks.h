@@ -11,9 +11,11 @@
 
 #include "at_the_edge.h"
 #include "conv2d_loops.h"
+#include "conv2d_windows.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
+#include "tapegrad/kernels/conv2d/depthwise.h"
 #include "tapegrad/kernels/conv2d/direct.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
 
@@ -30,9 +32,10 @@ class Draw {
     return values[integer(0, n - 1)];
   }
   // Multiples of 1/1024, which add up exactly in double precision.
-  std::vector<float> numbers(index_t count) {
-    std::vector<float> v(static_cast<std::size_t>(count));
-    for (float& x : v) x = static_cast<float>(integer(-1024, 1024)) / 1024;
+  template <class T>
+  std::vector<T> numbers(index_t count) {
+    std::vector<T> v(static_cast<std::size_t>(count));
+    for (T& x : v) x = static_cast<T>(integer(-1024, 1024)) / 1024;
     return v;
   }
 
@@ -57,20 +60,22 @@ inline void draw_padding(Draw& draw, index_t most, Conv2DOptions& options) {
   }
 }
 
-inline std::vector<double> widen(const std::vector<float>& v) {
+template <class T>
+std::vector<double> widen(const std::vector<T>& v) {
   return {v.begin(), v.end()};
 }
 
 /// The largest difference, or NaN if any is NaN, as a multiple of what sums of that many terms may be off by.
-inline double difference(const std::vector<double>& expected, const std::vector<float>& found,
-                         index_t terms) {
+template <class T>
+double difference(const std::vector<double>& expected, const std::vector<T>& found, index_t terms) {
   double largest = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const double d = std::abs(expected[i] - static_cast<double>(found[i]));
     if (std::isnan(d)) return d;
     largest = std::max(largest, d);
   }
-  return largest / (2.4e-7 * static_cast<double>(terms + 2));
+  const double unit = sizeof(T) == sizeof(float) ? 2.4e-7 : 4.5e-16;
+  return largest / (unit * static_cast<double>(terms + 2));
 }
 
 inline std::string describe(const Conv2DGeometry& g) {
@@ -78,74 +83,86 @@ inline std::string describe(const Conv2DGeometry& g) {
          ", groups " + std::to_string(g.groups);
 }
 
-/// Three kernels in single precision that are to be what conv2d.h says.
+/// The three kernels as the tiles of one family compute them.
+template <class T>
 struct ConvKernels {
-  decltype(&kernels::direct_conv2d) conv2d;
-  decltype(&kernels::direct_conv2d_backprop_input) backprop_input;
-  decltype(&kernels::direct_conv2d_backprop_filter) backprop_filter;
+  kernels::Family family;
+
+  void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y,
+              const kernels::Epilogue<T>& epilogue) const {
+    correlate(kernels::plan_correlation(g, false, family, kernels::vector_traits<T>()), x, w, y, epilogue);
+  }
+  void backprop_input(const Conv2DGeometry& g, const T* dy, const T* w, T* dx,
+                      const kernels::Epilogue<T>& epilogue) const {
+    correlate(kernels::plan_correlation(g, true, family, kernels::vector_traits<T>()), dy, w, dx, epilogue);
+  }
+  void backprop_filter(const Conv2DGeometry& g, const T* x, const T* dy, T* dw) const {
+    const kernels::FilterPlan plan = kernels::plan_filter(g, family, kernels::vector_traits<T>());
+    family == kernels::Family::Direct ? kernels::direct_filter_gradient(plan, x, dy, dw)
+                                      : kernels::depthwise_filter_gradient(plan, x, dy, dw);
+  }
+
+ private:
+  void correlate(const kernels::CorrelationPlan& plan, const T* x, const T* w, T* y,
+                 const kernels::Epilogue<T>& epilogue) const {
+    family == kernels::Family::Direct ? kernels::direct_correlate(plan, x, w, y, epilogue)
+                                      : kernels::depthwise_correlate(plan, x, w, y, epilogue);
+  }
 };
 
-/// Compares with the double precision kernels, which work in another way: they multiply a matrix of windows.
-/// Nothing around the arrays may be touched.
-inline void expect_what_the_matrix_of_windows_gives(const ConvKernels& kernels, const Conv2DGeometry& g,
-                                                    Draw& draw) {
+/// Compares with products by the matrix of windows in double precision. Nothing around the arrays may be touched.
+template <class T>
+void expect_what_the_matrix_of_windows_gives(const ConvKernels<T>& kernels, const Conv2DGeometry& g,
+                                             Draw& draw) {
   SCOPED_TRACE(describe(g));
-  const std::vector<float> x = draw.numbers(g.in_shape().size()), w = draw.numbers(g.filter_shape().size()),
-                           y = draw.numbers(g.out_shape().size()), to_y = draw.numbers(g.out_channels),
-                           to_x = draw.numbers(g.in_channels);
+  const std::vector<T> x = draw.numbers<T>(g.in_shape().size()), w = draw.numbers<T>(g.filter_shape().size()),
+                       y = draw.numbers<T>(g.out_shape().size()), to_y = draw.numbers<T>(g.out_channels),
+                       to_x = draw.numbers<T>(g.in_channels);
   const auto x64 = widen(x), w64 = widen(w), y64 = widen(y), to_y64 = widen(to_y), to_x64 = widen(to_x);
   const bool biased = draw.integer(0, 2) > 0, relu = draw.integer(0, 1) > 0, first = draw.integer(0, 1) > 0;
-  const AtTheEdge<float> x_edge(x, first), w_edge(w, first), y_edge(y, first), to_y_edge(to_y, first),
+  const AtTheEdge<T> x_edge(x, first), w_edge(w, first), y_edge(y, first), to_y_edge(to_y, first),
       to_x_edge(to_x, first);
   const auto check = [&](const char* what, const std::vector<double>& expected, index_t terms,
                          const auto& compute) {
-    AtTheEdge<float> edge(std::vector<float>(expected.size(), std::numeric_limits<float>::quiet_NaN()),
-                          first);
+    AtTheEdge<T> edge(std::vector<T>(expected.size(), std::numeric_limits<T>::quiet_NaN()), first);
     compute(edge.data());
-    EXPECT_LE(difference(expected, {edge.data(), edge.data() + expected.size()}, terms), 1) << what;
+    EXPECT_LE(difference(expected, edge.values(), terms), 1) << what;
   };
-
-  std::vector<double> expected(y.size());
-  kernels::conv2d(g, x64.data(), w64.data(), expected.data(), {biased ? to_y64.data() : nullptr, relu});
-  check("conv2d", expected, g.window(), [&](float* found) {
-    kernels.conv2d(g, x_edge.data(), w_edge.data(), found, {biased ? to_y_edge.data() : nullptr, relu});
-  });
-
-  expected.assign(x.size(), 0);
-  kernels::conv2d_backprop_input(g, y64.data(), w64.data(), expected.data(),
-                                 {biased ? to_x64.data() : nullptr, relu});
-  check("backprop_input", expected, g.kernel_h * g.kernel_w * g.group_out(), [&](float* found) {
-    kernels.backprop_input(g, y_edge.data(), w_edge.data(), found,
-                           {biased ? to_x_edge.data() : nullptr, relu});
-  });
-
-  expected.assign(w.size(), 0);
-  kernels::conv2d_backprop_filter(g, x64.data(), y64.data(), expected.data());
-  check("backprop_filter", expected, g.batch * g.out_h * g.out_w,
-        [&](float* found) { kernels.backprop_filter(g, x_edge.data(), y_edge.data(), found); });
+  Windows windows(g);
+  check("conv2d", windows.conv2d(x64, w64, {biased ? to_y64.data() : nullptr, relu}), g.window(),
+        [&](T* found) {
+          kernels.conv2d(g, x_edge.data(), w_edge.data(), found, {biased ? to_y_edge.data() : nullptr, relu});
+        });
+  check("backprop_input", windows.backprop_input(y64, w64, {biased ? to_x64.data() : nullptr, relu}),
+        g.kernel_h * g.kernel_w * g.group_out(), [&](T* found) {
+          kernels.backprop_input(g, y_edge.data(), w_edge.data(), found,
+                                 {biased ? to_x_edge.data() : nullptr, relu});
+        });
+  check("backprop_filter", windows.backprop_filter(x64, y64), g.batch * g.out_h * g.out_w,
+        [&](T* found) { kernels.backprop_filter(g, x_edge.data(), y_edge.data(), found); });
 }
 
 /// Plants infinities and NaNs, and expects them in the results that have a product with them, and in no other.
-inline void expect_what_loops_give_for_any_numbers(const ConvKernels& kernels, const Conv2DGeometry& g,
-                                                   Draw& draw) {
+template <class T>
+void expect_what_loops_give_for_any_numbers(const ConvKernels<T>& kernels, const Conv2DGeometry& g,
+                                            Draw& draw) {
   SCOPED_TRACE(describe(g));
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  constexpr float kPlanted[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
+  constexpr T kInfinity = std::numeric_limits<T>::infinity();
+  constexpr T kPlanted[] = {std::numeric_limits<T>::quiet_NaN(), kInfinity, -kInfinity};
   const auto planted = [&](index_t count) {
-    std::vector<float> v = draw.numbers(count);
+    std::vector<T> v = draw.numbers<T>(count);
     for (index_t i = draw.integer(0, 2); count > 0 && i > 0; --i)
       v[static_cast<std::size_t>(draw.integer(0, count - 1))] = draw.one_of(kPlanted);
     return v;
   };
-  const std::vector<float> x = planted(g.in_shape().size()), w = planted(g.filter_shape().size()),
-                           dy = planted(g.out_shape().size());
-  std::vector<float> y(dy.size()), dx(x.size()), dw(w.size());
+  const std::vector<T> x = planted(g.in_shape().size()), w = planted(g.filter_shape().size()),
+                       dy = planted(g.out_shape().size());
+  std::vector<T> y(dy.size()), dx(x.size()), dw(w.size());
   kernels.conv2d(g, x.data(), w.data(), y.data(), {});
   kernels.backprop_input(g, dy.data(), w.data(), dx.data(), {});
   kernels.backprop_filter(g, x.data(), dy.data(), dw.data());
   const Loops loops(g);
-  const auto check = [&](const char* what, const std::vector<double>& expected,
-                         const std::vector<float>& found) {
+  const auto check = [&](const char* what, const std::vector<double>& expected, const std::vector<T>& found) {
     for (std::size_t i = 0; i < found.size(); ++i) {
       const double a = expected[i], b = static_cast<double>(found[i]);
       const bool same = std::isnan(a) ? std::isnan(b) : std::isinf(a) ? a == b : std::abs(a - b) <= 1e-4;
@@ -157,15 +174,16 @@ inline void expect_what_loops_give_for_any_numbers(const ConvKernels& kernels, c
   check("dw", loops.backprop_filter(widen(x), widen(dy)), dw);
 }
 
-inline void expect_the_same_bits_for_any_number_of_threads(const ConvKernels& kernels,
-                                                           const Conv2DGeometry& g, Draw& draw) {
+template <class T>
+void expect_the_same_bits_for_any_number_of_threads(const ConvKernels<T>& kernels, const Conv2DGeometry& g,
+                                                    Draw& draw) {
   SCOPED_TRACE(describe(g));
-  const std::vector<float> x = draw.numbers(g.in_shape().size()), w = draw.numbers(g.filter_shape().size()),
-                           dy = draw.numbers(g.out_shape().size());
-  std::vector<float> first[3];
+  const std::vector<T> x = draw.numbers<T>(g.in_shape().size()), w = draw.numbers<T>(g.filter_shape().size()),
+                       dy = draw.numbers<T>(g.out_shape().size());
+  std::vector<T> first[3];
   for (const int threads : {1, 2, 3, 8}) {
     const ThreadCountScope scope(threads);
-    std::vector<float> y(dy.size()), dx(x.size()), dw(w.size());
+    std::vector<T> y(dy.size()), dx(x.size()), dw(w.size());
     kernels.conv2d(g, x.data(), w.data(), y.data(), {});
     kernels.backprop_input(g, dy.data(), w.data(), dx.data(), {});
     kernels.backprop_filter(g, x.data(), dy.data(), dw.data());

@@ -15,8 +15,8 @@ namespace {
 using DepthwiseConv2D = testing::EachTarget;
 using testing::Draw;
 
-constexpr testing::ConvKernels kDepthwise = {depthwise_conv2d, depthwise_conv2d_backprop_input,
-                                             depthwise_conv2d_backprop_filter};
+template <class T>
+constexpr testing::ConvKernels<T> kDepthwise = {Family::Depthwise};
 
 Conv2DGeometry resolve(const Shape& x, index_t kernel_h, index_t kernel_w, Conv2DOptions options) {
   options.groups = x[3];
@@ -25,7 +25,7 @@ Conv2DGeometry resolve(const Shape& x, index_t kernel_h, index_t kernel_w, Conv2
 
 // Any window and any image; nothing when the filter does not fit.
 std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
-  constexpr index_t kChannels[] = {3, 4, 5, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 65};
+  constexpr index_t kChannels[] = {1, 2, 3, 4, 6, 7, 5, 8, 9, 15, 16, 17, 31, 32, 33, 48, 64, 65};
   constexpr index_t kKernels[] = {1, 2, 3, 3, 3, 4, 5, 5, 7};
   Conv2DOptions options;
   options.strides = {draw.integer(1, 3), draw.integer(1, 3)};
@@ -43,10 +43,11 @@ std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
 TEST_P(DepthwiseConv2D, IsWhatTheMatrixOfWindowsGives) {
   Draw draw(9);
   int drawn = 0;
-  for (int i = 0; i < 2000 && !HasFailure(); ++i)
-    if (const auto g = draw_geometry(draw); g && is_depthwise(*g)) {
+  for (int i = 0; i < 800 && !HasFailure(); ++i)
+    if (const auto g = draw_geometry(draw); g) {
       ++drawn;
-      testing::expect_what_the_matrix_of_windows_gives(kDepthwise, *g, draw);
+      testing::expect_what_the_matrix_of_windows_gives(kDepthwise<float>, *g, draw);
+      testing::expect_what_the_matrix_of_windows_gives(kDepthwise<double>, *g, draw);
     }
   EXPECT_GT(drawn, 500);
 }
@@ -55,44 +56,60 @@ TEST_P(DepthwiseConv2D, SkipsPaddingAndPixelsThatNoTapReads) {
   Draw draw(12);
   int drawn = 0;
   for (int i = 0; i < 600 && !HasFailure(); ++i)
-    if (const auto g = draw_geometry(draw); g && is_depthwise(*g)) {
+    if (const auto g = draw_geometry(draw); g) {
       ++drawn;
-      testing::expect_what_loops_give_for_any_numbers(kDepthwise, *g, draw);
+      testing::expect_what_loops_give_for_any_numbers(kDepthwise<float>, *g, draw);
+      testing::expect_what_loops_give_for_any_numbers(kDepthwise<double>, *g, draw);
     }
   EXPECT_GT(drawn, 100);
 }
 
 // One output of stride 2 that reads columns 0 to 2 of 4.
+template <class T>
+void check_unread_infinity(index_t channels) {
+  const Conv2DGeometry g = resolve({1, 1, 4, channels}, 1, 3, {.strides = 2});
+  std::vector<T> x(static_cast<std::size_t>(4 * channels), T{1}), dw(static_cast<std::size_t>(3 * channels));
+  const std::vector<T> dy(static_cast<std::size_t>(channels), T{1});
+  x[static_cast<std::size_t>(3 * channels)] = std::numeric_limits<T>::infinity();
+  conv2d_backprop_filter(g, x.data(), dy.data(), dw.data());
+  EXPECT_EQ(dw, std::vector<T>(dw.size(), T{1})) << channels << " channels";
+}
 TEST_P(DepthwiseConv2D, AnInfinityThatNoWindowReadsIsNotInTheFilterGradient) {
-  const Conv2DGeometry g = resolve({1, 1, 4, 16}, 1, 3, {.strides = 2});
-  std::vector<float> x(64, 1.0F), dw(48);
-  const std::vector<float> dy(16, 1.0F);
-  x[48] = std::numeric_limits<float>::infinity();
-  depthwise_conv2d_backprop_filter(g, x.data(), dy.data(), dw.data());
-  EXPECT_EQ(dw, std::vector<float>(48, 1.0F));
+  for (const index_t channels : {2, 3, 5, 16, 17}) {
+    check_unread_infinity<float>(channels);
+    check_unread_infinity<double>(channels);
+  }
 }
 
 TEST_P(DepthwiseConv2D, TakesEmptyImages) {
   Draw draw(11);
   for (const Shape& x : {Shape{0, 5, 5, 16}, Shape{2, 5, 0, 16}, Shape{2, 0, 5, 16}})
-    testing::expect_what_the_matrix_of_windows_gives(kDepthwise, resolve(x, 3, 3, {.padding = Padding::Same}),
-                                                     draw);
+    testing::expect_what_the_matrix_of_windows_gives(kDepthwise<float>,
+                                                     resolve(x, 3, 3, {.padding = Padding::Same}), draw);
 }
 
 // Enough rows for several pieces, and channels that two vectors share.
 TEST_P(DepthwiseConv2D, IsTheSameBitsForAnyNumberOfThreads) {
   Draw draw(10);
   for (const index_t stride : {1, 2})
-    testing::expect_the_same_bits_for_any_number_of_threads(
-        kDepthwise, resolve({9, 40, 29, 65}, 3, 3, {.strides = stride, .padding = Padding::Same}), draw);
+    for (const index_t channels : {3, 65}) {
+      const Conv2DGeometry g =
+          resolve({9, 40, 29, channels}, 3, 3, {.strides = stride, .padding = Padding::Same});
+      testing::expect_the_same_bits_for_any_number_of_threads(kDepthwise<float>, g, draw);
+      testing::expect_the_same_bits_for_any_number_of_threads(kDepthwise<double>, g, draw);
+    }
 }
 
-TEST_P(DepthwiseConv2D, TakesOnlyChannelsByThemselves) {
-  const Conv2DOptions groups = {.groups = 64};
-  EXPECT_TRUE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 64}, Shape{3, 3, 1, 64}, groups)));
-  EXPECT_FALSE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 64}, Shape{3, 3, 1, 128}, groups)));
-  EXPECT_FALSE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 128}, Shape{3, 3, 2, 64}, groups)));
-  EXPECT_FALSE(is_depthwise(resolve_conv2d("test", Shape{1, 5, 5, 64}, Shape{3, 3, 64, 64}, {})));
+TEST(ConvFamily, IsDepthwiseWhereEachChannelStandsByItself) {
+  const auto family = [](const Shape& x, const Shape& w, index_t groups) {
+    return family_of(resolve_conv2d("test", x, w, {.groups = groups}));
+  };
+  EXPECT_EQ(family({1, 5, 5, 64}, {3, 3, 1, 64}, 64), Family::Depthwise);
+  EXPECT_EQ(family({1, 5, 5, 2}, {3, 3, 1, 2}, 2), Family::Depthwise);
+  EXPECT_EQ(family({1, 5, 5, 1}, {3, 3, 1, 1}, 1), Family::Direct);
+  EXPECT_EQ(family({1, 5, 5, 64}, {3, 3, 1, 128}, 64), Family::Direct);
+  EXPECT_EQ(family({1, 5, 5, 128}, {3, 3, 2, 64}, 64), Family::Direct);
+  EXPECT_EQ(family({1, 5, 5, 64}, {3, 3, 64, 64}, 1), Family::Direct);
 }
 
 TEST_P(DepthwiseConv2D, ANaNReachesOnlyTheSumsItIsIn) {
@@ -102,7 +119,7 @@ TEST_P(DepthwiseConv2D, ANaNReachesOnlyTheSumsItIsIn) {
     const std::vector<float> w(static_cast<std::size_t>(g.filter_shape().size()), 1.0F);
     std::vector<float> y(static_cast<std::size_t>(g.out_shape().size()));
     x[static_cast<std::size_t>((2 * 9 + 4) * channels + 15)] = std::numeric_limits<float>::quiet_NaN();
-    depthwise_conv2d(g, x.data(), w.data(), y.data(), {nullptr, true});
+    kDepthwise<float>.conv2d(g, x.data(), w.data(), y.data(), {nullptr, true});
     for (index_t p = 0; p < 5; ++p)
       for (index_t q = 0; q < 9; ++q)
         for (index_t c = 0; c < channels; ++c)

@@ -67,15 +67,16 @@ Timing time_of(const std::function<tg::Tensor()>& f, double seconds) {
   return {times.front(), times[times.size() / 2]};
 }
 
-void run(const Row& r, int threads, double seconds) {
+void run(const Row& r, tg::DType dtype, int threads, double seconds) {
   const tg::Padding padding = r.padding == "SAME" ? tg::Padding::Same : tg::Padding::Valid;
   const tg::Conv2DOptions options = {
       .strides = r.stride, .padding = padding, .dilations = r.dilation, .groups = r.groups};
   const bool transpose = r.kind == "transpose";
   tg::Generator generator(1);
-  const tg::Tensor x = tg::uniform({r.n, r.h, r.w, r.c_in}, -1, 1, generator);
-  const tg::Tensor w = transpose ? tg::uniform({r.kh, r.kw, r.c_out / r.groups, r.c_in}, -1, 1, generator)
-                                 : tg::uniform({r.kh, r.kw, r.c_in / r.groups, r.c_out}, -1, 1, generator);
+  const tg::Tensor x = tg::uniform({r.n, r.h, r.w, r.c_in}, -1, 1, generator, dtype);
+  const tg::Shape filter = transpose ? tg::Shape{r.kh, r.kw, r.c_out / r.groups, r.c_in}
+                                     : tg::Shape{r.kh, r.kw, r.c_in / r.groups, r.c_out};
+  const tg::Tensor w = tg::uniform(filter, -1, 1, generator, dtype);
   const auto forward = [&] {
     return transpose
                ? tg::conv2d_transpose(
@@ -84,7 +85,7 @@ void run(const Row& r, int threads, double seconds) {
                : tg::conv2d(x, w, options);
   };
   const tg::Tensor y = forward();
-  const tg::Tensor dy = tg::uniform(y.shape(), -1, 1, generator);
+  const tg::Tensor dy = tg::uniform(y.shape(), -1, 1, generator, dtype);
   const auto positions = static_cast<double>(transpose ? r.n * r.h * r.w : dy.size() / r.c_out);
   const double flops = 2 * positions * static_cast<double>(r.kh * r.kw * r.c_in * r.c_out / r.groups);
   const auto report = [&](const char* op, const std::function<tg::Tensor()>& f) {
@@ -109,17 +110,19 @@ int main(int argc, char** argv) {
   std::string shapes, only;
   int threads = tg::thread_count();
   double seconds = 0.1;
+  bool doubles = false;
   CLI::App app("Times conv2d, its transpose and their gradients.", "bench_conv");
   app.add_option("--shapes", shapes, "file with the shapes")->required();
   app.add_option("--threads", threads, "threads to compute with")->check(CLI::Range(1, 1024));
   app.add_option("--seconds", seconds, "for each row");
+  app.add_flag("--float64", doubles, "in Float64");
   app.add_option("--only", only, "only shapes with this in their names");
   CLI11_PARSE(app, argc, argv);
   try {
     const tg::ThreadCountScope scope(threads);
     fmt::print("name,op,threads,ms_min,ms_median,gflops\n");
     for (const Row& row : read_shapes(shapes))
-      if (row.name.find(only) != std::string::npos) run(row, threads, seconds);
+      if (row.name.find(only) != std::string::npos) run(row, doubles ? tg::DType::Float64 : tg::DType::Float32, threads, seconds);
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_conv: {}\n", error.what());
     return 1;

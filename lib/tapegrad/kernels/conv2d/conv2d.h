@@ -13,10 +13,13 @@ struct Epilogue {
 
 // The three convolutions. In <conv(x, w), y> = <x, backprop_input(y, w)> = <w, backprop_filter(x, y)> each is
 // linear in both of its operands, and each is the derivative of the other two. All arrays are contiguous,
-// with the shapes of the geometry; results are overwritten.
+// with the shapes of the geometry; results are overwritten. For float and double, by the same code.
+//
+// Padding is skipped, not multiplied by: a product is in a sum only where a tap lies on a pixel. This matters for
+// infinities and NaNs alone.
 
 /// y[n, p, q, o] = sum over i, j, c of x[n, p * stride_h + i * dilation_h - pad_top, q * stride_w + j *
-/// dilation_w - pad_left, c] * w[i, j, c, o], where pixels outside of x count as zero; within groups, c and o
+/// dilation_w - pad_left, c] * w[i, j, c, o], over the taps that lie on pixels of x; within groups, c and o
 /// belong together.
 template <class T>
 void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y, const Epilogue<T>& epilogue = {});

@@ -43,7 +43,7 @@ struct Phase {
 };
 
 struct Correlation {
-  const Conv2DGeometry& g;
+  Conv2DGeometry g;
   index_t in_h, in_w, in_channels, group_in;      ///< of what is read
   index_t out_h, out_w, out_channels, group_out;  ///< of what is written
   Size2D step;                                    ///< between the output pixels of a phase
@@ -51,7 +51,7 @@ struct Correlation {
   std::vector<Phase> phases;
 };
 
-/// conv2d(x, w) and conv2d_backprop_input(dy, w). The geometry must outlive the result.
+/// conv2d(x, w) and conv2d_backprop_input(dy, w).
 Correlation forward_correlation(const Conv2DGeometry& g);
 Correlation transposed_correlation(const Conv2DGeometry& g);
 

@@ -9,120 +9,124 @@
 namespace tapegrad::inline v0::kernels {
 namespace {
 
-// Rows of that much work each that are worth a thread's while.
-index_t rows_together(index_t work) {
-  constexpr index_t kWork = 1 << 19;
-  return divide_up(kWork, std::max<index_t>(1, work));
+// Row `a` of a phase in one image.
+template <class T>
+void correlate_row(const Correlation& c, const Phase& phase, index_t image, index_t a, const T* x, const T* w,
+                   T* y, const Epilogue<T>& epilogue) {
+  const index_t channels = c.in_channels, x_row = c.in_w * channels, w_row = c.g.kernel_w * channels;
+  const index_t top = a * phase.h.stride - phase.h.pad;  // the input row of tap 0
+  const auto [first, last] = phase.h.inside(top, c.in_h);
+  const index_t in_row = image * c.in_h + (first < last ? top + first * phase.h.dilation : 0);
+  const index_t out_row = image * c.out_h + phase.row + a * c.step.height;
+  correlate_depthwise<T>({.windows = {.columns = phase.w,
+                                      .width = c.in_w,
+                                      .channels = channels,
+                                      .rows = last - first,
+                                      .x = x + in_row * x_row,
+                                      .x_step = channels,
+                                      .x_row_step = phase.h.dilation * x_row},
+                          .w = w + (phase.h.first + first * phase.h.step) * w_row + phase.w.first * channels,
+                          .w_row_step = phase.h.step * w_row,
+                          .w_step = phase.w.step * channels,
+                          .bias = epilogue.bias,
+                          .relu = epilogue.relu,
+                          .y = y + (out_row * c.out_w + phase.column) * channels,
+                          .y_step = c.step.width * channels});
 }
 
-void run(const Correlation& c, const float* x, const float* w, float* y, const Epilogue<float>& epilogue) {
-  const index_t channels = c.in_channels, x_row = c.in_w * channels;
-  const index_t coarse = divide_up(c.out_h, c.step.height);  // rows of the phase that has most
-  const index_t work = c.out_w * channels * c.g.window() / c.step.width;
-  parallel_for(c.g.batch * coarse, rows_together(work), [&](index_t begin, index_t end) {
-    for (index_t at = begin; at < end; ++at)
-      for (const Phase& phase : c.phases) {
-        const index_t image = at / coarse, a = at % coarse;
-        if (a >= phase.h.outputs) continue;
-        const index_t top = a * phase.h.stride - phase.h.pad;  // the input row of tap 0
-        const auto [first, last] = phase.h.inside(top, c.in_h);
-        const index_t in_row = image * c.in_h + (first < last ? top + first * phase.h.dilation : 0);
-        const index_t out_row = image * c.out_h + phase.row + a * c.step.height;
-        const index_t w_row = c.g.kernel_w * channels;
-        correlate_depthwise(
-            {.windows = {.columns = phase.w,
-                         .width = c.in_w,
-                         .channels = channels,
-                         .rows = last - first,
-                         .x = x + in_row * x_row,
-                         .x_step = channels,
-                         .x_row_step = phase.h.dilation * x_row},
-             .w = w + (phase.h.first + first * phase.h.step) * w_row + phase.w.first * channels,
-             .w_row_step = phase.h.step * w_row,
-             .w_step = phase.w.step * channels,
-             .bias = epilogue.bias,
-             .relu = epilogue.relu,
-             .y = y + (out_row * c.out_w + phase.column) * channels,
-             .y_step = c.step.width * channels});
-      }
-  });
+// Adds the products of the rows [begin, end) of dy to the sums.
+template <class T>
+void accumulate_rows(const FilterPlan& plan, const T* x, const T* dy, index_t begin, index_t end, T* sums) {
+  constexpr index_t kPixels = 64;  // of dy, of which a sum stays in its register
+  const Conv2DGeometry& g = plan.c.g;
+  const Axis &h = plan.c.phases.front().h, &w = plan.c.phases.front().w;
+  const index_t channels = g.in_channels, x_row = g.in_w * channels, dy_row = g.out_w * channels;
+  const index_t tap_sums = depthwise_sums(channels, plan.traits.lanes);
+  index_t count;
+  for (index_t at = begin; at < end; at += count) {
+    const index_t image = at / g.out_h, row = at % g.out_h, top = row * g.stride_h - g.pad_top;
+    const auto taps_inside = h.inside(top, g.in_h);
+    const auto [first, last] = taps_inside;
+    // Together with the rows below that have the same taps inside of the image.
+    const index_t limit =
+        std::min({end - at, g.out_h - row, divide_up(kPixels, std::max<index_t>(1, g.out_w))});
+    count = 1;
+    while (count < limit && h.inside(top + count * g.stride_h, g.in_h) == taps_inside) ++count;
+    if (first >= last) continue;
+    accumulate_depthwise<T>({.windows = {.columns = w,
+                                         .width = g.in_w,
+                                         .channels = channels,
+                                         .rows = last - first,
+                                         .x = x + (image * g.in_h + top + first * g.dilation_h) * x_row,
+                                         .x_step = channels,
+                                         .x_row_step = g.dilation_h * x_row},
+                             .output_rows = count,
+                             .x_down = g.stride_h * x_row,
+                             .dy = dy + at * dy_row,
+                             .dy_step = channels,
+                             .dy_down = dy_row,
+                             .sums = sums + first * g.kernel_w * tap_sums,
+                             .tap_sums = tap_sums});
+  }
+}
+
+// dw of the taps [begin, end): the sums of all chunks, added in their order.
+template <class T>
+void write_taps(const FilterPlan& plan, const T* sums, index_t begin, index_t end, T* dw) {
+  const index_t channels = plan.c.g.in_channels, lanes = plan.traits.lanes;
+  const index_t tap_sums = depthwise_sums(channels, lanes);
+  // The last vector ends with the last channel, and begins with some that the one before has as well.
+  const index_t before_last = tap_sums - depthwise_lanes(channels, lanes), twice = tap_sums - channels;
+  std::fill(dw + begin * channels, dw + end * channels, T{0});
+  for (index_t tap = begin; tap < end; ++tap)
+    for (index_t at = 0; at < plan.chunks; ++at) {
+      T* to = dw + tap * channels;
+      const T* from = sums + at * plan.size + tap * tap_sums;
+      for (index_t i = 0; i < before_last; ++i) to[i] += from[i];
+      for (index_t i = before_last; i < channels; ++i) to[i] += from[i + twice];
+    }
 }
 
 }  // namespace
 
-bool is_depthwise(const Conv2DGeometry& g) {
-  return g.groups == g.in_channels && g.groups == g.out_channels && g.groups >= depthwise_lanes();
-}
-
-void depthwise_conv2d(const Conv2DGeometry& g, const float* x, const float* w, float* y,
-                      const Epilogue<float>& epilogue) {
-  run(forward_correlation(g), x, w, y, epilogue);
-}
-
-void depthwise_conv2d_backprop_input(const Conv2DGeometry& g, const float* dy, const float* w, float* dx,
-                                     const Epilogue<float>& epilogue) {
-  run(transposed_correlation(g), dy, w, dx, epilogue);
-}
-
-void depthwise_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, const float* dy, float* dw) {
-  const Correlation c = forward_correlation(g);
-  const Axis &h = c.phases.front().h, &w = c.phases.front().w;
-  const index_t channels = g.in_channels, x_row = g.in_w * channels, dy_row = g.out_w * channels;
-  const index_t taps = g.kernel_h * g.kernel_w, tap_sums = depthwise_sums(channels), size = taps * tap_sums;
-  if (size == 0) return;
-
-  // The rows of dy are cut into a few chunks, by sizes only; each has sums of its own, added in their order.
-  constexpr index_t kMostChunks = 16, kSums = 4 << 20;
-  constexpr index_t kPixels = 64;  // of dy, of which a sum stays in its register
-  const index_t rows = g.batch * g.out_h, most = std::clamp<index_t>(kSums / size, 1, kMostChunks);
-  const index_t chunk = std::max(divide_up(rows, most), rows_together(dy_row * taps));
-  const index_t chunks = divide_up(rows, chunk);
-  struct Sums;
-  float* sums = scratch<float, Sums>(chunks * size);
-  parallel_for(rows, chunk, [&](index_t begin, index_t end) {
-    float* own = sums + begin / chunk * size;
-    std::fill_n(own, size, 0.0F);
-    index_t count;
-    for (index_t at = begin; at < end; at += count) {
-      const index_t image = at / g.out_h, row = at % g.out_h, top = row * g.stride_h - g.pad_top;
-      const auto taps_inside = h.inside(top, g.in_h);
-      const auto [first, last] = taps_inside;
-      // Together with the rows below that have the same taps inside of the image.
-      const index_t limit =
-          std::min({end - at, g.out_h - row, divide_up(kPixels, std::max<index_t>(1, g.out_w))});
-      count = 1;
-      while (count < limit && h.inside(top + count * g.stride_h, g.in_h) == taps_inside) ++count;
-      if (first >= last) continue;
-      accumulate_depthwise({.windows = {.columns = w,
-                                        .width = g.in_w,
-                                        .channels = channels,
-                                        .rows = last - first,
-                                        .x = x + (image * g.in_h + top + first * g.dilation_h) * x_row,
-                                        .x_step = channels,
-                                        .x_row_step = g.dilation_h * x_row},
-                            .output_rows = count,
-                            .x_down = g.stride_h * x_row,
-                            .dy = dy + at * dy_row,
-                            .dy_step = channels,
-                            .dy_down = dy_row,
-                            .sums = own + first * g.kernel_w * tap_sums});
-    }
-  });
-
-  // The last vector ends with the last channel, and begins with some that the one before has as well.
-  const index_t before_last = tap_sums - depthwise_lanes(), twice = tap_sums - channels;
-  constexpr index_t kAdditions = 1 << 16;
-  parallel_for(taps, divide_up(kAdditions, std::max<index_t>(1, chunks * channels)),
+template <class T>
+void depthwise_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
+                         const Epilogue<T>& epilogue) {
+  const Correlation& c = plan.c;
+  const index_t coarse = divide_up(c.out_h, c.step.height);  // rows of the phase that has most
+  const index_t work = c.out_w * c.in_channels * c.g.window() / c.step.width;
+  parallel_for(c.g.batch * coarse, divide_up(kConvolutionWork, std::max<index_t>(1, work)),
                [&](index_t begin, index_t end) {
-                 std::fill(dw + begin * channels, dw + end * channels, 0.0F);
-                 for (index_t tap = begin; tap < end; ++tap)
-                   for (index_t at = 0; at < chunks; ++at) {
-                     float* to = dw + tap * channels;
-                     const float* from = sums + at * size + tap * tap_sums;
-                     for (index_t i = 0; i < before_last; ++i) to[i] += from[i];
-                     for (index_t i = before_last; i < channels; ++i) to[i] += from[i + twice];
-                   }
+                 for (index_t at = begin; at < end; ++at)
+                   for (const Phase& phase : c.phases)
+                     if (at % coarse < phase.h.outputs)
+                       correlate_row(c, phase, at / coarse, at % coarse, x, w, y, epilogue);
                });
 }
+
+template <class T>
+void depthwise_filter_gradient(const FilterPlan& plan, const T* x, const T* dy, T* dw) {
+  const Conv2DGeometry& g = plan.c.g;
+  if (plan.chunks == 0) {
+    std::fill_n(dw, g.filter_shape().size(), T{0});
+    return;
+  }
+  struct Sums;
+  T* sums = scratch<T, Sums>(plan.chunks * plan.size);
+  parallel_for(g.batch * g.out_h, plan.chunk, [&](index_t begin, index_t end) {
+    T* own = sums + begin / plan.chunk * plan.size;
+    std::fill_n(own, plan.size, T{0});
+    accumulate_rows(plan, x, dy, begin, end, own);
+  });
+  parallel_for(g.kernel_h * g.kernel_w, divide_up(kAdditionsPiece, plan.chunks * g.in_channels),
+               [&](index_t begin, index_t end) { write_taps(plan, sums, begin, end, dw); });
+}
+
+template void depthwise_correlate(const CorrelationPlan&, const float*, const float*, float*,
+                                  const Epilogue<float>&);
+template void depthwise_correlate(const CorrelationPlan&, const double*, const double*, double*,
+                                  const Epilogue<double>&);
+template void depthwise_filter_gradient(const FilterPlan&, const float*, const float*, float*);
+template void depthwise_filter_gradient(const FilterPlan&, const double*, const double*, double*);
 
 }  // namespace tapegrad::inline v0::kernels

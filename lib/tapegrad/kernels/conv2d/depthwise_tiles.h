@@ -1,51 +1,75 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
+
 #include "tapegrad/kernels/conv2d/correlation.h"
 
 namespace tapegrad::inline v0::kernels {
 
 // The innermost loops of the depthwise convolutions, written once for vectors of any width and compiled for
-// each instruction set. Single precision; steps are in numbers.
+// each instruction set, for float and for double. Steps are in numbers.
 
-/// Floats in a vector: there must be at least as many channels.
-index_t depthwise_lanes();
+/// Neighbouring channels in a vector, of `lanes` numbers at most: few channels take shorter vectors.
+inline index_t depthwise_lanes(index_t channels, index_t lanes) {
+  return static_cast<index_t>(std::bit_floor(static_cast<std::size_t>(std::min(channels, lanes))));
+}
+/// Numbers per tap in the sums: channels rounded up to whole vectors. The last vector ends at the last channel and so
+/// overlaps the previous one.
+inline index_t depthwise_sums(index_t channels, index_t lanes) {
+  const index_t width = depthwise_lanes(channels, lanes);
+  return divide_up(channels, width) * width;
+}
 
 /// The windows of a row of output pixels: those rows of the filter that lie inside of the image.
+template <class T>
 struct DepthwiseWindows {
   Axis columns;
   index_t width, channels;  ///< of the image
   index_t rows;
-  const float* x;  ///< column 0 of the image row under the first of them
+  const T* x;  ///< column 0 of the image row under the first of them
   index_t x_step, x_row_step;
 };
 
 /// y[q * y_step + c] = act(bias[c] + sum over rows r and the taps t that lie inside of the image of
 /// x[r * x_row_step + (q * stride + t * dilation - pad) * x_step + c] * w[r * w_row_step + t * w_step + c]).
+template <class T>
 struct DepthwiseCorrelateJob {
-  DepthwiseWindows windows;
-  const float* w;
+  DepthwiseWindows<T> windows;
+  const T* w;
   index_t w_row_step, w_step;
-  const float* bias;  ///< or null
+  const T* bias;  ///< or null
   bool relu;
-  float* y;
+  T* y;
   index_t y_step;
 };
-void correlate_depthwise(const DepthwiseCorrelateJob& job);
-
-/// Numbers in the sums of one tap: whole vectors, the last of which holds the last channels, also those that
-/// the one before has.
-index_t depthwise_sums(index_t channels);
+template <class T>
+void correlate_depthwise(const DepthwiseCorrelateJob<T>& job);
 
 /// Adds x[i * x_down + r * x_row_step + (q * stride + t * dilation - pad) * x_step + c] *
 /// dy[i * dy_down + q * dy_step + c] over output rows i and their pixels q to the sums of each channel:
-/// depthwise_sums(channels) for each tap of each row r.
+/// tap_sums, which is depthwise_sums(), for each tap of each row r. A product is added only where the output exists
+/// and the tap lies inside of the image.
+template <class T>
 struct DepthwiseAccumulateJob {
-  DepthwiseWindows windows;  ///< of output row 0
+  DepthwiseWindows<T> windows;  ///< of output row 0
   index_t output_rows, x_down;
-  const float* dy;
+  const T* dy;
   index_t dy_step, dy_down;
-  float* sums;
+  T* sums;
+  index_t tap_sums;
 };
-void accumulate_depthwise(const DepthwiseAccumulateJob& job);
+template <class T>
+void accumulate_depthwise(const DepthwiseAccumulateJob<T>& job);
+
+// Defined in depthwise_tiles_float.cpp and depthwise_tiles_double.cpp.
+template <>
+void correlate_depthwise(const DepthwiseCorrelateJob<float>& job);
+template <>
+void correlate_depthwise(const DepthwiseCorrelateJob<double>& job);
+template <>
+void accumulate_depthwise(const DepthwiseAccumulateJob<float>& job);
+template <>
+void accumulate_depthwise(const DepthwiseAccumulateJob<double>& job);
 
 }  // namespace tapegrad::inline v0::kernels

@@ -1,58 +1,31 @@
 #include <algorithm>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/conv2d/direct.h"
-#include "tapegrad/kernels/conv2d/strips.h"
-#include "tapegrad/kernels/conv2d/tiles.h"
 #include "tapegrad/kernels/scratch.h"
 
 namespace tapegrad::inline v0::kernels {
 namespace {
 
-// Which of the two sides fills the vectors, and how the sums are laid out: [group][run][scalar][vector].
-struct FilterPlan {
-  bool vectors_from_x;
-  bool whole_rows;
-  index_t runs, run;  // of neighbours in x that the filter has, and the length of one
-  index_t scalars, vectors;
-  index_t sums;  // numbers of one group
-
-  index_t run_step(index_t lanes) const { return scalars * vectors * lanes; }
-};
-
-FilterPlan plan_filter(const Conv2DGeometry& g, index_t lanes) {
-  FilterPlan p{};
-  p.whole_rows = g.dilation_w == 1 && g.groups == 1;
-  p.runs = p.whole_rows ? g.kernel_h : g.kernel_h * g.kernel_w;
-  p.run = p.whole_rows ? g.kernel_w * g.in_channels : g.group_in();
-  const index_t from_x = divide_up(p.run, lanes), from_dy = divide_up(g.group_out(), lanes);
-  p.vectors_from_x = from_x * g.group_out() < from_dy * p.run;
-  p.scalars = p.vectors_from_x ? g.group_out() : p.run;
-  p.vectors = p.vectors_from_x ? from_x : from_dy;
-  p.sums = p.runs * p.run_step(lanes);
-  return p;
-}
-
 // Images behind any of which `slack` numbers may be looked at: the last ones are copied for that.
-template <class Purpose>
+template <class T, class Purpose>
 class ReadableImages {
  public:
-  ReadableImages(const float* images, index_t count, index_t size, index_t slack)
+  ReadableImages(const T* images, index_t count, index_t size, index_t slack)
       : images_(images), size_(size), first_copied_(std::max<index_t>(0, count - divide_up(slack, size))) {
     const index_t copied = (count - first_copied_) * size;
-    float* to = scratch<float, Purpose>(copied + slack);
-    std::fill_n(std::copy_n(images + first_copied_ * size, copied, to), slack, 0.0F);
+    T* to = scratch<T, Purpose>(copied + slack);
+    std::fill_n(std::copy_n(images + first_copied_ * size, copied, to), slack, T{0});
     copies_ = to;
   }
-  const float* operator[](index_t i) const {
+  const T* operator[](index_t i) const {
     return i < first_copied_ ? images_ + i * size_ : copies_ + (i - first_copied_) * size_;
   }
 
  private:
-  const float *images_, *copies_;
+  const T *images_, *copies_;
   index_t size_, first_copied_;
 };
 
@@ -63,9 +36,11 @@ struct Runs {
 
 // Adds the products of lines of pixels to the sums. Lines tell where their first pixel finds the first run;
 // offsets are those of all runs.
-void accumulate(const Conv2DGeometry& g, const FilterPlan& p, const Runs& runs, const index_t* offsets,
-                FilterJob job, float* sums) {
-  const index_t lanes = vector_traits().lanes, room = vector_traits().filter_sums;
+template <class T>
+void accumulate(const FilterPlan& p, const Runs& runs, FilterJob<T> job, T* sums) {
+  const Conv2DGeometry& g = p.c.g;
+  const index_t lanes = p.traits.lanes, room = p.traits.filter_sums;
+  const index_t* const offsets = p.offsets.data();
   const index_t in_vectors = p.vectors_from_x ? runs.length : g.group_out();
   const index_t scalars = p.vectors_from_x ? g.group_out() : runs.length,
                 vectors = divide_up(in_vectors, lanes);
@@ -80,7 +55,7 @@ void accumulate(const Conv2DGeometry& g, const FilterPlan& p, const Runs& runs, 
     tile_scalars = split(std::max<index_t>(1, room / tile_vectors / kMostTaps));
   const bool several = kMostTaps * tile_vectors * tile_scalars <= room;
 
-  job.tap_sums_step = p.run_step(lanes);
+  job.tap_sums_step = p.run_step();
   job.scalar_sums_step = p.vectors * lanes;
   for (index_t run = runs.first; run < runs.last; run += job.tap_count) {
     index_t taps[kMostTaps];
@@ -99,20 +74,22 @@ void accumulate(const Conv2DGeometry& g, const FilterPlan& p, const Runs& runs, 
           job.last_lanes = std::min(lanes, in_vectors - (v + job.vector_count - 1) * lanes);
           const index_t first_scalar = p.vectors_from_x ? s : runs.start + s;
           const index_t first_lane = p.vectors_from_x ? runs.start : 0;
-          job.sums = sums + group * p.sums + run * p.run_step(lanes) +
-                     (first_scalar * p.vectors + v) * lanes + first_lane;
+          job.sums = sums + group * p.sums + run * p.run_step() + (first_scalar * p.vectors + v) * lanes +
+                     first_lane;
           accumulate_filter(job);
         }
   }
 }
 
 // The sums, in the filter's order.
-void write_filter(const Conv2DGeometry& g, const FilterPlan& p, const float* sums, float* dw) {
-  const index_t lanes = vector_traits().lanes;
+template <class T>
+void write_filter(const FilterPlan& p, const T* sums, T* dw) {
+  const Conv2DGeometry& g = p.c.g;
+  const index_t lanes = p.traits.lanes;
   for (index_t run = 0; run < p.runs; ++run)
     for (index_t group = 0; group < g.groups; ++group) {
-      const float* from = sums + group * p.sums + run * p.run_step(lanes);
-      float* to = dw + run * p.run * g.out_channels + group * g.group_out();
+      const T* from = sums + group * p.sums + run * p.run_step();
+      T* to = dw + run * p.run * g.out_channels + group * g.group_out();
       if (p.vectors_from_x)
         transpose(g.group_out(), p.run, from, p.vectors * lanes, to, g.out_channels);
       else
@@ -121,116 +98,107 @@ void write_filter(const Conv2DGeometry& g, const FilterPlan& p, const float* sum
     }
 }
 
-// Rows of dy whose pixels stay in a cache while all tiles read them: in the second, if these are few; else in
-// the first one, of which a tile reads only some lines a pixel. More rows mean fewer additions to the sums.
-index_t rows_together(const Conv2DGeometry& g, const FilterPlan& p) {
-  constexpr index_t kFew = 16, kSecond = 128 * 1024, kFirst = 24 * 1024, kPixels = 128;
-  const VectorTraits traits = vector_traits();
-  const index_t row = g.out_w * g.out_channels + g.stride_h * g.in_w * g.in_channels;
-  if (g.groups * p.sums <= kFew * traits.filter_sums * traits.lanes) return kSecond / row;
-  return std::max(kFirst / row, kPixels / g.out_w);
-}
+// Adds products to the sums, rectangle by rectangle of pixels that have the same taps inside of the image.
+template <class T>
+class Accumulator {
+ public:
+  Accumulator(const FilterPlan& plan, const T* x, const T* dy)
+      : p_(plan),
+        x_images_(x, g_.batch, g_.in_h * g_.in_w * g_.in_channels, slack(true)),
+        dy_images_(dy, g_.batch, g_.out_h * g_.out_w * g_.out_channels, slack(false)) {}
 
-}  // namespace
-
-void direct_conv2d_backprop_filter(const Conv2DGeometry& g, const float* x, const float* dy, float* dw) {
-  if (g.filter_shape().size() == 0) return;
-  if (g.in_shape().size() == 0 || g.out_shape().size() == 0) {
-    std::fill_n(dw, g.filter_shape().size(), 0.0F);
-    return;
+  void add(const Strip& strip, const Stretch& rows, const Stretch& columns, T* sums) const {
+    if (rows.size() <= 0 || rows.taps() * columns.taps() == 0) return;
+    const bool across = columns.size() >= rows.size();  // lines are rows, or columns
+    const std::span<FilterLine<T>> lines = list_lines(strip, rows, columns, across);
+    FilterJob<T> job{.lines = lines.data(),
+                     .line_count = static_cast<index_t>(lines.size()),
+                     .pixels = across ? columns.size() : rows.size(),
+                     .scalars_are_x = !p_.vectors_from_x,
+                     .scalar_step = across ? x_right_ : x_down_,
+                     .vector_step = across ? dy_right_ : dy_down_};
+    if (p_.vectors_from_x) std::swap(job.scalar_step, job.vector_step);
+    if (p_.whole_rows) {
+      const index_t channels = g_.in_channels;
+      accumulate(p_, {rows.first_tap, rows.last_tap, columns.first_tap * channels, columns.taps() * channels},
+                 job, sums);
+      return;
+    }
+    const index_t together = columns.taps() == g_.kernel_w ? rows.taps() : 1;  // rows of taps
+    for (index_t row = rows.first_tap; row < rows.last_tap; row += together) {
+      const index_t first = row * g_.kernel_w + columns.first_tap;
+      accumulate(p_, {first, first + (together - 1) * g_.kernel_w + columns.taps(), 0, p_.run}, job, sums);
+      for (FilterLine<T>& line : lines)
+        (p_.vectors_from_x ? line.vectors : line.scalars) += g_.dilation_h * g_.in_w * g_.in_channels;
+    }
   }
-  const index_t lanes = vector_traits().lanes;
-  const FilterPlan p = plan_filter(g, lanes);
-  const index_t size = g.groups * p.sums + lanes;  // a part of a run may end behind all of them
 
-  const index_t x_row = g.in_w * g.in_channels;
-  index_t* const offsets = scratch<index_t>(p.runs);
-  for (index_t run = 0; run < p.runs; ++run)
-    offsets[run] = p.whole_rows ? run * g.dilation_h * x_row
-                                : run / g.kernel_w * g.dilation_h * x_row +
-                                      run % g.kernel_w * g.dilation_w * g.in_channels;
+ private:
+  // Where the lines of a rectangle begin, in x and in dy.
+  std::span<FilterLine<T>> list_lines(const Strip& strip, const Stretch& rows, const Stretch& columns,
+                                      bool across) const {
+    const index_t count = across ? rows.size() : columns.size();
+    const index_t x_top = rows.begin * g_.stride_h - g_.pad_top + rows.first_tap * g_.dilation_h;
+    const index_t x_left = columns.begin * g_.stride_w - g_.pad_left + columns.first_tap * g_.dilation_w;
+    FilterLine<T>* const lines = scratch<FilterLine<T>>(strip.images() * count);
+    index_t at = 0;
+    for (index_t image = strip.first; image < strip.last; ++image) {
+      const T* from_x = x_images_[image] + (x_top * g_.in_w + x_left) * g_.in_channels;
+      const T* from_dy = dy_images_[image] + rows.begin * dy_down_ + columns.begin * dy_right_;
+      for (index_t line = 0; line < count; ++line) {
+        const T* line_x = from_x + line * (across ? x_down_ : x_right_);
+        const T* line_dy = from_dy + line * (across ? dy_down_ : dy_right_);
+        lines[at++] = p_.vectors_from_x ? FilterLine<T>{line_dy, line_x} : FilterLine<T>{line_x, line_dy};
+      }
+    }
+    return {lines, static_cast<std::size_t>(at)};
+  }
+
+  // A vector may end behind the last number of an image, unless vectors fit.
+  index_t slack(bool of_x) const {
+    const index_t channels = of_x ? g_.group_in() : g_.group_out();
+    return p_.vectors_from_x == of_x && channels % p_.traits.lanes != 0 ? p_.traits.lanes : 0;
+  }
 
   struct X;
   struct Dy;
-  // A vector may end behind the last number of an image, unless vectors fit.
-  const bool fits = (p.vectors_from_x ? g.group_in() : g.group_out()) % lanes == 0;
-  const ReadableImages<X> x_images(x, g.batch, g.in_h * x_row, p.vectors_from_x && !fits ? lanes : 0);
-  const ReadableImages<Dy> dy_images(dy, g.batch, g.out_h * g.out_w * g.out_channels,
-                                     p.vectors_from_x || fits ? 0 : lanes);
+  const FilterPlan& p_;
+  const Conv2DGeometry& g_ = p_.c.g;
+  index_t x_down_ = g_.stride_h * g_.in_w * g_.in_channels, x_right_ = g_.stride_w * g_.in_channels;
+  index_t dy_down_ = g_.out_w * g_.out_channels, dy_right_ = g_.out_channels;
+  ReadableImages<T, X> x_images_;
+  ReadableImages<T, Dy> dy_images_;
+};
 
-  const Strips strips(g.batch, g.out_h, rows_together(g, p));
-  // A few chunks of strips, cut by sizes only, have sums of their own, which are added in their order.
-  constexpr index_t kMostChunks = 16, kWork = 1 << 20, kSums = 4 << 20;
-  const index_t work = std::max<index_t>(1, g.out_shape().size() * g.window() / strips.count());
-  const index_t most = std::clamp<index_t>(kSums / size, 1, kMostChunks);
-  const index_t chunk = std::max({divide_up(strips.count(), most), divide_up(kWork, work), index_t{1}});
-  const index_t chunks = divide_up(strips.count(), chunk);
+}  // namespace
 
-  const Correlation c = forward_correlation(g);
-  const Axis &h = c.phases[0].h, &w = c.phases[0].w;
-  const std::vector<Stretch> all_rows = h.stretches(g.in_h), all_columns = w.stretches(g.in_w);
-
-  // Adds the products of a rectangle of pixels that have the same taps inside of the image.
-  const auto add = [&](const Strip& strip, const Stretch& rows, const Stretch& columns, float* sums) {
-    if (rows.size() <= 0 || rows.taps() * columns.taps() == 0) return;
-    const bool across = columns.size() >= rows.size();  // lines are rows, or columns
-    const index_t count = across ? rows.size() : columns.size();
-    const index_t x_down = g.stride_h * x_row, x_right = g.stride_w * g.in_channels;
-    const index_t dy_down = g.out_w * g.out_channels, dy_right = g.out_channels;
-    const index_t x_top = rows.begin * g.stride_h - g.pad_top + rows.first_tap * g.dilation_h;
-    const index_t x_left = columns.begin * g.stride_w - g.pad_left + columns.first_tap * g.dilation_w;
-    FilterLine* const lines = scratch<FilterLine>(strip.images() * count);
-    for (index_t image = strip.first, at = 0; image < strip.last; ++image) {
-      const float* from_x = x_images[image] + x_top * x_row + x_left * g.in_channels;
-      const float* from_dy = dy_images[image] + rows.begin * dy_down + columns.begin * dy_right;
-      for (index_t line = 0; line < count; ++line) {
-        const float* line_x = from_x + line * (across ? x_down : x_right);
-        const float* line_dy = from_dy + line * (across ? dy_down : dy_right);
-        lines[at++] = p.vectors_from_x ? FilterLine{line_dy, line_x} : FilterLine{line_x, line_dy};
-      }
-    }
-    FilterJob job{.lines = lines,
-                  .line_count = strip.images() * count,
-                  .pixels = across ? columns.size() : rows.size(),
-                  .scalars_are_x = !p.vectors_from_x,
-                  .scalar_step = across ? x_right : x_down,
-                  .vector_step = across ? dy_right : dy_down};
-    if (p.vectors_from_x) std::swap(job.scalar_step, job.vector_step);
-    if (p.whole_rows) {
-      accumulate(
-          g, p,
-          {rows.first_tap, rows.last_tap, columns.first_tap * g.in_channels, columns.taps() * g.in_channels},
-          offsets, job, sums);
-      return;
-    }
-    const index_t together = columns.taps() == g.kernel_w ? rows.taps() : 1;  // rows of taps
-    for (index_t row = rows.first_tap; row < rows.last_tap; row += together) {
-      const index_t first = row * g.kernel_w + columns.first_tap;
-      accumulate(g, p, {first, first + (together - 1) * g.kernel_w + columns.taps(), 0, p.run}, offsets, job,
-                 sums);
-      for (FilterLine& line : std::span(lines, static_cast<std::size_t>(job.line_count)))
-        (p.vectors_from_x ? line.vectors : line.scalars) += g.dilation_h * x_row;
-    }
-  };
-
+template <class T>
+void direct_filter_gradient(const FilterPlan& plan, const T* x, const T* dy, T* dw) {
+  const index_t size = plan.size, chunks = plan.chunks;
+  if (chunks == 0) {
+    std::fill_n(dw, plan.c.g.filter_shape().size(), T{0});
+    return;
+  }
+  const Accumulator<T> accumulator(plan, x, dy);
   struct Sums;
-  float* sums = scratch<float, Sums>(chunks * size);
+  T* sums = scratch<T, Sums>(chunks * size);
   parallel_for(chunks, 1, [&](index_t first_chunk, index_t last_chunk) {
     for (index_t at = first_chunk; at < last_chunk; ++at) {
-      std::fill_n(sums + at * size, size, 0.0F);
-      for (index_t i = at * chunk; i < std::min((at + 1) * chunk, strips.count()); ++i)
-        for (const Stretch& rows : all_rows)
-          for (const Stretch& columns : all_columns)
-            add(strips[i], clip(rows, strips[i]), columns, sums + at * size);
+      std::fill_n(sums + at * size, size, T{0});
+      for (index_t i = at * plan.chunk; i < std::min((at + 1) * plan.chunk, plan.strips.count()); ++i)
+        for (const Stretch& rows : plan.rows)
+          for (const Stretch& columns : plan.columns)
+            accumulator.add(plan.strips[i], clip(rows, plan.strips[i]), columns, sums + at * size);
     }
   });
-
-  constexpr index_t kAdditions = 1 << 16;
-  parallel_for(chunks > 1 ? size : 0, kAdditions / chunks, [&](index_t begin, index_t end) {
+  parallel_for(chunks > 1 ? size : 0, kAdditionsPiece / chunks, [&](index_t begin, index_t end) {
     for (index_t at = 1; at < chunks; ++at)
       for (index_t i = begin; i < end; ++i) sums[i] += sums[at * size + i];
   });
-  write_filter(g, p, sums, dw);
+  write_filter(plan, sums, dw);
 }
+
+template void direct_filter_gradient(const FilterPlan&, const float*, const float*, float*);
+template void direct_filter_gradient(const FilterPlan&, const double*, const double*, double*);
 
 }  // namespace tapegrad::inline v0::kernels

@@ -17,6 +17,7 @@ struct Strip {
 /// one.
 class Strips {
  public:
+  Strips() = default;  // none
   Strips(index_t batch, index_t rows, index_t wanted)
       : batch_(batch),
         rows_(rows),
@@ -31,9 +32,9 @@ class Strips {
   }
 
  private:
-  index_t batch_, rows_;
-  index_t images_;        // in a strip
-  index_t parts_, part_;  // of an image, and the rows in one
+  index_t batch_ = 0, rows_ = 0;
+  index_t images_ = 1;            // in a strip
+  index_t parts_ = 0, part_ = 0;  // of an image, and the rows in one
 };
 
 /// What of a stretch of rows is in the strip.

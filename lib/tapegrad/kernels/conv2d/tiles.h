@@ -5,17 +5,22 @@
 namespace tapegrad::inline v0::kernels {
 
 // The innermost loops of the direct convolutions, written once for vectors of any width and compiled for each
-// instruction set; the best one that the CPU has is chosen at run time. Single precision.
+// instruction set, for float and for double; the best set that the CPU has is chosen at run time.
 
 /// Most vectors of output channels in one tile of correlate().
 inline constexpr index_t kMostVectors = 2;
 
 /// What the code knows about the vectors of the chosen instruction set.
 struct VectorTraits {
-  index_t lanes;         ///< floats in a vector
-  index_t narrow_lanes;  ///< fewer, if vectors of so many get as much done; or just as many
-  index_t filter_sums;   ///< vectors of sums that a FilterJob may ask for
+  index_t lanes;  ///< numbers in a vector
+  index_t
+      narrow_lanes;  ///< of a half-width vector on CPUs where it is as fast as a full one; else equal to lanes
+  index_t filter_sums;  ///< vectors of sums that a FilterJob may ask for
+  index_t bytes;        ///< of a number
+
+  friend bool operator==(const VectorTraits&, const VectorTraits&) = default;
 };
+template <class T>
 VectorTraits vector_traits();
 
 /// A rectangle of output pixels in each of some images, all with the same taps inside of the image, as lines:
@@ -31,35 +36,39 @@ VectorTraits vector_traits();
 /// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector. If it
 /// is lanes, each run may end with one more tap that has only `tail` inputs. Bias has the same layout, its
 /// number in lane o * group and zeros in the others.
+template <class T>
 struct CorrelateJob {
-  const float* x = nullptr;  ///< the first tap of the first pixel
-  float* y = nullptr;        ///< the first pixel
+  const T* x = nullptr;  ///< the first tap of the first pixel
+  T* y = nullptr;        ///< the first pixel
   index_t images = 0, lines = 0, pixels = 0;
   index_t x_image = 0, x_line = 0, x_pixel = 0;  ///< from one to the next
   index_t y_image = 0, y_line = 0, y_pixel = 0;
   const index_t* taps = nullptr;
   index_t first_tap = 0, tap_runs = 0, tap_run = 0, next_run = 0;
   index_t tail = 0;
-  const float* weights = nullptr;  ///< [tap][vectors * lanes], aligned
-  const float* bias = nullptr;     ///< [vectors * lanes], aligned
-  index_t lanes = 0;  ///< lanes or narrow_lanes of vector_traits(): these with one vector of group 1
+  const T* weights = nullptr;  ///< [tap][vectors * lanes], aligned
+  const T* bias = nullptr;     ///< [vectors * lanes], aligned
+  index_t lanes = 0;           ///< lanes or narrow_lanes of vector_traits(): these with one vector of group 1
   index_t group = 1, vectors = 1, channels = 0;
   bool relu = false;
 };
-void correlate(const CorrelateJob& job);
+template <class T>
+void correlate(const CorrelateJob<T>& job);
 
 /// A line of pixels: where both sides of the products of its first pixel are.
+template <class T>
 struct FilterLine {
-  const float* scalars;
-  const float* vectors;
+  const T* scalars;
+  const T* vectors;
 };
 
 /// Sums of products of two sides, over all lines and their pixels q:
 ///   sums[t][a][v] += scalars[q * scalar_step + a] * vectors[q * vector_step + v]
 /// for taps t of the filter, scalars a and lanes v of a few vectors. One side is x, where the taps are
 /// taps[t] further on; the other one is the same for all of them.
+template <class T>
 struct FilterJob {
-  const FilterLine* lines = nullptr;
+  const FilterLine<T>* lines = nullptr;
   index_t line_count = 0, pixels = 0;
   const index_t* taps = nullptr;
   index_t tap_count = 0;
@@ -68,16 +77,37 @@ struct FilterJob {
   index_t scalar_offset = 0, vector_offset = 0;  ///< added to every place
   index_t scalar_count = 0, vector_count = 0;
   index_t last_lanes = 0;  ///< of the last vector, that are added
-  float* sums = nullptr;
+  T* sums = nullptr;
   index_t tap_sums_step = 0, scalar_sums_step = 0;
 };
 /// Most of each that a job may ask for; and tap_count * scalar_count * vector_count is at most the
 /// accumulators. There are one or three taps.
 inline constexpr index_t kMostTaps = 3, kMostScalars = 12, kMostFilterVectors = 3;
-void accumulate_filter(const FilterJob& job);
+template <class T>
+void accumulate_filter(const FilterJob<T>& job);
 
 /// to[column * to_step + row] = from[row * from_step + column].
+template <class T>
+void transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step);
+
+// Defined in tiles_float.cpp and tiles_double.cpp.
+template <>
+VectorTraits vector_traits<float>();
+template <>
+VectorTraits vector_traits<double>();
+template <>
+void correlate(const CorrelateJob<float>& job);
+template <>
+void correlate(const CorrelateJob<double>& job);
+template <>
+void accumulate_filter(const FilterJob<float>& job);
+template <>
+void accumulate_filter(const FilterJob<double>& job);
+template <>
 void transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
+               index_t to_step);
+template <>
+void transpose(index_t rows, index_t columns, const double* from, index_t from_step, double* to,
                index_t to_step);
 
 }  // namespace tapegrad::inline v0::kernels

@@ -1,4 +1,10 @@
-#include "tapegrad/kernels/conv2d/tiles.h"
+// The tiles of the direct convolutions, included once for each instruction set: no include guard but this one.
+#if defined(TAPEGRAD_CONV2D_TILES) == defined(HWY_TARGET_TOGGLE)
+#ifdef TAPEGRAD_CONV2D_TILES
+#undef TAPEGRAD_CONV2D_TILES
+#else
+#define TAPEGRAD_CONV2D_TILES
+#endif
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -9,26 +15,21 @@
 #include <cstring>
 #include <utility>
 
-// Highway includes this file once more for each instruction set.
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/tiles.cpp"
-// The order matters.
-// clang-format off
-#include "tapegrad/kernels/highway_targets.h"
-#include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-// clang-format on
+#include "tapegrad/kernels/conv2d/tiles.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapegrad::inline v0::kernels {
 namespace HWY_NAMESPACE {
+namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 static_assert(!HWY_HAVE_SCALABLE,
               "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
-using D = hn::ScalableTag<float>;
-using V = hn::Vec<D>;
-constexpr index_t kLanes = hn::MaxLanes(D());
+template <class T>
+using Full = hn::ScalableTag<T>;
+template <class T>
+constexpr index_t kLanes = hn::MaxLanes(Full<T>());
 
 // Tiles are unrolled by the compiler, and all their accumulators live in registers: 32 of them with AVX-512,
 // 16 before.
@@ -36,25 +37,27 @@ constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : 12;
 constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
 constexpr int kMostPixels = 7;
 
-// Zen 4 has 512-bit registers and computes on one half after the other: 256 bits are as fast, and a number
-// that is spread over all lanes costs nothing extra when that is done by the product itself (which is
-// possible for single numbers, not for groups of them).
-constexpr index_t kNarrowLanes = HWY_TARGET <= HWY_AVX3 ? kLanes / 2 : kLanes;
-bool NarrowIsAsFast() {
+// Some CPUs have 512-bit registers but a data path of 256 bits: vectors of half the width are as fast there, and a
+// number that is spread over all lanes costs nothing extra when the product itself does that (which is possible for
+// single numbers, not for groups of them). AMD's CPUs tell the width of the data path; others are taken to be as wide
+// as their registers.
+template <class T>
+constexpr index_t kNarrowLanes = HWY_TARGET <= HWY_AVX3 ? kLanes<T> / 2 : kLanes<T>;
+inline bool NarrowIsAsFast() {
 #if HWY_TARGET <= HWY_AVX3
+  constexpr unsigned kOptimizations = 0x8000001A, kPath256 = 1U << 2, kPath512 = 1U << 3;
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  __get_cpuid(0, &eax, &ebx, &ecx, &edx);
-  const bool amd = ebx == signature_AMD_ebx;
-  __get_cpuid(1, &eax, &ebx, &ecx, &edx);
-  return amd && (eax >> 8 & 0xF) == 0xF && (eax >> 20 & 0xFF) == 0xA;  // family 19h
+  return __get_cpuid(kOptimizations, &eax, &ebx, &ecx, &edx) != 0 &&
+         (eax & (kPath256 | kPath512)) == kPath256;
 #else
   return false;
 #endif
 }
 
+template <class T>
 VectorTraits Traits() {
-  static const index_t narrow_lanes = NarrowIsAsFast() ? kNarrowLanes : kLanes;
-  return {kLanes, narrow_lanes, kFilterAccumulators};
+  static const index_t narrow_lanes = NarrowIsAsFast() ? kNarrowLanes<T> : kLanes<T>;
+  return {kLanes<T>, narrow_lanes, kFilterAccumulators, sizeof(T)};
 }
 
 // In a segment of a line; a tile is two segments.
@@ -62,25 +65,28 @@ constexpr index_t MostPixels(index_t vectors) {
   return std::min<index_t>(kMostPixels, kAccumulators / 2 / vectors);
 }
 
+template <class T>
 struct Segment {
-  const float* x;
-  float* y;
+  const T* x;
+  T* y;
 };
 
 // x[0 .. kGroup), again and again until the vector is full.
 template <int kGroup, class D>
-HWY_INLINE hn::Vec<D> LoadGroup(D d, const float* x) {
+HWY_INLINE hn::Vec<D> LoadGroup(D d, const hn::TFromD<D>* x) {
+  constexpr std::size_t kBytes = kGroup * sizeof(*x);
   if constexpr (kGroup == 1) {
     return hn::Set(d, *x);
   } else if constexpr (kGroup == hn::MaxLanes(D())) {
     return hn::LoadU(d, x);
-  } else if constexpr (kGroup == 2) {
+  } else if constexpr (kBytes == 8) {
     double pair;
     std::memcpy(&pair, x, sizeof(pair));
     return hn::BitCast(d, hn::Set(hn::Repartition<double, D>(), pair));
-  } else if constexpr (kGroup == 4) {
+  } else if constexpr (kBytes == 16) {
     return hn::LoadDup128(d, x);
   } else {
+    static_assert(2 * kGroup == hn::MaxLanes(D()));
     const hn::Half<D> half;
     const auto part = hn::LoadU(half, x);
     return hn::Combine(d, part, part);
@@ -89,11 +95,11 @@ HWY_INLINE hn::Vec<D> LoadGroup(D d, const float* x) {
 
 // x[0 .. count), and zeros.
 template <class D>
-HWY_INLINE hn::Vec<D> LoadFirst(D d, const float* x, index_t count) {
+HWY_INLINE hn::Vec<D> LoadFirst(D d, const hn::TFromD<D>* x, index_t count) {
   if constexpr (HWY_TARGET <= HWY_AVX2) {
     return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, x);
   } else {
-    HWY_ALIGN float lanes[hn::MaxLanes(d)] = {};
+    HWY_ALIGN hn::TFromD<D> lanes[hn::MaxLanes(d)] = {};
     std::copy_n(x, count, lanes);
     return hn::Load(d, lanes);
   }
@@ -122,7 +128,7 @@ HWY_INLINE V Relu(V v) {
 
 // Stores the first count (1 ... all) lanes.
 template <class V>
-HWY_INLINE void StoreFirst(V v, index_t count, float* to) {
+HWY_INLINE void StoreFirst(V v, index_t count, hn::TFromV<V>* to) {
   const hn::DFromV<V> d;
   constexpr index_t kWidth = hn::MaxLanes(d);
   if (count == kWidth) {
@@ -130,7 +136,7 @@ HWY_INLINE void StoreFirst(V v, index_t count, float* to) {
   } else if constexpr (HWY_TARGET <= HWY_AVX2) {
     hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
   } else {
-    HWY_ALIGN float lanes[kWidth];
+    HWY_ALIGN hn::TFromV<V> lanes[kWidth];
     hn::Store(v, d, lanes);
     std::copy_n(lanes, count, to);
   }
@@ -138,7 +144,7 @@ HWY_INLINE void StoreFirst(V v, index_t count, float* to) {
 
 // Writes the pixels of one segment, whose sums are v.
 template <int kGroup, int kVectors, int kPixels, class V>
-HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], float* y) {
+HWY_INLINE void Finish(const CorrelateJob<hn::TFromV<V>>& job, V (&v)[kPixels * kVectors], hn::TFromV<V>* y) {
   const hn::DFromV<V> d;
   constexpr index_t kWidth = hn::MaxLanes(d);
   AddNeighbours<kGroup, kPixels>(v);
@@ -163,10 +169,10 @@ HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], floa
         StoreFirst(v[i], std::min<index_t>(kWidth, kPixels * kChannels - i * kWidth), y + i * kWidth);
       return;
     }
-    HWY_ALIGN float lanes[kResults * kWidth];
+    HWY_ALIGN hn::TFromV<V> lanes[kResults * kWidth];
     HWY_UNROLL(7)
     for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kWidth);
-    const float* from = lanes;
+    const hn::TFromV<V>* from = lanes;
     if (job.channels == kChannels)
       for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel) std::copy_n(from, kChannels, y);
     else
@@ -177,7 +183,8 @@ HWY_INLINE void Finish(const CorrelateJob& job, V (&v)[kPixels * kVectors], floa
 
 // Two segments at a time.
 template <class D, int kGroup, int kVectors, int kPixels>
-void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
+void Tile(const CorrelateJob<hn::TFromD<D>>& job, const Segment<hn::TFromD<D>>* segment, index_t times) {
+  using T = hn::TFromD<D>;
   const D d;
   constexpr index_t kWidth = hn::MaxLanes(d);
   const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
@@ -188,7 +195,7 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
     for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kWidth);
 
     for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
-      const float* w = job.weights + first * (kVectors * kWidth);
+      const T* w = job.weights + first * (kVectors * kWidth);
       const index_t *tap = job.taps + first, *const end = tap + job.tap_run;
       for (; tap != end; ++tap, w += kVectors * kWidth) {
         const index_t at = *tap - origin;
@@ -197,7 +204,7 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
         for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kWidth);
         HWY_UNROLL(2)
         for (int s = 0; s < 2; ++s) {
-          const float* x = segment[s].x + at;
+          const T* x = segment[s].x + at;
           HWY_UNROLL(7)
           for (int p = 0; p < kPixels; ++p) {
             const auto pixel = LoadGroup<kGroup>(d, x + p * step);
@@ -223,30 +230,36 @@ void Tile(const CorrelateJob& job, const Segment* segment, index_t times) {
   }
 }
 
-using TileFunction = void (*)(const CorrelateJob&, const Segment*, index_t);
-using Tiles = std::array<TileFunction, kMostPixels>;  // [pixels - 1]
+template <class T>
+using TileFunction = void (*)(const CorrelateJob<T>&, const Segment<T>*, index_t);
+template <class T>
+using Tiles = std::array<TileFunction<T>, kMostPixels>;  // [pixels - 1]
 
 template <class D, int kGroup, int kVectors, int... kPixelsMinusOne>
-constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
+constexpr Tiles<hn::TFromD<D>> MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
   return {(kPixelsMinusOne < MostPixels(kVectors)
                ? &Tile<D, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
                : nullptr)...};
 }
 template <class D, int kGroup, int kVectors>
-constexpr Tiles kTiles = MakeTiles<D, kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
+constexpr Tiles<hn::TFromD<D>> kTiles =
+    MakeTiles<D, kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
 
-TileFunction ChooseTile(const CorrelateJob& job, index_t pixels) {
-  const auto tiles = [&]() -> const Tiles& {
-    if (job.lanes < kLanes) return kTiles<hn::CappedTag<float, kNarrowLanes>, 1, 1>;
+template <class T>
+TileFunction<T> ChooseTile(const CorrelateJob<T>& job, index_t pixels) {
+  using D = Full<T>;
+  constexpr int kMost = kLanes<T>;
+  const auto tiles = [&]() -> const Tiles<T>& {
+    if (job.lanes < kMost) return kTiles<hn::CappedTag<T, kNarrowLanes<T>>, 1, 1>;
     switch (job.group) {
       case 2:
-        return kTiles<D, std::min<int>(2, kLanes), 1>;
+        return kTiles<D, std::min<int>(2, kMost), 1>;
       case 4:
-        return kTiles<D, std::min<int>(4, kLanes), 1>;
+        return kTiles<D, std::min<int>(4, kMost), 1>;
       case 8:
-        return kTiles<D, std::min<int>(8, kLanes), 1>;
+        return kTiles<D, std::min<int>(8, kMost), 1>;
       case 16:
-        return kTiles<D, std::min<int>(16, kLanes), 1>;
+        return kTiles<D, std::min<int>(16, kMost), 1>;
       default:
         return job.vectors == 1 ? kTiles<D, 1, 1> : kTiles<D, 1, 2>;
     }
@@ -256,16 +269,17 @@ TileFunction ChooseTile(const CorrelateJob& job, index_t pixels) {
 
 // Lines are cut into segments that are as equal as can be: some of one size, and some of the next smaller
 // one.
-void Correlate(const CorrelateJob& job) {
+template <class T>
+void Correlate(const CorrelateJob<T>& job) {
   const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
   const index_t size = job.pixels / count, longer = job.pixels % count;
   constexpr index_t kTogether = 32;  // an even number
-  std::array<Segment, kTogether> segments;
+  std::array<Segment<T>, kTogether> segments;
   for (index_t pixels = size; pixels <= size + 1; ++pixels) {
     const index_t in_line = pixels == size ? count - longer : longer;
     if (in_line == 0) continue;
     const index_t begin = pixels == size ? longer * (size + 1) : 0;
-    const TileFunction tile = ChooseTile(job, pixels);
+    const TileFunction<T> tile = ChooseTile(job, pixels);
     index_t gathered = 0;
     for (index_t image = 0, x_image = begin * job.x_pixel, y_image = begin * job.y_pixel; image < job.images;
          ++image, x_image += job.x_image, y_image += job.y_image)
@@ -288,16 +302,17 @@ void Correlate(const CorrelateJob& job) {
 
 // ---- filter gradients
 
-template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
-void FilterTile(const FilterJob& job) {
-  const D d;
+template <class T, int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
+void FilterTile(const FilterJob<T>& job) {
+  const Full<T> d;
+  using V = hn::Vec<Full<T>>;
   V sum[kTaps * kScalars * kVectors];
   HWY_UNROLL(28)
   for (int i = 0; i < kTaps * kScalars * kVectors; ++i) sum[i] = hn::Zero(d);
 
   constexpr int kScalarRows = kScalarsAreX ? kTaps : 1, kVectorRows = kScalarsAreX ? 1 : kTaps;
-  for (const FilterLine* line = job.lines; line != job.lines + job.line_count; ++line) {
-    const float *s[kScalarRows], *v[kVectorRows];
+  for (const FilterLine<T>* line = job.lines; line != job.lines + job.line_count; ++line) {
+    const T *s[kScalarRows], *v[kVectorRows];
     for (int t = 0; t < kScalarRows; ++t)
       s[t] = line->scalars + (job.scalar_offset + (kScalarsAreX ? job.taps[t] : 0));
     for (int t = 0; t < kVectorRows; ++t)
@@ -307,7 +322,7 @@ void FilterTile(const FilterJob& job) {
       HWY_UNROLL(3)
       for (int t = 0; t < kVectorRows; ++t) HWY_UNROLL(3)
       for (int i = 0; i < kVectors; ++i)
-        row[t * kVectors + i] = hn::LoadU(d, v[t] + q * job.vector_step + i * kLanes);
+        row[t * kVectors + i] = hn::LoadU(d, v[t] + q * job.vector_step + i * kLanes<T>);
       HWY_UNROLL(3)
       for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
       for (int a = 0; a < kScalars; ++a) {
@@ -326,91 +341,86 @@ void FilterTile(const FilterJob& job) {
   for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
   for (int a = 0; a < kScalars; ++a) HWY_UNROLL(3)
   for (int i = 0; i < kVectors; ++i) {
-    float* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step + i * kLanes;
+    T* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step + i * kLanes<T>;
     const V v = sum[(t * kScalars + a) * kVectors + i];
     hn::StoreU(hn::Add(hn::LoadU(d, to), i + 1 < kVectors ? v : hn::IfThenElseZero(last, v)), d, to);
   }
 }
 
-using FilterTileFunction = void (*)(const FilterJob&);
+template <class T>
+using FilterTileFunction = void (*)(const FilterJob<T>&);
+template <class T>
+using FilterTilesOfScalars = std::array<FilterTileFunction<T>, kMostScalars>;
 
-template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
-constexpr FilterTileFunction OneFilterTile() {
-  if constexpr (kTaps * kScalars * kVectors <= kFilterAccumulators)
-    return &FilterTile < kTaps, kScalars, kVectors, kTaps == 1 || kScalarsAreX > ;
-  else
+template <class T, int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
+constexpr FilterTileFunction<T> OneFilterTile() {
+  if constexpr (kTaps * kScalars * kVectors <= kFilterAccumulators) {
+    constexpr bool kTapsOfScalars = kTaps == 1 || kScalarsAreX;
+    return &FilterTile<T, kTaps, kScalars, kVectors, kTapsOfScalars>;
+  } else {
     return nullptr;
+  }
 }
-template <int kTaps, int kVectors, bool kScalarsAreX, int... kScalarsMinusOne>
-constexpr std::array<FilterTileFunction, kMostScalars> FilterTiles(
-    std::integer_sequence<int, kScalarsMinusOne...>) {
-  return {OneFilterTile<kTaps, kScalarsMinusOne + 1, kVectors, kScalarsAreX>()...};
+template <class T, int kTaps, int kVectors, bool kScalarsAreX, int... kScalarsMinusOne>
+constexpr FilterTilesOfScalars<T> FilterTiles(std::integer_sequence<int, kScalarsMinusOne...>) {
+  return {OneFilterTile<T, kTaps, kScalarsMinusOne + 1, kVectors, kScalarsAreX>()...};
 }
-template <int kTaps, bool kScalarsAreX>
-constexpr std::array<std::array<FilterTileFunction, kMostScalars>, kMostFilterVectors> kFilterTiles = {
-    FilterTiles<kTaps, 1, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
-    FilterTiles<kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
-    FilterTiles<kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
+template <class T, int kTaps, bool kScalarsAreX>
+constexpr std::array<FilterTilesOfScalars<T>, kMostFilterVectors> kFilterTiles = {
+    FilterTiles<T, kTaps, 1, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<T, kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<T, kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
 
-void AccumulateFilter(const FilterJob& job) {
-  const auto& tiles = job.tap_count == 1  ? kFilterTiles<1, true>  // the sides are alike
-                      : job.scalars_are_x ? kFilterTiles<kMostTaps, true>
-                                          : kFilterTiles<kMostTaps, false>;
+template <class T>
+void AccumulateFilter(const FilterJob<T>& job) {
+  const auto& tiles = job.tap_count == 1  ? kFilterTiles<T, 1, true>  // the sides are alike
+                      : job.scalars_are_x ? kFilterTiles<T, kMostTaps, true>
+                                          : kFilterTiles<T, kMostTaps, false>;
   tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job);
 }
 
 // ---- filters, in another order
 
-void Transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
-               index_t to_step) {
+// Transposes a square of four floats, or of two doubles.
+template <class T>
+constexpr index_t kSquare = 16 / sizeof(T);
+
+HWY_INLINE void TransposeSquare(const float* at, index_t from_step, float* to, index_t to_step) {
   const hn::FixedTag<float, 4> d;
   const hn::FixedTag<double, 2> pairs;
-  const index_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
-  for (index_t r = 0; r < whole_rows; r += 4)
-    for (index_t c = 0; c < whole_columns; c += 4) {
-      const float* at = from + r * from_step + c;
-      const auto v0 = hn::LoadU(d, at), v1 = hn::LoadU(d, at + from_step),
-                 v2 = hn::LoadU(d, at + 2 * from_step), v3 = hn::LoadU(d, at + 3 * from_step);
-      const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, v0, v1)),
-                 low23 = hn::BitCast(pairs, hn::InterleaveLower(d, v2, v3)),
-                 high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, v0, v1)),
-                 high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, v2, v3));
-      float* out = to + c * to_step + r;
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, out);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, out + to_step);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, out + 2 * to_step);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, out + 3 * to_step);
-    }
+  const auto v0 = hn::LoadU(d, at), v1 = hn::LoadU(d, at + from_step), v2 = hn::LoadU(d, at + 2 * from_step),
+             v3 = hn::LoadU(d, at + 3 * from_step);
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, v0, v1)),
+             low23 = hn::BitCast(pairs, hn::InterleaveLower(d, v2, v3)),
+             high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, v0, v1)),
+             high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, v2, v3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, to);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, to + to_step);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, to + 2 * to_step);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, to + 3 * to_step);
+}
+HWY_INLINE void TransposeSquare(const double* at, index_t from_step, double* to, index_t to_step) {
+  const hn::FixedTag<double, 2> d;
+  const auto v0 = hn::LoadU(d, at), v1 = hn::LoadU(d, at + from_step);
+  hn::StoreU(hn::InterleaveLower(d, v0, v1), d, to);
+  hn::StoreU(hn::InterleaveUpper(d, v0, v1), d, to + to_step);
+}
+
+template <class T>
+void Transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step) {
+  constexpr index_t k = kSquare<T>;
+  const index_t whole_rows = rows / k * k, whole_columns = columns / k * k;
+  for (index_t r = 0; r < whole_rows; r += k)
+    for (index_t c = 0; c < whole_columns; c += k)
+      TransposeSquare(from + r * from_step + c, from_step, to + c * to_step + r, to_step);
   for (index_t r = 0; r < rows; ++r)
     for (index_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c)
       to[c * to_step + r] = from[r * from_step + c];
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace tapegrad::inline v0::kernels
 HWY_AFTER_NAMESPACE();
 
-#if HWY_ONCE
-namespace tapegrad::inline v0::kernels {
-
-HWY_EXPORT(Traits);
-HWY_EXPORT(Correlate);
-HWY_EXPORT(AccumulateFilter);
-HWY_EXPORT(Transpose);
-
-VectorTraits vector_traits() {
-  return HWY_DYNAMIC_DISPATCH(Traits)();
-}
-void correlate(const CorrelateJob& job) {
-  HWY_DYNAMIC_DISPATCH(Correlate)(job);
-}
-void accumulate_filter(const FilterJob& job) {
-  HWY_DYNAMIC_DISPATCH(AccumulateFilter)(job);
-}
-void transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
-               index_t to_step) {
-  HWY_DYNAMIC_DISPATCH(Transpose)(rows, columns, from, from_step, to, to_step);
-}
-
-}  // namespace tapegrad::inline v0::kernels
 #endif

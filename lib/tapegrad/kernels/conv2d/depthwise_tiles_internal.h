@@ -1,18 +1,17 @@
-#include "tapegrad/kernels/conv2d/depthwise_tiles.h"
+// The tiles of the depthwise convolutions, included once for each instruction set: no include guard but this one.
+#if defined(TAPEGRAD_CONV2D_DEPTHWISE_TILES) == defined(HWY_TARGET_TOGGLE)
+#ifdef TAPEGRAD_CONV2D_DEPTHWISE_TILES
+#undef TAPEGRAD_CONV2D_DEPTHWISE_TILES
+#else
+#define TAPEGRAD_CONV2D_DEPTHWISE_TILES
+#endif
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-// Highway includes this file once more for each instruction set.
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/depthwise_tiles.cpp"
-// The order matters.
-// clang-format off
-#include "tapegrad/kernels/highway_targets.h"
-#include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-// clang-format on
+#include "tapegrad/kernels/conv2d/depthwise_tiles.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapegrad::inline v0::kernels {
@@ -22,26 +21,18 @@ namespace hn = hwy::HWY_NAMESPACE;
 static_assert(!HWY_HAVE_SCALABLE,
               "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
-using D = hn::ScalableTag<float>;
-using V = hn::Vec<D>;
-constexpr index_t kLanes = hn::MaxLanes(D());
-
-index_t DepthwiseLanes() {
-  return kLanes;
-}
+template <class T>
+using Full = hn::ScalableTag<T>;
 
 // Where a vector of channels begins: the last one may begin within the one before.
-HWY_INLINE index_t ChannelAt(index_t channel, index_t channels) {
-  return std::min(channel, channels - kLanes);
+template <class D>
+HWY_INLINE index_t ChannelAt(D, index_t channel, index_t channels) {
+  return std::min<index_t>(channel, channels - hn::MaxLanes(D()));
 }
 
+template <class V>
 HWY_INLINE V Finish(V sum, bool relu) {
-  return relu ? hn::Max(hn::Zero(D()), sum) : sum;  // in this order a NaN stays
-}
-
-// Numbers in the sums of a tap.
-HWY_INLINE index_t SumsOf(index_t channels) {
-  return divide_up(channels, kLanes) * kLanes;
+  return relu ? hn::Max(hn::Zero(hn::DFromV<V>()), sum) : sum;  // in this order a NaN stays
 }
 
 // ---- small windows
@@ -59,8 +50,9 @@ HWY_INLINE bool Inside(index_t column, index_t width) {
 }
 
 // GCC would load a vector again for each of its uses.
-HWY_INLINE V LoadOnce(const float* x) {
-  V v = hn::LoadU(D(), x);
+template <class T>
+HWY_INLINE hn::Vec<Full<T>> LoadOnce(const T* x) {
+  auto v = hn::LoadU(Full<T>(), x);
 #if HWY_ARCH_X86
   __asm__("" : "+v"(v.raw));
 #endif
@@ -69,15 +61,17 @@ HWY_INLINE V LoadOnce(const float* x) {
 
 // For the next rows, which the processor does not foresee: into the second cache, since the first one is
 // full. An address outside of the array does no harm.
-HWY_INLINE void Prefetch(const float* x) {
+template <class T>
+HWY_INLINE void Prefetch(const T* x) {
   __builtin_prefetch(x, 0, 2);
 }
 
-template <int kRows, int kTaps, int kStride>
-void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
+template <class T, int kRows, int kTaps, int kStride>
+void CorrelateWindow(const DepthwiseCorrelateJob<T>& job, index_t channel) {
   constexpr int kLast = kOpen<kTaps, kStride> - 1;
-  const D d;
-  const DepthwiseWindows in = job.windows;
+  const Full<T> d;
+  using V = hn::Vec<Full<T>>;
+  const DepthwiseWindows<T> in = job.windows;
   V tap[kRows * kTaps], sum[kLast + 1];  // of the outputs j, j - 1, ...
   HWY_UNROLL(8)
   for (int r = 0; r < kRows; ++r) HWY_UNROLL(8)
@@ -87,14 +81,14 @@ void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
   HWY_UNROLL(8)
   for (V& s : sum) s = bias;
 
-  const float* rows = in.x + channel;
-  float* y = job.y + channel;
+  const T* rows = in.x + channel;
+  T* y = job.y + channel;
   index_t column = -in.columns.pad;
   for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
     HWY_UNROLL(2)
     for (int u = 0; u < kStride; ++u, ++column) {
       if (!Inside(column, in.width)) continue;
-      const float* x = rows + column * in.x_step;
+      const T* x = rows + column * in.x_step;
       HWY_UNROLL(2)
       for (int r = 0; r < kStride; ++r) Prefetch(x + (kRows + r) * in.x_row_step);
       HWY_UNROLL(8)
@@ -117,25 +111,26 @@ void CorrelateWindow(const DepthwiseCorrelateJob& job, index_t channel) {
 }
 
 // The filter's rows [row, row + kRows).
-template <int kRows, int kTaps, int kStride>
-void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t vector) {
+template <class T, int kRows, int kTaps, int kStride>
+void AccumulateWindow(const DepthwiseAccumulateJob<T>& job, index_t row, index_t vector) {
   constexpr int kLast = kOpen<kTaps, kStride> - 1;
-  const D d;
-  const DepthwiseWindows in = job.windows;
-  const index_t channel = ChannelAt(vector, in.channels), tap_sums = SumsOf(in.channels);
-  float* sums = job.sums + (row * kTaps * tap_sums + vector);
+  const Full<T> d;
+  using V = hn::Vec<Full<T>>;
+  const DepthwiseWindows<T> in = job.windows;
+  const index_t channel = ChannelAt(d, vector, in.channels), tap_sums = job.tap_sums;
+  T* sums = job.sums + (row * kTaps * tap_sums + vector);
   V sum[kRows * kTaps], dy[kLast + 1];  // dy: of the outputs j, j - 1, ...
   HWY_UNROLL(32)
   for (int i = 0; i < kRows * kTaps; ++i) sum[i] = hn::Load(d, sums + i * tap_sums);
   for (index_t i = 0; i < job.output_rows; ++i) {
     HWY_UNROLL(8)
     for (V& v : dy) v = hn::Zero(d);
-    const float* rows = in.x + (i * job.x_down + row * in.x_row_step + channel);
-    const float* next_dy = job.dy + (i * job.dy_down + channel);
+    const T* rows = in.x + (i * job.x_down + row * in.x_row_step + channel);
+    const T* next_dy = job.dy + (i * job.dy_down + channel);
     index_t column = -in.columns.pad;
     // At the ends of a line some of the open outputs do not exist. Their products are left out, for a dy of
     // zero would not do: zero times the infinity or NaN of a pixel that no tap reads is NaN.
-    const auto step = [&]<bool kAtTheEnds>(index_t j) HWY_ATTR {
+    const auto step = [&]<bool kAtTheEnds>(index_t j) HWY_ATTR __attribute__((always_inline)) {
       HWY_UNROLL(8)
       for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
       if (!kAtTheEnds || j < in.columns.outputs) {
@@ -146,7 +141,7 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
       HWY_UNROLL(2)
       for (int u = 0; u < kStride; ++u, ++column) {
         if (!Inside(column, in.width)) continue;
-        const float* x = rows + column * in.x_step;
+        const T* x = rows + column * in.x_step;
         HWY_UNROLL(2)
         for (int r = 0; r < kStride; ++r)
           Prefetch(x + job.output_rows * job.x_down + (kRows - 1 - r) * in.x_row_step);
@@ -161,10 +156,11 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
         }
       }
     };
-    const index_t outputs = in.columns.outputs, whole = std::max<index_t>(kLast, outputs);
-    for (index_t j = 0; j < kLast; ++j) step.template operator()<true>(j);
-    for (index_t j = kLast; j < whole; ++j) step.template operator()<false>(j);
-    for (index_t j = whole; j < outputs + kLast; ++j) step.template operator()<true>(j);
+    for (index_t j = 0; j < in.columns.outputs + kLast; ++j)
+      if (kLast == 0 || (j >= kLast && j < in.columns.outputs))
+        step.template operator()<false>(j);
+      else
+        step.template operator()<true>(j);
   }
   HWY_UNROLL(32)
   for (int i = 0; i < kRows * kTaps; ++i) hn::Store(sum[i], d, sums + i * tap_sums);
@@ -172,30 +168,32 @@ void AccumulateWindow(const DepthwiseAccumulateJob& job, index_t row, index_t ve
 
 // The functions for kTaps and kStride, each for 1, 2, ... rows; null where there is none.
 constexpr int kMostRows = 5, kMostRowsOfSums = 3;
+template <class T>
 struct SmallWindows {
   int taps, stride;
-  std::array<void (*)(const DepthwiseCorrelateJob&, index_t channel), kMostRows> correlate;
-  std::array<void (*)(const DepthwiseAccumulateJob&, index_t row, index_t vector), kMostRowsOfSums>
+  std::array<void (*)(const DepthwiseCorrelateJob<T>&, index_t channel), kMostRows> correlate;
+  std::array<void (*)(const DepthwiseAccumulateJob<T>&, index_t row, index_t vector), kMostRowsOfSums>
       accumulate;
   index_t rows_of_sums;  // that fit into the registers: 32 with AVX-512, 16 before
 };
-template <int kTaps, int kStride, int... kRowsMinusOne>
-constexpr SmallWindows MakeSmall(std::integer_sequence<int, kRowsMinusOne...>) {
+template <class T, int kTaps, int kStride, int... kRowsMinusOne>
+constexpr SmallWindows<T> MakeSmall(std::integer_sequence<int, kRowsMinusOne...>) {
   return {.taps = kTaps,
           .stride = kStride,
-          .correlate = {CorrelateWindow<kRowsMinusOne + 1, kTaps, kStride>...},
-          .accumulate = {AccumulateWindow<1, kTaps, kStride>, AccumulateWindow<2, kTaps, kStride>,
-                         AccumulateWindow<3, kTaps, kStride>},
+          .correlate = {CorrelateWindow<T, kRowsMinusOne + 1, kTaps, kStride>...},
+          .accumulate = {AccumulateWindow<T, 1, kTaps, kStride>, AccumulateWindow<T, 2, kTaps, kStride>,
+                         AccumulateWindow<T, 3, kTaps, kStride>},
           .rows_of_sums = HWY_TARGET <= HWY_AVX3 || kTaps <= 3 ? 3 : 2};
 }
-template <int kTaps, int kStride>
-constexpr SmallWindows kSmall =
-    MakeSmall<kTaps, kStride>(std::make_integer_sequence<int, std::max(3, kTaps)>());
+template <class T, int kTaps, int kStride>
+constexpr SmallWindows<T> kSmall =
+    MakeSmall<T, kTaps, kStride>(std::make_integer_sequence<int, std::max(3, kTaps)>());
 
-const SmallWindows* ChooseSmall(const Axis& a) {
-  static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>, &kSmall<5, 1>,
-                                                 &kSmall<3, 2>};
-  for (const SmallWindows* small : kAll)
+template <class T>
+const SmallWindows<T>* ChooseSmall(const Axis& a) {
+  static constexpr const SmallWindows<T>* kAll[] = {&kSmall<T, 1, 1>, &kSmall<T, 2, 1>, &kSmall<T, 3, 1>,
+                                                    &kSmall<T, 5, 1>, &kSmall<T, 3, 2>};
+  for (const SmallWindows<T>* small : kAll)
     if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
   return nullptr;
 }
@@ -205,10 +203,13 @@ const SmallWindows* ChooseSmall(const Axis& a) {
 constexpr int kAnyPixels = 8;
 
 // kPixels pixels from q on, of the taps [first, last), which lie inside of the image for all of them.
-template <int kPixels>
-void CorrelateAny(const DepthwiseCorrelateJob& job, index_t q, index_t first, index_t last, index_t channel) {
+template <class D, int kPixels>
+void CorrelateAny(const DepthwiseCorrelateJob<hn::TFromD<D>>& job, index_t q, index_t first, index_t last,
+                  index_t channel) {
+  using T = hn::TFromD<D>;
   const D d;
-  const DepthwiseWindows& in = job.windows;
+  using V = hn::Vec<D>;
+  const DepthwiseWindows<T>& in = job.windows;
   const Axis& a = in.columns;
   V sum[kPixels];
   const V bias = job.bias ? hn::LoadU(d, job.bias + channel) : hn::Zero(d);
@@ -217,29 +218,31 @@ void CorrelateAny(const DepthwiseCorrelateJob& job, index_t q, index_t first, in
   const index_t step = a.stride * in.x_step;
   for (index_t r = 0; r < in.rows; ++r)
     for (index_t t = first; t < last; ++t) {
-      const float* x =
-          in.x + (r * in.x_row_step + (q * a.stride + t * a.dilation - a.pad) * in.x_step + channel);
+      const T* x = in.x + (r * in.x_row_step + (q * a.stride + t * a.dilation - a.pad) * in.x_step + channel);
       const V tap = hn::LoadU(d, job.w + (r * job.w_row_step + t * job.w_step + channel));
       HWY_UNROLL(8)
       for (int p = 0; p < kPixels; ++p) sum[p] = hn::MulAdd(hn::LoadU(d, x + p * step), tap, sum[p]);
     }
-  float* y = job.y + (q * job.y_step + channel);
+  T* y = job.y + (q * job.y_step + channel);
   HWY_UNROLL(8)
   for (int p = 0; p < kPixels; ++p) hn::StoreU(Finish(sum[p], job.relu), d, y + p * job.y_step);
 }
 
 // One tap of one row, over the pixels [q, end) for which it lies inside of the image.
-void AccumulateTap(const DepthwiseAccumulateJob& job, index_t r, index_t t, index_t channel, float* to) {
+template <class D>
+void AccumulateTap(const DepthwiseAccumulateJob<hn::TFromD<D>>& job, index_t r, index_t t, index_t channel,
+                   hn::TFromD<D>* to) {
+  using T = hn::TFromD<D>;
   const D d;
-  const DepthwiseWindows& in = job.windows;
+  using V = hn::Vec<D>;
+  const DepthwiseWindows<T>& in = job.windows;
   const Axis& a = in.columns;
   const index_t step = a.stride * in.x_step;
   V sum[4] = {hn::Load(d, to), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   for (index_t i = 0; i < job.output_rows; ++i) {
     auto [q, end] = a.reaching(t, in.width);
-    const float* x =
-        in.x + (i * job.x_down + r * in.x_row_step + (t * a.dilation - a.pad) * in.x_step + channel);
-    const float* dy = job.dy + (i * job.dy_down + channel);
+    const T* x = in.x + (i * job.x_down + r * in.x_row_step + (t * a.dilation - a.pad) * in.x_step + channel);
+    const T* dy = job.dy + (i * job.dy_down + channel);
     for (; q + 4 <= end; q += 4) {
       HWY_UNROLL(4)
       for (int p = 0; p < 4; ++p)
@@ -255,17 +258,18 @@ void AccumulateTap(const DepthwiseAccumulateJob& job, index_t r, index_t t, inde
 // ---- rows
 
 // Whether outputs that are a dilation apart make sense by themselves.
-bool Interleaved(const Axis& a) {
+inline bool Interleaved(const Axis& a) {
   return a.stride == 1 && a.dilation > 1 && a.taps > 1;
 }
 
 // The outputs `offset`, offset + dilation, ... read every dilation-th column, and between these nothing is
 // dilated.
-DepthwiseWindows Interleave(const DepthwiseWindows& in, index_t offset) {
+template <class T>
+DepthwiseWindows<T> Interleave(const DepthwiseWindows<T>& in, index_t offset) {
   const Axis& a = in.columns;
   const index_t begin = offset - a.pad;  // the column of tap 0
   const index_t column = (begin % a.dilation + a.dilation) % a.dilation;
-  DepthwiseWindows to = in;
+  DepthwiseWindows<T> to = in;
   to.columns.outputs = divide_up(a.outputs - offset, a.dilation);
   to.columns.dilation = 1;
   to.columns.pad = (column - begin) / a.dilation;
@@ -275,32 +279,18 @@ DepthwiseWindows Interleave(const DepthwiseWindows& in, index_t offset) {
   return to;
 }
 
-void Correlate(const DepthwiseCorrelateJob& job) {
-  const DepthwiseWindows& in = job.windows;
+// Any window, with vectors of D.
+template <class D>
+void CorrelateRow(const DepthwiseCorrelateJob<hn::TFromD<D>>& job) {
+  const D d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
+  const auto& in = job.windows;
   const Axis& a = in.columns;
-  if (Interleaved(a)) {
-    for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
-      DepthwiseCorrelateJob part = job;
-      part.windows = Interleave(in, offset);
-      part.y += offset * job.y_step;
-      part.y_step *= a.dilation;
-      Correlate(part);
-    }
-    return;
-  }
-  const SmallWindows* small = ChooseSmall(a);
-  const auto window = small && in.rows > 0 && in.rows <= kMostRows
-                          ? small->correlate[static_cast<std::size_t>(in.rows - 1)]
-                          : nullptr;
-  if (window) {
-    for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(c, in.channels));
-    return;
-  }
   const auto one_by_one = [&](index_t from, index_t to) {
     for (index_t q = from; q < to; ++q) {
       const auto [first, last] = a.inside(q * a.stride - a.pad, in.width);
-      for (index_t c = 0; c < in.channels; c += kLanes)
-        CorrelateAny<1>(job, q, first, last, ChannelAt(c, in.channels));
+      for (index_t c = 0; c < in.channels; c += kWidth)
+        CorrelateAny<D, 1>(job, q, first, last, ChannelAt(d, c, in.channels));
     }
   };
   // Those at the borders have fewer taps.
@@ -308,17 +298,59 @@ void Correlate(const DepthwiseCorrelateJob& job) {
   if (end - begin < kAnyPixels) return one_by_one(0, a.outputs);
   one_by_one(0, begin);
   for (index_t q = begin; q < end; q += kAnyPixels)  // the last tile may begin within the one before
-    for (index_t c = 0; c < in.channels; c += kLanes)
-      CorrelateAny<kAnyPixels>(job, std::min(q, end - kAnyPixels), 0, a.taps, ChannelAt(c, in.channels));
+    for (index_t c = 0; c < in.channels; c += kWidth)
+      CorrelateAny<D, kAnyPixels>(job, std::min(q, end - kAnyPixels), 0, a.taps,
+                                  ChannelAt(d, c, in.channels));
   one_by_one(end, a.outputs);
 }
 
-void Accumulate(const DepthwiseAccumulateJob& job) {
-  const DepthwiseWindows& in = job.windows;
+template <class D>
+void AccumulateRows(const DepthwiseAccumulateJob<hn::TFromD<D>>& job) {
+  const D d;
+  constexpr index_t kWidth = hn::MaxLanes(d);
+  const auto& in = job.windows;
+  auto* to = job.sums;
+  for (index_t r = 0; r < in.rows; ++r)
+    for (index_t t = 0; t < in.columns.taps; ++t)
+      for (index_t c = 0; c < in.channels; c += kWidth, to += kWidth)
+        AccumulateTap<D>(job, r, t, ChannelAt(d, c, in.channels), to);
+}
+
+template <class T>
+void Correlate(const DepthwiseCorrelateJob<T>& job) {
+  const DepthwiseWindows<T>& in = job.windows;
   const Axis& a = in.columns;
   if (Interleaved(a)) {
     for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
-      DepthwiseAccumulateJob part = job;
+      DepthwiseCorrelateJob<T> part = job;
+      part.windows = Interleave(in, offset);
+      part.y += offset * job.y_step;
+      part.y_step *= a.dilation;
+      Correlate(part);
+    }
+    return;
+  }
+  constexpr index_t kLanes = hn::MaxLanes(Full<T>());
+  if (in.channels < kLanes) {
+    if (in.channels >= 4) return CorrelateRow<hn::CappedTag<T, 4>>(job);
+    if (in.channels >= 2) return CorrelateRow<hn::CappedTag<T, 2>>(job);
+    return CorrelateRow<hn::CappedTag<T, 1>>(job);
+  }
+  const SmallWindows<T>* small = ChooseSmall<T>(a);
+  const auto window = small && in.rows > 0 && in.rows <= kMostRows
+                          ? small->correlate[static_cast<std::size_t>(in.rows - 1)]
+                          : nullptr;
+  if (!window) return CorrelateRow<Full<T>>(job);
+  for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(Full<T>(), c, in.channels));
+}
+
+template <class T>
+void Accumulate(const DepthwiseAccumulateJob<T>& job) {
+  const DepthwiseWindows<T>& in = job.windows;
+  const Axis& a = in.columns;
+  if (Interleaved(a)) {
+    for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
+      DepthwiseAccumulateJob<T> part = job;
       part.windows = Interleave(in, offset);
       part.dy += offset * job.dy_step;
       part.dy_step *= a.dilation;
@@ -326,19 +358,19 @@ void Accumulate(const DepthwiseAccumulateJob& job) {
     }
     return;
   }
-  if (const SmallWindows* small = ChooseSmall(a)) {
-    for (index_t row = 0, rows; row < in.rows; row += rows) {
-      rows = std::min(small->rows_of_sums, in.rows - row);
-      const auto window = small->accumulate[static_cast<std::size_t>(rows - 1)];
-      for (index_t c = 0; c < in.channels; c += kLanes) window(job, row, c);
-    }
-    return;
+  constexpr index_t kLanes = hn::MaxLanes(Full<T>());
+  if (in.channels < kLanes) {
+    if (in.channels >= 4) return AccumulateRows<hn::CappedTag<T, 4>>(job);
+    if (in.channels >= 2) return AccumulateRows<hn::CappedTag<T, 2>>(job);
+    return AccumulateRows<hn::CappedTag<T, 1>>(job);
   }
-  float* to = job.sums;
-  for (index_t r = 0; r < in.rows; ++r)
-    for (index_t t = 0; t < a.taps; ++t)
-      for (index_t c = 0; c < in.channels; c += kLanes, to += kLanes)
-        AccumulateTap(job, r, t, ChannelAt(c, in.channels), to);
+  const SmallWindows<T>* small = ChooseSmall<T>(a);
+  if (!small) return AccumulateRows<Full<T>>(job);
+  for (index_t row = 0, rows; row < in.rows; row += rows) {
+    rows = std::min(small->rows_of_sums, in.rows - row);
+    const auto window = small->accumulate[static_cast<std::size_t>(rows - 1)];
+    for (index_t c = 0; c < in.channels; c += kLanes) window(job, row, c);
+  }
 }
 
 }  // namespace
@@ -346,25 +378,4 @@ void Accumulate(const DepthwiseAccumulateJob& job) {
 }  // namespace tapegrad::inline v0::kernels
 HWY_AFTER_NAMESPACE();
 
-#if HWY_ONCE
-namespace tapegrad::inline v0::kernels {
-
-HWY_EXPORT(DepthwiseLanes);
-HWY_EXPORT(Correlate);
-HWY_EXPORT(Accumulate);
-
-index_t depthwise_lanes() {
-  return HWY_DYNAMIC_DISPATCH(DepthwiseLanes)();
-}
-index_t depthwise_sums(index_t channels) {
-  return divide_up(channels, depthwise_lanes()) * depthwise_lanes();
-}
-void correlate_depthwise(const DepthwiseCorrelateJob& job) {
-  HWY_DYNAMIC_DISPATCH(Correlate)(job);
-}
-void accumulate_depthwise(const DepthwiseAccumulateJob& job) {
-  HWY_DYNAMIC_DISPATCH(Accumulate)(job);
-}
-
-}  // namespace tapegrad::inline v0::kernels
 #endif

@@ -1,0 +1,254 @@
+#include "tapegrad/kernels/conv2d/plan.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "tapegrad/kernels/conv2d/depthwise_tiles.h"
+
+namespace tapegrad::inline v0::kernels {
+namespace {
+
+// The sizes of caches, in floats; of doubles, half as many fit.
+index_t fitting(index_t floats, const VectorTraits& traits) {
+  return floats * static_cast<index_t>(sizeof(float)) / traits.bytes;
+}
+
+// The columns use the taps [first, last) of the window's rows, or some of them.
+PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> columns, index_t first,
+                       index_t last, const VectorTraits& traits) {
+  const Phase& phase = c.phases[static_cast<std::size_t>(at)];
+  PhasePlan p{};
+  p.phase = at;
+  p.rows = phase.h.stretches(c.in_h);
+  p.columns = std::move(columns);
+  p.first_column = first;
+  p.column_taps = last - first;
+  const bool narrow = c.group_out <= traits.narrow_lanes && 2 * c.group_out > traits.narrow_lanes;
+  p.lanes = narrow ? traits.narrow_lanes : traits.lanes;
+  const bool whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
+  p.length = whole_rows ? p.column_taps * c.in_channels : c.group_in;
+  // At the sides of the image a run may be a part of a row.
+  const bool parts = p.columns.size() > 1 || p.columns[0].taps() < p.column_taps;
+  const index_t least = parts ? c.group_in : p.length;
+  p.group = 1;
+  while (p.group < p.lanes && p.lanes / (2 * p.group) >= c.group_out && least % (2 * p.group) == 0)
+    p.group *= 2;
+  if (c.group_out == 1 && !parts && p.length > 2 * p.group) p.group = p.lanes;
+  p.taps_in_row = whole_rows ? p.taps_in_run() : p.column_taps * p.taps_in_run();
+  p.taps = phase.h.taps * p.taps_in_row;
+  p.vectors = c.group_out > p.lanes ? kMostVectors : 1;
+  p.block = p.vectors * p.lanes / p.group;
+  p.blocks = divide_up(c.group_out, p.block);
+  return p;
+}
+
+// For a single output channel each stretch of columns has a filter of its own: its vectors are neighbours in
+// a run, counted from where the run begins.
+void plan_phase(const Correlation& c, index_t at, const VectorTraits& traits, std::vector<PhasePlan>& plans) {
+  const Axis& w = c.phases[static_cast<std::size_t>(at)].w;
+  const std::vector<Stretch> columns = w.stretches(c.in_w);
+  if (columns.empty()) return;
+  if (c.group_out > 1) {
+    plans.push_back(plan_columns(c, at, columns, 0, w.taps, traits));
+    return;
+  }
+  for (const Stretch& s : columns) plans.push_back(plan_columns(c, at, {s}, s.first_tap, s.last_tap, traits));
+}
+
+// Where the taps of a window are, from its first one on.
+void list_taps(const Correlation& c, const PhasePlan& p, index_t* to) {
+  const Phase& phase = c.phases[static_cast<std::size_t>(p.phase)];
+  const index_t down = phase.h.dilation * c.in_w * c.in_channels, right = phase.w.dilation * c.in_channels;
+  const index_t runs = p.taps_in_row / std::max<index_t>(1, p.taps_in_run());
+  for (index_t row = 0; row < phase.h.taps; ++row)
+    for (index_t run = 0; run < runs; ++run)
+      for (index_t k = 0, at = row * down + run * right; k < p.length; k += p.group) *to++ = at + k;
+}
+
+// Output rows (of all phases) that are computed together: their inputs stay in the cache, there are enough
+// pixels for a block of the filter to be worth loading, and some for each thread.
+index_t rows_together(const Correlation& c, index_t rows, const VectorTraits& traits) {
+  constexpr index_t kPixels = 128, kInputs = 64 * 1024;
+  const index_t pixels = divide_up(c.out_w, c.step.width);
+  const index_t inputs = c.in_w * c.in_channels * std::max<index_t>(1, c.in_h / rows);
+  const index_t work = c.g.out_shape().size() * c.g.window() / (c.g.batch * rows);
+  return std::max(divide_up(kPixels, pixels),
+                  std::min(fitting(kInputs, traits) / std::max<index_t>(1, inputs),
+                           kConvolutionWork / std::max<index_t>(1, work)));
+}
+
+// Rows of dy whose pixels stay in a cache while all tiles read them: in the second, if these are few; else in
+// the first one, of which a tile reads only some lines a pixel. More rows mean fewer additions to the sums.
+index_t rows_together(const FilterPlan& p) {
+  constexpr index_t kFew = 16, kSecond = 128 * 1024, kFirst = 24 * 1024, kPixels = 128;
+  const Conv2DGeometry& g = p.c.g;
+  const index_t row = g.out_w * g.out_channels + g.stride_h * g.in_w * g.in_channels;
+  if (g.groups * p.sums <= kFew * p.traits.filter_sums * p.traits.lanes)
+    return fitting(kSecond, p.traits) / row;
+  return std::max(fitting(kFirst, p.traits) / row, kPixels / g.out_w);
+}
+
+constexpr index_t kMostChunks = 16, kMostSums = 4 << 20;  // of a filter gradient
+
+void plan_depthwise_filter(FilterPlan& p) {
+  const Conv2DGeometry& g = p.c.g;
+  const index_t taps = g.kernel_h * g.kernel_w, rows = g.batch * g.out_h;
+  p.size = taps * depthwise_sums(g.in_channels, p.traits.lanes);
+  const index_t together =
+      divide_up(kDepthwiseGradientWork, std::max<index_t>(1, g.out_w * g.in_channels * taps));
+  const index_t most = std::clamp<index_t>(kMostSums / p.size, 1, kMostChunks);
+  p.chunk = std::max(divide_up(rows, most), together);
+  p.chunks = divide_up(rows, p.chunk);
+}
+
+void plan_direct_filter(FilterPlan& p) {
+  const Conv2DGeometry& g = p.c.g;
+  const index_t lanes = p.traits.lanes;
+  p.whole_rows = g.dilation_w == 1 && g.groups == 1;
+  p.runs = p.whole_rows ? g.kernel_h : g.kernel_h * g.kernel_w;
+  p.run = p.whole_rows ? g.kernel_w * g.in_channels : g.group_in();
+  const index_t from_x = divide_up(p.run, lanes), from_dy = divide_up(g.group_out(), lanes);
+  p.vectors_from_x = from_x * g.group_out() < from_dy * p.run;
+  p.scalars = p.vectors_from_x ? g.group_out() : p.run;
+  p.vectors = p.vectors_from_x ? from_x : from_dy;
+  p.sums = p.runs * p.run_step();
+  p.size = g.groups * p.sums + lanes;  // a part of a run may end behind all of them
+  const index_t x_row = g.in_w * g.in_channels;
+  for (index_t run = 0; run < p.runs; ++run)
+    p.offsets.push_back(p.whole_rows ? run * g.dilation_h * x_row
+                                     : run / g.kernel_w * g.dilation_h * x_row +
+                                           run % g.kernel_w * g.dilation_w * g.in_channels);
+  const Phase& phase = p.c.phases.front();
+  p.rows = phase.h.stretches(g.in_h);
+  p.columns = phase.w.stretches(g.in_w);
+  p.strips = Strips(g.batch, g.out_h, rows_together(p));
+  const index_t work = std::max<index_t>(1, g.out_shape().size() * g.window() / p.strips.count());
+  const index_t most = std::clamp<index_t>(kMostSums / p.size, 1, kMostChunks);
+  p.chunk = std::max({divide_up(p.strips.count(), most), divide_up(kFilterGradientWork, work), index_t{1}});
+  p.chunks = divide_up(p.strips.count(), p.chunk);
+}
+
+}  // namespace
+
+Family family_of(const Conv2DGeometry& g) {
+  const bool depthwise = g.groups == g.in_channels && g.groups == g.out_channels && g.groups > 1;
+  return depthwise ? Family::Depthwise : Family::Direct;
+}
+
+index_t CorrelationPlan::channels_of(const PhasePlan& p, index_t block) const {
+  return std::min(p.block, c.group_out - block * p.block);
+}
+index_t CorrelationPlan::vectors_of(const PhasePlan& p, index_t block) const {
+  return std::min(p.vectors, divide_up(channels_of(p, block) * p.group, p.lanes));
+}
+
+CorrelationPlan plan_correlation(const Conv2DGeometry& g, bool transposed, Family family,
+                                 const VectorTraits& traits) {
+  CorrelationPlan plan{};
+  plan.c = transposed ? transposed_correlation(g) : forward_correlation(g);
+  plan.family = family;
+  const Correlation& c = plan.c;
+  if (family == Family::Depthwise || c.g.batch * c.out_h * c.out_w * c.out_channels == 0) return plan;
+  for (std::size_t at = 0; at < c.phases.size(); ++at)
+    plan_phase(c, static_cast<index_t>(at), traits, plan.phases);
+  index_t tap_count = 0;
+  for (PhasePlan& p : plan.phases) {
+    p.first_weight = plan.weights;
+    p.first_bias = plan.biases;
+    p.first_tap = tap_count;
+    plan.weights += g.groups * p.blocks * p.packed();
+    plan.biases += g.groups * p.blocks * p.vectors * p.lanes;
+    tap_count += std::max<index_t>(1, p.taps);
+  }
+  plan.taps.resize(static_cast<std::size_t>(tap_count));
+  for (const PhasePlan& p : plan.phases) list_taps(c, p, plan.taps.data() + p.first_tap);
+  const index_t rows = divide_up(c.out_h, c.step.height);  // of an image, in the phase that has most
+  plan.strips = Strips(g.batch, rows, rows_together(c, rows, traits));
+  plan.strips_in_piece =
+      units_in_piece(kConvolutionWork, g.out_shape().size() * g.window() / plan.strips.count());
+  return plan;
+}
+
+FilterPlan plan_filter(const Conv2DGeometry& g, Family family, const VectorTraits& traits) {
+  FilterPlan p{};
+  p.c = forward_correlation(g);
+  p.family = family;
+  p.traits = traits;
+  if (g.filter_shape().size() * g.in_shape().size() * g.out_shape().size() == 0) return p;
+  family == Family::Depthwise ? plan_depthwise_filter(p) : plan_direct_filter(p);
+  return p;
+}
+
+namespace {
+
+std::size_t bytes(const CorrelationPlan& plan) {
+  std::size_t stretches = 0;
+  for (const PhasePlan& p : plan.phases) stretches += p.rows.size() + p.columns.size();
+  return plan.taps.size() * sizeof(index_t) + stretches * sizeof(Stretch);
+}
+std::size_t bytes(const FilterPlan& plan) {
+  return plan.offsets.size() * sizeof(index_t) + (plan.rows.size() + plan.columns.size()) * sizeof(Stretch);
+}
+
+// The plans that a thread used last, but for very large ones. A plan that is in use stays alive when it is dropped
+// here.
+template <class Plan>
+class PlanCache {
+ public:
+  struct Key {
+    Conv2DGeometry g;
+    bool transposed;
+    VectorTraits traits;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+
+  template <class Make>
+  std::shared_ptr<const Plan> get(const Key& key, Make make) {
+    auto at = std::ranges::find(entries_, key, &Entry::key);
+    if (at == entries_.end()) {
+      Entry made = {key, std::make_shared<const Plan>(make()), 0};
+      if (bytes(*made.plan) > kMostBytes) return made.plan;
+      if (entries_.size() < kMost) {
+        at = entries_.insert(at, std::move(made));
+      } else {
+        at = std::ranges::min_element(entries_, {}, &Entry::used);
+        *at = std::move(made);
+      }
+    }
+    at->used = ++clock_;
+    return at->plan;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 64, kMostBytes = std::size_t{1} << 18;  // plans, and bytes of one
+  struct Entry {
+    Key key;
+    std::shared_ptr<const Plan> plan;
+    std::uint64_t used;  // at that call of get()
+  };
+  std::vector<Entry> entries_;
+  std::uint64_t clock_ = 0;
+};
+
+// One for each thread: a cache of memory, which changes no result.
+template <class Plan>
+PlanCache<Plan>& plan_cache() {
+  thread_local PlanCache<Plan> cache;
+  return cache;
+}
+
+}  // namespace
+
+std::shared_ptr<const CorrelationPlan> cached_correlation(const Conv2DGeometry& g, bool transposed,
+                                                          const VectorTraits& traits) {
+  return plan_cache<CorrelationPlan>().get(
+      {g, transposed, traits}, [&] { return plan_correlation(g, transposed, family_of(g), traits); });
+}
+
+std::shared_ptr<const FilterPlan> cached_filter(const Conv2DGeometry& g, const VectorTraits& traits) {
+  return plan_cache<FilterPlan>().get({g, false, traits},
+                                      [&] { return plan_filter(g, family_of(g), traits); });
+}
+
+}  // namespace tapegrad::inline v0::kernels
