@@ -82,20 +82,11 @@ int run(const Options& options, const CLI::App& app) {
   std::optional<TrainingRun> training;
   const auto started = std::chrono::steady_clock::now();
   if (options.load.empty()) {
-<<<<<<< HEAD
     loader.emplace(common::read_digits(options.data, tg::Split::Train).images, tg::Samples{},
                    tg::LoaderOptions{.batch_size = options.batch, .seed = options.seed});
     training.emplace(options, *loader, common::RunOptions{.metric = "test_loss"});
     train(net, options, test, *training);
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());
-=======
-    metrics.emplace(options.metrics, tg::MetricsOptions{.keep = options.resume});
-    if (!train(net, options, test, *metrics)) {
-      fmt::print("interrupted; all that was done is saved: --resume continues it\n");
-      return 128 + SIGINT;
-    }
-    tg::write_safetensors(options.out / "weights.safetensors", net.state_view());
->>>>>>> 7cdb64b (States are snapshots and carry their class; overlapping tensors and repeated names are refused; norms and moments of huge gradients)
     tg::write_png(options.out / "filters.png", tg::filters_image(dynamic_cast<tg::Conv2D&>(net[0]).kernel));
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
