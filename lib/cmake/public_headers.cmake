@@ -1,8 +1,8 @@
-# tapegrad_public_headers(VARIABLE DIRECTORY): the headers that DIRECTORY/tapegrad/tapegrad.h reaches, itself included.
-# CMake runs again when one of them changes.
+# tapegrad_public_headers(VARIABLE DIRECTORY): the headers that DIRECTORY/tapegrad/tapegrad.h reaches, itself included, and
+# base/fmt.h, which programs that use fmt include besides. CMake runs again when one of them changes.
 function(tapegrad_public_headers variable directory)
   set(found)
-  set(open tapegrad/tapegrad.h)
+  set(open tapegrad/tapegrad.h tapegrad/base/fmt.h)
   while(open)
     list(POP_FRONT open header)
     list(APPEND found ${header})
