@@ -68,5 +68,22 @@
 #define DELETE 0x00010000L
 #define NO_ERROR 0L
 #define RGB(r, g, b) 0
+#define IGNORE 0
+#define INFINITE 0xFFFFFFFF
+#define DOMAIN 1
+#define OVERFLOW 3
+#define FocusIn 9
+#define DrawText DrawTextW
 
 #include "tapegrad/tapegrad.h"
+
+// What bears the name of a macro can be called, in parentheses.
+tapegrad::Tensor spread(const tapegrad::Tensor& x);
+tapegrad::Tensor spread(const tapegrad::Tensor& x) {
+  return (tapegrad::max)(x, 1, {.keepdims = true}) - (tapegrad::min)(x) + tapegrad::maximum(x, 0.0);
+}
+
+tapegrad::LossOptions each();
+tapegrad::LossOptions each() {
+  return {.reduction = tapegrad::Reduction::PerElement};
+}

@@ -42,6 +42,7 @@ TEST(Axes, OneIsWrittenAsSeveralAre) {
   EXPECT_TRUE(equal(squeeze(thin, 0), tensor({{1}, {2}})));
   EXPECT_TRUE(equal(squeeze(thin, {0, -1}), tensor({1, 2})));
   EXPECT_TRUE(refuses("sum", {"axis 2", "[2, 3]"}, [&] { sum(x, 2); }));
+  EXPECT_TRUE(refuses("sum", {"[2, 3]"}, [&] { sum(x, (index_t{1} << 32) + 1); }));  // not axis 1
   EXPECT_TRUE(refuses("max", {"axis -1", "twice"}, [&] { max(x, {1, -1}); }));
 }
 

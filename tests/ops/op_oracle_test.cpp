@@ -29,10 +29,10 @@ Function binary(Tensor (*f)(const Tensor&, const Tensor&)) {
 }
 
 Function reduction(Tensor (*all)(const Tensor&),
-                   Tensor (*some)(const Tensor&, const std::vector<int>&, bool)) {
+                   Tensor (*some)(const Tensor&, const Axes&, const ReduceOptions&)) {
   return [=](const OracleCase& c, const Inputs& in) {
     if (c.text("axes") == "none") return all(in.at("x"));
-    return some(in.at("x"), c.integers<int>("axes"), c.flag("keepdims"));
+    return some(in.at("x"), c.integers<int>("axes"), {.keepdims = c.flag("keepdims")});
   };
 }
 

@@ -3,11 +3,14 @@
 // How reductions and their like are told which axes to work on: sum(x, 1), sum(x, {0, 1}),
 // sum(x, -1, {.keepdims = true}).
 
-#include <concepts>
+#include <algorithm>
 #include <initializer_list>
+#include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "tapegrad/base/shape.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
@@ -17,8 +20,15 @@ inline namespace v0 TAPEGRAD_API {
 /// that the tensor does not have, and for one that is named twice.
 class Axes {
  public:
-  template <std::integral T>
-  requires(!std::same_as<T, bool>) Axes(T axis) : axes_(1, static_cast<int>(axis)) {}
+  Axes(int axis) : axes_(1, axis) {}
+  /// A number that no int holds becomes the nearest int: no tensor has that axis either.
+  Axes(index_t axis)
+      : axes_(1, static_cast<int>(std::clamp<index_t>(axis, (std::numeric_limits<int>::min)(),
+                                                      (std::numeric_limits<int>::max)()))) {}
+  /// sum(x, true) is neither axis 1 nor keepdims.
+  template <class T>
+  requires std::is_arithmetic_v<T> Axes(T)
+  = delete;
   Axes(std::initializer_list<int> axes) : axes_(axes) {}
   Axes(std::vector<int> axes) : axes_(std::move(axes)) {}
 

@@ -23,7 +23,8 @@ inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
 }
 /// A row of this number of elements; -1 takes all: reshape(x, -1).
 inline Tensor reshape(const Tensor& x, std::integral auto size) {
-  return reshape(x, {static_cast<index_t>(size)});
+  const index_t all = size;
+  return reshape(x, {all});
 }
 
 /// The axes in another order: result axis i is x's axis order[i]. permute(x, {0, 3, 1, 2}) turns NHWC into
@@ -46,7 +47,8 @@ struct Range {
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
 /// begin to end of the first axis, as x[begin:end] in Python.
 inline Tensor slice(const Tensor& x, std::integral auto begin, index_t end = Range::kToEnd) {
-  return slice(x, {{static_cast<index_t>(begin), end}});
+  const index_t first = begin;
+  return slice(x, {{first, end}});
 }
 /// x[index] along the first axis, which is dropped. Shares x's memory.
 Tensor row(const Tensor& x, index_t index);
