@@ -151,6 +151,107 @@ TEST(Image, JpegsAreReadOrRefused) {
   expect_refused_or_read(whole, whole.size() - 2, [](std::size_t) { return false; });
 }
 
+// A file that ended the process, or was read beyond its end, when a library did not check its tables.
+TEST(Image, FilesThatCrashedOthersAreRefused) {
+  const TemporaryFolder folder;
+  for (const std::string name : {"stb_huffman_segv_min.jpg", "stb_huffman_ubsan.jpg", "bmp_30_bytes.bmp"}) {
+    const Bytes whole = fixture_bytes("crashes/" + name);
+    for (std::size_t length = 0; length <= whole.size(); ++length) {
+      write_bytes(folder / "x", {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
+      for (const int channels : {1, 3})
+        EXPECT_NE(error_of("read_image", [&] { read_image(folder / "x", channels); }), "") << name << length;
+    }
+  }
+}
+
+// Segments of a JPEG: where each one's marker stands, up to the first scan's data.
+std::vector<std::size_t> segments(const Bytes& jpeg) {
+  std::vector<std::size_t> found;
+  for (std::size_t at = 2; at + 4 < jpeg.size(); at += 2 + jpeg[at + 2] * 256u + jpeg[at + 3]) {
+    found.push_back(at);
+    if (jpeg[at + 1] == 0xda) break;
+  }
+  return found;
+}
+
+// The JPEG with a segment replaced, or inserted before the first scan.
+Bytes with_segment(const Bytes& jpeg, std::size_t at, std::size_t length, std::uint8_t marker,
+                   const Bytes& content) {
+  Bytes made(jpeg.begin(), jpeg.begin() + static_cast<std::ptrdiff_t>(at));
+  made.insert(made.end(), {0xff, marker, static_cast<std::uint8_t>((content.size() + 2) / 256),
+                           static_cast<std::uint8_t>((content.size() + 2) % 256)});
+  made.insert(made.end(), content.begin(), content.end());
+  made.insert(made.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at + length), jpeg.end());
+  return made;
+}
+
+// Reads or refuses, in a defined way; what is read has the size that the file announces.
+void expect_survived(const Bytes& bytes, const std::string& what) {
+  static const TemporaryFolder folder;
+  write_bytes(folder / "x", bytes);
+  for (const int channels : {1, 3}) try {
+      const Image image = read_image(folder / "x", channels);
+      EXPECT_EQ(image.pixels.size(),
+                std::size_t{1} * static_cast<std::size_t>(image.height * image.width * channels))
+          << what;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.op(), "read_image") << what;
+    }
+}
+
+TEST(Image, HuffmanTablesThatAreTooLongAreRefused) {
+  const Bytes whole = fixture_bytes("gradient.jpg");
+  const std::size_t scan = segments(whole).back();
+  const TemporaryFolder folder;
+  std::uint32_t state = 1;
+  const auto random = [&](std::uint32_t below) {
+    return (state = state * 1664525u + 1013904223u) / 256 % below;
+  };
+  for (int variant = 0; variant < 400; ++variant) {
+    Bytes content;
+    int codes = 0;
+    const int tables = 1 + static_cast<int>(random(4));
+    for (int table = 0; table < tables; ++table) {
+      content.push_back(static_cast<std::uint8_t>(random(2) << 4 | random(variant % 4 == 0 ? 16 : 4)));
+      std::size_t symbols = 0;
+      for (int length = 0; length < 16; ++length) {
+        const std::uint32_t count = variant % 3 == 0 ? 255 : random(variant % 3 == 1 ? 256 : 40);
+        content.push_back(static_cast<std::uint8_t>(count));
+        symbols += count;
+      }
+      codes = std::max(codes, static_cast<int>(symbols));
+      for (std::size_t i = 0; i < symbols; ++i) content.push_back(static_cast<std::uint8_t>(random(256)));
+    }
+    const Bytes made = with_segment(whole, scan, 0, 0xc4, content);
+    expect_survived(made, "variant " + std::to_string(variant));
+    if (codes <= 256) continue;
+    write_bytes(folder / "x", made);
+    EXPECT_NE(error_of("read_image", [&] { read_image(folder / "x", 3); }), "") << variant;
+  }
+}
+
+TEST(Image, SegmentsOfAJpegMayHoldAnything) {
+  const Bytes whole = fixture_bytes("gradient.jpg");
+  for (const std::size_t at : segments(whole)) {
+    const std::size_t length = 2 + whole[at + 2] * 256u + whole[at + 3];
+    const Bytes content(whole.begin() + static_cast<std::ptrdiff_t>(at + 4),
+                        whole.begin() + static_cast<std::ptrdiff_t>(at + length));
+    for (const int marker : {0xc0, 0xc1, 0xc2, 0xc4, 0xc9, 0xca, 0xcc, 0xda, 0xdb, 0xdd, 0xee})
+      for (const int first : {0, 1, 3, 4, 16, 255}) {
+        Bytes other = content;
+        if (!other.empty()) other[0] = static_cast<std::uint8_t>(first);
+        const auto kind = static_cast<std::uint8_t>(marker);
+        expect_survived(with_segment(whole, at, length, kind, other), "another segment");
+        expect_survived(with_segment(whole, at, 0, kind, other), "one more segment");
+        for (std::size_t k = 0; k < other.size(); k += 1 + other.size() / 8)
+          expect_survived(with_segment(whole, at, length, kind,
+                                       {other.begin(), other.begin() + static_cast<std::ptrdiff_t>(k)}),
+                          "a shorter one");
+      }
+    expect_survived(with_segment(whole, at, length, 0xfe, {}), "a missing segment");
+  }
+}
+
 // 3 x 2 pixels of 24 bits: a row is padded to 12 bytes.
 Bytes small_bmp() {
   Bytes bmp{'B', 'M', 78, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 24, 0};
@@ -165,6 +266,61 @@ TEST(Image, BmpsAreReadOrRefused) {
   const Image image = read_image(folder / "x", 3);
   EXPECT_EQ(image.pixels, (Bytes{14, 13, 12, 17, 16, 15, 20, 19, 18, 2, 1, 0, 5, 4, 3, 8, 7, 6}));
   expect_refused_or_read(small_bmp(), 78, [](std::size_t) { return false; });
+}
+
+Bytes bmp_of(std::uint16_t bits, std::uint32_t packing, std::int32_t width, std::int32_t height,
+             const Bytes& tables, const Bytes& rows, std::uint32_t colours = 0) {
+  Bytes bmp{'B', 'M'};
+  const auto put = [&](std::uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) bmp.push_back(static_cast<std::uint8_t>(i < 4 ? value >> 8 * i : 0));
+  };
+  const auto pixels = static_cast<std::uint32_t>(54 + tables.size());
+  put(pixels + static_cast<std::uint32_t>(rows.size()), 4), put(0, 4), put(pixels, 4), put(40, 4);
+  put(static_cast<std::uint32_t>(width), 4), put(static_cast<std::uint32_t>(height), 4), put(1, 2),
+      put(bits, 2);
+  put(packing, 4), put(0, 12), put(colours, 4), put(0, 4);
+  bmp.insert(bmp.end(), tables.begin(), tables.end());
+  bmp.insert(bmp.end(), rows.begin(), rows.end());
+  return bmp;
+}
+
+TEST(Image, BmpsOfAllDepths) {
+  const TemporaryFolder folder;
+  const auto pixels = [&](const Bytes& bmp) {
+    write_bytes(folder / "x", bmp);
+    return read_image(folder / "x", 3).pixels;
+  };
+  const Bytes palette{0, 0, 255, 0, 255, 0, 0, 0};  // red, blue
+  const Bytes red_blue_red{255, 0, 0, 0, 0, 255, 255, 0, 0};
+  EXPECT_EQ(pixels(bmp_of(1, 0, 3, 1, palette, {0x40, 0, 0, 0})), red_blue_red);
+  EXPECT_EQ(pixels(bmp_of(4, 0, 3, 1, palette, {0x01, 0x00, 0, 0}, 2)), red_blue_red);
+  EXPECT_EQ(pixels(bmp_of(8, 0, 3, 1, palette, {0, 1, 0, 0}, 2)), red_blue_red);
+  EXPECT_EQ(pixels(bmp_of(16, 0, 2, 1, {}, {0x00, 0x7c, 0x1f, 0x00})), (Bytes{255, 0, 0, 0, 0, 255}));
+  EXPECT_EQ(
+      pixels(bmp_of(16, 3, 2, 1, {0, 0xf8, 0, 0, 0xe0, 7, 0, 0, 0x1f, 0, 0, 0}, {0xe0, 0x07, 0x10, 0x84})),
+      (Bytes{0, 255, 0, 132, 130, 132}));
+  EXPECT_EQ(pixels(bmp_of(24, 0, 1, -2, {}, {1, 2, 3, 0, 4, 5, 6, 0})),
+            (Bytes{3, 2, 1, 6, 5, 4}));  // top down
+  EXPECT_EQ(pixels(bmp_of(32, 0, 1, 1, {}, {1, 2, 3, 9})), (Bytes{3, 2, 1}));
+  EXPECT_EQ(pixels(bmp_of(32, 3, 1, 1, {0xff, 0, 0, 0, 0, 0xff, 0, 0, 0, 0, 0xff, 0}, {1, 2, 3, 9})),
+            (Bytes{1, 2, 3}));
+  Bytes old{'B', 'M', 30, 0, 0, 0, 0, 0, 0, 0, 26, 0, 0, 0, 12, 0, 0, 0, 1, 0, 1, 0, 1, 0, 24, 0, 7, 8, 9, 0};
+  EXPECT_EQ(pixels(old), (Bytes{9, 8, 7}));
+
+  const auto refused = [&](const Bytes& bmp) { return error_of("read_image", [&] { pixels(bmp); }); };
+  expect_contains(refused(bmp_of(8, 0, 3, 1, palette, {0, 2, 0, 0}, 2)), "the colour 2 of a palette of 2");
+  expect_contains(refused(bmp_of(8, 1, 3, 1, palette, {0, 2, 0, 0}, 2)), "without compression");
+  expect_contains(refused(bmp_of(7, 0, 3, 1, palette, {0, 2, 0, 0})), "7 bits");
+  expect_contains(refused(bmp_of(8, 0, 3, 1, {}, {0, 2, 0, 0}, 257)), "257 colours");
+  expect_contains(
+      refused(bmp_of(32, 3, 1, 1, {0x0f, 0xf0, 0xf0, 0, 0, 0xff, 0, 0, 0, 0, 0xff, 0}, {1, 2, 3, 9})),
+      "not a mask");
+  refused(bmp_of(24, 0, 0, 1, {}, {}));
+  refused(bmp_of(24, 0, 1, std::numeric_limits<std::int32_t>::min(), {}, {1, 2, 3, 4}));
+  for (const Bytes& whole :
+       {bmp_of(4, 0, 3, 1, palette, {0x01, 0x00, 0, 0}, 2), old,
+        bmp_of(16, 3, 2, 1, {0, 0xf8, 0, 0, 0xe0, 7, 0, 0, 0x1f, 0, 0, 0}, {1, 2, 3, 4})})
+    expect_refused_or_read(whole, whole.size(), [](std::size_t) { return false; });
 }
 
 void put(Bytes& bytes, std::uint32_t value) {
@@ -220,6 +376,61 @@ TEST(Image, BombsAreRefused) {
   bmp[20] = bmp[24] = 0;
   bmp[22] = 100;  // rows
   expect_contains(refused(bmp), "ends too early: 100 x 3 pixels take 1254 bytes");
+}
+
+// A PNG with this header and these unpacked rows.
+Bytes png_of(std::uint32_t height, std::uint32_t width, std::uint8_t bits, std::uint8_t colours,
+             const Bytes& palette, const Bytes& rows, std::uint8_t interlaced = 0) {
+  Bytes header, data(compressBound(rows.size())), png{0x89, 'P', 'N', 'G', 13, 10, 26, 10};
+  put(header, width), put(header, height);
+  header.insert(header.end(), {bits, colours, 0, 0, interlaced});
+  uLongf size = data.size();
+  EXPECT_EQ(compress2(data.data(), &size, rows.data(), rows.size(), 1), Z_OK);
+  data.resize(size);
+  put_chunk(png, "IHDR", header);
+  put_chunk(png, "tEXt", {'a', 0, 'b'});
+  if (!palette.empty()) put_chunk(png, "PLTE", palette);
+  put_chunk(png, "IDAT", data);
+  put_chunk(png, "IEND", {});
+  return png;
+}
+
+TEST(Image, PngsOfAllKinds) {
+  const TemporaryFolder folder;
+  const auto pixels = [&](const Bytes& png, int channels) {
+    write_bytes(folder / "x", png);
+    return read_image(folder / "x", channels).pixels;
+  };
+  EXPECT_EQ(pixels(png_of(1, 9, 1, 0, {}, {0, 0xa0, 0x80}), 1), (Bytes{255, 0, 255, 0, 0, 0, 0, 0, 255}));
+  EXPECT_EQ(pixels(png_of(1, 3, 2, 0, {}, {0, 0x6c}), 1), (Bytes{85, 170, 255}));
+  EXPECT_EQ(pixels(png_of(1, 2, 16, 0, {}, {0, 1, 200, 255, 3}), 1), (Bytes{1, 255}));
+  EXPECT_EQ(pixels(png_of(1, 1, 8, 4, {}, {0, 77, 9}), 3), (Bytes{77, 77, 77}));
+  EXPECT_EQ(pixels(png_of(1, 1, 8, 6, {}, {0, 1, 2, 3, 0}), 3), (Bytes{1, 2, 3}));
+  EXPECT_EQ(pixels(png_of(1, 2, 8, 3, {9, 8, 7, 1, 2, 3}, {0, 1, 0}), 3), (Bytes{1, 2, 3, 9, 8, 7}));
+  EXPECT_EQ(pixels(png_of(1, 3, 4, 3, {9, 8, 7, 1, 2, 3}, {0, 0x10, 0x10}), 3),
+            (Bytes{1, 2, 3, 9, 8, 7, 1, 2, 3}));
+  EXPECT_EQ(pixels(png_of(2, 2, 8, 0, {}, {0, 1, 0, 2, 0, 3, 4}, 1), 1), (Bytes{1, 2, 3, 4}));  // interlaced
+  // A colour that the palette does not have: not whatever lies in memory there.
+  write_bytes(folder / "x", png_of(1, 2, 8, 3, {9, 8, 7, 1, 2, 3}, {0, 1, 2}));
+  expect_contains(error_of("read_image", [&] { read_image(folder / "x", 3); }),
+                  "the colour 2 of a palette of 2");
+  for (const Bytes& whole : {png_of(1, 3, 4, 3, {9, 8, 7, 1, 2, 3}, {0, 0x10, 0x10}),
+                             png_of(2, 2, 8, 0, {}, {0, 1, 0, 2, 0, 3, 4}, 1)})
+    expect_refused_or_read(whole, whole.size(), [](std::size_t) { return true; });
+}
+
+TEST(Image, ResizedMixesPixels) {
+  EXPECT_EQ(resized(pattern(5, 7, 3), 5, 7).pixels,
+            pattern(5, 7, 3).pixels);  // the same size: the same pixels
+  Image step(1, 2, 1);
+  step.pixels = {0, 200};
+  // Catmull and Rom's spline at -0.25, 0.25, 0.75, 1.25, its pixels beyond the edges those at the edges:
+  // weights of pixel 1 are -0.0703, 0.2031, 0.7969, 1.0703.
+  EXPECT_EQ(resized(step, 1, 4).pixels, (Bytes{0, 41, 159, 214}));
+  Image line(1, 4, 1);
+  line.pixels = {0, 0, 255, 255};
+  const Image small = resized(line, 1, 2);
+  EXPECT_EQ(small.pixels[0] + small.pixels[1], 255);
 }
 
 TEST(Image, ResizedKeepsWhatIsFlat) {
