@@ -52,6 +52,7 @@ TEST(Csv, LinesQuotesAndSpaces) {
        {"a,b\n1,2\n3,4\n", "a,b\n1,2\n3,4", "a,b\r\n1,2\r\n3,4\r\n", "\n\na,b\n\n1,2\n\n3,4\n\n\n",
         "\xEF\xBB\xBF"
         "a,b\n1,2\n3,4\n",
+        "a,b\r1,2\r3,4\r", "a,b\r\r1,2\r3,4",  // old Macs
         " a , b \n 1 ,\t2 \n 3 , 4 \n", "\"a\",\"b\"\n\"1\",\"2\"\n \"3\" ,4\n"}) {
     const Table table = read(text);
     EXPECT_EQ(table.columns, (Names{"a", "b"})) << text;
@@ -85,6 +86,28 @@ TEST(Csv, LabelsAreNumbersOrNames) {
   EXPECT_TRUE(equal(read("x,y\n", {.label = "y"}).labels, zeros({0}, DType::Int32)));
 }
 
+TEST(Csv, WhatIsNearerToZeroThanAnyNumberIsZero) {
+  const std::string tiny = "0." + std::string(400, '0') + "1",
+                    long_one = "1" + std::string(400, '0') + "e-800";
+  for (const std::string& zero :
+       {std::string("1e-400"), std::string("2.4e-324"), std::string("1E-99999999999999999999"), tiny,
+        long_one, std::string("0e-999"), std::string("0e999")})
+    for (const std::string sign : {"", "-", "+"}) {
+      const Tensor x = read("a\n" + sign + zero + "\n", {.dtype = DType::Float64}).values;
+      EXPECT_EQ(x.item(), 0) << sign << zero;
+      EXPECT_EQ(std::signbit(x.item()), sign == "-") << sign << zero;
+      const Table labelled =
+          read("a,y\n1," + sign + zero + "\n2,3\n", {.label = "y", .dtype = DType::Float64});
+      EXPECT_TRUE(equal(labelled.labels, tensor({0, 3}, DType::Int32))) << sign << zero;
+      EXPECT_TRUE(labelled.label_names.empty());
+    }
+  EXPECT_EQ(read("a\n1e-50\n").values.item(), 0);  // nearer to 0 than any Float32
+  EXPECT_EQ(read("a\n5e-324\n", {.dtype = DType::Float64}).values.item(), 5e-324);
+  for (const std::string& large : {std::string("1e400"), std::string("-1e400"), "1" + std::string(400, '0'),
+                                   std::string("0.001e320"), std::string("1e99999999999999999999")})
+    expect_contains(refusal("a\n" + large + "\n", {.dtype = DType::Float64}), "line 2, column 1 ('a')");
+}
+
 TEST(Csv, MistakesAreNamedWithLineAndColumn) {
   expect_contains(refusal("a,b\n1,2\n\n3,x4\n"),
                   "'x4', which is not a number that fits, in line 4, column 2 ('b')");
@@ -106,7 +129,21 @@ TEST(Csv, MistakesAreNamedWithLineAndColumn) {
   expect_contains(refusal("\n\n"), "is empty");
   expect_contains(refusal("a\n\"1\n"), "ends inside a quoted field that began in line 2");
   expect_contains(refusal("a,b\n\"1\"x,2\n"), "behind a closing quote in line 2, column 1");
-  expect_contains(refusal("a\n1\r2\n"), "line 2");
+  expect_contains(refusal("a\r1\r\r2x\r"), "'2x', which is not a number that fits, in line 4");
+  expect_contains(refusal("a,y\n1,\n2,3\n", {.label = "y"}), "nothing in line 2, column 2 ('y')");
+  expect_contains(refusal("a,y\n1,cat\n2,\"\"\n", {.label = "y"}), "nothing in line 3, column 2 ('y')");
+  expect_contains(refusal("a,y\n1,0.5\n2,1e39\n", {.label = "y"}),
+                  "1e39, which Float32 does not hold, in line 3");
+  for (const std::string& text : {std::string("\xff\xfe"
+                                              "a\0\n\0",
+                                              6),
+                                  std::string("\xfe\xff\0a\0\n", 6)})
+    expect_contains(refusal(text), "UTF-16");
+  for (const std::string& text :
+       {std::string("a\n1\0002\n", 6), std::string("a\0b\n1\n", 6), std::string("a\n\"\0\"\n", 6)}) {
+    expect_contains(refusal(text), "NUL byte in line");
+    expect_contains(refusal(text), "UTF-8");
+  }
   refusal("a\n1\n", {.dtype = DType::Int32});
   refusal("a\n1\n", {.separator = '.'});
   expect_contains(error_of("read_csv", [] { read_csv("/nowhere.csv"); }), "No such file");

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+#include <zlib.h>
+
 #include <sys/resource.h>
 
 #include <bit>
@@ -115,11 +118,65 @@ TEST(Idx, ContentDecidesNotTheName) {
   EXPECT_TRUE(equal(read_idx(folder / "zipped"), tensor({1, 2})));
 }
 
+// The first file that a process opens then has the descriptor 0.
+TEST(Idx, IsReadWhereThereIsNoStandardInput) {
+  const TemporaryFolder folder;
+  write_idx(folder / "x", tensor({1, 2}));
+  const int kept = ::dup(STDIN_FILENO);
+  ::close(STDIN_FILENO);
+  Tensor x;
+  EXPECT_NO_THROW(x = read_idx(folder / "x"));
+  if (kept >= 0) ::dup2(kept, STDIN_FILENO);
+  if (kept >= 0) ::close(kept);
+  EXPECT_TRUE(equal(x, tensor({1, 2})));
+}
+
 TEST(Idx, EveryTruncationIsAnError) {
   for (const char* name : {"x", "x.gz"}) {
     const Bytes whole = written(tensor({{1, 2, 3}, {4, 5, 6}}), name);
     for (std::size_t length = 0; length < whole.size(); ++length)
       EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)}), "") << length;
+  }
+}
+
+Bytes gzipped(const Bytes& bytes) {
+  Bytes packed(1000);
+  z_stream state{};
+  EXPECT_EQ(deflateInit2(&state, 9, Z_DEFLATED, MAX_WBITS + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+  Bytes content = bytes;
+  state.next_in = content.data();
+  state.avail_in = static_cast<uInt>(content.size());
+  state.next_out = packed.data();
+  state.avail_out = static_cast<uInt>(packed.size());
+  EXPECT_EQ(deflate(&state, Z_FINISH), Z_STREAM_END);
+  packed.resize(packed.size() - state.avail_out);
+  deflateEnd(&state);
+  return packed;
+}
+
+// As pigz and bgzip write it: several streams one after the other, perhaps empty ones.
+TEST(Idx, AGzipFileMayHaveSeveralStreams) {
+  const Tensor x = tensor({{1, 2, 3}, {4, 5, 6}});
+  const Bytes plain = written(x);
+  for (std::size_t cut = 0; cut <= plain.size(); ++cut) {
+    const auto middle = plain.begin() + static_cast<std::ptrdiff_t>(cut);
+    Bytes whole = gzipped({plain.begin(), middle});
+    const Bytes second = gzipped({middle, plain.end()}), nothing = gzipped({});
+    const std::size_t first_length = whole.size();
+    whole.insert(whole.end(), second.begin(), second.end());
+    EXPECT_TRUE(equal(read(whole), x)) << cut;
+    Bytes changed = whole;
+    changed[first_length - 6] ^= 1;  // the checksum of the first
+    refusal(changed);
+    Bytes longer = whole;
+    longer.insert(longer.end(), nothing.begin(), nothing.end());
+    EXPECT_TRUE(equal(read(longer), x)) << cut;
+    longer.push_back(0);
+    expect_contains(refusal(longer), "more bytes after the end");
+    for (std::size_t length = 0; length < whole.size(); ++length)
+      if (length != first_length || cut < plain.size())
+        EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)}), "")
+            << length;
   }
 }
 

@@ -223,7 +223,11 @@ TEST(Npy, HostileHeaders) {
   Bytes endless = npy("{}", Bytes(100), 2);  // a header of 4 GB
   std::ranges::fill(endless.begin() + 8, endless.begin() + 12, std::uint8_t{0xff});
   expect_contains(refusal(endless), "its header would be 4294967295 long");
-  expect_contains(refusal(npy(std::string(20000, ' '), {})), "20000 long");
+  for (const std::uint8_t version : Bytes{1, 2})
+    expect_contains(refusal(npy(header("<f4", "(0,)") + std::string(20000, ' '), {}, version)),
+                    "at most 10000 are read");
+  expect_contains(refusal(npy(header("<f4", "(0,)") + std::string(70000, ' '), {}, 2)),
+                  "at most 10000 are read");
   const TemporaryFolder folder;
   expect_contains(error_of("read_npy", [&] { read_npy(folder / "none"); }), "No such file");
   error_of("read_npy", [&] { read_npy(folder.path()); });
@@ -336,6 +340,26 @@ TEST(Npz, DamagedFilesAreRefused) {
 
 void put(Bytes& bytes, std::size_t at, std::uint64_t value, std::size_t count = 4) {
   for (std::size_t i = 0; i < count; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
+// What an archive says twice, in its directory and in front of each member, must be the same.
+TEST(Npz, DirectoryAndMembersMustAgree) {
+  for (const bool compressed : {false, true}) {
+    const NamedTensors tensors{{"layer/a", sample({2, 3}, DType::Float32)}};
+    const Bytes whole = archive_of(tensors, compressed);
+    const std::size_t length = 11, directory = whole.size() - 22 - length;
+    for (const std::size_t begin : {std::size_t{30}, directory})
+      for (std::size_t bit = 0; bit < 8 * length; ++bit) {
+        Bytes flipped = whole;
+        flipped[begin + bit / 8] = static_cast<std::uint8_t>(flipped[begin + bit / 8] ^ 1u << bit % 8);
+        expect_contains(archive_refusal(flipped), "has another name");
+      }
+    for (const std::size_t byte : {8, 14, 15, 16, 17}) {  // method and checksum in front of the member
+      Bytes changed = whole;
+      changed[byte] ^= 8;
+      expect_contains(archive_refusal(changed), "differ");
+    }
+  }
 }
 
 TEST(Npz, LiesAboutSizesAreRefused) {

@@ -4,8 +4,18 @@
 
 namespace tapegrad::inline v0 {
 
+namespace {
+
+// what() would end at a NUL, which names and texts out of files may have in them.
+std::string without_nul(std::string text) {
+  std::ranges::replace(text, '\0', '?');
+  return text;
+}
+
+}  // namespace
+
 Error::Error(std::string_view op, std::string_view message)
-    : std::runtime_error(fmt::format("[{}] {}", op, message)), op_(op) {}
+    : std::runtime_error(without_nul(fmt::format("[{}] {}", op, message))), op_(op) {}
 
 std::string_view Error::message() const {
   return std::string_view(what()).substr(op_.size() + 3);

@@ -13,6 +13,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <new>
 #include <set>
 #include <span>
 #include <system_error>
@@ -138,6 +139,25 @@ void require_same(T given, T value) {
     fail(kTrainingState, "it was {} in the run that is to be continued, and is {} now", given, value);
 }
 
+// Rethrows what a part threw, nested in an Error that names it; memory that is lacking is nobody's fault.
+[[noreturn]] void refuse_part(const std::string& name) {
+  const auto text = [&](std::string_view why) {
+    return fmt::format("'{}' cannot be restored: {}", name, why);
+  };
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const Error& error) {
+    std::throw_with_nested(
+        Error(kTrainingState, text(error.op() == kTrainingState ? error.message() : error.what())));
+  } catch (const std::exception& error) {
+    std::throw_with_nested(Error(kTrainingState, text(error.what())));
+  } catch (...) {
+    std::throw_with_nested(Error(kTrainingState, text("something was thrown that is not a std::exception")));
+  }
+}
+
 }  // namespace
 
 // ---- The parts of a run
@@ -258,12 +278,9 @@ void TrainingState::load_state(const State& state) {
   std::size_t at = 0;
   try {
     for (; at < parts_.size(); ++at) parts_[at].load(given[parts_[at].name]);
-  } catch (const std::exception& error) {
+  } catch (...) {
     for (std::size_t i = 0; i < at; ++i) parts_[i].load(before[i]);
-    const auto* own = dynamic_cast<const Error*>(&error);
-    if (own == nullptr) throw;
-    fail(kTrainingState, "'{}' cannot be restored: {}", parts_[at].name,
-         own->op() == kTrainingState ? own->message() : std::string_view(own->what()));
+    refuse_part(parts_[at].name);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "tapegrad/io/csv.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "tapegrad/io/file_internal.h"
+#include "tapegrad/io/text_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -25,6 +25,7 @@ class RowReader {
   RowReader(const std::filesystem::path& path, char separator) : file_(kOp, path), separator_(separator) {
     for (const char byte : {'\xEF', '\xBB', '\xBF'})  // a mark that some programs begin UTF-8 with
       if (peek() == byte) take();
+    if (peek() == '\xFF' || peek() == '\xFE') file_.fail("is UTF-16 (\"Unicode text\"): save it as UTF-8");
   }
 
   const detail::InputFile& file() const { return file_; }
@@ -41,8 +42,8 @@ class RowReader {
         if (count == fields.size()) fields.emplace_back();
         read_field(fields[count++]);
       } while (take_if(separator_));
-      take_if('\r');
-      if (peek() && !take_if('\n'))
+      const bool ended = take_if('\r');
+      if (!take_if('\n') && !ended && peek())
         file_.fail("has something behind a closing quote in line {}, column {}", line_, count);
       fields.resize(count);
       if (count > 1 || !fields.front().empty()) return true;
@@ -61,7 +62,7 @@ class RowReader {
   }
   char take() {
     const auto taken = static_cast<char>(buffer_[at_++]);
-    if (taken == '\n') ++line_;
+    if (taken == '\n' || (taken == '\r' && peek() != '\n')) ++line_;
     return taken;
   }
   bool take_if(char wanted) {
@@ -75,6 +76,8 @@ class RowReader {
     if (field.size() == kLongestField)
       file_.fail("has a field of more than {} bytes in line {}: is a quote not closed?", kLongestField,
                  row_line_);
+    if (peek() == '\0')
+      file_.fail("has a NUL byte in line {}: it is not text, or UTF-16, which must be saved as UTF-8", line_);
     field += take();
   }
 
@@ -109,10 +112,7 @@ class RowReader {
 
 std::optional<double> number(std::string_view text) {
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return detail::parse_double(text);
 }
 
 // The labels of a table while its rows are read: numbers, or texts that are counted as they come.
@@ -203,22 +203,21 @@ void read_rows(RowReader& reader, const std::vector<std::string>& columns, std::
     if (!reader.next(fields) || fields.size() != columns.size())
       reader.file().fail("was changed while it was read");
     for (std::size_t column = 0; column < columns.size(); ++column) {
+      if (fields[column].empty()) fail_at(column, "nothing");
       const std::optional<double> value = number(fields[column]);
       if (column == label && (row == 0 ? !value : labels.are_names())) {
         labels.add(fields[column]);
         continue;
       }
-      if (!value)
-        fail_at(column, fields[column].empty()
-                            ? "nothing"
-                            : fmt::format("'{}', which is not a number that fits,", fields[column]));
+      if (!value) fail_at(column, fmt::format("'{}', which is not a number that fits,", fields[column]));
+      const T converted = static_cast<T>(*value);
+      if (std::isinf(converted) && std::isfinite(*value))
+        fail_at(column, fmt::format("{}, which {} does not hold,", fields[column], dtype_of<T>));
       if (column == label) {
         labels.add(*value);
         continue;
       }
-      left.front() = static_cast<T>(*value);
-      if (std::isinf(left.front()) && std::isfinite(*value))
-        fail_at(column, fmt::format("{}, which {} does not hold,", fields[column], dtype_of<T>));
+      left.front() = converted;
       left = left.subspan(1);
     }
   }

@@ -26,12 +26,12 @@ struct Table {
   std::vector<std::string> label_names{};  ///< in byte order; none when labels are numbers
 };
 
-/// Reads a file of comma-separated values (RFC 4180: fields may be quoted; lines end in LF or CRLF). Its
+/// Reads a file of comma-separated values (RFC 4180: fields may be quoted; lines end in LF, CRLF or CR). Its
 /// first line names the columns. Values are numbers as C++ and Python write them, "nan" and "inf" among them,
-/// with a point whatever the locale; labels are numbers if that of the first row is one. Empty lines and
-/// spaces around fields are skipped. The file is read twice and never held in memory. Throws, naming line and
-/// column, for fields that are no numbers, numbers that the dtype does not hold, and rows of another length
-/// than the first line.
+/// with a point whatever the locale; what is nearer to 0 than any number of the dtype is 0. Labels are numbers if that
+/// of the first row is one. Empty lines and spaces around fields are skipped. The file is read twice and never held in
+/// memory. Throws, naming line and column, for fields that are empty or no numbers, numbers that the dtype does not
+/// hold, empty labels, and rows of another length than the first line.
 Table read_csv(const std::filesystem::path& path, const CsvOptions& options = {});
 
 }  // namespace TAPEGRAD_API

@@ -125,7 +125,7 @@ Shape shape_in(const InputFile& file, std::span<const std::uint64_t> sizes, std:
   try {
     return Shape(checked);
   } catch (const Error& error) {
-    file.fail("has an impossible shape in {}: {}", what, error.message());
+    file.fail("has an impossible shape in {}: {}", what, error.message());  // the cause is in the message
   }
 }
 

@@ -12,6 +12,8 @@
 #include <system_error>
 #include <utility>
 
+#include "tapegrad/io/inflate_internal.h"
+
 namespace tapegrad::inline v0::detail {
 namespace {
 
@@ -83,26 +85,11 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) co
   }
 }
 
-struct Unzipped::Stream {
-  explicit Stream(const InputFile& file) {
-    constexpr int kGzipOnly = 16;
-    if (inflateInit2(&state, MAX_WBITS + kGzipOnly) != Z_OK) file.fail("cannot be unzipped: no memory");
-  }
-  ~Stream() { inflateEnd(&state); }
-
-  z_stream state{};
-  std::array<std::uint8_t, kChunk> input{};
-  bool at_end = false;
-};
-
 Unzipped::Unzipped(std::string_view op, const std::filesystem::path& path) : file_(op, path), begin_(2) {
   begin_.resize(file_.read_some(begin_));
   if (begin_.size() < 2 || begin_[0] != 0x1f || begin_[1] != 0x8b) return;
-  stream_ = std::make_unique<Stream>(file_);
-  std::ranges::copy(begin_, stream_->input.begin());
-  stream_->state.next_in = stream_->input.data();
-  stream_->state.avail_in = 2;
-  begin_.clear();
+  inflater_ = std::make_unique<Inflater>(
+      file_, true, [this](std::span<std::uint8_t> buffer) { return read_plain(buffer); });
 }
 
 Unzipped::~Unzipped() = default;
@@ -113,36 +100,15 @@ std::uint64_t Unzipped::size_limit() const {
   return file_.size() > kMost / kMostDeflated ? kMost : file_.size() * kMostDeflated;
 }
 
+std::size_t Unzipped::read_plain(std::span<std::uint8_t> buffer) {
+  const std::size_t seen = std::min(begin_.size(), buffer.size());
+  std::copy_n(begin_.begin(), seen, buffer.begin());
+  begin_.erase(begin_.begin(), begin_.begin() + static_cast<std::ptrdiff_t>(seen));
+  return seen + file_.read_some(buffer.subspan(seen));
+}
+
 std::size_t Unzipped::read_some(std::span<std::uint8_t> buffer) {
-  if (!is_gzip()) {
-    const std::size_t seen = std::min(begin_.size(), buffer.size());
-    std::copy_n(begin_.begin(), seen, buffer.begin());
-    begin_.erase(begin_.begin(), begin_.begin() + static_cast<std::ptrdiff_t>(seen));
-    return seen + file_.read_some(buffer.subspan(seen));
-  }
-  z_stream& state = stream_->state;
-  std::size_t filled = 0;
-  while (filled < buffer.size() && !stream_->at_end) {
-    if (state.avail_in == 0) {
-      state.next_in = stream_->input.data();
-      state.avail_in = static_cast<uInt>(file_.read_some(stream_->input));
-      if (state.avail_in == 0) file_.fail("ends too early: its gzip data was cut off");
-    }
-    const std::size_t room = std::min<std::size_t>(buffer.size() - filled, std::numeric_limits<uInt>::max());
-    state.next_out = buffer.data() + filled;
-    state.avail_out = static_cast<uInt>(room);
-    const int result = inflate(&state, Z_NO_FLUSH);
-    filled += room - state.avail_out;
-    if (result == Z_STREAM_END) {
-      stream_->at_end = true;
-      std::uint8_t behind = 0;
-      if (state.avail_in != 0 || file_.read_some({&behind, 1}) != 0)
-        file_.fail("has more bytes after the end of its gzip data");
-    } else if (result != Z_OK) {
-      file_.fail("is damaged: its gzip data cannot be unpacked ({})", state.msg ? state.msg : zError(result));
-    }
-  }
-  return filled;
+  return inflater_ ? inflater_->read_some(buffer) : read_plain(buffer);
 }
 
 void Unzipped::read(std::span<std::uint8_t> buffer) {

@@ -72,26 +72,31 @@ class InputFile {
   std::uint64_t size_ = 0, position_ = 0;
 };
 
+class Inflater;
+
 /// The content of a file that may be gzipped (recognized by its first two bytes).
 class Unzipped {
  public:
   Unzipped(std::string_view op, const std::filesystem::path& path);
   ~Unzipped();
+  Unzipped(const Unzipped&) = delete;
+  Unzipped& operator=(const Unzipped&) = delete;
 
   const InputFile& file() const { return file_; }
   /// The length of the content: exact for a plain file, else the most that gzip could have packed into the
   /// file.
   std::uint64_t size_limit() const;
-  bool is_gzip() const { return stream_ != nullptr; }
+  bool is_gzip() const { return inflater_ != nullptr; }
   /// As InputFile. The end of gzip's content is reached only when its checksum is right.
   std::size_t read_some(std::span<std::uint8_t> buffer);
   void read(std::span<std::uint8_t> buffer);
 
  private:
-  struct Stream;
+  std::size_t read_plain(std::span<std::uint8_t> buffer);
+
   InputFile file_;
-  std::vector<std::uint8_t> begin_;  // of a plain file: the bytes that were looked at
-  std::unique_ptr<Stream> stream_;
+  std::vector<std::uint8_t> begin_;  // the bytes that were looked at
+  std::unique_ptr<Inflater> inflater_;
 };
 
 /// Bytes that follow each other, but lie in several places.

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <charconv>
+#include <exception>
 #include <span>
 #include <string_view>
 
@@ -171,9 +172,13 @@ Header read_header(const detail::InputFile& file, std::uint64_t total, const det
   read(std::span(length_bytes).first(length_size));
   const auto length = std::bit_cast<std::uint32_t>(length_bytes);
   const std::uint64_t bytes = kBegin + length_size + length;
-  if (length > kMaxHeader || bytes > total)
-    file.fail("is damaged: it has {} bytes, and its header would be {} long; at most {} are read", total,
-              length, kMaxHeader);
+  if (bytes > total)
+    file.fail("is damaged or was cut off: it has {} bytes, and its header would be {} long", total, length);
+  if (length > kMaxHeader)
+    file.fail(
+        "has a header of {} bytes; at most {} are read, as by NumPy (max_header_size). The elements of such a file are "
+        "records of many fields: save each field as an array of its own",
+        length, kMaxHeader);
   std::string text(length, '\0');
   read({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   Header header = DictionaryReader(file, text).read();
@@ -284,7 +289,8 @@ NamedTensors read_npz(const std::filesystem::path& path) {
                            read_array(archive.file(), member.size,
                                       [&](std::span<std::uint8_t> buffer) { reader.read(buffer); }));
     } catch (const Error& error) {
-      fail("read_npz", "{} (in its member '{}')", error.message(), member.name);
+      std::throw_with_nested(
+          Error("read_npz", fmt::format("{} (in its member '{}')", error.message(), member.name)));
     }
   }
   return tensors;

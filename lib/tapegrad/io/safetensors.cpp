@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "tapegrad/io/elements_internal.h"
+#include "tapegrad/io/text_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -182,12 +182,10 @@ Header read_header(detail::InputFile& file) {
 }
 
 template <class T>
-T parse_number(const detail::InputFile& file, std::string_view name, std::string_view text) {
-  T value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size())
-    file.fail("has '{}' as the number '{}'", text, name);
-  return value;
+T number(const detail::InputFile& file, std::string_view name, std::string_view text,
+         std::optional<T> value) {
+  if (!value) file.fail("has '{}' as the number '{}'", text, name);
+  return *value;
 }
 
 struct Planned {
@@ -241,10 +239,10 @@ State read_safetensors(const std::filesystem::path& path) {
   for (const auto& [key, text] : header.metadata) {
     if (key.starts_with(kNumberPrefix)) {
       const std::string name = key.substr(kNumberPrefix.size());
-      state.numbers[name] = parse_number<double>(file, name, text);
+      state.numbers[name] = number(file, name, text, detail::parse_double(text));
     } else if (key.starts_with(kIntegerPrefix)) {
       const std::string name = key.substr(kIntegerPrefix.size());
-      state.integers[name] = parse_number<std::uint64_t>(file, name, text);
+      state.integers[name] = number(file, name, text, detail::parse_integer(text));
     }
   }
   state.tensors.resize(plan.size());

@@ -3,10 +3,10 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
-#include <limits>
 #include <set>
 #include <utility>
+
+#include "tapegrad/io/inflate_internal.h"
 
 // The format is PKWARE's APPNOTE.TXT, 6.3.10. All numbers in it are little-endian.
 
@@ -18,9 +18,8 @@ constexpr std::uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x060
 constexpr std::size_t kLocalBytes = 30, kCentralBytes = 46, kEndBytes = 22, kEnd64Bytes = 56,
                       kLocator64Bytes = 20;
 constexpr std::uint16_t kStored = 0, kDeflated = 8;
-constexpr std::uint16_t kEncrypted = 1, kUtf8 = 1 << 11;
+constexpr std::uint16_t kEncrypted = 1, kChecksumBehind = 1 << 3, kUtf8 = 1 << 11;
 constexpr std::uint32_t kIn64 = 0xffffffff;  // the number stands in a ZIP64 field
-constexpr std::size_t kChunk = std::size_t{1} << 16;
 
 // Numbers out of the bytes of a header.
 class Fields {
@@ -151,9 +150,20 @@ std::uint64_t data_begin(const InputFile& file, const ZipMember& member) {
   const auto bytes = read_at(file, member.header, kLocalBytes);
   Fields fields(bytes);
   if (fields.dword() != kLocal) file.fail("is damaged: its member '{}' has no header", member.name);
-  fields.take(22);
-  const std::uint16_t name = fields.word(), extra = fields.word();
-  return member.header + kLocalBytes + name + extra;
+  fields.take(2);
+  const std::uint16_t flags = fields.word(), method = fields.word();
+  fields.take(4);
+  const std::uint32_t checksum = fields.dword();
+  fields.take(8);
+  const std::uint16_t length = fields.word(), extra = fields.word();
+  const auto name = read_at(file, member.header + kLocalBytes, length);
+  if (!std::ranges::equal(name, member.name, {}, {}, [](char c) { return static_cast<std::uint8_t>(c); }))
+    file.fail("is damaged: the member '{}' of its directory has another name in front of its content",
+              member.name);
+  const bool known = (flags & kChecksumBehind) == 0;
+  if (method != member.method || (known && checksum != member.checksum))
+    file.fail("is damaged: its directory and the header of its member '{}' differ", member.name);
+  return member.header + kLocalBytes + length + extra;
 }
 
 [[noreturn]] void refuse_content(const InputFile& file, const ZipMember& member, std::string_view why) {
@@ -197,60 +207,33 @@ ZipArchive::ZipArchive(std::string_view op, const std::filesystem::path& path) :
   }
 }
 
-struct ZipReader::Stream {
-  z_stream state{};
-  std::array<std::uint8_t, kChunk> input{};
-  std::uint64_t at = 0;  // of the next packed byte, in the file
-  std::uint64_t packed_left = 0, left = 0;
-  std::uint32_t checksum = 0;
-  bool inflating = false;
-
-  ~Stream() {
-    if (inflating) inflateEnd(&state);
-  }
-};
-
 ZipReader::ZipReader(const ZipArchive& archive, const ZipMember& member)
-    : file_(archive.file()), member_(member), stream_(std::make_unique<Stream>()) {
-  stream_->at = data_begin(file_, member);
-  stream_->packed_left = member.packed;
-  stream_->left = member.size;
-  if (member.method != kDeflated) return;
-  if (inflateInit2(&stream_->state, -MAX_WBITS) != Z_OK) file_.fail("cannot be unpacked: no memory");
-  stream_->inflating = true;
+    : file_(archive.file()),
+      member_(member),
+      at_(data_begin(file_, member)),
+      end_(at_ + member.packed),
+      left_(member.size) {
+  if (member.method == kDeflated)
+    inflater_ = std::make_unique<Inflater>(
+        file_, false, [this](std::span<std::uint8_t> buffer) { return read_packed(buffer); });
 }
 
 ZipReader::~ZipReader() = default;
 
+std::size_t ZipReader::read_packed(std::span<std::uint8_t> buffer) {
+  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end_ - at_));
+  file_.read_at(at_, buffer.first(count));
+  at_ += count;
+  return count;
+}
+
 void ZipReader::read(std::span<std::uint8_t> buffer) {
-  Stream& stream = *stream_;
-  if (buffer.size() > stream.left) refuse_content(file_, member_, "ends too early");
-  if (!stream.inflating) {
-    file_.read_at(stream.at, buffer);
-    stream.at += buffer.size();
-  }
-  for (std::size_t filled = 0; stream.inflating && filled < buffer.size();) {
-    z_stream& state = stream.state;
-    if (state.avail_in == 0 && stream.packed_left > 0) {
-      const auto count = std::min<std::uint64_t>(stream.packed_left, kChunk);
-      file_.read_at(stream.at, std::span(stream.input).first(static_cast<std::size_t>(count)));
-      state.next_in = stream.input.data();
-      state.avail_in = static_cast<uInt>(count);
-      stream.at += count;
-      stream.packed_left -= count;
-    }
-    const auto room = std::min<std::size_t>(buffer.size() - filled, std::numeric_limits<uInt>::max());
-    state.next_out = buffer.data() + filled;
-    state.avail_out = static_cast<uInt>(room);
-    const int result = inflate(&state, Z_NO_FLUSH);
-    filled += room - state.avail_out;
-    if (result != Z_OK && (result != Z_STREAM_END || filled < buffer.size()))
-      refuse_content(file_, member_, "cannot be unpacked");
-  }
-  stream.checksum = checksum_of(stream.checksum, buffer);
-  stream.left -= buffer.size();
-  if (stream.left == 0 && stream.checksum != member_.checksum)
-    refuse_content(file_, member_, "has the wrong checksum");
+  if (buffer.size() > left_) refuse_content(file_, member_, "ends too early");
+  const std::size_t count = inflater_ ? inflater_->read_some(buffer) : read_packed(buffer);
+  if (count != buffer.size()) refuse_content(file_, member_, "cannot be unpacked");
+  checksum_ = checksum_of(checksum_, buffer);
+  left_ -= buffer.size();
+  if (left_ == 0 && checksum_ != member_.checksum) refuse_content(file_, member_, "has the wrong checksum");
 }
 
 namespace {

@@ -42,15 +42,21 @@ class ZipReader {
  public:
   ZipReader(const ZipArchive& archive, const ZipMember& member);
   ~ZipReader();
+  ZipReader(const ZipReader&) = delete;
+  ZipReader& operator=(const ZipReader&) = delete;
 
   /// Fills buffer, or throws. What is read last is checked against the checksum.
   void read(std::span<std::uint8_t> buffer);
 
  private:
-  struct Stream;
+  std::size_t read_packed(std::span<std::uint8_t> buffer);
+
   const InputFile& file_;
   const ZipMember& member_;
-  std::unique_ptr<Stream> stream_;
+  std::uint64_t at_, end_;  // of the packed bytes that were not read, in the file
+  std::uint64_t left_;      // of the content
+  std::uint32_t checksum_ = 0;
+  std::unique_ptr<Inflater> inflater_;  // of a deflated member
 };
 
 /// A member to be written: its content is the parts, one after the other.
