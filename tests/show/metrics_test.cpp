@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <clocale>
 #include <cmath>
+#include <csignal>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -119,6 +122,48 @@ TEST(Metrics, StatesThatDoNotFitTheFile) {
     expect_contains(refusal(2, std::string("{}\n") + bad + "\n{}\n"), "in line 2");
   Metrics metrics(path);
   expect_contains(error_of("metrics", [&] { metrics.load_state({}); }), "'lines'");
+}
+
+// A disk that is full after so many bytes: the file keeps the lines that memory has, and the run can go on.
+TEST(Metrics, AFailedWriteLeavesFileAndMemoryAsTheyWere) {
+  const TemporaryFolder folder;
+  const auto path = folder / "m.jsonl";
+  for (const rlim_t room : {0, 1, 12, 30}) {
+    Metrics metrics(path);
+    for (int i = 0; i < 3; ++i) metrics.write({{"step", i}});
+    const std::string before = text_of(path);
+    rlimit limit{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+    const rlim_t most = limit.rlim_cur;
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    limit.rlim_cur = before.size() + room;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const std::string error = error_of("metrics", [&] {
+      metrics.write({{"a name that does not fit there", 3}});
+    });
+    limit.rlim_cur = most;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    std::signal(SIGXFSZ, handler);
+    expect_contains(error, "File too large");
+    EXPECT_EQ(text_of(path), before);
+    EXPECT_EQ(metrics.state().integers.at("lines"), 3u);
+    EXPECT_EQ(metrics.series("step", "step", "").x.size(), 3u);
+    metrics.write({{"step", 3}});
+    EXPECT_EQ(text_of(path), before + "{\"step\":3}\n");
+    Metrics resumed(path, {.keep = true});
+    resumed.load_state(metrics.state());
+    EXPECT_EQ(resumed.series("step", "step", "").x, (std::vector<double>{0, 1, 2, 3}));
+  }
+}
+
+TEST(Metrics, NamesThatCannotBeWritten) {
+  const TemporaryFolder folder;
+  Metrics metrics(folder / "m.jsonl");
+  metrics.write({{"a", 1}});
+  expect_contains(error_of("metrics", [&] { metrics.write({{"loss\xff", 1}}); }), "UTF-8");
+  expect_contains(error_of("metrics", [&] { metrics.write({{"a", 1}, {"a", 2}}); }), "'a' twice");
+  EXPECT_EQ(text_of(folder / "m.jsonl"), "{\"a\":1}\n");
+  EXPECT_EQ(metrics.state().integers.at("lines"), 1u);
 }
 
 TEST(Metrics, WhatCannotBeWrittenIsAnError) {

@@ -45,6 +45,13 @@ TEST(Plot, HasTheSizeAskedFor) {
   EXPECT_EQ(once.channels, 3);
 }
 
+TEST(Plot, TakesSeriesAsTheyAreWritten) {
+  const Series a{"a", {0, 1}, {1, 2}}, b{"b", {0, 1}, {2, 1}};
+  const std::vector<Series> both{a, b};
+  EXPECT_EQ(line_chart({a, b}, {.title = "t"}).pixels, line_chart(both, {.title = "t"}).pixels);
+  EXPECT_EQ(line_chart({{"a", {0, 1}, {1, 2}}}).pixels, line_chart({a}).pixels);
+}
+
 TEST(Plot, SameDataSamePicture) {
   EXPECT_EQ(chart({0, 1, 2}, {3, 1, 2}).pixels, chart({0, 1, 2}, {3, 1, 2}).pixels);
 }

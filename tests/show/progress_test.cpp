@@ -68,10 +68,12 @@ TEST(Progress, DrawsInPlaceOnATerminal) {
   ASSERT_EQ(parts.size(), 6u);
   EXPECT_EQ(parts[0], "");
   EXPECT_EQ(parts[1], "epoch 1/2 [>                             ] 0%\x1b[K");
-  EXPECT_EQ(parts[2],
-            "epoch 1/2 [==================>           ] 61% loss 0.01234 305 images/s 0:02 left\x1b[K");
-  EXPECT_EQ(parts[3], "epoch 1/2 [==============================] 100% 200 images/s 0:00 left\x1b[K");
-  EXPECT_EQ(parts[4], "epoch 1/2 loss 0.0121 test 0.5 1000 images in 0:05, 200 images/s\x1b[K\n");
+  EXPECT_EQ(
+      parts[2],
+      "epoch 1/2 [==================>           ] 61% loss 0.01234 305 images/s left: epoch 0:02, run 0:05\x1b[K");
+  EXPECT_EQ(parts[3],
+            "epoch 1/2 [==============================] 100% 200 images/s left: epoch 0:00, run 0:05\x1b[K");
+  EXPECT_EQ(parts[4], "epoch 1/2 loss 0.0121 test 0.5 1000 images in 5.0 s at 200 images/s\x1b[K\n");
   EXPECT_EQ(parts[5], "epoch 2/2 [>                             ] 0%\x1b[K");
 }
 
@@ -93,10 +95,10 @@ TEST(Progress, GoesOnWhereAnotherRunEnded) {
   progress.advance(1000);
   progress.end_epoch();
   EXPECT_EQ(screen.take(),
-            "epoch 2/3 90% 10 images/s 0:10 left\n"
-            "epoch 2/3 500 images in 0:50, 10 images/s\n"
-            "epoch 3/3 100% 10 images/s 0:00 left\n"
-            "epoch 3/3 1000 images in 1:40, 10 images/s\n");
+            "epoch 2/3 90% 10 images/s left: epoch 0:10, run 1:50\n"
+            "epoch 2/3 500 images in 0:50 at 10 images/s\n"
+            "epoch 3/3 100% 10 images/s left: run 0:00\n"
+            "epoch 3/3 1000 images in 1:40 at 10 images/s\n");
   options.samples_done = -1;
   EXPECT_TRUE(testing::refuses("progress", {"-1 samples"}, [&] { Progress(screen.out(), options); }));
 }
@@ -130,6 +132,58 @@ TEST(Progress, FitsTheTerminal) {
   }
 }
 
+// What does not fit is left out as a whole: at every width the line is made of parts of the widest one.
+TEST(Progress, NarrowTerminalsCutNothingInTheMiddle) {
+  const auto lines_at = [](int columns) {
+    Screen screen;
+    Progress progress(screen.out(), screen.options(true, columns));
+    progress.advance(0);
+    screen.now += 7;
+    progress.advance(437, {{"loss", 0.01234}, {"error", 1.5e-7}});
+    progress.end_epoch({{"loss", 0.25}});
+    return split(screen.take(), '\r');
+  };
+  for (int columns = 1; columns < 110; ++columns) {
+    const auto lines = lines_at(columns);
+    for (const std::size_t line : {2u, 3u}) {
+      const std::string text = lines[line].substr(0, lines[line].find('\x1b'));
+      std::string rest = text;
+      const std::vector<std::string> parts =
+          line == 2
+              ? std::vector<std::string>{"epoch 1/2",     "43%",         "loss 0.01234",
+                                         "error 1.5e-07", "62 images/s", "left: epoch 0:10, run 0:26"}
+              : std::vector<std::string>{"epoch 1/2", "loss 0.25", "437 images in 7.0 s", "at 62 images/s"};
+      if (const auto bar = rest.find('['); bar != std::string::npos)
+        rest.erase(bar, rest.find(']') + 2 - bar);
+      for (const std::string& part : parts)
+        if (rest.starts_with(part)) rest.erase(0, part.size() + 1);
+      EXPECT_EQ(rest, "") << columns << ": " << text;
+    }
+  }
+  const auto forty = lines_at(40);
+  testing::expect_contains(forty[2], "] 43% loss 0.01234");
+  EXPECT_EQ(forty[3], "epoch 1/2 loss 0.25 437 images in 7.0 s\x1b[K\n");
+}
+
+TEST(Progress, SecondsAreShownAsTheyAre) {
+  const auto shown = [](double seconds) {
+    Screen screen;
+    Progress progress(screen.out(), screen.options(false));
+    progress.advance(0);
+    screen.now += seconds;
+    progress.end_epoch();
+    const std::string text = screen.take();
+    const auto begin = text.find("in ") + 3;
+    return text.substr(begin, text.find(" at") - begin);
+  };
+  EXPECT_EQ(shown(0.55), "0.55 s");
+  EXPECT_EQ(shown(0.004), "0.004 s");
+  EXPECT_EQ(shown(1.26), "1.3 s");
+  EXPECT_EQ(shown(9.96), "0:10");
+  EXPECT_EQ(shown(75.2), "1:15");
+  EXPECT_EQ(shown(3725), "1:02:05");
+}
+
 TEST(Progress, PlainLinesElsewhere) {
   Screen screen;
   Progress progress(screen.out(), screen.options(false));
@@ -143,11 +197,11 @@ TEST(Progress, PlainLinesElsewhere) {
   screen.now += 7200;
   progress.advance(100);
   EXPECT_EQ(screen.take(),
-            "epoch 1/2 31% loss 2 10 images/s 1:07 left\n"
-            "epoch 1/2 61% loss 2 10 images/s 0:39 left\n"
-            "epoch 1/2 91% loss 2 10 images/s 0:09 left\n"
-            "epoch 1/2 loss 1.5 1000 images in 1:40, 10 images/s\n"
-            "epoch 2/2 60% 0.1 images/s 1:20:00 left\n");
+            "epoch 1/2 31% loss 2 10 images/s left: epoch 1:07, run 2:44\n"
+            "epoch 1/2 61% loss 2 10 images/s left: epoch 0:39, run 2:17\n"
+            "epoch 1/2 91% loss 2 10 images/s left: epoch 0:09, run 1:48\n"
+            "epoch 1/2 loss 1.5 1000 images in 1:40 at 10 images/s\n"
+            "epoch 2/2 60% 0.1 images/s left: run 1:20:00\n");
 }
 
 TEST(Progress, AStreamThatIsNoTerminalIsRecognized) {
@@ -182,7 +236,7 @@ TEST(Progress, MoreSamplesThanAnnounced) {
   progress.advance(1);
   screen.now += 1;
   progress.advance(5000);
-  testing::expect_contains(screen.take(), "100% 5001 images/s 0:00 left");
+  testing::expect_contains(screen.take(), "100% 5001 images/s left: epoch 0:00, run 0:01");
 }
 
 TEST(Progress, MistakesAreNamed) {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <regex>
+#include <utility>
 
 #include "io/temporary.h"
 
@@ -99,9 +101,9 @@ TEST(Report, TextsAreShownAsTheyAre) {
   EXPECT_EQ(html.find("<script"), std::string::npos);
   EXPECT_EQ(html.find('\x01'), std::string::npos);
   // title twice, subtitle; heading, text, figures 2, facts 2, table 2, pre; lines: legend, title, x, y,
-  // aria-label; dots: name, y, aria-label; image: caption, alt; gallery; matrix: labels 2, caption, row,
+  // aria-label; dots: legend, name, y, aria-label; image: caption, alt; gallery; matrix: labels 2, caption, row,
   // column
-  EXPECT_EQ(count(html, shown), 3u + 9 + 5 + 3 + 2 + 1 + 5);
+  EXPECT_EQ(count(html, shown), 3u + 9 + 5 + 4 + 2 + 1 + 5);
 }
 
 TEST(Report, ColumnsOfNumbersAreAligned) {
@@ -111,7 +113,7 @@ TEST(Report, ColumnsOfNumbersAreAligned) {
   expect_contains(report.html(), "<tr><th>name</th><th class=\"number\">value</th><th>mixed</th></tr>");
   expect_contains(report.html(), "<tr><td>2</td><td class=\"number\">-3e-5</td><td>x</td></tr>");
   const std::vector<Report::Row> ragged = {{"a"}};
-  expect_contains(error_of("report", [&] { report.table({"a", "b"}, ragged); }), "1 cells");
+  expect_contains(error_of("report", [&] { report.table({"a", "b"}, ragged); }), "got 1");
 }
 
 TEST(Report, PicturesAreInsideExactly) {
@@ -186,12 +188,51 @@ TEST(Report, DotsAreNamedInTheirMiddle) {
   Report report("t");
   const std::vector<Series> series = {{"a", {-1, 1}, {-1, 1}}, {"b", {0, kNan}, {-1, 0}}};
   report.dots(series);
-  expect_contains(
-      report.html(),
-      "<span class=\"name s0\" style=\"left:clamp(3rem,50.00%,100% - 3rem);top:50.00%\">a</span>");
+  expect_contains(report.html(), "<span class=\"name s0\" style=\"left:50.00%;top:50.00%\">a</span>");
+  expect_contains(report.html(),
+                  "<ul class=\"legend round\"><li class=\"s0\">a</li><li class=\"s1\">b</li></ul>");
   ASSERT_EQ(paths(report.html(), "dots").size(), 2u);
   EXPECT_EQ(count(paths(report.html(), "dots")[0], "h0"), 2u);
   EXPECT_EQ(count(paths(report.html(), "dots")[1], "h0"), 1u);
+}
+
+// Names of clouds of dots that lie on each other: none hides another, on a telephone either.
+TEST(Report, NamesOfDotsDoNotHideEachOther) {
+  std::vector<Series> series;
+  for (int digit = 0; digit < 10; ++digit)
+    series.push_back({std::to_string(digit), {-1, 0.01 * digit, 1}, {-1, 0.02 * (digit % 3), 1}});
+  Report report("t");
+  report.dots(series);
+  const std::string html = report.html();
+  const std::regex name("class=\"name s[0-9]\" style=\"left:([0-9.]+)%;top:([0-9.]+)%\"");
+  std::vector<std::pair<double, double>> places;
+  for (std::sregex_iterator at(html.begin(), html.end(), name), end; at != end; ++at)
+    places.emplace_back(std::stod((*at)[1]), std::stod((*at)[2]));
+  ASSERT_EQ(places.size(), 10u);
+  constexpr double kWidth = 24.0 / 300 * 100,
+                   kHeight = 22.0 / 224 * 100;  // of a badge with one letter, in percent
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    EXPECT_GE(places[i].first, kWidth / 2);
+    EXPECT_LE(places[i].first, 100 - kWidth / 2);
+    for (std::size_t k = 0; k < i; ++k)
+      EXPECT_TRUE(std::abs(places[i].first - places[k].first) >= kWidth ||
+                  std::abs(places[i].second - places[k].second) >= kHeight)
+          << i << " and " << k;
+  }
+}
+
+TEST(Report, GalleryRowsHaveLabels) {
+  const Tensor x = zeros({2, 5, 3, 1}, DType::UInt8);
+  Report report("t");
+  report.gallery(std::vector<Tensor>{x, x}, {.scale = 2, .labels = {"original", "<reconstruction>"}});
+  expect_contains(report.html(),
+                  "<div class=\"labels\"><span style=\"height:10px\">original</span>"
+                  "<span style=\"height:10px\">&lt;reconstruction&gt;</span></div>");
+  expect_contains(error_of("report",
+                           [&] {
+                             report.gallery(std::vector<Tensor>{x}, {.labels = {"a", "b"}});
+                           }),
+                  "2 for 1 rows");
 }
 
 TEST(Report, ChartsWithoutAPointAreRefused) {

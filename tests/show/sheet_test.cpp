@@ -94,6 +94,29 @@ TEST(Sheet, ColoursAndLabels) {
   EXPECT_GT(ink, 50);
 }
 
+TEST(Sheet, HasALegendBelow) {
+  const Tensor x = zeros({3, 20, 60, 1});
+  const Image plain = sheet({x, x}),
+              with = sheet({x, x}, {.legend = {{"a class", {200, 0, 0}}, {"another", {0, 0, 200}}}});
+  EXPECT_EQ(with.channels, 3);
+  EXPECT_EQ(with.width, plain.width);
+  EXPECT_GT(with.height, plain.height + 15);
+  for (const Colour colour : {Colour{200, 0, 0}, Colour{0, 0, 200}}) {
+    int count = 0;
+    for (int y = 0; y < with.height; ++y)
+      for (int at = 0; at < with.width; ++at)
+        if (colour_at(with, y, at) == colour) {
+          EXPECT_GE(y, plain.height);
+          ++count;
+        }
+    EXPECT_EQ(count, 144);
+  }
+  // Narrow: one below the other.
+  const Image narrow =
+      sheet({zeros({1, 20, 90, 1})}, {.legend = {{"a class", {200, 0, 0}}, {"another", {0, 0, 200}}}});
+  EXPECT_GT(narrow.height, 24 + 2 * 15);
+}
+
 TEST(Sheet, MistakesAreNamed) {
   const Tensor x = zeros({2, 3, 3, 1});
   const auto refused = [](const std::vector<Tensor>& rows, const SheetOptions& options = {}) {
@@ -129,6 +152,24 @@ TEST(Filters, ColoursAreSymmetricAndEachTileHasItsOwnScale) {
   EXPECT_EQ(colour_at(image, 3, 4), kWhite);
   EXPECT_EQ(colour_at(image, 3, 5), red);
   EXPECT_EQ(colour_at(image, 0, 0), (Colour{96, 96, 96}));
+}
+
+TEST(Filters, AreLargeEnoughToLookAt) {
+  for (const Shape& shape : {Shape{3, 3, 1, 16}, Shape{5, 5, 1, 1}, Shape{3, 3, 2, 4}}) {
+    Tensor w = zeros(shape);
+    w.set({0, 0, 0, 0}, 1);
+    const Image image = filters_image(w);
+    EXPECT_GE(image.width, 200);
+    EXPECT_LE(image.width, 600);
+    int red = 0, blue = 0;  // the legend has both ends of the scale
+    for (int y = 0; y < image.height; ++y)
+      for (int x = 0; x < image.width; ++x) {
+        red += colour_at(image, y, x) == Colour{178, 24, 43};
+        blue += colour_at(image, y, x) == Colour{33, 102, 172};
+      }
+    EXPECT_GT(blue, 5);
+    EXPECT_GT(red, 64);
+  }
 }
 
 TEST(Filters, InputsAreLinesOfTheirOutputs) {

@@ -19,6 +19,15 @@ namespace {
   detail::fail_file("metrics", path, "cannot be written: {}", std::generic_category().message(error));
 }
 
+std::string quoted(std::string_view name) {
+  try {
+    return nlohmann::json(name).dump();
+  } catch (const nlohmann::json::exception&) {
+    fail("metrics", "a name must be UTF-8, got '{}'",
+         nlohmann::json(name).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  }
+}
+
 const double* find(const std::vector<std::pair<std::string, double>>& line, std::string_view name) {
   const auto found = std::ranges::find(line, name, &std::pair<std::string, double>::first);
   return found == line.end() ? nullptr : &found->second;
@@ -34,6 +43,7 @@ Metrics::Metrics(std::filesystem::path path, const MetricsOptions& options)
       file_(std::fopen(path_.c_str(), options.keep ? "ae" : "we")),
       more_(options.keep) {
   if (!file_) fail_to_write(path_);
+  std::setvbuf(file_.get(), nullptr, _IONBF, 0);  // what could not be written must not be written later
 }
 
 void Metrics::cut_off() {
@@ -47,14 +57,25 @@ void Metrics::cut_off() {
 void Metrics::write(std::span<const Entry> values) {
   if (more_) cut_off();
   std::string text;
-  auto& line = lines_.emplace_back();
+  std::vector<std::pair<std::string, double>> line;
   for (const auto& [name, value] : values) {
-    text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", nlohmann::json(name).dump(), value.text_);
+    if (find(line, name) != nullptr)
+      fail("metrics", "a line must have different names, got '{}' twice", name);
+    text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", quoted(name), value.text_);
     line.emplace_back(name, value.number_);
   }
   text += text.empty() ? "{}\n" : "}\n";
-  if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() || std::fflush(file_.get()) != 0)
+  lines_.push_back(std::move(line));
+  if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size()) {
+    const int error = errno;
+    lines_.pop_back();
+    std::clearerr(file_.get());
+    // Cuts the piece of a line off now, or in the next write().
+    more_ = ::ftruncate(::fileno(file_.get()), static_cast<off_t>(bytes_)) != 0;
+    ::lseek(::fileno(file_.get()), 0, SEEK_END);
+    errno = error;
     fail_to_write(path_);
+  }
   bytes_ += text.size();
 }
 

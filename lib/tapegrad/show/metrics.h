@@ -21,7 +21,8 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 struct MetricsOptions {
-  bool keep = false;  ///< what the file has, for load_state() to go on from: until the first write()
+  /// Keep the existing file so that load_state() can continue it; the first write() cuts off what lies beyond.
+  bool keep = false;
 };
 
 /// What happened during training: a file of JSON lines, one object for each call of write(), that can be read
@@ -46,7 +47,8 @@ class Metrics {
   explicit Metrics(std::filesystem::path path, const MetricsOptions& options = {});
 
   /// A line with these names and numbers, such as {{"step", 3}, {"loss", 0.25}}; numbers that are not finite
-  /// are written as null. Throws when it cannot be written.
+  /// are written as null. Throws, with file and memory as they were before, when the line cannot be written, when a
+  /// name comes twice or is not UTF-8.
   void write(std::span<const Entry> values);
   void write(std::initializer_list<Entry> values) { write(std::span(values.begin(), values.size())); }
 

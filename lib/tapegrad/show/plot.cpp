@@ -5,13 +5,13 @@
 #include <cmath>
 
 #include "tapegrad/base/fail_internal.h"
-#include "tapegrad/show/axis_internal.h"
+#include "tapegrad/show/chart_internal.h"
 #include "tapegrad/show/draw.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-using detail::Axis, detail::Tick;
+using detail::Chart, detail::Curve, detail::Tick;
 
 // Okabe and Ito's colours, without black and with the yellow, which is too light on white, at the end.
 constexpr std::array<Colour, 7> kPalette{{{0, 114, 178},
@@ -27,8 +27,6 @@ constexpr Colour kInk{38, 38, 38}, kFaintInk{96, 96, 96}, kGrid{226, 226, 226}, 
 constexpr double kMargin = 14, kGap = 7, kTick = 4, kLineWidth = 2, kThinLine = 1.4, kDot = 5.5,
                  kLegendSample = 22;
 constexpr double kTitleScale = 1.3, kLabelScale = 0.95;
-constexpr std::size_t kMostDots = 40,
-                      kManyPoints = 400;  // up to so many are marked; from so many on lines are thin
 
 // A part of the picture in ordinary pixels, drawn scale times as large.
 class Canvas {
@@ -63,19 +61,19 @@ class Canvas {
   Image image_;
 };
 
-struct LegendEntry {
+struct LegendPlace {
   std::size_t series;
   Point at;
 };
 
 // Entries side by side, in as many lines as they need; bottom is set to where the last one ends.
-std::vector<LegendEntry> lay_out_legend(std::span<const Series> series, double left, double right, double top,
+std::vector<LegendPlace> lay_out_legend(std::span<const Curve> curves, double left, double right, double top,
                                         double& bottom) {
-  std::vector<LegendEntry> entries;
+  std::vector<LegendPlace> entries;
   Point at{left, top};
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    if (series[i].name.empty()) continue;
-    const double width = kLegendSample + kGap + text_width(series[i].name, kLabelScale);
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    if (curves[i].name.empty()) continue;
+    const double width = kLegendSample + kGap + text_width(curves[i].name, kLabelScale);
     if (at.x > left && at.x + width > right) at = {left, at.y + text_height(kLabelScale) + 2};
     entries.push_back({i, at});
     at.x += width + 2 * kGap;
@@ -88,74 +86,102 @@ Colour colour_of(std::size_t series) {
   return kPalette[series % kPalette.size()];
 }
 
-}  // namespace
+// Where everything is: from the outside inwards title, legend, labels, ticks; what is left is the plot.
+struct Frame {
+  double top, left, right, bottom;  // of the plot
+  double header_left;
+  std::vector<LegendPlace> legend;
+  std::vector<Tick> x_ticks, y_ticks;
 
-Image line_chart(std::span<const Series> series, const ChartOptions& options) {
-  if (options.width < 200 || options.height < 150 || options.scale < 1)
-    fail("line_chart", "a picture of {} x {} pixels at scale {} is too small", options.width, options.height,
-         options.scale);
-  auto [x_axis, y_axis] = detail::axes_of("line_chart", series, options.log_y);
+  double x(double share) const { return left + kGap + share * (right - left - 2 * kGap); }
+  double y(double share) const { return bottom + share * (top - bottom); }
+};
 
-  // From the outside inwards: title, legend, labels, ticks, and what is left is the plot.
+Frame frame_of(const Chart& chart, const ChartOptions& options) {
   const double label_height = text_height(kLabelScale);
-  double top = kMargin, left = kMargin, right = options.width - 1.5 * kMargin,
-         bottom = options.height - kMargin;
-  if (!options.y_label.empty()) left += label_height + 2;
-  if (!options.x_label.empty()) bottom -= label_height + 2;
-  bottom -= label_height + kTick + 2;
-  const double header_left = left;
-  if (!options.title.empty()) top += text_height(kTitleScale) + kGap;
-  const auto legend = lay_out_legend(series, header_left, right, top, top);
+  Frame frame{.top = kMargin,
+              .left = kMargin,
+              .right = options.width - 1.5 * kMargin,
+              .bottom = options.height - kMargin,
+              .header_left = 0,
+              .legend = {},
+              .x_ticks = {},
+              .y_ticks = {}};
+  if (!options.y_label.empty()) frame.left += label_height + 2;
+  if (!options.x_label.empty()) frame.bottom -= label_height + 2;
+  frame.bottom -= label_height + kTick + 2;
+  frame.header_left = frame.left;
+  if (!options.title.empty()) frame.top += text_height(kTitleScale) + kGap;
+  frame.legend = lay_out_legend(chart.curves, frame.header_left, frame.right, frame.top, frame.top);
 
-  const auto y_ticks = y_axis.ticks(std::max(2, static_cast<int>((bottom - top) / 55)));
+  constexpr double kUp = 55, kRight = 64;  // between ticks, at least
+  frame.y_ticks = chart.y.ticks(std::max(2, static_cast<int>((frame.bottom - frame.top) / kUp)));
   double tick_width = 0;
-  for (const Tick& tick : y_ticks) tick_width = std::max(tick_width, text_width(tick.label, kLabelScale));
-  left += tick_width + kTick + 2;
-  const auto x_ticks = x_axis.ticks(std::max(2, static_cast<int>((right - left) / 64)));
-  x_axis.place(left + kGap, right - kGap);
-  y_axis.place(bottom, top);
+  for (const Tick& tick : frame.y_ticks)
+    tick_width = std::max(tick_width, text_width(tick.label, kLabelScale));
+  frame.left += tick_width + kTick + 2;
+  frame.x_ticks = chart.x.ticks(std::max(2, static_cast<int>((frame.right - frame.left) / kRight)));
+  return frame;
+}
 
-  Canvas canvas(options);
-  for (const Tick& tick : y_ticks) {
-    const double y = y_axis.pixel_of_coordinate(tick.at);
-    canvas.rule({left, y - 0.5}, {right, y - 0.5}, kGrid);
-    canvas.text({left - kTick - 1 - text_width(tick.label, kLabelScale), y - label_height / 2 + 0.5},
+void draw_grid(Canvas& canvas, const Frame& frame) {
+  const double label_height = text_height(kLabelScale);
+  for (const Tick& tick : frame.y_ticks) {
+    const double y = frame.y(tick.at);
+    canvas.rule({frame.left, y - 0.5}, {frame.right, y - 0.5}, kGrid);
+    canvas.text({frame.left - kTick - 1 - text_width(tick.label, kLabelScale), y - label_height / 2 + 0.5},
                 tick.label, kFaintInk, kLabelScale);
   }
-  for (const Tick& tick : x_ticks) {
-    const double x = x_axis.pixel_of_coordinate(tick.at);
-    canvas.rule({x - 0.5, top}, {x - 0.5, bottom}, kGrid);
-    canvas.rule({x - 0.5, bottom}, {x - 0.5, bottom + kTick}, kFrame);
-    canvas.text({x - text_width(tick.label, kLabelScale) / 2 + 0.5, bottom + kTick + 1}, tick.label,
+  for (const Tick& tick : frame.x_ticks) {
+    const double x = frame.x(tick.at);
+    canvas.rule({x - 0.5, frame.top}, {x - 0.5, frame.bottom}, kGrid);
+    canvas.rule({x - 0.5, frame.bottom}, {x - 0.5, frame.bottom + kTick}, kFrame);
+    canvas.text({x - text_width(tick.label, kLabelScale) / 2 + 0.5, frame.bottom + kTick + 1}, tick.label,
                 kFaintInk, kLabelScale);
   }
-  canvas.rule({left, bottom - 0.5}, {right, bottom - 0.5}, kFrame);
+  canvas.rule({frame.left, frame.bottom - 0.5}, {frame.right, frame.bottom - 0.5}, kFrame);
+}
 
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    const Series& s = series[i];
-    std::vector<Point> points;
-    for (std::size_t k = 0; k < s.x.size(); ++k)
-      points.push_back(x_axis.shows(s.x[k]) && y_axis.shows(s.y[k])
-                           ? Point{x_axis.pixel(s.x[k]), y_axis.pixel(s.y[k])}
-                           : Point{NAN, NAN});
-    canvas.line(points, colour_of(i), points.size() > kManyPoints ? kThinLine : kLineWidth);
-    if (points.size() > kMostDots) continue;
-    for (const Point& p : points) canvas.line({p}, colour_of(i), kDot);
-  }
+void draw_curve(Canvas& canvas, const Frame& frame, const Curve& curve, Colour colour) {
+  std::vector<Point> points;
+  for (const Point& p : curve.points) points.push_back({frame.x(p.x), frame.y(p.y)});
+  canvas.line(points, colour, curve.dense ? kThinLine : kLineWidth);
+  if (!curve.marked) return;
+  for (const Point& p : points) canvas.line({p}, colour, kDot);
+}
 
-  if (!options.title.empty()) canvas.text({header_left, kMargin}, options.title, kInk, kTitleScale);
-  for (const auto& [i, at] : legend) {
+void draw_words(Canvas& canvas, const Frame& frame, const Chart& chart, const ChartOptions& options) {
+  const double label_height = text_height(kLabelScale);
+  if (!options.title.empty()) canvas.text({frame.header_left, kMargin}, options.title, kInk, kTitleScale);
+  for (const auto& [i, at] : frame.legend) {
     const double y = at.y + label_height / 2 - 0.5;
     canvas.line({{at.x + 2, y}, {at.x + kLegendSample - 2, y}}, colour_of(i), kLineWidth * 1.5);
-    canvas.text({at.x + kLegendSample + kGap / 2, at.y}, series[i].name, kInk, kLabelScale);
+    canvas.text({at.x + kLegendSample + kGap / 2, at.y}, chart.curves[i].name, kInk, kLabelScale);
   }
   if (!options.x_label.empty())
-    canvas.text({(left + right - text_width(options.x_label, kLabelScale)) / 2,
+    canvas.text({(frame.left + frame.right - text_width(options.x_label, kLabelScale)) / 2,
                  options.height - kMargin - label_height + 2},
                 options.x_label, kInk, kLabelScale);
   if (!options.y_label.empty())
-    canvas.text_upwards({kMargin - 4, (top + bottom + text_width(options.y_label, kLabelScale)) / 2},
-                        options.y_label, kInk, kLabelScale);
+    canvas.text_upwards(
+        {kMargin - 4, (frame.top + frame.bottom + text_width(options.y_label, kLabelScale)) / 2},
+        options.y_label, kInk, kLabelScale);
+}
+
+}  // namespace
+
+Image line_chart(std::span<const Series> series, const ChartOptions& options) {
+  constexpr int kLeastWidth = 200, kLeastHeight = 150;
+  if (options.width < kLeastWidth || options.height < kLeastHeight || options.scale < 1)
+    fail("line_chart", "width must be at least {}, height {} and scale 1, got {} x {} at scale {}",
+         kLeastWidth, kLeastHeight, options.width, options.height, options.scale);
+  const Chart chart = detail::lay_out_chart("line_chart", series, options.log_y);
+  const Frame frame = frame_of(chart, options);
+  Canvas canvas(options);
+  draw_grid(canvas, frame);
+  for (std::size_t i = 0; i < chart.curves.size(); ++i)
+    draw_curve(canvas, frame, chart.curves[i], colour_of(i));
+  draw_words(canvas, frame, chart, options);
   return canvas.take();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ struct ChartOptions {
 /// when a series' x and y differ in length, when no point can be drawn, and for pictures smaller than 200 x
 /// 150.
 Image line_chart(std::span<const Series> series, const ChartOptions& options = {});
+inline Image line_chart(std::initializer_list<Series> series, const ChartOptions& options = {}) {
+  return line_chart(std::span<const Series>(series.begin(), series.size()), options);
+}
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

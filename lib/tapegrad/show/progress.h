@@ -8,12 +8,17 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tapegrad/base/shape.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
+
+namespace detail {
+struct Piece;
+}
 
 struct ProgressOptions {
   int epochs = 1;
@@ -28,23 +33,25 @@ struct ProgressOptions {
 };
 
 /// Shows how a training run gets on. On a terminal, one line that is drawn anew at most ten times a second:
-/// "epoch 2/5 [=====>    ] 61% loss 0.0123 5120 images/s 0:12 left"; elsewhere plain lines, few enough for a
-/// log file. Each epoch leaves one line behind. Not for use from several threads at once.
+/// "epoch 2/5 [=====>    ] 61% loss 0.0123 5120 images/s left: epoch 0:12, run 1:40"; elsewhere plain lines, few
+/// enough for a log file. A narrow terminal shows less, but no half of a number. Each epoch leaves one line behind. Not
+/// for use from several threads at once.
 class Progress {
  public:
   /// Numbers to show, by name: {{"loss", loss}}.
   using Value = std::pair<std::string_view, double>;
   using Values = std::initializer_list<Value>;
 
-  /// out must outlive the Progress. Throws for epochs or samples that are not positive, and for less than
-  /// none of them that are done.
+  /// out must outlive the Progress. Throws when epochs or samples are not positive, or if epochs_done or samples_done
+  /// is negative.
   Progress(std::FILE* out, ProgressOptions options);
   /// Ends an unfinished line, so that what is printed next does not run into it.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// So many more samples of the epoch are done; the first call after end_epoch begins the next epoch.
+  /// Counts samples of the epoch that were done since the last call. The first call after end_epoch() begins the next
+  /// epoch.
   void advance(index_t samples, std::span<const Value> values);
   void advance(index_t samples, Values values = {}) {
     advance(samples, std::span(values.begin(), values.size()));
@@ -55,7 +62,8 @@ class Progress {
 
  private:
   void begin_epoch();
-  void write_line(std::string line);
+  std::string time_left(double rate) const;
+  void write_line(std::vector<detail::Piece> pieces, std::optional<double> share);
   int columns() const;
 
   std::FILE* out_;

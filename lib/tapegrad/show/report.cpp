@@ -11,14 +11,14 @@
 
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/io/file_internal.h"
-#include "tapegrad/show/axis_internal.h"
+#include "tapegrad/show/chart_internal.h"
 #include "tapegrad/show/report_style_internal.h"
 #include "tapegrad/show/sheet.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-using detail::Axis, detail::Tick;
+using detail::Chart, detail::Curve, detail::Tick;
 
 // Text as HTML shows it. Control characters have no place in a page.
 std::string escaped(std::string_view text) {
@@ -80,28 +80,24 @@ bool is_number(std::string_view text) {
 // do not.
 
 constexpr double kUnits = 1000;
-constexpr std::size_t kColours = 10, kMostMarks = 40, kManyPoints = 400, kBuckets = 600;
+constexpr std::size_t kColours = 10, kBuckets = 600;
 
 constexpr index_t kFewClasses = 12;  // so many columns fit a telephone
-
-struct Place {
-  double x, y;
-};
 
 std::string path(std::string_view style, std::string_view d) {
   return fmt::format(R"(<path class="{}" d="{}"/>)", style, d);
 }
 
 // Of every so many neighbours the first, the lowest, the highest and the last.
-std::vector<Place> thinned(const std::vector<Place>& places) {
+std::vector<Point> thinned(const std::vector<Point>& places) {
   const std::size_t stride = (places.size() + kBuckets - 1) / kBuckets;
   if (stride <= 4) return places;
-  std::vector<Place> kept;
+  std::vector<Point> kept;
   for (std::size_t begin = 0; begin < places.size(); begin += stride) {
     const std::size_t end = std::min(begin + stride, places.size());
     const auto [low, high] = std::minmax_element(
         places.begin() + static_cast<std::ptrdiff_t>(begin),
-        places.begin() + static_cast<std::ptrdiff_t>(end), [](const Place& a, const Place& b) {
+        places.begin() + static_cast<std::ptrdiff_t>(end), [](const Point& a, const Point& b) {
           return std::isnan(b.y) ? false : std::isnan(a.y) ? true : a.y < b.y;
         });
     std::vector<std::size_t> chosen{begin, static_cast<std::size_t>(low - places.begin()),
@@ -114,10 +110,10 @@ std::vector<Place> thinned(const std::vector<Place>& places) {
 }
 
 // A place that is not finite interrupts the line. "h0" makes a point of its own visible: a dot.
-std::string line_of(const std::vector<Place>& places, bool connected) {
+std::string line_of(const std::vector<Point>& places, bool connected) {
   std::string d;
   bool drawing = false;
-  for (const Place& place : places) {
+  for (const Point& place : places) {
     const bool shown = std::isfinite(place.y);
     if (shown)
       d += drawing && connected ? fmt::format("L{:.1f} {:.1f}", place.x, place.y)
@@ -127,8 +123,70 @@ std::string line_of(const std::vector<Place>& places, bool connected) {
   return d;
 }
 
-std::string percent(double units) {
-  return fmt::format("{:.2f}%", units / kUnits * 100);
+std::string percent(double share) {
+  return fmt::format("{:.2f}%", share * 100);
+}
+
+std::string style_of(std::size_t series) {
+  return fmt::format("s{}", series % kColours);
+}
+
+struct Ticks {
+  std::string grid, x, y;   // lines, and the labels below and left of them
+  std::size_t longest = 1;  // of the labels at the left, in characters
+};
+
+Ticks ticks_of(const Chart& chart) {
+  Ticks made;
+  for (const Tick& tick : chart.y.ticks(5)) {
+    made.grid += fmt::format("M0 {:.1f}H{}", kUnits * (1 - tick.at), kUnits);
+    made.y += fmt::format("<span style=\"top:{}\">{}</span>", percent(1 - tick.at), tick.label);
+    made.longest = std::max(made.longest, tick.label.size());
+  }
+  for (const Tick& tick : chart.x.ticks(6)) {
+    made.grid += fmt::format("M{:.1f} 0V{}", kUnits * tick.at, kUnits);
+    made.x += fmt::format("<span style=\"left:{}\">{}</span>", percent(tick.at), tick.label);
+  }
+  return made;
+}
+
+std::vector<Point> places_of(const Curve& curve) {
+  std::vector<Point> places;
+  for (const Point& p : curve.points) places.push_back({kUnits * p.x, kUnits * (1 - p.y)});
+  return places;
+}
+
+std::string dots_of(const Curve& curve) {
+  return path("dots", line_of(places_of(curve), false));
+}
+
+std::string lines_of(const Curve& curve) {
+  const std::vector<Point> places = places_of(curve);
+  std::string drawn = path(curve.dense ? "dense" : "line", line_of(thinned(places), true));
+  if (curve.marked) drawn += path("marks", line_of(places, false));
+  return drawn;
+}
+
+// A badge with the name of each cloud of dots in its middle, or as near as the other badges let it. How large a badge
+// is on a telephone, where they have the least room, is estimated: 300 x 224 pixels, letters of 8.
+std::string names_of(const Chart& chart) {
+  constexpr double kWidth = 300, kHeight = 224, kLetter = 8, kAround = 17, kBadgeHeight = 23, kWidest = 112;
+  std::vector<std::size_t> shown;
+  std::vector<Point> centres, sizes;
+  for (std::size_t i = 0; i < chart.curves.size(); ++i) {
+    const Curve& curve = chart.curves[i];
+    if (curve.name.empty() || curve.empty) continue;
+    shown.push_back(i);
+    centres.push_back({curve.centre.x, 1 - curve.centre.y});
+    const double width = std::min(kLetter * static_cast<double>(curve.name.size()) + kAround, kWidest);
+    sizes.push_back({width / kWidth, kBadgeHeight / kHeight});
+  }
+  const std::vector<Point> places = detail::keep_apart(centres, sizes);
+  std::string names;
+  for (std::size_t k = 0; k < shown.size(); ++k)
+    names += fmt::format("<span class=\"name {}\" style=\"left:{};top:{}\">{}</span>", style_of(shown[k]),
+                         percent(places[k].x), percent(places[k].y), escaped(chart.curves[shown[k]].name));
+  return names;
 }
 
 }  // namespace
@@ -166,7 +224,7 @@ Report& Report::facts(const Facts& facts) {
 Report& Report::table(const Row& head, std::span<const Row> rows) {
   for (const Row& row : rows)
     if (row.size() != head.size())
-      fail("report", "a row of {} cells is below a head of {}", row.size(), head.size());
+      fail("report", "a row must have a cell for each of the {} columns, got {}", head.size(), row.size());
   std::vector<std::string_view> style(head.size());
   for (std::size_t i = 0; i < head.size(); ++i)
     if (!rows.empty() && std::ranges::all_of(rows, [&](const Row& row) { return is_number(row[i]); }))
@@ -200,55 +258,20 @@ Report& Report::dots(std::span<const Series> series, const ChartOptions& options
 
 Report& Report::chart(std::string_view op, std::span<const Series> series, const ChartOptions& options,
                       bool dots) {
-  detail::Axes axes = detail::axes_of(op, series, options.log_y);
-  if (dots) axes.x.widen(0.05);
-  axes.x.place(0, kUnits);
-  axes.y.place(kUnits, 0);
-  const std::vector<Tick> x_ticks = axes.x.ticks(6), y_ticks = axes.y.ticks(5);
-
-  std::string drawn, grid, x_labels, y_labels, names, legend;
-  std::size_t longest = 1;
-  for (const Tick& tick : y_ticks) {
-    const double y = axes.y.pixel_of_coordinate(tick.at);
-    grid += fmt::format("M0 {:.1f}H{}", y, kUnits);
-    y_labels += fmt::format("<span style=\"top:{}\">{}</span>", percent(y), tick.label);
-    longest = std::max(longest, tick.label.size());
-  }
-  for (const Tick& tick : x_ticks) {
-    const double x = axes.x.pixel_of_coordinate(tick.at);
-    grid += fmt::format("M{:.1f} 0V{}", x, kUnits);
-    x_labels += fmt::format("<span style=\"left:{}\">{}</span>", percent(x), tick.label);
-  }
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    const Series& s = series[i];
-    const std::size_t colour = i % kColours;
-    std::vector<Place> places;
-    Place sum{0, 0};
-    double shown = 0;
-    for (std::size_t k = 0; k < s.x.size(); ++k) {
-      const bool seen = axes.x.shows(s.x[k]) && axes.y.shows(s.y[k]);
-      places.push_back(seen ? Place{axes.x.pixel(s.x[k]), axes.y.pixel(s.y[k])} : Place{NAN, NAN});
-      if (seen) sum = {sum.x + places.back().x, sum.y + places.back().y}, ++shown;
-    }
-    drawn += fmt::format("<g class=\"s{}\">", colour);
-    if (dots) {
-      drawn += path("dots", line_of(places, false));
-      if (!s.name.empty() && shown > 0)
-        names +=
-            fmt::format("<span class=\"name s{}\" style=\"left:clamp(3rem,{},100% - 3rem);top:{}\">{}</span>",
-                        colour, percent(sum.x / shown), percent(sum.y / shown), escaped(s.name));
-    } else {
-      drawn += path(places.size() > kManyPoints ? "dense" : "line", line_of(thinned(places), true));
-      if (places.size() <= kMostMarks) drawn += path("marks", line_of(places, false));
-      if (!s.name.empty()) legend += fmt::format("<li class=\"s{}\">{}</li>", colour, escaped(s.name));
-    }
-    drawn += "</g>\n";
+  const Chart chart = detail::lay_out_chart(op, series, options.log_y, dots);
+  const Ticks ticks = ticks_of(chart);
+  std::string drawn, legend;
+  for (std::size_t i = 0; i < chart.curves.size(); ++i) {
+    const Curve& curve = chart.curves[i];
+    drawn += fmt::format("<g class=\"{}\">{}</g>\n", style_of(i), dots ? dots_of(curve) : lines_of(curve));
+    if (!curve.name.empty() && !(dots && curve.empty))
+      legend += fmt::format("<li class=\"{}\">{}</li>", style_of(i), escaped(curve.name));
   }
 
   body_ += "<figure class=\"chart\">\n";
   if (!options.title.empty())
     body_ += fmt::format("<figcaption class=\"title\">{}</figcaption>\n", escaped(options.title));
-  if (!legend.empty()) body_ += fmt::format("<ul class=\"legend\">{}</ul>\n", legend);
+  if (!legend.empty()) body_ += fmt::format("<ul class=\"legend{}\">{}</ul>\n", dots ? " round" : "", legend);
   if (!options.y_label.empty())
     body_ += fmt::format("<p class=\"axis\">{}{}</p>\n", escaped(options.y_label),
                          options.log_y ? " (logarithmic)" : "");
@@ -257,8 +280,9 @@ Report& Report::chart(std::string_view op, std::span<const Series> series, const
       "<div class=\"area\"><svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" "
       "aria-label=\"{}\">\n"
       "{}\n{}\n{}</svg>{}</div>\n<div class=\"x\">{}</div>\n</div>\n",
-      longest, y_labels, kUnits, kUnits, escaped(options.title.empty() ? options.y_label : options.title),
-      path("grid", grid), path("frame", fmt::format("M0 {}H{}", kUnits, kUnits)), drawn, names, x_labels);
+      ticks.longest, ticks.y, kUnits, kUnits,
+      escaped(options.title.empty() ? options.y_label : options.title), path("grid", ticks.grid),
+      path("frame", fmt::format("M0 {}H{}", kUnits, kUnits)), drawn, dots ? names_of(chart) : "", ticks.x);
   if (!options.x_label.empty())
     body_ += fmt::format("<p class=\"axis below\">{}</p>\n", escaped(options.x_label));
   body_ += "</figure>\n";
@@ -275,8 +299,17 @@ Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& opti
         return row.rank() != 4 || row.size() == 0 || row.shape() != rows.front().shape();
       }))
     sheet(rows);  // says what is wrong
+  if (!options.labels.empty() && options.labels.size() != rows.size())
+    fail("report", "labels must be one for each row of images, got {} for {} rows", options.labels.size(),
+         rows.size());
   const Shape& shape = rows.front().shape();
   body_ += "<figure><div class=\"gallery\">\n";
+  if (!options.labels.empty()) {
+    body_ += "<div class=\"labels\">";
+    for (const std::string& label : options.labels)
+      body_ += fmt::format("<span style=\"height:{}px\">{}</span>", shape[1] * options.scale, escaped(label));
+    body_ += "</div>\n";
+  }
   for (index_t i = 0; i < std::min(shape[0], options.count); ++i) {
     body_ += "<div>";
     for (const Tensor& row : rows) {
@@ -395,6 +428,8 @@ Report::Facts machine_facts() {
   char date[] = "2000-01-01 00:00 UTC";
   std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
   return {{"Date", date},
+          {"tapegrad",
+           fmt::format("{}.{}.{}", TAPEGRAD_VERSION_MAJOR, TAPEGRAD_VERSION_MINOR, TAPEGRAD_VERSION_PATCH)},
           {"Processor", processor},
           {"Threads", fmt::format("{} in use", thread_count())},
           {"Memory", fmt::format("{:.1f} GB", memory / 1e9)},

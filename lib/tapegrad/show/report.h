@@ -17,8 +17,9 @@ inline namespace v0 TAPEGRAD_API {
 
 struct GalleryOptions {
   std::string caption{};
-  int scale = 2;       ///< every pixel becomes so many pixels of an ordinary screen
-  index_t count = 40;  ///< so many images are shown at most
+  int scale = 2;                      ///< each pixel becomes scale x scale pixels of an ordinary screen
+  index_t count = 40;                 ///< images shown at most
+  std::vector<std::string> labels{};  ///< what stands left of each row; none, or one for each tensor
 };
 
 struct MatrixOptions {
@@ -60,7 +61,8 @@ class Report {
   /// Lines over x, as line_chart() draws them. The sizes in options are not used: a chart is as wide as the
   /// page. Lines of thousands of points are thinned out; peaks stay. Throws as line_chart().
   Report& lines(std::span<const Series> series, const ChartOptions& options = {});
-  /// A dot for each point, and the series' name in their middle: a latent space, one series for each class.
+  /// A dot for each point, a legend of the colours, and the series' name in the middle of its dots, or near it where
+  /// names would hide each other: a latent space, one series for each class.
   Report& dots(std::span<const Series> series, const ChartOptions& options = {});
 
   /// A picture, every pixel shown as scale x scale. Throws when write_png() would.
@@ -85,7 +87,7 @@ class Report {
   bool in_section_ = false;
 };
 
-/// What a run ran on: processor, threads it may use, memory, system, compiler.
+/// What a run ran on: version of tapegrad, processor, threads it may use, memory, system, compiler.
 Report::Facts machine_facts();
 
 }  // namespace TAPEGRAD_API

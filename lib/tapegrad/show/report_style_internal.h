@@ -57,7 +57,7 @@ img { image-rendering: pixelated; display: block; max-width: 100%; height: auto;
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; }
 
-table { border-collapse: collapse; font-size: .9375rem; font-variant-numeric: tabular-nums; }
+table { width: 100%; border-collapse: collapse; font-size: .9375rem; font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-weight: 500; text-align: left; border-bottom: 1px solid var(--line); }
 td { border-bottom: 1px solid var(--grid); }
 th, td { padding: .4rem 2rem .4rem 0; white-space: nowrap; }
@@ -74,6 +74,9 @@ pre {
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.25rem; margin: 0 0 .75rem; padding: 0; list-style: none; }
 .legend li { display: flex; align-items: center; gap: .5rem; }
 .legend li::before { content: ""; width: 1.1rem; height: .2rem; border-radius: .1rem; background: var(--c); }
+.legend.round { gap: .3rem 1rem; }
+.legend.round li { gap: .35rem; }
+.legend.round li::before { width: .6rem; height: .6rem; border-radius: 50%; }
 .plot { display: grid; grid-template-columns: auto minmax(0, 1fr); padding-right: .75rem; color: var(--soft); }
 .plot .y { position: relative; width: var(--label); margin-right: .6rem; font-variant-numeric: tabular-nums; }
 .plot .y span { position: absolute; right: 0; transform: translateY(-50%); white-space: nowrap; }
@@ -99,8 +102,10 @@ pre {
 .gallery { display: flex; flex-wrap: wrap; gap: .75rem .4rem; }
 .gallery div { display: grid; gap: .2rem; }
 .gallery img { border-radius: 2px; }
+.gallery .labels { color: var(--soft); font-size: .8125rem; padding-right: .4rem; }
+.gallery .labels span { display: flex; align-items: center; }
 
-.matrix { margin: 0; font-size: .875rem; line-height: 1; }
+.matrix { width: auto; margin: 0; font-size: .875rem; line-height: 1; }
 .matrix th, .matrix td {
   width: 2.9rem; min-width: 1.6rem; height: 2.5rem; padding: 0 .2rem; border: 1px solid var(--paper); text-align: center;
 }

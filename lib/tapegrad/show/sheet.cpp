@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kMaxBytes = 0x1p28;
 constexpr index_t kLabelGap = 6;  // pixels left and right of a label
+constexpr double kSwatch = 12;    // pixels of a colour in a legend
 
 void check_size(std::string_view op, double height, double width, int channels) {
   if (channels != 1 && channels != 3) fail(op, "an image has 1 or 3 channels, not {}", channels);
@@ -75,6 +76,41 @@ Colour diverging(double value) {
   return {mix(end.red), mix(end.green), mix(end.blue)};
 }
 
+Colour ink_on(Colour background) {
+  return background.brightness() < 128 ? kWhite : kBlack;
+}
+
+// Where the entries of a legend begin, side by side in as many lines as they need.
+std::vector<Point> legend_places(const std::vector<LegendEntry>& legend, double width) {
+  std::vector<Point> places;
+  Point at{kLabelGap, kLabelGap};
+  for (const LegendEntry& entry : legend) {
+    const double length = kSwatch + text_width(entry.name) + 3 * kLabelGap;
+    if (at.x > kLabelGap && at.x + length > width) at = {kLabelGap, at.y + text_height() + 2};
+    places.push_back(at);
+    at.x += length;
+  }
+  return places;
+}
+
+double legend_height(const std::vector<LegendEntry>& legend, double width) {
+  return legend.empty() ? 0 : legend_places(legend, width).back().y + std::ceil(text_height()) + kLabelGap;
+}
+
+void draw_legend(Image& image, const std::vector<LegendEntry>& legend, double top, Colour background) {
+  const std::vector<Point> places = legend_places(legend, image.width);
+  for (std::size_t i = 0; i < legend.size(); ++i) {
+    const double x = places[i].x, y = top + places[i].y,
+                 swatch = std::round(y + (text_height() - kSwatch) / 2);
+    draw_rectangle(image, {x, swatch}, {x + kSwatch, swatch + kSwatch}, legend[i].colour);
+    draw_text(image, x + kSwatch + kLabelGap, y, legend[i].name, ink_on(background));
+  }
+}
+
+bool is_grey(Colour colour) {
+  return colour.red == colour.green && colour.green == colour.blue;
+}
+
 }  // namespace
 
 Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
@@ -95,10 +131,11 @@ Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
                         static_cast<double>((blocks - 1) * (block_gap - gap));
   const double width = static_cast<double>(label_width + gap) + static_cast<double>(columns) * tile_width;
   const Colour background = options.background;
-  const bool grey =
-      shape[3] == 1 && background.red == background.green && background.green == background.blue;
-  check_size("sheet", height, width, grey ? 1 : 3);
-  Image made(static_cast<int>(height), static_cast<int>(width), grey ? 1 : 3, background);
+  const bool grey = shape[3] == 1 && is_grey(background) && options.legend.empty();
+  const double with_legend = height + legend_height(options.legend, width);
+  check_size("sheet", with_legend, width, grey ? 1 : 3);
+  Image made(static_cast<int>(with_legend), static_cast<int>(width), grey ? 1 : 3, background);
+  draw_legend(made, options.legend, height, background);
 
   const auto step_y = static_cast<index_t>(tile_height), step_x = static_cast<index_t>(tile_width);
   for (index_t block = 0; block < blocks; ++block)
@@ -107,8 +144,7 @@ Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
       if (!options.labels.empty()) {
         const double middle = static_cast<double>(top) + static_cast<double>(step_y - gap) / 2;
         draw_text(made, static_cast<double>(kLabelGap), std::round(middle - text_height() / 2),
-                  options.labels[static_cast<std::size_t>(line)],
-                  background.brightness() < 128 ? kWhite : kBlack);
+                  options.labels[static_cast<std::size_t>(line)], ink_on(background));
       }
       for (index_t column = 0; column < columns && block * columns + column < count; ++column)
         paste(made, top, label_width + gap + column * step_x, rows[static_cast<std::size_t>(line)],
@@ -120,6 +156,34 @@ Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
 Image grid(const Tensor& images, const SheetOptions& options) {
   return sheet({&images, 1}, options);
 }
+
+namespace {
+
+// Below the picture: which colour is what.
+Image with_scale_of_colours(const Image& picture, Colour background) {
+  constexpr double kBar = 120;
+  const std::string_view low = "negative", high = "positive", note = "each filter in its own scale";
+  const double line = std::ceil(text_height()), bar_left = 2.0 * kLabelGap + text_width(low);
+  const double right = bar_left + kBar + kLabelGap + text_width(high) + kLabelGap;
+  const double width =
+      std::max({static_cast<double>(picture.width), right, text_width(note) + 2 * kLabelGap});
+  check_size("filters_image", picture.height + 2 * line + 3 * kLabelGap, width, 3);
+  Image made(static_cast<int>(picture.height + 2 * line + 3 * kLabelGap), static_cast<int>(std::ceil(width)),
+             3, background);
+  for (int y = 0; y < picture.height; ++y)
+    std::copy_n(picture.at(y, 0), static_cast<std::ptrdiff_t>(3) * picture.width, made.at(y, 0));
+  const double top = picture.height + kLabelGap;
+  const Colour ink = ink_on(background);
+  draw_text(made, kLabelGap, top, low, ink);
+  for (int x = 0; x < static_cast<int>(kBar); ++x)
+    draw_rectangle(made, {std::ceil(bar_left) + x, top + 3}, {std::ceil(bar_left) + x + 1, top + line - 2},
+                   diverging(2 * x / (kBar - 1) - 1));
+  draw_text(made, bar_left + kBar + kLabelGap, top, high, ink);
+  draw_text(made, kLabelGap, top + line + kLabelGap, note, ink);
+  return made;
+}
+
+}  // namespace
 
 Image filters_image(const Tensor& w, int scale, int gap) {
   if (!is_floating(w.dtype()) || w.rank() != 4 || w.size() == 0)
@@ -145,10 +209,16 @@ Image filters_image(const Tensor& w, int scale, int gap) {
     }
   });
   const index_t columns = in > 1 ? out : static_cast<index_t>(std::ceil(std::sqrt(static_cast<double>(out))));
-  return grid(tiles, {.columns = static_cast<int>(std::min<index_t>(columns, 1 << 20)),
-                      .scale = scale,
-                      .gap = gap,
-                      .background = {96, 96, 96}});
+  const Colour background{96, 96, 96};
+  // Without a scale: about so wide, for looking at.
+  constexpr index_t kWide = 480, kLeast = 8, kMost = 32;
+  const bool automatic = scale == 0;
+  if (automatic) scale = static_cast<int>(std::clamp(kWide / (columns * w.shape()[1]), kLeast, kMost));
+  const Image picture = grid(tiles, {.columns = static_cast<int>(std::min<index_t>(columns, 1 << 20)),
+                                     .scale = scale,
+                                     .gap = gap,
+                                     .background = background});
+  return automatic ? with_scale_of_colours(picture, background) : picture;
 }
 
 }  // namespace tapegrad::inline v0
