@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -24,13 +25,15 @@ namespace {
 
 struct Named {
   std::string name, stored;  // the type in the file, when it is another one than the tensor's
-  tg::Tensor tensor;
+  tg::Tensor tensor{};       // not defined when it could not be read
+  tg::Shape shape{};
 };
 
 struct Content {
   std::string format;
   std::vector<Named> tensors{};
   std::map<std::string, std::string> metadata{};
+  std::string error{};  // why tensors could not be read, though the header could
 };
 
 // Text as a terminal may have it: what a file says must not move the cursor.
@@ -44,18 +47,32 @@ std::string printable(const std::string& text) {
 // ---- Reading
 
 Content read_safetensors(const fs::path& path) {
-  tg::State state = tg::read_safetensors(path);
   tg::SafetensorsHeader header = tg::read_safetensors_header(path);
   Content content{.format = "safetensors"};
+  tg::State state;
+  try {
+    state = tg::read_safetensors(path);
+  } catch (const tg::Error& error) {
+    content.error = error.what();
+    for (const auto& [name, dtype, shape] : header.tensors)
+      content.tensors.push_back({.name = name, .stored = dtype, .shape = shape});
+    content.metadata = std::move(header.metadata);
+    return content;
+  }
   if (state.integers.contains("tapegrad.checksum")) {
     const tg::Checkpoint checkpoint = tg::read_checkpoint(path);  // which looks at the checksum
     content.format = fmt::format("checkpoint of step {}", checkpoint.step);
     if (checkpoint.metric) content.format += fmt::format(", metric {}", *checkpoint.metric);
   }
   for (std::size_t i = 0; i < state.tensors.size(); ++i)
-    content.tensors.push_back({state.tensors[i].first, header.tensors[i].dtype, state.tensors[i].second});
+    content.tensors.push_back(
+        {state.tensors[i].first, header.tensors[i].dtype, state.tensors[i].second, header.tensors[i].shape});
   content.metadata = std::move(header.metadata);
   return content;
+}
+
+Content of_array(const std::string& format, const tg::Tensor& x) {
+  return {.format = format, .tensors = {{"array", "", x, x.shape()}}};
 }
 
 Content read(const fs::path& path) {
@@ -68,19 +85,18 @@ Content read(const fs::path& path) {
 
   std::array<char, 8> length{};
   std::copy_n(begin.begin(), length.size(), length.begin());
-  if (bytes.size() == begin.size() && begin[8] == '{' &&
-      std::bit_cast<std::uint64_t>(length) <= fs::file_size(path))
+  // A header of JSON follows its length. Whatever the length says, the reader of that format knows best what is wrong.
+  if (bytes.size() == begin.size() && (begin[8] == '{' || path.extension() == ".safetensors"))
     return read_safetensors(path);
-  if (bytes.starts_with("\x93NUMPY"))
-    return {.format = "npy", .tensors = {{"array", "", tg::read_npy(path)}}};
+  if (bytes.starts_with("\x93NUMPY")) return of_array("npy", tg::read_npy(path));
   if (bytes.starts_with("PK")) {
     Content content{.format = "npz"};
-    for (auto& [name, tensor] : tg::read_npz(path)) content.tensors.push_back({name, "", tensor});
+    for (auto& [name, tensor] : tg::read_npz(path))
+      content.tensors.push_back({name, "", tensor, tensor.shape()});
     return content;
   }
   constexpr std::string_view kGzip = "\x1f\x8b", kIdx("\0\0", 2);
-  if (bytes.starts_with(kGzip) || bytes.starts_with(kIdx))
-    return {.format = "IDX", .tensors = {{"array", "", tg::read_idx(path)}}};
+  if (bytes.starts_with(kGzip) || bytes.starts_with(kIdx)) return of_array("IDX", tg::read_idx(path));
   throw tg::Error("read",
                   fmt::format("'{}' is no file of safetensors, npy, npz or IDX, or its beginning is damaged",
                               path.string()));
@@ -137,9 +153,13 @@ void print(const fs::path& path, const Content& content) {
   std::vector<Row> rows = {{"name", "type", "shape", "min", "mean", "max", "NaN", "infinite"}};
   for (const Named& named : content.tensors) {
     const tg::Tensor& x = named.tensor;
+    elements += named.shape.size();
+    if (!x.defined()) {
+      rows.push_back({printable(named.name), printable(named.stored), named.shape.str(), "", "", "", "", ""});
+      continue;
+    }
     const Statistics s = statistics_of(x);
     const auto number = [&](double value) { return x.size() == s.nan ? "-" : fmt::format("{:.5g}", value); };
-    elements += x.size();
     rows.push_back({printable(named.name), named.stored.empty() ? tg::to_string(x.dtype()) : named.stored,
                     x.shape().str(), number(s.least),
                     s.finite == 0 ? "-" : number(s.sum / static_cast<double>(s.finite)), number(s.greatest),
@@ -204,6 +224,7 @@ tg::Image picture_of(const std::string& name, const tg::Tensor& x) {
 }
 
 void draw(const Content& content, const std::string& name, const fs::path& path) {
+  if (!content.error.empty()) throw std::runtime_error(content.error);
   const auto found = std::ranges::find(content.tensors, name, &Named::name);
   if (found == content.tensors.end())
     throw tg::Error("png", fmt::format("there is no tensor '{}' in the file", printable(name)));
@@ -218,10 +239,10 @@ int main(int argc, char** argv) {
   CLI::App app("Shows what is in a file of tensors: safetensors, checkpoints, npy, npz, IDX (gzipped, too).",
                "tg-inspect");
   app.add_option("FILE", file, "the file")->required();
-  app.add_option("--png", png,
-                 "draw the tensor NAME (\"array\" in npy and IDX) into OUT, as images [n, h, w, c] or as the "
-                 "filters of a "
-                 "convolution [kh, kw, in, out]")
+  app.add_option(
+         "--png", png,
+         "draw the tensor NAME (\"array\" in npy and IDX) into OUT, as images [n, h, w, c] or as the filters of a "
+         "convolution [kh, kw, in, out]")
       ->type_name("NAME OUT")
       ->expected(2);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
@@ -230,10 +251,14 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     const Content content = read(file);
-    if (png.empty())
+    if (png.empty()) {
       print(file, content);
-    else
-      draw(content, png[0], png[1]);
+      if (content.error.empty()) return 0;
+      std::fflush(stdout);
+      throw std::runtime_error(content.error);
+    }
+    draw(content, png[0], png[1]);
+    fmt::print("{}\n", png[1]);
   } catch (const std::exception& error) {
     fmt::print(stderr, "tg-inspect: {}\n", printable(error.what()));
     return 1;

@@ -34,7 +34,7 @@ tg::Sequential make_judge(const std::filesystem::path& weights, const TrainingOp
   for (tg::index_t epoch = 0; epoch < 2; ++epoch)
     for (const tg::Batch& batch : loader.epoch(epoch)) {
       tg::Tape tape;
-      adam.step(tape.gradient(tg::cross_entropy(judge(batch.images), batch.labels), parameters));
+      adam.step(tape.gradient(tg::cross_entropy(judge(batch.inputs), batch.targets), parameters));
     }
   tg::write_safetensors(options.out / "classifier.safetensors", judge.state_view());
   return judge;

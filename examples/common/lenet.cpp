@@ -35,7 +35,7 @@ tg::Sequential make_lenet(tg::Generator& generator) {
 tg::Tensor logits_of(tg::Module& net, const tg::Samples& images) {
   std::vector<tg::Tensor> parts;
   for (const tg::Batch& batch : tg::Loader(images, {}, {.batch_size = 500, .shuffle = false}).epoch(0))
-    parts.push_back(net(batch.images));
+    parts.push_back(net(batch.inputs));
   return tg::concat(parts);
 }
 

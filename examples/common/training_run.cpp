@@ -97,12 +97,14 @@ void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,
 // Whether it came to the end of the epoch, or of the steps; not if it was interrupted.
 bool TrainingRun::train_epoch(tg::Progress& progress, const std::function<Values(const tg::Batch&)>& step,
                               const std::function<bool()>& interrupted) {
+  auto last = std::chrono::steady_clock::now();
   for (const tg::Batch& batch : loader_.epoch(epoch_, next_)) {
     if (enough()) break;
-    const auto started = std::chrono::steady_clock::now();
     const Values values = step(batch);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-    const tg::index_t images = batch.images.shape()[0];
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> took = now - last;  // with the time that the batch was waited for
+    last = now;
+    const tg::index_t images = batch.inputs.shape()[0];
     note_step(images, took.count(), values);
     progress.advance(images, values);
 
@@ -127,6 +129,7 @@ void TrainingRun::note_step(tg::index_t images, double seconds, const Values& va
     sums_.of[std::string(name)] += value * static_cast<double>(images);
     line.emplace_back(name, value);
   }
+  line.emplace_back("images", images);
   line.emplace_back("images_per_s", static_cast<double>(images) / seconds);
   metrics_.write(line);
 }

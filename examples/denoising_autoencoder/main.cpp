@@ -62,16 +62,16 @@ struct Denoised {
 Denoised denoise(tg::Sequential& net, const tg::Samples& images, double noise) {
   std::vector<tg::Tensor> clean, noisy, denoised;
   for (const tg::Batch& batch : tg::Loader(images, {}, {.batch_size = 500, .shuffle = false}).epoch(0)) {
-    clean.push_back(batch.images);
+    clean.push_back(batch.inputs);
     noisy.push_back(
-        with_noise(batch.images, noise, tg::Generator(0, static_cast<std::uint64_t>(batch.first))));
+        with_noise(batch.inputs, noise, tg::Generator(0, static_cast<std::uint64_t>(batch.first))));
     denoised.push_back(net(noisy.back()));
   }
   return {tg::concat(clean), tg::concat(noisy), tg::concat(denoised)};
 }
 
 void train(tg::Sequential& net, const Options& options, const tg::Samples& test) {
-  const tg::Loader loader(common::read_digits(options.data, tg::Split::Train).images, {},
+  const tg::Loader loader(common::read_digits(options.data, tg::Split::Train).inputs, {},
                           {.batch_size = options.batch, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters);
@@ -83,9 +83,9 @@ void train(tg::Sequential& net, const Options& options, const tg::Samples& test)
   run.require("--epochs", options.epochs).require("--noise", options.noise);
   const auto step = [&](const tg::Batch& batch) {
     const tg::Generator own = noise.child(static_cast<std::uint64_t>(run.steps()));
-    const tg::Tensor noisy = with_noise(batch.images, options.noise, own);
+    const tg::Tensor noisy = with_noise(batch.inputs, options.noise, own);
     tg::Tape tape;
-    const tg::Tensor loss = tg::mse_loss(net(noisy), batch.images);
+    const tg::Tensor loss = tg::mse_loss(net(noisy), batch.inputs);
     adam.set_learning_rate(schedule.learning_rate());
     adam.step(tape.gradient(loss, parameters));
     schedule.step();
@@ -105,7 +105,7 @@ int run(const Options& options) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator generator(options.seed);
   tg::Sequential net = make_net(generator);
-  const tg::Samples test = common::read_digits(options.data, tg::Split::Test).images;
+  const tg::Samples test = common::read_digits(options.data, tg::Split::Test).inputs;
   fs::create_directories(options.out);
   if (options.load.empty()) {
     train(net, options, test);

@@ -94,8 +94,10 @@ int run(const Options& options) {
   std::filesystem::create_directories(options.out);
   const std::vector<tg::Series> series = {penalties, distances};
   tg::write_png(options.out / "training.png",
-                tg::line_chart(
-                    series, {.title = "A critic with a gradient penalty", .x_label = "step", .y_label = ""}));
+                tg::line_chart(series, {.title = "A critic with a gradient penalty",
+                                        .x_label = "step",
+                                        .y_label = "logarithmic",
+                                        .log_y = true}));
   if (interrupt.requested())
     throw common::Interrupted{fmt::format("interrupted; the picture of {} steps is in {}", penalties.y.size(),
                                           options.out.string())};

@@ -35,17 +35,17 @@ double evaluate(tg::Sequential& net, const tg::Loader& loader) {
   double total = 0;
   for (const tg::Batch& batch : loader.epoch(0))
     total +=
-        tg::mse_loss(net(batch.images), batch.images).item() * static_cast<double>(batch.images.shape()[0]);
+        tg::mse_loss(net(batch.inputs), batch.inputs).item() * static_cast<double>(batch.inputs.shape()[0]);
   return total / static_cast<double>(loader.samples());
 }
 
 void write_reconstructions(tg::Sequential& net, const tg::Loader& test, const fs::path& path) {
   for (const tg::Batch& batch : test.epoch(0)) {
-    const std::vector<tg::Tensor> rows = {batch.images, net(batch.images)};
-    const tg::index_t shown = std::min<tg::index_t>(40, batch.images.shape()[0]);
+    const std::vector<tg::Tensor> rows = {batch.inputs, net(batch.inputs)};
+    const tg::index_t shown = std::min<tg::index_t>(40, batch.inputs.shape()[0]);
     const std::vector<tg::Tensor> first = {tg::slice(rows[0], {{0, shown}}),
                                            tg::slice(rows[1], {{0, shown}})};
-    tg::write_png(path, tg::sheet(first, {.columns = 20, .scale = 2}));
+    tg::write_png(path, tg::sheet(first, {.columns = 20, .scale = 2, .labels = {"original", "drawn again"}}));
     return;
   }
 }
@@ -57,7 +57,7 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
   const auto step = [&](const tg::Batch& batch) {
     // As a Tape around loss(batch) would, and faster: a few images at a time, on all threads.
     const auto [loss, gradients] = tg::batch_gradient(
-        [&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); }, {batch.images}, parameters);
+        [&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); }, {batch.inputs}, parameters);
     adam.step(gradients);
     return TrainingRun::Values{{"loss", loss}};
   };
@@ -76,13 +76,13 @@ int run(const Options& options, const CLI::App& app) {
   if (!options.load.empty()) net.load_state(tg::read_safetensors(options.load));
 
   const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
-  const tg::Loader test(data.images, {}, {.batch_size = 500, .shuffle = false});
+  const tg::Loader test(data.inputs, {}, {.batch_size = 500, .shuffle = false});
   fs::create_directories(options.out);
   std::optional<tg::Loader> loader;
   std::optional<TrainingRun> training;
   const auto started = std::chrono::steady_clock::now();
   if (options.load.empty()) {
-    loader.emplace(common::read_digits(options.data, tg::Split::Train).images, tg::Samples{},
+    loader.emplace(common::read_digits(options.data, tg::Split::Train).inputs, tg::Samples{},
                    tg::LoaderOptions{.batch_size = options.batch, .seed = options.seed});
     training.emplace(options, *loader, common::RunOptions{.metric = "test_loss"});
     train(net, options, test, *training);

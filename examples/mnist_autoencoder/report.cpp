@@ -11,8 +11,7 @@ namespace {
 
 // The first n images, as the net takes them.
 tg::Tensor first_images(const tg::Dataset& data, tg::index_t n) {
-  const tg::Tensor images = tg::slice(tg::read_all(data.images), {{0, std::min(n, data.images.size())}});
-  return tg::cast(images, tg::DType::Float32) / 255.0;
+  return tg::slice(tg::read_all(data.inputs, tg::DType::Float32), {{0, std::min(n, data.inputs.size())}});
 }
 
 // What the encoder, the first two layers, makes of images: [n, features].
@@ -77,13 +76,14 @@ void write_report(const std::filesystem::path& path, const Run& run) {
   tg::Report::Facts figures = {{"Test loss (MSE)", fmt::format("{:.5f}", run.test_loss)},
                                {"Parameters", fmt::format("{}", parameters)}};
   if (run.metrics != nullptr) {
-    const tg::Series speed = run.metrics->series("step", "images_per_s", "");
-    double sum = 0;
-    for (const double y : speed.y) sum += y;
+    const tg::Series speed = run.metrics->series("images", "images_per_s", "");
+    double seen = 0, seconds = 0;  // a mean of rates would count fast steps as much as slow ones
+    for (std::size_t i = 0; i < speed.x.size(); ++i) {
+      seen += speed.x[i];
+      seconds += speed.x[i] / speed.y[i];
+    }
     figures.emplace_back("Steps", fmt::format("{}", speed.y.size()));
-    if (!speed.y.empty())
-      figures.emplace_back("Images per second",
-                           fmt::format("{:.0f}", sum / static_cast<double>(speed.y.size())));
+    if (seconds > 0) figures.emplace_back("Images per second", fmt::format("{:.0f}", seen / seconds));
     figures.emplace_back("Trained for", fmt::format("{:.1f} s", run.seconds));
   }
   report.figures(figures);
@@ -91,9 +91,10 @@ void write_report(const std::filesystem::path& path, const Run& run) {
 
   const std::vector<tg::Tensor> rows = {images, run.net(images)};
   report.section("Reconstructions")
-      .gallery(rows, {.caption = "Digits of the test set, and below each what the autoencoder makes of it."});
+      .gallery(rows, {.caption = "Digits of the test set, and below each what the autoencoder makes of it.",
+                      .labels = {"original", "drawn again"}});
   report.section("Latent space")
-      .dots(by_label(principal_components(encode(run.net, images)), tg::read_all(run.test.labels)),
+      .dots(by_label(principal_components(encode(run.net, images)), tg::read_all(run.test.targets)),
             {.x_label = "first principal component of the code", .y_label = "second principal component"})
       .text(
           "Each dot is a digit of the test set: what the encoder makes of it, seen along the two directions "

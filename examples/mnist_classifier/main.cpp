@@ -31,14 +31,14 @@ void train(tg::Sequential& net, const common::TrainingOptions& options, const tg
   run.add("net", net).add("adam", adam).add("schedule", schedule).require("--epochs", options.epochs);
   const auto step = [&](const tg::Batch& batch) {
     tg::Tape tape;
-    const tg::Tensor loss = tg::cross_entropy(net(batch.images), batch.labels);
+    const tg::Tensor loss = tg::cross_entropy(net(batch.inputs), batch.targets);
     adam.set_learning_rate(schedule.learning_rate());
     adam.step(tape.gradient(loss, parameters));
     schedule.step();
     return TrainingRun::Values{{"loss", loss.item()}};
   };
   const auto end_epoch = [&] {
-    const tg::Tensor logits = common::logits_of(net, test.images), labels = tg::read_all(test.labels);
+    const tg::Tensor logits = common::logits_of(net, test.inputs), labels = tg::read_all(test.targets);
     return TrainingRun::Values{{"train_loss", run.mean("loss")},
                                {"test_loss", tg::cross_entropy(logits, labels).item()},
                                {"test_accuracy", tg::accuracy(logits, labels)}};
@@ -63,11 +63,11 @@ int run(const common::TrainingOptions& options) {
     net.load_state(tg::read_safetensors(options.load));
   }
 
-  const tg::Tensor logits = common::logits_of(net, test.images), labels = tg::read_all(test.labels);
+  const tg::Tensor logits = common::logits_of(net, test.inputs), labels = tg::read_all(test.targets);
   const tg::Tensor predictions = tg::argmax(logits, -1);
   tg::write_png(options.out / "confusion.png", mnist_classifier::confusion_image(labels, predictions));
   tg::write_png(options.out / "mistakes.png",
-                mnist_classifier::mistakes_image(test.images, labels, predictions));
+                mnist_classifier::mistakes_image(test.inputs, labels, predictions));
   fmt::print("test accuracy {:.2f}%; results are in {}\n", 100 * tg::accuracy(logits, labels),
              options.out.string());
   return 0;

@@ -98,8 +98,8 @@ double evaluate(Vae& vae, const tg::Loader& loader) {
   tg::Generator generator(0);  // the same noise every time
   double total = 0;
   for (const tg::Batch& batch : loader.epoch(0)) {
-    const auto [reconstruction, divergence] = loss_of(vae, batch.images, generator);
-    total += (reconstruction + divergence).item() * static_cast<double>(batch.images.shape()[0]);
+    const auto [reconstruction, divergence] = loss_of(vae, batch.inputs, generator);
+    total += (reconstruction + divergence).item() * static_cast<double>(batch.inputs.shape()[0]);
   }
   return total / static_cast<double>(loader.samples());
 }
@@ -116,7 +116,7 @@ void train(Vae& vae, const Options& options, const tg::Loader& test, tg::Generat
   run.require("--epochs", options.epochs);
   const auto step = [&](const tg::Batch& batch) {
     tg::Tape tape;
-    const auto [reconstruction, divergence] = loss_of(vae, batch.images, generator);
+    const auto [reconstruction, divergence] = loss_of(vae, batch.inputs, generator);
     const tg::Tensor loss = reconstruction + divergence;
     adam.set_learning_rate(schedule.learning_rate());
     adam.step(tape.gradient(loss, parameters));
@@ -134,8 +134,8 @@ void train(Vae& vae, const Options& options, const tg::Loader& test, tg::Generat
 /// From the code of a 0 in a straight line to that of a 1, from there to that of a 2, and so on.
 tg::Image latent_walk(Vae& vae, const tg::Dataset& data) {
   std::vector<tg::Tensor> digits(10);  // the first image of each
-  for (tg::index_t i = data.images.size() - 1; i >= 0; --i)
-    digits[static_cast<std::size_t>(data.labels[i].item())] = data.images[i];
+  for (tg::index_t i = data.inputs.size() - 1; i >= 0; --i)
+    digits[static_cast<std::size_t>(data.targets[i].item())] = data.inputs[i];
   const tg::Tensor codes = vae.encode(tg::cast(tg::stack(digits), tg::DType::Float32) / 255.0).mean;
 
   constexpr int kStages = 12;

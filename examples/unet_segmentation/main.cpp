@@ -60,25 +60,37 @@ Overlap evaluate(UNet& net, const Scenes& scenes) {
   Overlap overlap;
   net.eval();
   for (const tg::Batch& batch : in_batches(scenes).epoch(0))
-    overlap.add(batch.labels, tg::argmax(net(batch.images), -1));
+    overlap.add(batch.targets, tg::argmax(net(batch.inputs), -1));
   net.train();
   return overlap;
 }
 
 void write_segmentation(UNet& net, const Scenes& scenes, const fs::path& path) {
   constexpr int kShown = 7;
-  const tg::Tensor palette =
-      tg::tensor({{230, 230, 230}, {214, 96, 77}, {67, 147, 195}, {90, 174, 97}}, tg::DType::UInt8);
+  constexpr std::array<tg::Colour, kClassCount> kColours{
+      {{230, 230, 230}, {214, 96, 77}, {67, 147, 195}, {90, 174, 97}}};
+  tg::Tensor palette = tg::zeros({kClassCount, 3}, tg::DType::UInt8);
+  for (std::size_t c = 0; c < kColours.size(); ++c) {
+    const auto row = static_cast<tg::index_t>(c);
+    palette.set({row, 0}, kColours[c].red);
+    palette.set({row, 1}, kColours[c].green);
+    palette.set({row, 2}, kColours[c].blue);
+  }
   const auto coloured = [&](const tg::Tensor& mask) {
     return tg::cast(tg::gather(palette, mask, 0), tg::DType::Float32) / 255.0;
   };
   net.eval();
   for (const tg::Batch& batch : in_batches(scenes).epoch(0)) {
-    const tg::Tensor images = tg::slice(batch.images, {{0, kShown}});
-    const std::vector<tg::Tensor> rows = {images, coloured(tg::slice(batch.labels, {{0, kShown}})),
+    const tg::Tensor images = tg::slice(batch.inputs, {{0, kShown}});
+    const std::vector<tg::Tensor> rows = {images, coloured(tg::slice(batch.targets, {{0, kShown}})),
                                           coloured(tg::argmax(net(images), -1))};
-    tg::write_png(
-        path, tg::sheet(rows, {.columns = kShown, .scale = 2, .labels = {"image", "truth", "prediction"}}));
+    std::vector<tg::LegendEntry> legend;
+    for (std::size_t c = 0; c < kColours.size(); ++c) legend.push_back({kClasses[c], kColours[c]});
+    tg::write_png(path, tg::sheet(rows, {.columns = kShown,
+                                         .scale = 4,
+                                         .gap = 4,
+                                         .labels = {"image", "truth", "prediction"},
+                                         .legend = legend}));
     break;
   }
   net.train();
@@ -95,7 +107,7 @@ void train(UNet& net, const Options& options, const Scenes& test) {
   run.add("net", net).add("adam", adam).add("schedule", schedule).require("--epochs", options.epochs);
   const auto step = [&](const tg::Batch& batch) {
     tg::Tape tape;
-    const tg::Tensor loss = tg::cross_entropy(net(batch.images), batch.labels);
+    const tg::Tensor loss = tg::cross_entropy(net(batch.inputs), batch.targets);
     adam.set_learning_rate(schedule.learning_rate());
     adam.step(tape.gradient(loss, parameters));
     schedule.step();

@@ -45,17 +45,17 @@ TEST(Mnist, ReadsBothSplitsPlainAndZipped) {
   write_split(folder, "t10k", ".gz", pictures(2, 7), tensor({5, 6}, DType::UInt8));
 
   const Dataset train = read_mnist(folder.path(), Split::Train);
-  EXPECT_EQ(train.images.shape(), (Shape{3, 28, 28, 1}));
-  EXPECT_EQ(train.images.dtype(), DType::UInt8);
-  EXPECT_EQ(train.images[0].at({0, 0, 0}), 1);
-  EXPECT_EQ(train.images[0].at({1, 2, 0}), 31);
-  EXPECT_EQ(train.images[1].at({0, 0, 0}), (784 + 1) % 256);
-  EXPECT_TRUE(equal(read_all(train.labels), tensor({9, 0, 255}, DType::Int32)));
+  EXPECT_EQ(train.inputs.shape(), (Shape{3, 28, 28, 1}));
+  EXPECT_EQ(train.inputs.dtype(), DType::UInt8);
+  EXPECT_EQ(train.inputs[0].at({0, 0, 0}), 1);
+  EXPECT_EQ(train.inputs[0].at({1, 2, 0}), 31);
+  EXPECT_EQ(train.inputs[1].at({0, 0, 0}), (784 + 1) % 256);
+  EXPECT_TRUE(equal(read_all(train.targets), tensor({9, 0, 255}, DType::Int32)));
 
   const Dataset test = read_mnist(folder.path(), Split::Test);
-  EXPECT_EQ(test.images.shape(), (Shape{2, 28, 28, 1}));
-  EXPECT_EQ(test.images[0].at({0, 0, 0}), 7);
-  EXPECT_TRUE(equal(read_all(test.labels), tensor({5, 6}, DType::Int32)));
+  EXPECT_EQ(test.inputs.shape(), (Shape{2, 28, 28, 1}));
+  EXPECT_EQ(test.inputs[0].at({0, 0, 0}), 7);
+  EXPECT_TRUE(equal(read_all(test.targets), tensor({5, 6}, DType::Int32)));
 }
 
 TEST(Mnist, MissingFilesAreNamed) {
@@ -102,17 +102,17 @@ Dataset counting(index_t count, index_t first = 0) {
     images.set({i, 1}, static_cast<double>(10 * (first + i) + 1));
     labels.set({i}, static_cast<double>(first + i));
   }
-  return {.images = images, .labels = labels, .class_names = {"a", "b"}};
+  return {.inputs = images, .targets = labels, .class_names = {"a", "b"}};
 }
 
 // The labels of a set whose images are those that belong to them.
 std::vector<int> numbers(const Dataset& data) {
   EXPECT_EQ(data.class_names, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(data.labels.size(), data.images.size());
+  EXPECT_EQ(data.targets.size(), data.inputs.size());
   std::vector<int> found;
-  for (index_t i = 0; i < data.images.size(); ++i) {
-    found.push_back(static_cast<int>(data.labels[i].item()));
-    EXPECT_TRUE(equal(data.images[i], tensor({10 * found.back(), 10 * found.back() + 1})));
+  for (index_t i = 0; i < data.inputs.size(); ++i) {
+    found.push_back(static_cast<int>(data.targets[i].item()));
+    EXPECT_TRUE(equal(data.inputs[i], tensor({10 * found.back(), 10 * found.back() + 1})));
   }
   return found;
 }
@@ -121,7 +121,7 @@ TEST(Dataset, Subset) {
   EXPECT_EQ(numbers(subset(counting(5), {3, 0, 3})), (std::vector<int>{3, 0, 3}));
   EXPECT_EQ(numbers(subset(subset(counting(5), {4, 3, 2}), {2, 0})), (std::vector<int>{2, 4}));
   EXPECT_EQ(numbers(subset(counting(5), {})), std::vector<int>());
-  EXPECT_FALSE(subset({.images = zeros({3, 1})}, {1}).labels.defined());
+  EXPECT_FALSE(subset({.inputs = zeros({3, 1})}, {1}).targets.defined());
   expect_contains(error_of("subset", [] { subset(counting(5), {5}); }), "no sample 5 in a data set of 5");
   error_of("subset", [] { subset(counting(5), {-1}); });
 }
@@ -129,19 +129,19 @@ TEST(Dataset, Subset) {
 TEST(Dataset, Concatenate) {
   const Dataset joined = concatenate({counting(2), counting(0), counting(3, 7), counting(1, 20)});
   EXPECT_EQ(numbers(joined), (std::vector<int>{0, 1, 7, 8, 9, 20}));
-  EXPECT_EQ(joined.images.shape(), (Shape{6, 2}));
-  EXPECT_TRUE(equal(read_all(joined.labels), tensor({0, 1, 7, 8, 9, 20}, DType::Int32)));
-  EXPECT_FALSE(concatenate({{.images = zeros({3, 1})}}).labels.defined());
+  EXPECT_EQ(joined.inputs.shape(), (Shape{6, 2}));
+  EXPECT_TRUE(equal(read_all(joined.targets), tensor({0, 1, 7, 8, 9, 20}, DType::Int32)));
+  EXPECT_FALSE(concatenate({{.inputs = zeros({3, 1})}}).targets.defined());
   const auto refused = [](const std::vector<Dataset>& sets) {
     return error_of("concatenate", [&] { concatenate(sets); });
   };
   refused({});
-  expect_contains(refused({{.images = zeros({3, 2})}, {.images = zeros({3, 1})}}),
+  expect_contains(refused({{.inputs = zeros({3, 2})}, {.inputs = zeros({3, 1})}}),
                   "shape [3, 1] cannot follow");
-  refused({{.images = zeros({3, 2})}, {.images = zeros({3, 2}, DType::UInt8)}});
-  refused({{.images = zeros({1})}, {.images = zeros({1}), .labels = zeros({1})}});
-  refused({{.images = zeros({1}), .labels = zeros({1})}, {.images = zeros({1})}});
-  expect_contains(refused({counting(1), {.images = zeros({1, 2}), .labels = zeros({1}, DType::Int32)}}),
+  refused({{.inputs = zeros({3, 2})}, {.inputs = zeros({3, 2}, DType::UInt8)}});
+  refused({{.inputs = zeros({1})}, {.inputs = zeros({1}), .targets = zeros({1})}});
+  refused({{.inputs = zeros({1}), .targets = zeros({1})}, {.inputs = zeros({1})}});
+  expect_contains(refused({counting(1), {.inputs = zeros({1, 2}), .targets = zeros({1}, DType::Int32)}}),
                   "a, b");
 }
 
@@ -153,7 +153,7 @@ TEST(Dataset, SplitDealsEverySampleOnce) {
   };
   const auto sizes = [](const std::vector<Dataset>& sets) {
     std::vector<index_t> found;
-    for (const Dataset& set : sets) found.push_back(set.images.size());
+    for (const Dataset& set : sets) found.push_back(set.inputs.size());
     return found;
   };
   const Dataset data = counting(100);
@@ -193,10 +193,10 @@ TEST(Dataset, SplitDealsEverySampleOnce) {
 TEST(Dataset, OfArraysInFiles) {
   const TemporaryFolder folder;
   const Dataset data = counting(20);
-  write_npy(folder / "images.npy", read_all(data.images));
-  write_idx(folder / "labels.idx", read_all(data.labels));
-  const Dataset opened{.images = open_npy(folder / "images.npy"),
-                       .labels = open_idx(folder / "labels.idx"),
+  write_npy(folder / "images.npy", read_all(data.inputs));
+  write_idx(folder / "labels.idx", read_all(data.targets));
+  const Dataset opened{.inputs = open_npy(folder / "images.npy"),
+                       .targets = open_idx(folder / "labels.idx"),
                        .class_names = {"a", "b"}};
   EXPECT_EQ(numbers(opened), numbers(data));
   const Loader loader(opened, {.batch_size = 6, .seed = 1, .workers = 3}),
@@ -204,8 +204,8 @@ TEST(Dataset, OfArraysInFiles) {
   auto pass = expected.epoch(2);
   auto at = pass.begin();
   for (const Batch& batch : loader.epoch(2)) {
-    EXPECT_TRUE(equal(batch.images, at->images));
-    EXPECT_TRUE(equal(batch.labels, at->labels));
+    EXPECT_TRUE(equal(batch.inputs, at->inputs));
+    EXPECT_TRUE(equal(batch.targets, at->targets));
     ++at;
   }
   EXPECT_EQ(at, pass.end());
@@ -215,8 +215,8 @@ TEST(Dataset, OfATable) {
   const TemporaryFolder folder;
   std::ofstream(folder / "iris.csv") << "length,width,kind\n5.1,3.5,setosa\n7,3.2,versicolor\n4.9,3,setosa\n";
   const Dataset data = csv_dataset(folder / "iris.csv", {.label = "kind"});
-  EXPECT_TRUE(equal(read_all(data.images), tensor({{5.1, 3.5}, {7, 3.2}, {4.9, 3}})));
-  EXPECT_TRUE(equal(read_all(data.labels), tensor({0, 1, 0}, DType::Int32)));
+  EXPECT_TRUE(equal(read_all(data.inputs), tensor({{5.1, 3.5}, {7, 3.2}, {4.9, 3}})));
+  EXPECT_TRUE(equal(read_all(data.targets), tensor({0, 1, 0}, DType::Int32)));
   EXPECT_EQ(data.class_names, (std::vector<std::string>{"setosa", "versicolor"}));
 }
 
@@ -241,12 +241,12 @@ TEST(ImageFolder, ReadsClassesAndFilesInByteOrder) {
 
   const Dataset data = image_folder(folder.path());
   EXPECT_EQ(data.class_names, (std::vector<std::string>{"Cat", "dog", "d\xC3\xB6rr"}));
-  EXPECT_EQ(data.images.shape(), (Shape{5, 2, 3, 1}));
-  EXPECT_EQ(data.images.dtype(), DType::UInt8);
-  EXPECT_TRUE(equal(read_all(data.labels), tensor({0, 1, 1, 1, 2}, DType::Int32)));
+  EXPECT_EQ(data.inputs.shape(), (Shape{5, 2, 3, 1}));
+  EXPECT_EQ(data.inputs.dtype(), DType::UInt8);
+  EXPECT_TRUE(equal(read_all(data.targets), tensor({0, 1, 1, 1, 2}, DType::Int32)));
   const std::vector<double> expected{5, 11, 12, 20, 30};
   for (index_t i = 0; i < 5; ++i)
-    EXPECT_TRUE(equal(data.images[i], full({2, 3, 1}, expected[static_cast<std::size_t>(i)], DType::UInt8)));
+    EXPECT_TRUE(equal(data.inputs[i], full({2, 3, 1}, expected[static_cast<std::size_t>(i)], DType::UInt8)));
 }
 
 TEST(ImageFolder, ColoursAndSizes) {
@@ -254,11 +254,11 @@ TEST(ImageFolder, ColoursAndSizes) {
   write_image(folder / "a/1.png", 4, 6, {200, 100, 50});
   write_image(folder / "a/2.png", 9, 2, {1, 2, 3});
   const Dataset first = image_folder(folder.path(), {.channels = 3});
-  EXPECT_EQ(first.images.shape(), (Shape{2, 4, 6, 3}));
-  EXPECT_TRUE(equal(first.images[1], tensor(Image(4, 6, 3, {1, 2, 3}).pixels, {4, 6, 3})));
+  EXPECT_EQ(first.inputs.shape(), (Shape{2, 4, 6, 3}));
+  EXPECT_TRUE(equal(first.inputs[1], tensor(Image(4, 6, 3, {1, 2, 3}).pixels, {4, 6, 3})));
   const Dataset sized = image_folder(folder.path(), {.height = 5, .width = 7});
-  EXPECT_EQ(sized.images.shape(), (Shape{2, 5, 7, 1}));
-  EXPECT_TRUE(equal(sized.images[0], tensor(Image(5, 7, 1, {200, 100, 50}).pixels, {5, 7, 1})));
+  EXPECT_EQ(sized.inputs.shape(), (Shape{2, 5, 7, 1}));
+  EXPECT_TRUE(equal(sized.inputs[0], tensor(Image(5, 7, 1, {200, 100, 50}).pixels, {5, 7, 1})));
 }
 
 TEST(ImageFolder, MistakesAreNamed) {
@@ -273,6 +273,13 @@ TEST(ImageFolder, MistakesAreNamed) {
   refused({.height = 5});
   refused({.height = -5, .width = -5});
   expect_contains(error_of("image_folder", [&] { image_folder(folder / "none"); }), "No such file");
+  // What the system does not let one look at: a link that goes round in a circle, or leads through a file.
+  std::filesystem::remove(folder / "empty");
+  std::filesystem::create_symlink("round", folder / "round");
+  expect_contains(refused(), "/round'");
+  std::filesystem::remove(folder / "round");
+  std::filesystem::create_symlink("absent", folder / "nowhere");  // left out, as other files
+  expect_contains(refused(), "holds no folders");
 }
 
 // A bad file among good ones is met when its turn comes, on the loader's thread.
@@ -290,9 +297,9 @@ TEST(ImageFolder, BadFilesAreNamed) {
   expect_contains(message, "sample 1: [read_image] '" + (folder / "a/2.png").string() + "' is not a PNG");
   write_image(folder / "a/2.png", 50, 50, {1, 1, 1});
   const Dataset small = image_folder(folder.path(), {.most_pixels = 2400});
-  expect_contains(error_of("read_image", [&] { (void)small.images[1]; }), "at most 2400 pixels");
+  expect_contains(error_of("read_image", [&] { (void)small.inputs[1]; }), "at most 2400 pixels");
   std::filesystem::remove(folder / "a/3.png");
-  expect_contains(error_of("read_image", [&] { (void)small.images[2]; }), "No such file");
+  expect_contains(error_of("read_image", [&] { (void)small.inputs[2]; }), "No such file");
 }
 
 // ---- Drawn digits
@@ -300,18 +307,18 @@ TEST(ImageFolder, BadFilesAreNamed) {
 TEST(DrawnDigits, AreAFunctionOfTheGenerator) {
   const Generator generator(4);
   const Dataset data = digits::drawn_digits(50, generator);
-  EXPECT_EQ(data.images.shape(), (Shape{50, 28, 28, 1}));
+  EXPECT_EQ(data.inputs.shape(), (Shape{50, 28, 28, 1}));
   std::array<int, 10> seen{};
   for (index_t i = 0; i < 50; ++i) {
-    const auto label = static_cast<int>(data.labels[i].item());
+    const auto label = static_cast<int>(data.targets[i].item());
     ++seen.at(static_cast<std::size_t>(label));
     Generator hand = generator.child(static_cast<std::uint64_t>(i));
     Tensor expected = zeros({28, 28, 1}, DType::UInt8);
     digits::draw_digit(label, hand, expected.mutable_values<std::uint8_t>().first<digits::kDigitPixels>());
-    EXPECT_TRUE(equal(data.images[i], expected));
+    EXPECT_TRUE(equal(data.inputs[i], expected));
   }
   EXPECT_EQ(seen, (std::array<int, 10>{5, 5, 5, 5, 5, 5, 5, 5, 5, 5}));
-  EXPECT_EQ(digits::drawn_digits(0, generator).images.size(), 0);
+  EXPECT_EQ(digits::drawn_digits(0, generator).inputs.size(), 0);
   EXPECT_THROW(digits::drawn_digits(-1, generator), Error);
 }
 
@@ -319,8 +326,8 @@ TEST(DrawnDigits, AreAFunctionOfTheGenerator) {
 TEST(DrawnDigits, AreThoseOfTheProject) {
   const Dataset stored = read_mnist(std::string(TAPEGRAD_SOURCE) + "/data", Split::Test);
   const Dataset drawn = digits::drawn_digits(1000, Generator(28).child(1));
-  EXPECT_TRUE(equal(read_all(stored.labels), read_all(drawn.labels)));
-  for (const index_t i : {0, 1, 499, 999}) EXPECT_TRUE(equal(stored.images[i], drawn.images[i]));
+  EXPECT_TRUE(equal(read_all(stored.targets), read_all(drawn.targets)));
+  for (const index_t i : {0, 1, 499, 999}) EXPECT_TRUE(equal(stored.inputs[i], drawn.inputs[i]));
 }
 
 }  // namespace

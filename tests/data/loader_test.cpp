@@ -2,8 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <functional>
 #include <map>
+#include <new>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -33,8 +40,8 @@ Tensor numbers(index_t samples) {
 std::vector<int> order(const Loader& loader, index_t epoch) {
   std::vector<int> labels;
   for (const Batch& batch : loader.epoch(epoch))
-    labels.insert(labels.end(), batch.labels.values<std::int32_t>().begin(),
-                  batch.labels.values<std::int32_t>().end());
+    labels.insert(labels.end(), batch.targets.values<std::int32_t>().begin(),
+                  batch.targets.values<std::int32_t>().end());
   return labels;
 }
 
@@ -47,11 +54,11 @@ TEST(Loader, InOrderWithoutShuffling) {
     EXPECT_EQ(batch.number, number);
     EXPECT_EQ(batch.first, 4 * number);
     const index_t count = number == 2 ? 2 : 4;
-    ASSERT_EQ(batch.images.shape(), (Shape{count, 2, 1}));
-    ASSERT_EQ(batch.labels.shape(), Shape{count});
+    ASSERT_EQ(batch.inputs.shape(), (Shape{count, 2, 1}));
+    ASSERT_EQ(batch.targets.shape(), Shape{count});
     for (index_t i = 0; i < count; ++i) {
-      EXPECT_EQ(batch.labels.at({i}), static_cast<double>(4 * number + i));
-      EXPECT_EQ(batch.images.at({i, 1, 0}), static_cast<double>(3 * (4 * number + i) + 1));
+      EXPECT_EQ(batch.targets.at({i}), static_cast<double>(4 * number + i));
+      EXPECT_EQ(batch.inputs.at({i, 1, 0}), static_cast<double>(3 * (4 * number + i) + 1));
     }
     ++number;
   }
@@ -72,7 +79,7 @@ TEST(Loader, DropsTheLastBatchThatIsNotFull) {
     EXPECT_EQ(loader.samples(), batches == 0 ? 0 : batches * size);
     index_t seen = 0;
     for (const Batch& batch : loader.epoch(0)) {
-      EXPECT_EQ(batch.images.shape()[0], size);
+      EXPECT_EQ(batch.inputs.shape()[0], size);
       ++seen;
     }
     EXPECT_EQ(seen, batches);
@@ -86,11 +93,11 @@ TEST(Loader, ShufflesEverySampleOnceWithItsLabel) {
   const Loader loader(counting(101, 3), numbers(101), {.batch_size = 8, .seed = 3});
   std::set<int> seen;
   for (const Batch& batch : loader.epoch(5))
-    for (index_t i = 0; i < batch.labels.size(); ++i) {
-      const auto label = static_cast<int>(batch.labels.at({i}));
+    for (index_t i = 0; i < batch.targets.size(); ++i) {
+      const auto label = static_cast<int>(batch.targets.at({i}));
       EXPECT_TRUE(seen.insert(label).second);
       for (index_t k = 0; k < 3; ++k)
-        EXPECT_EQ(batch.images.at({i, k, 0}), static_cast<double>(3 * label + k));
+        EXPECT_EQ(batch.inputs.at({i, k, 0}), static_cast<double>(3 * label + k));
     }
   EXPECT_EQ(seen.size(), 101u);
 }
@@ -117,8 +124,8 @@ TEST(Loader, OrderIsAFunctionOfSeedAndEpoch) {
   auto at_a = a.begin(), at_b = b.begin();
   std::vector<int> mixed;
   for (; at_a != a.end(); ++at_a, ++at_b)
-    mixed.insert(mixed.end(), at_a->labels.values<std::int32_t>().begin(),
-                 at_a->labels.values<std::int32_t>().end());
+    mixed.insert(mixed.end(), at_a->targets.values<std::int32_t>().begin(),
+                 at_a->targets.values<std::int32_t>().end());
   EXPECT_EQ(mixed, third);
 }
 
@@ -135,14 +142,14 @@ TEST(Loader, BytesBecomeSharesOf255) {
             std::uint8_t{0});
   for (const Batch& batch : Loader(bytes, {}, {.batch_size = 256, .shuffle = false}).epoch(0))
     for (std::size_t i = 0; i < 256; ++i)
-      EXPECT_EQ(batch.images.values<float>()[i], static_cast<float>(i) / 255.0f);
+      EXPECT_EQ(batch.inputs.values<float>()[i], static_cast<float>(i) / 255.0f);
   for (const Batch& batch :
        Loader(bytes, {}, {.batch_size = 256, .shuffle = false, .dtype = DType::Float64}).epoch(0))
     for (std::size_t i = 0; i < 256; ++i)
-      EXPECT_EQ(batch.images.values<double>()[i], static_cast<double>(i) / 255.0);
+      EXPECT_EQ(batch.inputs.values<double>()[i], static_cast<double>(i) / 255.0);
   for (const Batch& batch :
        Loader(bytes, {}, {.batch_size = 256, .shuffle = false, .dtype = DType::UInt8}).epoch(0))
-    EXPECT_TRUE(equal(batch.images, bytes));
+    EXPECT_TRUE(equal(batch.inputs, bytes));
 }
 
 TEST(Loader, OtherDtypesKeepTheirValues) {
@@ -151,8 +158,8 @@ TEST(Loader, OtherDtypesKeepTheirValues) {
       const Tensor x = counting(5, 2, dtype);
       for (const Batch& batch :
            Loader(x, {}, {.batch_size = 5, .shuffle = false, .dtype = wanted}).epoch(0)) {
-        EXPECT_TRUE(equal(batch.images, counting(5, 2, wanted)));
-        EXPECT_FALSE(batch.labels.defined());
+        EXPECT_TRUE(equal(batch.inputs, counting(5, 2, wanted)));
+        EXPECT_FALSE(batch.targets.defined());
       }
     }
 }
@@ -163,16 +170,16 @@ TEST(Loader, BatchesHandedOutStay) {
   for (const Batch& batch : loader.epoch(0)) kept.push_back(batch);
   ASSERT_EQ(kept.size(), 16u);
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    EXPECT_EQ(kept[i].images.at({0, 0, 0}), static_cast<double>(12 * i));
-    EXPECT_EQ(kept[i].labels.at({3}), static_cast<double>(4 * i + 3));
-    for (std::size_t k = 0; k < i; ++k) EXPECT_NE(kept[i].images.data<float>(), kept[k].images.data<float>());
+    EXPECT_EQ(kept[i].inputs.at({0, 0, 0}), static_cast<double>(12 * i));
+    EXPECT_EQ(kept[i].targets.at({3}), static_cast<double>(4 * i + 3));
+    for (std::size_t k = 0; k < i; ++k) EXPECT_NE(kept[i].inputs.data<float>(), kept[k].inputs.data<float>());
   }
 }
 
 TEST(Loader, TheDataSetIsNotHandedOutItself) {
   Tensor x = counting(4, 1);
   for (Batch batch : Loader(x, {}, {.batch_size = 4, .shuffle = false}).epoch(0))
-    batch.images.set({0, 0, 0}, 99);
+    batch.inputs.set({0, 0, 0}, 99);
   EXPECT_TRUE(equal(x, counting(4, 1)));
 }
 
@@ -197,8 +204,8 @@ TEST(Loader, AnEpochOutlivesItsLoader) {
   loader.reset();
   std::vector<int> labels;
   for (const Batch& batch : epoch)
-    labels.insert(labels.end(), batch.labels.values<std::int32_t>().begin(),
-                  batch.labels.values<std::int32_t>().end());
+    labels.insert(labels.end(), batch.targets.values<std::int32_t>().begin(),
+                  batch.targets.values<std::int32_t>().end());
   EXPECT_EQ(labels, expected);
   EXPECT_EQ(epoch.begin(), epoch.end());
 }
@@ -206,11 +213,11 @@ TEST(Loader, AnEpochOutlivesItsLoader) {
 TEST(Loader, EmptySamplesAndEmptySets) {
   index_t batches = 0;
   for (const Batch& batch : Loader(zeros({5, 0}), {}, {.batch_size = 2}).epoch(0)) {
-    EXPECT_EQ(batch.images.size(), 0);
+    EXPECT_EQ(batch.inputs.size(), 0);
     ++batches;
   }
   EXPECT_EQ(batches, 3);
-  for ([[maybe_unused]] const Batch& batch : Loader(zeros({0, 3}), {}).epoch(0)) FAIL();
+  for ([[maybe_unused]] const Batch& batch : Loader(zeros({0, 3})).epoch(0)) FAIL();
 }
 
 // ---- Transforms
@@ -219,11 +226,11 @@ TEST(Loader, EmptySamplesAndEmptySets) {
 std::map<int, Tensor> images_by_number(const Loader& loader, index_t epoch) {
   std::map<int, Tensor> images;
   for (const Batch& batch : loader.epoch(epoch))
-    for (index_t i = 0; i < batch.labels.size(); ++i) {
-      std::vector<index_t> sizes(batch.images.shape().begin() + 1, batch.images.shape().end());
+    for (index_t i = 0; i < batch.targets.size(); ++i) {
+      std::vector<index_t> sizes(batch.inputs.shape().begin() + 1, batch.inputs.shape().end());
       const Shape one(sizes);
-      images[batch.labels.values<std::int32_t>()[static_cast<std::size_t>(i)]] =
-          TensorAccess::clone(TensorAccess::view(batch.images, one, i * one.size()));
+      images[batch.targets.values<std::int32_t>()[static_cast<std::size_t>(i)]] =
+          TensorAccess::clone(TensorAccess::view(batch.inputs, one, i * one.size()));
     }
   return images;
 }
@@ -269,7 +276,7 @@ TEST(LoaderTransform, NumbersOfOneSeed) {
                       {.shuffle = false, .seed = 1, .dtype = DType::Float64, .transform = gaussian_noise(1)});
   for (const Batch& batch : loader.epoch(1))
     for (index_t i = 0; i < 2; ++i)
-      EXPECT_EQ(batch.images.at({i, 0, 0, 0}),
+      EXPECT_EQ(batch.inputs.at({i, 0, 0, 0}),
                 Generator(1).child(0x7472616e73666d).child(1).child(static_cast<std::uint64_t>(i)).normal());
 }
 
@@ -277,7 +284,7 @@ TEST(LoaderTransform, ComesAfterTheConversion) {
   const Tensor bytes = tensor({{{{0}}}, {{{255}}}}, DType::UInt8);
   const Loader loader(bytes, {}, {.shuffle = false, .transform = normalize({0.5}, {0.25})});
   for (const Batch& batch : loader.epoch(0)) {
-    EXPECT_TRUE(equal(batch.images, tensor({{{{-2}}}, {{{2}}}})));
+    EXPECT_TRUE(equal(batch.inputs, tensor({{{{-2}}}, {{{2}}}})));
   }
 }
 
@@ -287,7 +294,7 @@ TEST(LoaderTransform, MayWriteToItsImage) {
                         image.set({0, 0}, -1);
                         return image;
                       }});
-  for (const Batch& batch : loader.epoch(0)) EXPECT_TRUE(equal(batch.images, full({4, 1, 1}, -1)));
+  for (const Batch& batch : loader.epoch(0)) EXPECT_TRUE(equal(batch.inputs, full({4, 1, 1}, -1)));
   EXPECT_TRUE(equal(x, counting(4, 1)));
 }
 
@@ -346,6 +353,104 @@ TEST(LoaderErrors, NameTheSample) {
   }
 }
 
+struct Mine : std::runtime_error {
+  Mine() : std::runtime_error("mine") {}
+};
+
+// What a step of an epoch throws; the Loader's Error holds it.
+template <class Thrown>
+bool holds(const std::function<Tensor(Tensor, Generator&)>& transform, int workers) {
+  const Loader loader(counting(9, 2), {}, {.batch_size = 3, .transform = transform, .workers = workers});
+  try {
+    for ([[maybe_unused]] const Batch& batch : loader.epoch(0)) {
+    }
+  } catch (const Error& error) {
+    EXPECT_EQ(error.op(), "loader");
+    try {
+      std::rethrow_if_nested(error);
+    } catch (const Thrown&) {
+      return true;
+    } catch (...) {
+    }
+  }
+  return false;
+}
+
+TEST(LoaderErrors, HoldTheirCause) {
+  for (const int workers : {1, 3}) {
+    EXPECT_TRUE((holds<Mine>([](Tensor, Generator&) -> Tensor { throw Mine(); }, workers)));
+    EXPECT_TRUE((holds<int>([](Tensor, Generator&) -> Tensor { throw 7; }, workers)));
+    EXPECT_TRUE(
+        (holds<std::string>([](Tensor, Generator&) -> Tensor { throw std::string("text"); }, workers)));
+    EXPECT_TRUE(
+        (holds<Error>([](Tensor, Generator&) -> Tensor { throw Error("disk", "on fire"); }, workers)));
+    const Loader loader(
+        counting(9, 2), {},
+        {.transform = [](Tensor, Generator&) -> Tensor { throw std::bad_alloc(); }, .workers = workers});
+    EXPECT_THROW((void)loader.epoch(0).begin(), std::bad_alloc);
+  }
+}
+
+#if !defined(__SANITIZE_THREAD__)  // which does not support threads after fork()
+
+// How many batches differ from those of the whole epoch, from `first` on.
+int wrong_batches(Loader::Epoch& epoch, const std::vector<Batch>& all, index_t first) {
+  int wrong = 0;
+  index_t number = first;
+  for (const Batch& batch : epoch) {
+    wrong += batch.number != number || !equal(batch.inputs, all[static_cast<std::size_t>(number)].inputs) ||
+             !equal(batch.targets, all[static_cast<std::size_t>(number)].targets);
+    ++number;
+  }
+  return wrong + (number != static_cast<index_t>(all.size()));
+}
+
+enum class ChildOf { Leaves, GoesOn, BeginsAnother };
+
+// In a child process, made when `batches` of an epoch were handed out: 0 if all was right there.
+int in_child(const Loader& loader, const std::vector<Batch>& all, index_t batches, ChildOf kind) {
+  std::fflush(nullptr);  // or the child prints it again
+  pid_t child = -1;
+  {
+    std::optional<Loader::Epoch> epoch(loader.epoch(2));
+    auto at = epoch->begin();
+    for (index_t i = 0; i < batches; ++i) ++at;
+    child = fork();
+    if (child == 0) {
+      alarm(20);  // instead of hanging
+      int wrong = 0;
+      if (kind == ChildOf::GoesOn) wrong = wrong_batches(*epoch, all, batches);
+      epoch.reset();
+      if (kind == ChildOf::BeginsAnother) {
+        Loader::Epoch another = loader.epoch(2);
+        wrong = wrong_batches(another, all, 0);
+      }
+      _exit(wrong == 0 ? 0 : 1);
+    }
+    EXPECT_EQ(wrong_batches(*epoch, all, batches), 0);  // the parent goes on as well
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Loader, AProcessThatIsForkedInAnEpoch) {
+  for (const int workers : {1, 3})
+    for (const bool transforms : {false, true}) {
+      const Loader loader(counting(40, 2), numbers(40),
+                          {.batch_size = 4,
+                           .seed = 5,
+                           .transform = transforms ? gaussian_noise(1) : Transform(),
+                           .workers = workers});
+      std::vector<Batch> all;
+      for (const Batch& batch : loader.epoch(2)) all.push_back(batch);
+      for (const ChildOf kind : {ChildOf::Leaves, ChildOf::GoesOn, ChildOf::BeginsAnother})
+        for (const index_t batches : {0, 1, 5, 9}) EXPECT_EQ(in_child(loader, all, batches, kind), 0);
+    }
+}
+
+#endif
+
 TEST(LoaderErrors, OfImagesAndLabelsThatAreRead) {
   const Samples good = counting(6, 2);
   const Samples bad(good.shape(), good.dtype(), [good](index_t i) {
@@ -393,11 +498,19 @@ TEST(LoaderResume, FromEveryBatchOn) {
         EXPECT_EQ(batch.epoch, 3);
         EXPECT_EQ(batch.number, number++);
         EXPECT_EQ(batch.first, expected.first);
-        EXPECT_TRUE(equal(batch.images, expected.images));
-        EXPECT_TRUE(equal(batch.labels, expected.labels));
+        EXPECT_TRUE(equal(batch.inputs, expected.inputs));
+        EXPECT_TRUE(equal(batch.targets, expected.targets));
       }
       EXPECT_EQ(number, loader.batches());
     }
+  }
+}
+
+TEST(Loader, TakesInputsWithoutTargets) {
+  const Loader loader(counting(4, 2), {.batch_size = 4, .shuffle = false});
+  for (const Batch& batch : loader.epoch(0)) {
+    EXPECT_TRUE(equal(batch.inputs, counting(4, 2)));
+    EXPECT_FALSE(batch.targets.defined());
   }
 }
 
@@ -405,11 +518,11 @@ TEST(Loader, MistakesAreNamed) {
   const auto refused = [](auto&&... arguments) { return error_of("loader", [&] { Loader(arguments...); }); };
   error_of("samples", [] { Loader(tensor(1)); });
   expect_contains(refused(zeros({3, 2}), zeros({4})),
-                  "3 images (shape [3, 2]), but the labels have shape [4]");
+                  "3 inputs (shape [3, 2]), but the targets have shape [4]");
   refused(zeros({3}), Tensor(), LoaderOptions{.batch_size = 0});
   refused(zeros({3}), Tensor(), LoaderOptions{.dtype = DType::UInt8});
   refused(zeros({3}), Tensor(), LoaderOptions{.workers = 0});
-  expect_contains(refused(Tensor()), "not defined");
+  expect_contains(refused(Tensor()), "must be defined");
   error_of("loader", [] { Loader(zeros({3})).epoch(-1); });
   expect_contains(error_of("loader", [] { Loader(zeros({3})).epoch(0, 2); }),
                   "1 batches cannot begin at batch 2");

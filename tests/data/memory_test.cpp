@@ -72,9 +72,9 @@ bool reads_all(const Loader& loader, double last) {
   index_t seen = 0, others = 0;
   double sum = 0;
   for (const Batch& batch : loader.epoch(0)) {
-    seen += batch.images.shape()[0];
-    for (index_t i = 0; i < batch.images.shape()[0]; ++i) {
-      const Tensor image = Samples(batch.images)[i];
+    seen += batch.inputs.shape()[0];
+    for (index_t i = 0; i < batch.inputs.shape()[0]; ++i) {
+      const Tensor image = Samples(batch.inputs)[i];
       const double value = image.at({-1, -1});
       sum += value;
       others += value != 0 ? 1 : 0;
@@ -131,7 +131,7 @@ TEST(Memory, ImagesOfAFolderAreDecodedBatchByBatch) {
   const std::size_t most = growth([&] {
     const Loader loader(image_folder(folder.path()), {.batch_size = 8, .dtype = DType::UInt8, .workers = 2});
     index_t seen = 0;
-    for (const Batch& batch : loader.epoch(0)) seen += batch.images.shape()[0];
+    for (const Batch& batch : loader.epoch(0)) seen += batch.inputs.shape()[0];
     return seen == 400;
   });
   expect_growth(most, 24);  // two batches are 4 MB

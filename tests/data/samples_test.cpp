@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tapegrad/data/loader.h"
+
 #include "refuses.h"
 
 namespace tapegrad {
@@ -36,6 +38,19 @@ TEST(Samples, MayBeNoneOrEmpty) {
   EXPECT_EQ(Samples(zeros({0, 4})).size(), 0);
   EXPECT_TRUE(equal(read_all(zeros({0, 4})), zeros({0, 4})));
   EXPECT_TRUE(equal(Samples(zeros({4, 0}))[3], zeros({0})));
+}
+
+// What a network that was trained through a Loader is to be given.
+TEST(Samples, AreConvertedAsLoadersDo) {
+  const Tensor bytes = tensor({{0, 51}, {102, 255}}, DType::UInt8);
+  EXPECT_TRUE(equal(read_all(bytes), bytes));
+  EXPECT_TRUE(equal(read_all(bytes, DType::UInt8), bytes));
+  for (const DType dtype : {DType::Float32, DType::Float64}) {
+    const Loader loader(bytes, {}, {.batch_size = 2, .shuffle = false, .dtype = dtype});
+    for (const Batch& batch : loader.epoch(0)) EXPECT_TRUE(equal(read_all(bytes, dtype), batch.inputs));
+  }
+  EXPECT_TRUE(equal(read_all(tensor({3, 300}, DType::Int32), DType::Float32), tensor({3, 300})));
+  EXPECT_TRUE(refuses("read_all", {"UInt8", "Int32"}, [&] { (void)read_all(bytes, DType::Int32); }));
 }
 
 TEST(Samples, MistakesAreNamed) {

@@ -155,6 +155,9 @@ TEST(Transforms, CropCutsAWindow) {
   EXPECT_TRUE(equal(transformed(random_crop(4, 5), x), x));
   EXPECT_TRUE(refuses("random_crop", {"5 x 5", "[4, 5, 2]"}, [&] { transformed(random_crop(5, 5), x); }));
   EXPECT_TRUE(refuses("random_crop", {"0 pixels"}, [] { random_crop(0, 5); }));
+  EXPECT_TRUE(refuses("random_crop", {"0 pixels"}, [] { random_crop(5, 0); }));
+  EXPECT_TRUE(refuses("random_crop", {"-1 pixels"}, [] { random_crop(3, 3, -1); }));
+  EXPECT_TRUE(refuses("random_shift", {"-1 pixels"}, [] { random_shift(-1); }));
 }
 
 TEST(Transforms, ComposeIsOneAfterTheOther) {

@@ -138,8 +138,8 @@ class Survival : public ::testing::Test {
           std::tuple(Split::Test, 20, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}) {
       const Dataset data = read_mnist(TAPEGRAD_SOURCE "/data", split);
       write_idx(folder_ / "data" / images,
-                reshape(slice(read_all(data.images), {{0, count}}), {count, 28, 28}));
-      write_idx(folder_ / "data" / labels, cast(slice(read_all(data.labels), {{0, count}}), DType::UInt8));
+                reshape(slice(read_all(data.inputs), {{0, count}}), {count, 28, 28}));
+      write_idx(folder_ / "data" / labels, cast(slice(read_all(data.targets), {{0, count}}), DType::UInt8));
     }
     ASSERT_EQ(run(reference_, {"--checkpoint-every", "1", "--keep", "1000"}), 0) << said_;
     ASSERT_EQ(newest_step(reference_ / "checkpoints"), kSteps);

@@ -122,6 +122,7 @@ TEST(Inspect, Pictures) {
     write_safetensors(folder / "x", state);
     const Result result = inspect(quoted(folder / "x") + " --png " + name + " " + quoted(folder / "x.png"));
     EXPECT_EQ(result.code, 0) << result.text;
+    EXPECT_EQ(result.text, (folder / "x.png").string() + "\n");
     return read_image(folder / "x.png", channels);
   };
   // A matrix: the least is black, the greatest white; every element a square of 16 x 16.
@@ -150,6 +151,30 @@ TEST(Inspect, Pictures) {
   write_npy(folder / "empty", zeros({0, 3}));
   expect_refused(quoted(folder / "empty") + " --png array " + quoted(folder / "y.png"), "empty");
   EXPECT_FALSE(std::filesystem::exists(folder / "y.png"));
+}
+
+// Of a file whose elements cannot be read the header is shown, and then what is wrong.
+TEST(Inspect, ShowsWhatCanBeShown) {
+  const TemporaryFolder folder;
+  std::string header =
+      R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+      R"("large":{"dtype":"I64","shape":[1],"data_offsets":[4,12]},"__metadata__":{"k":"v"}})";
+  Bytes bytes{static_cast<std::uint8_t>(header.size()), 0, 0, 0, 0, 0, 0, 0};
+  bytes.insert(bytes.end(), header.begin(), header.end());
+  bytes.insert(bytes.end(), {0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0});  // 2^32
+  write_bytes(folder / "x.safetensors", bytes);
+  const Result result = inspect(quoted(folder / "x.safetensors"));
+  EXPECT_EQ(result.code, 1);
+  const std::string text = std::regex_replace(result.text, std::regex(" +"), " ");
+  for (const char* part :
+       {"a F32 [1]\n", "large I64 [1]\n", "k: v\n", "tg-inspect: [read_safetensors]", "4294967296"})
+    expect_contains(text, part);
+  expect_refused(quoted(folder / "x.safetensors") + " --png a " + quoted(folder / "y.png"),
+                 "[read_safetensors]");
+  // A length that is damaged: the file's name tells which reader is to say so.
+  std::fill_n(bytes.begin(), 8, std::uint8_t{0});
+  write_bytes(folder / "y.safetensors", bytes);
+  expect_refused(quoted(folder / "y.safetensors"), "[read_safetensors]");
 }
 
 TEST(Inspect, WhatCannotBeReadIsOneLine) {

@@ -456,7 +456,7 @@ tg::Dataset drawn_digits(tg::index_t count, const tg::Generator& generator) {
                image.mutable_values<std::uint8_t>().first<kDigitPixels>());
     return image;
   };
-  return {.images = tg::Samples({count, kSide, kSide, 1}, tg::DType::UInt8, draw), .labels = labels};
+  return {.inputs = tg::Samples({count, kSide, kSide, 1}, tg::DType::UInt8, draw), .targets = labels};
 }
 
 }  // namespace digits

@@ -23,8 +23,8 @@ void write(const std::filesystem::path& path, const tg::Tensor& x) {
 void draw_set(const std::filesystem::path& directory, const std::string& name, tg::index_t count,
               const tg::Generator& generator) {
   const tg::Dataset data = digits::drawn_digits(count, generator);
-  write(directory / (name + "-images-idx3-ubyte.gz"), tg::squeeze(tg::read_all(data.images), {-1}));
-  write(directory / (name + "-labels-idx1-ubyte.gz"), tg::cast(tg::read_all(data.labels), tg::DType::UInt8));
+  write(directory / (name + "-images-idx3-ubyte.gz"), tg::squeeze(tg::read_all(data.inputs), {-1}));
+  write(directory / (name + "-labels-idx1-ubyte.gz"), tg::cast(tg::read_all(data.targets), tg::DType::UInt8));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "tapegrad/base/background.h"
 
+#include <unistd.h>
+
 #include <cfenv>
 #include <condition_variable>
 #include <exception>
@@ -44,12 +46,18 @@ struct Background::Shared {
   std::fenv_t environment{};
   std::exception_ptr error;
   std::thread thread;
+  pid_t process = ::getpid();  // the one that has the thread
 };
 
 Background::Background() : shared_(std::make_unique<Shared>()) {}
 
+bool Background::lost() const {
+  return shared_->process != ::getpid();
+}
+
 Background::~Background() {
-  if (!shared_->thread.joinable()) return;
+  if (lost()) (void)shared_.release();  // the parent's thread may have held the mutex at the fork
+  if (!shared_ || !shared_->thread.joinable()) return;
   {
     const std::lock_guard lock(shared_->mutex);
     shared_->stopping = true;
@@ -59,6 +67,10 @@ Background::~Background() {
 }
 
 void Background::start(std::function<void()> task) {
+  if (lost()) {
+    (void)shared_.release();
+    shared_ = std::make_unique<Shared>();
+  }
   const std::lock_guard lock(shared_->mutex);
   if (shared_->stage != Shared::Stage::Idle)
     fail("background", "a task was started before the last one was waited for");
@@ -71,6 +83,7 @@ void Background::start(std::function<void()> task) {
 }
 
 void Background::wait() {
+  if (lost()) return;
   std::unique_lock lock(shared_->mutex);
   if (shared_->stage == Shared::Stage::Idle) return;
   shared_->changed.wait(lock, [&] { return shared_->stage == Shared::Stage::Done; });

@@ -67,13 +67,12 @@ Tensor read_one(const std::filesystem::path& directory, std::string_view file) {
   std::error_code none;
   if (std::filesystem::exists(plain, none)) return read_idx(plain);
   if (std::filesystem::exists(zipped, none)) return read_idx(zipped);
-  fail("read_mnist",
-       "there is neither '{0}' nor '{0}.gz' in '{1}'. The directory should hold the files "
-       "train-images-idx3-ubyte, "
-       "train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each plain or with .gz "
-       "at the "
-       "end; data/README.md says where to get them",
-       file, directory.string());
+  fail(
+      "read_mnist",
+      "there is neither '{0}' nor '{0}.gz' in '{1}'. The directory must hold the files train-images-idx3-ubyte, "
+      "train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each plain or with .gz at the "
+      "end; data/README.md says where to get them",
+      file, directory.string());
 }
 
 // What a directory holds, in byte order, but for what is hidden.
@@ -115,37 +114,37 @@ Dataset read_mnist(const std::filesystem::path& directory, Split split) {
 
   Tensor numbers = TensorAccess::empty(labels.shape(), DType::Int32);
   std::ranges::copy(labels.values<std::uint8_t>(), numbers.mutable_values<std::int32_t>().begin());
-  return {.images = TensorAccess::view(images, {shape[0], kSide, kSide, 1}), .labels = numbers};
+  return {.inputs = TensorAccess::view(images, {shape[0], kSide, kSide, 1}), .targets = numbers};
 }
 
 Dataset subset(const Dataset& data, std::vector<index_t> numbers) {
   for (const index_t number : numbers)
-    if (number < 0 || number >= data.images.size())
-      fail("subset", "there is no sample {} in a data set of {}", number, data.images.size());
+    if (number < 0 || number >= data.inputs.size())
+      fail("subset", "there is no sample {} in a data set of {}", number, data.inputs.size());
   const Numbers shared = std::make_shared<const std::vector<index_t>>(std::move(numbers));
-  return {.images = select(data.images, shared),
-          .labels = select(data.labels, shared),
+  return {.inputs = select(data.inputs, shared),
+          .targets = select(data.targets, shared),
           .class_names = data.class_names};
 }
 
 Dataset concatenate(const std::vector<Dataset>& sets) {
   if (sets.empty()) fail(kConcatenate, "there are no data sets");
-  std::vector<Samples> images, labels;
+  std::vector<Samples> inputs, targets;
   for (const Dataset& set : sets) {
     if (set.class_names != sets.front().class_names)
       fail(kConcatenate, "the sets have different classes: {}; {}", join(sets.front().class_names, ", "),
            join(set.class_names, ", "));
-    images.push_back(set.images);
-    labels.push_back(set.labels);
+    inputs.push_back(set.inputs);
+    targets.push_back(set.targets);
   }
-  return {.images = concatenated("images", std::move(images)),
-          .labels = concatenated("labels", std::move(labels)),
+  return {.inputs = concatenated("inputs", std::move(inputs)),
+          .targets = concatenated("targets", std::move(targets)),
           .class_names = sets.front().class_names};
 }
 
 std::vector<Dataset> split_counts(const Dataset& data, const std::vector<index_t>& counts,
                                   std::uint64_t seed) {
-  std::vector<index_t> order(static_cast<std::size_t>(data.images.size()));
+  std::vector<index_t> order(static_cast<std::size_t>(data.inputs.size()));
   std::iota(order.begin(), order.end(), index_t{0});
   Generator(seed).child(kSplitting).shuffle(std::span(order));
   std::vector<Dataset> sets;
@@ -170,8 +169,8 @@ std::vector<Dataset> split_fractions(const Dataset& data, const std::vector<doub
     if (!(fraction >= 0) || sum > 1 + kRounding)
       fail("split", "{} are not fractions of a data set", join(fractions, ", "));
     const auto end =
-        std::min(static_cast<index_t>(std::floor(sum * static_cast<double>(data.images.size()) + 0.5)),
-                 data.images.size());
+        std::min(static_cast<index_t>(std::floor(sum * static_cast<double>(data.inputs.size()) + 0.5)),
+                 data.inputs.size());
     counts.push_back(end - std::exchange(before, end));
   }
   return split_counts(data, counts, seed);
@@ -179,21 +178,27 @@ std::vector<Dataset> split_fractions(const Dataset& data, const std::vector<doub
 
 Dataset csv_dataset(const std::filesystem::path& path, const CsvOptions& options) {
   Table table = read_csv(path, options);
-  return {.images = std::move(table.values),
-          .labels = std::move(table.labels),
+  return {.inputs = std::move(table.values),
+          .targets = std::move(table.labels),
           .class_names = std::move(table.label_names)};
 }
 
 Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOptions& options) {
   if (options.channels != 1 && options.channels != 3)
-    fail(kFolder, "{} channels were asked for; 1 and 3 are possible", options.channels);
+    fail(kFolder, "channels must be 1 (grey) or 3 (colour), got {}", options.channels);
   if (options.height < 0 || options.width < 0 || (options.height == 0) != (options.width == 0))
-    fail(kFolder, "images cannot be made {} x {} pixels large", options.height, options.width);
+    fail(kFolder,
+         "height and width must both be positive, or both 0 for the size of the first image, got {} x {}",
+         options.height, options.width);
   Dataset data;
   std::vector<std::filesystem::path> files;
   std::vector<std::int32_t> labels;
   for (const std::filesystem::path& folder : entries(directory)) {
-    if (!std::filesystem::is_directory(folder)) continue;
+    std::error_code error;
+    const std::filesystem::file_type type = std::filesystem::status(folder, error).type();
+    if (type == std::filesystem::file_type::none)
+      fail(kFolder, "cannot look at '{}': {}", folder.string(), error.message());
+    if (type != std::filesystem::file_type::directory) continue;
     const std::size_t before = files.size();
     std::ranges::copy_if(entries(folder), std::back_inserter(files), is_image);
     if (files.size() == before) fail(kFolder, "'{}' holds no .png, .jpg, .jpeg or .bmp", folder.string());
@@ -211,8 +216,8 @@ Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOp
     sized.width = first.width;
   }
   const auto count = static_cast<index_t>(files.size());
-  data.labels = tensor(labels, {count});
-  data.images = Samples({count, sized.height, sized.width, sized.channels}, DType::UInt8,
+  data.targets = tensor(labels, {count});
+  data.inputs = Samples({count, sized.height, sized.width, sized.channels}, DType::UInt8,
                         [files = std::move(files), sized](index_t i) {
                           Image image = read_image(files[static_cast<std::size_t>(i)], sized.channels,
                                                    sized.most_pixels);

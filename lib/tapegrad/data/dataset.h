@@ -12,11 +12,11 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Images, or rows of numbers, and what belongs to each. Any Samples make a data set, such as tensors and
-/// arrays in files: Dataset{.images = open_npy("x.npy"), .labels = read_npy("y.npy")}.
+/// What a network is given, such as images or rows of numbers, and what it should make of each. Any Samples make a
+/// data set, such as tensors and arrays in files: Dataset{.inputs = open_npy("x.npy"), .targets = read_npy("y.npy")}.
 struct Dataset {
-  Samples images{};  ///< [n, ...]
-  Samples labels{};  ///< [n, ...], as a rule Int32 of shape [n]; not defined if there are none
+  Samples inputs{};   ///< [n, ...]
+  Samples targets{};  ///< [n, ...], for classes Int32 of shape [n]; not defined if there are none
   std::vector<std::string> class_names{};  ///< of the labels 0, 1, ..., if they are known
 };
 
@@ -24,8 +24,8 @@ struct Dataset {
 /// not in 0..size() - 1.
 Dataset subset(const Dataset& data, std::vector<index_t> numbers);
 
-/// The samples of all sets, one set after the other. Throws when there is none, when images or labels differ
-/// in shape or dtype, or some have labels and others do not, and for different class names.
+/// The samples of all sets, one set after the other. Throws when there is none, when inputs or targets differ
+/// in shape or dtype, or some have targets and others do not, and for different class names.
 Dataset concatenate(const std::vector<Dataset>& sets);
 
 /// Deals the samples out to sets of these sizes, by a random order that is a function of the seed. Throws
@@ -43,13 +43,13 @@ enum class Split { Train, Test };
 
 /// Reads MNIST, or any data set that comes in the same files (Fashion-MNIST does): in directory,
 /// train-images-idx3-ubyte and train-labels-idx1-ubyte for Split::Train, t10k-images-idx3-ubyte and
-/// t10k-labels-idx1-ubyte for Split::Test, each plain or with ".gz" at the end. Images are UInt8, [n, 28, 28,
-/// 1], 0 the background and 255 full ink; labels Int32, [n]. Throws, naming the files,
+/// t10k-labels-idx1-ubyte for Split::Test, each plain or with ".gz" at the end. Inputs are UInt8, [n, 28, 28,
+/// 1], 0 the background and 255 full ink; targets Int32, [n]. Throws, naming the files,
 /// when they are not there, damaged, not 28 x 28 pixels, or of different lengths.
 Dataset read_mnist(const std::filesystem::path& directory, Split split);
 
-/// Rows of a table of numbers as read_csv reads it: images [n, columns], labels, and the labels' names if
-/// they have any.
+/// Rows of a table of numbers as read_csv reads it: inputs [n, columns], the labels as targets [n], and the labels'
+/// names if they have any.
 Dataset csv_dataset(const std::filesystem::path& path, const CsvOptions& options);
 
 struct ImageFolderOptions {

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
+#include <new>
 #include <numeric>
 #include <optional>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/data/convert_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -20,26 +22,6 @@ namespace {
 // Which children of the seed's generator shuffle and transform: a program that seeds other things alike gets
 // other numbers there.
 constexpr std::uint64_t kShuffling = 0x73687566666c65, kTransforming = 0x7472616e73666d;
-
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<From, std::uint8_t> && std::is_floating_point_v<To>) {
-    return static_cast<To>(value) / To{255};
-  } else {
-    return static_cast<To>(value);
-  }
-}
-
-// Writes a sample, converted, over the elements of `to` from `first` on.
-void copy_sample(const Tensor& sample, Tensor& to, index_t first) {
-  dispatch(sample.dtype(), [&](auto from_type) {
-    dispatch(to.dtype(), [&](auto to_type) {
-      using From = typename decltype(from_type)::type;
-      using To = typename decltype(to_type)::type;
-      std::ranges::transform(sample.values<From>(), to.mutable_data<To>() + first, convert<To, From>);
-    });
-  });
-}
 
 // Room for samples of this shape.
 Tensor room(index_t samples, const Shape& sample_shape, DType dtype) {
@@ -51,10 +33,10 @@ Tensor room(index_t samples, const Shape& sample_shape, DType dtype) {
 }  // namespace
 
 struct Loader::Source {
-  Samples images, labels;
+  Samples inputs, targets;
   LoaderOptions options;
 
-  index_t total() const { return images.size(); }
+  index_t total() const { return inputs.size(); }
   index_t batches() const {
     const index_t full = total() / options.batch_size;
     return full * options.batch_size == total() || options.drop_last ? full : full + 1;
@@ -63,8 +45,8 @@ struct Loader::Source {
 
   // What this sample's image is in this epoch.
   Tensor transformed(index_t epoch, index_t number) const {
-    Tensor image = TensorAccess::empty(images.sample_shape(), options.dtype);
-    copy_sample(images[number], image, 0);
+    Tensor image = TensorAccess::empty(inputs.sample_shape(), options.dtype);
+    detail::copy_converted(inputs[number], image, 0);
     Generator generator = Generator(options.seed)
                               .child(kTransforming)
                               .child(static_cast<std::uint64_t>(epoch))
@@ -77,9 +59,12 @@ struct Loader::Source {
 };
 
 struct Loader::Epoch::Pass {
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+  ~Pass() { forget_lost(); }
   Pass(std::shared_ptr<const Source> data, index_t epoch_number, index_t first_batch)
       : source(std::move(data)), epoch(epoch_number), first(first_batch) {
-    if (!source->options.transform) image_shape = source->images.sample_shape();
+    if (!source->options.transform) image_shape = known_shape = source->inputs.sample_shape();
     order.resize(static_cast<std::size_t>(source->total()));
     std::iota(order.begin(), order.end(), index_t{0});
     if (source->options.shuffle)
@@ -92,13 +77,14 @@ struct Loader::Epoch::Pass {
   // Takes memory for a batch, on the caller's thread so that it is reused from batch to batch, and begins to
   // fill it.
   void prepare(index_t number) {
+    prepared = number;
     if (number >= source->batches()) return;
     const index_t begin = number * source->options.batch_size;
     const index_t count = std::min(source->options.batch_size, source->samples() - begin);
-    next = {.images = {}, .labels = {}, .epoch = epoch, .number = number, .first = begin};
-    if (image_shape) next->images = room(count, *image_shape, source->options.dtype);
-    const Samples& labels = source->labels;
-    if (labels.defined()) next->labels = room(count, labels.sample_shape(), labels.dtype());
+    next = {.inputs = {}, .targets = {}, .epoch = epoch, .number = number, .first = begin};
+    if (image_shape) next->inputs = room(count, *image_shape, source->options.dtype);
+    const Samples& targets = source->targets;
+    if (targets.defined()) next->targets = room(count, targets.sample_shape(), targets.dtype());
     background.start([this, begin, count] {
       const ThreadCountScope workers(source->options.workers);
       const index_t done = image_shape ? 0 : 1;
@@ -114,34 +100,49 @@ struct Loader::Epoch::Pass {
     const index_t number = order[static_cast<std::size_t>(begin + place)];
     try {
       const Tensor image =
-          source->options.transform ? source->transformed(epoch, number) : source->images[number];
+          source->options.transform ? source->transformed(epoch, number) : source->inputs[number];
       if (!image_shape) {  // what a transform makes of an image is known from the first one on
         image_shape = image.shape();
-        next->images = room(count, *image_shape, source->options.dtype);
+        next->inputs = room(count, *image_shape, source->options.dtype);
       }
       if (image.shape() != *image_shape)
         fail("transform", "it became an image of shape {}, but the first one has {}", image.shape(),
              *image_shape);
-      copy_sample(image, next->images, place * image.size());
-      if (next->labels.defined()) {
-        const Tensor label = source->labels[number];
-        copy_sample(label, next->labels, place * label.size());
+      detail::copy_converted(image, next->inputs, place * image.size());
+      if (next->targets.defined()) {
+        const Tensor label = source->targets[number];
+        detail::copy_converted(label, next->targets, place * label.size());
       }
+    } catch (const std::bad_alloc&) {
+      throw;
     } catch (const std::exception& error) {
-      fail("loader", "sample {}: {}", number, error.what());
+      std::throw_with_nested(Error("loader", fmt::format("sample {}: {}", number, error.what())));
     } catch (...) {
-      fail("loader", "sample {}: something was thrown that is not a std::exception", number);
+      std::throw_with_nested(Error(
+          "loader", fmt::format("sample {}: something was thrown that is not a std::exception", number)));
     }
+  }
+
+  // In a process made by fork(): forgets the batch that the parent's thread was at, in whatever state, without
+  // touching it. Returns whether there was one.
+  bool forget_lost() {
+    if (!background.lost()) return false;
+    std::construct_at(&next);
+    image_shape = known_shape;
+    return true;
   }
 
   void advance() {
     current.reset();  // its memory, if nobody kept it, is there for the batch after the next one
+    if (forget_lost()) prepare(prepared);
     try {
       background.wait();
     } catch (...) {
       next.reset();  // the pass has ended
+      prepared = source->batches();
       throw;
     }
+    known_shape = image_shape;
     current = std::exchange(next, std::nullopt);
     if (current) prepare(current->number + 1);
   }
@@ -149,23 +150,25 @@ struct Loader::Epoch::Pass {
   std::shared_ptr<const Source> source;
   index_t epoch, first;
   std::vector<index_t> order;
-  std::optional<Shape> image_shape;
+  std::optional<Shape> image_shape, known_shape;  // known_shape: as of the last batch that was waited for
+  index_t prepared = 0;                           // the number of the batch that is prepared, or was
   std::optional<Batch> current, next;
   bool begun = false;
   Background background;  // last, so that it ends before what its task uses
 };
 
-Loader::Loader(Samples images, Samples labels, const LoaderOptions& options) {
-  if (!images.defined()) fail("loader", "there are no images: their Samples, or Tensor, is not defined");
-  if (labels.defined() && labels.size() != images.size())
-    fail("loader", "there are {} images (shape {}), but the labels have shape {}", images.size(),
-         images.shape(), labels.shape());
-  if (options.batch_size < 1) fail("loader", "a batch size of {} was asked for", options.batch_size);
-  if (options.dtype != images.dtype() && !is_floating(options.dtype))
-    fail("loader", "images of {} cannot be handed out as {}", images.dtype(), options.dtype);
+Loader::Loader(Samples inputs, Samples targets, const LoaderOptions& options) {
+  if (!inputs.defined()) fail("loader", "inputs must be defined, got Samples (or a Tensor) that are not");
+  if (targets.defined() && targets.size() != inputs.size())
+    fail("loader", "there are {} inputs (shape {}), but the targets have shape {}", inputs.size(),
+         inputs.shape(), targets.shape());
+  if (options.batch_size < 1) fail("loader", "batch_size must be at least 1, got {}", options.batch_size);
+  if (options.dtype != inputs.dtype() && !is_floating(options.dtype))
+    fail("loader", "dtype must be {}, as the inputs are, or a floating one, got {}", inputs.dtype(),
+         options.dtype);
   if (options.workers < 1 || options.workers > 1024)
-    fail("loader", "{} workers were asked for; 1 to 1024 are possible", options.workers);
-  source_ = std::make_shared<const Source>(Source{std::move(images), std::move(labels), options});
+    fail("loader", "workers must be 1 to 1024, got {}", options.workers);
+  source_ = std::make_shared<const Source>(Source{std::move(inputs), std::move(targets), options});
 }
 
 Loader::Epoch Loader::epoch(index_t number, index_t first_batch) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 #include "tapegrad/data/dataset.h"
 #include "tapegrad/data/samples.h"
@@ -18,14 +19,14 @@ struct LoaderOptions {
   bool shuffle = true;
   std::uint64_t seed = 0;        ///< of the shuffling, and of what the transform draws
   bool drop_last = false;        ///< leave out a last batch that is not full
-  DType dtype = DType::Float32;  ///< of the images handed out
+  DType dtype = DType::Float32;  ///< of the inputs handed out
   Transform transform{};         ///< done to each image, after it was converted to dtype
   int workers = 1;               ///< threads that read and transform samples; batches do not depend on it
 };
 
 struct Batch {
-  Tensor images;       ///< [n, ...]
-  Tensor labels;       ///< [n, ...]; not defined when the loader has none
+  Tensor inputs;       ///< [n, ...]
+  Tensor targets;      ///< [n, ...]; not defined when the loader has none
   index_t epoch = 0;   ///< the number that epoch() was called with
   index_t number = 0;  ///< of this batch in its epoch, from 0
   index_t first = 0;   ///< samples of the epoch before this batch
@@ -44,16 +45,19 @@ struct Batch {
 /// The next batch is prepared on other threads while the caller works on this one. Every batch has memory of
 /// its own, which is never written again. The data set must not be changed while an epoch is read. What is
 /// thrown on those threads reaches the caller, when it steps to that batch, as an Error that names the
-/// sample's number in the data set.
+/// sample's number in the data set; std::rethrow_if_nested gives what was thrown. A std::bad_alloc stays one. A process
+/// made by fork() during an epoch may leave it or go on with it.
 class Loader {
  public:
-  /// Images of another dtype than options.dtype are converted to it: UInt8 to a floating dtype by dividing by
-  /// 255, so that they lie in [0, 1]; others by value. Labels, which need not be defined, keep their dtype.
-  /// Throws for different numbers of images and labels, a batch size that is not positive, and images that
+  /// Inputs of another dtype than options.dtype are converted to it: UInt8 to a floating dtype by dividing by
+  /// 255, so that pixels lie in [0, 1]; others by value. Targets, which need not be defined, keep their dtype.
+  /// Throws for different numbers of inputs and targets, a batch size that is not positive, and inputs that
   /// would have to be converted to integers.
-  explicit Loader(Samples images, Samples labels = {}, const LoaderOptions& options = {});
+  explicit Loader(Samples inputs, Samples targets = {}, const LoaderOptions& options = {});
+  /// Inputs without targets.
+  Loader(Samples inputs, const LoaderOptions& options) : Loader(std::move(inputs), Samples(), options) {}
   explicit Loader(const Dataset& data, const LoaderOptions& options = {})
-      : Loader(data.images, data.labels, options) {}
+      : Loader(data.inputs, data.targets, options) {}
 
   class Epoch;
   /// The batches of an epoch, from first_batch on (batches() leaves none), for one pass of a range-for.

@@ -1,9 +1,12 @@
 #include "tapegrad/data/samples.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/data/convert_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -43,6 +46,37 @@ Tensor Samples::operator[](index_t i) const {
     fail("samples", "sample {} should be {} of shape {}, but is {}", i, dtype_, sample_shape_,
          sample.defined() ? fmt::format("{} of shape {}", sample.dtype(), sample.shape()) : "not defined");
   return sample;
+}
+
+namespace detail {
+
+void copy_converted(const Tensor& from, Tensor& to, index_t first) {
+  dispatch(from.dtype(), [&](auto from_type) {
+    dispatch(to.dtype(), [&](auto to_type) {
+      using From = typename decltype(from_type)::type;
+      using To = typename decltype(to_type)::type;
+      constexpr bool kPixels = std::is_same_v<From, std::uint8_t> && std::is_floating_point_v<To>;
+      std::ranges::transform(from.values<From>(), to.mutable_data<To>() + first, [](From value) {
+        if constexpr (kPixels) {
+          return static_cast<To>(value) / To{255};
+        } else {
+          return static_cast<To>(value);
+        }
+      });
+    });
+  });
+}
+
+}  // namespace detail
+
+Tensor read_all(const Samples& samples, DType dtype) {
+  if (dtype != samples.dtype() && !is_floating(dtype))
+    fail("read_all", "dtype must be {}, as the samples are, or a floating one, got {}", samples.dtype(),
+         dtype);
+  Tensor all = TensorAccess::empty(samples.shape(), dtype);
+  for (index_t i = 0; i < samples.size(); ++i)
+    detail::copy_converted(samples[i], all, i * samples.sample_shape().size());
+  return all;
 }
 
 Tensor read_all(const Samples& samples) {

@@ -46,8 +46,13 @@ class Samples {
   Read read_;
 };
 
-/// All samples in one tensor of shape [n, ...].
+/// All samples in one tensor of shape [n, ...], in the dtype that they are stored in: pixels of UInt8 are 0 to 255.
+/// A network that was trained through a Loader takes read_all(samples, DType::Float32) instead.
 Tensor read_all(const Samples& samples);
+
+/// All samples in one tensor, converted as a Loader converts its inputs: UInt8 to a floating dtype by dividing by
+/// 255, so that pixels lie in [0, 1]; others by value. Throws for integer dtypes other than the samples' own.
+Tensor read_all(const Samples& samples, DType dtype);
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

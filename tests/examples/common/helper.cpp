@@ -24,8 +24,8 @@ int cut(const fs::path& from, const fs::path& to, tg::index_t count) {
   for (const auto& [split, name, n] :
        {std::tuple(tg::Split::Train, "train", count), std::tuple(tg::Split::Test, "t10k", tg::index_t{20})}) {
     const tg::Dataset data = tg::read_mnist(from, split);
-    const tg::Tensor images = tg::slice(tg::read_all(data.images), {{0, n}});
-    const tg::Tensor labels = tg::slice(tg::read_all(data.labels), {{0, n}});
+    const tg::Tensor images = tg::slice(tg::read_all(data.inputs), {{0, n}});
+    const tg::Tensor labels = tg::slice(tg::read_all(data.targets), {{0, n}});
     tg::write_idx(to / (std::string(name) + "-images-idx3-ubyte"), tg::reshape(images, {n, 28, 28}));
     tg::write_idx(to / (std::string(name) + "-labels-idx1-ubyte"), tg::cast(labels, tg::DType::UInt8));
   }
