@@ -173,10 +173,11 @@ TEST(Idx, AGzipFileMayHaveSeveralStreams) {
     EXPECT_TRUE(equal(read(longer), x)) << cut;
     longer.push_back(0);
     expect_contains(refusal(longer), "more bytes after the end");
-    for (std::size_t length = 0; length < whole.size(); ++length)
-      if (length != first_length || cut < plain.size())
-        EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)}), "")
-            << length;
+    if (cut % 8 != 0) continue;
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+      if (length == first_length && cut == plain.size()) continue;  // without the second stream all is there
+      EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)}), "") << length;
+    }
   }
 }
 

@@ -31,8 +31,9 @@ std::string to_graphviz(const Graph& graph) {
     const bool leaf = node.inputs.empty();
     const std::string title = escaped(node.name.empty() ? node.op : node.name);
     const std::string kept = node.bytes == 0 ? "" : fmt::format("\\nkeeps {}", size_text(node.bytes));
-    text += fmt::format("  n{} [label=\"{}\\n{} {}{}\"{}];\n", i, title, name(node.dtype), node.shape.str(),
-                        kept, leaf ? ", style=\"rounded,filled\", fillcolor=\"#dce9f7\"" : "");
+    text +=
+        fmt::format("  n{} [label=\"{}\\n{} {}{}\"{}];\n", i, title, to_string(node.dtype), node.shape.str(),
+                    kept, leaf ? ", style=\"rounded,filled\", fillcolor=\"#dce9f7\"" : "");
     for (const int input : node.inputs) text += fmt::format("  n{} -> n{};\n", input, i);
   }
   return text + "}\n";

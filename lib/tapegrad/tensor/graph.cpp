@@ -11,7 +11,7 @@ std::string to_string(const Graph& graph) {
     const GraphNode& node = graph.nodes[i];
     const std::string what = node.name.empty() ? node.op : node.op + " " + node.name;
     text += fmt::format("{:>5}  {:<24} {:<18} {:<8} {:>12}  {}\n", i, what, node.shape.str(),
-                        name(node.dtype), node.bytes, join(node.inputs, ", "));
+                        to_string(node.dtype), node.bytes, join(node.inputs, ", "));
   }
   return text + fmt::format("{} nodes keep {} bytes\n", graph.nodes.size(), graph.bytes());
 }
