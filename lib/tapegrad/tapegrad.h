@@ -2,7 +2,7 @@
 
 // The one header that most programs include.
 
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/dtype.h"

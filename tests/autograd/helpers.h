@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/error.h"
 #include "tapegrad/ops/elementwise.h"

@@ -134,7 +134,7 @@ TEST(Nested, InnerSpentOuterGoesOn) {
   const Tensor g = inner.gradient(y, x);
   EXPECT_TRUE(is_recording());
   EXPECT_TRUE(throws({"persistent"}, [&] { inner.gradient(y, x); }));
-  EXPECT_TRUE(throws({}, [&] { inner.watch(x); }));
+  EXPECT_TRUE(throws({}, [&] { (void)inner.watch(x); }));
   const Tensor z = g * x;  // recorded while the spent tape is still in scope
   EXPECT_EQ(outer.gradient(z + y, x).item(), 9 * 9 + 27);
   EXPECT_FALSE(is_recording());
@@ -275,7 +275,7 @@ TEST(Nested, TheOuterGradientEndsTheInnerTape) {
   EXPECT_EQ(outer.gradient(y, x).item(), 6);
   EXPECT_FALSE(is_recording());
   EXPECT_TRUE(throws({}, [&] { inner.gradient(y, x); }));
-  EXPECT_TRUE(throws({}, [&] { inner.watch(x); }));
+  EXPECT_TRUE(throws({}, [&] { (void)inner.watch(x); }));
   const index_t before = outer.size();
   const Tensor z = x * x;
   EXPECT_EQ(outer.size(), before) << "there is nobody to record for";

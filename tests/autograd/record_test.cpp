@@ -1,10 +1,11 @@
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -147,16 +148,79 @@ TEST(Record, OfNoInputsIsAConstantWhateverTheOutputWasBefore) {
 TEST(Record, RefusesAnUndefinedOutput) {
   Tape tape;
   const Tensor x = tape.watch(number(1));
-  EXPECT_TRUE(throws({"mine"}, [&] { record("mine", Tensor(), {{x, [](const Tensor& g) { return g; }}}); }));
+  EXPECT_TRUE(throws({"mine"}, [&] {
+    (void)record("mine", Tensor(), {{x, [](const Tensor& g) { return g; }}});
+  }));
 }
 
 TEST(Record, RefusesAnUndefinedInput) {
   Tape tape;
   const Tensor x = tape.watch(number(1));
   EXPECT_TRUE(throws({}, [&] {
-    record("mine", number(1), {{Tensor(), [](const Tensor& g) { return g; }}});
+    (void)record("mine", number(1), {{Tensor(), [](const Tensor& g) { return g; }}});
   }));
   EXPECT_EQ(tape.gradient(x * x, x).item(), 2);
+}
+
+TEST(Record, JointlyRefusesUndefinedTensorsByTheNameOfTheOp) {
+  Tape tape;
+  const Tensor x = tape.watch(number(1));
+  const auto rule = [](const Tensor& g, const std::vector<bool>&) { return std::vector<Tensor>{g}; };
+  EXPECT_TRUE(throws({"[mine] the op's result"}, [&] { (void)record_joint("mine", Tensor(), {x}, rule); }));
+  EXPECT_TRUE(throws({"[mine] an input"}, [&] { (void)record_joint("mine", number(1), {Tensor()}, rule); }));
+}
+
+TEST(Record, JointlyTheOutputIsKeptOnlyIfTheRuleTakesIt) {
+  int alive = 0;
+  {
+    Tape tape;
+    const Tensor x = tape.watch(f64({1, 2}));
+    using Found = std::vector<Tensor>;
+    const Tensor without = record_joint(
+        "without", f64({1, 2}), {x},
+        [counted = Counted(&alive)](const Tensor& g, const std::vector<bool>&) { return Found{g}; });
+    const Tensor with = record_joint(
+        "with", f64({1, 2}), {x},
+        [](const Tensor& g, const Tensor& out, const std::vector<bool>&) { return Found{g * out}; });
+    EXPECT_EQ(holders(without), 1u);
+    EXPECT_EQ(holders(with), 2u);
+    EXPECT_EQ(alive, 1) << "the closure was moved into the tape's memory";
+    EXPECT_TRUE(equal(tape.gradient(sum(with) + sum(without), x), f64({2, 3})));
+    EXPECT_EQ(holders(with), 1u);
+    EXPECT_EQ(alive, 0);
+  }
+}
+
+TEST(Record, BytesAreThoseOfWhatRulesSave) {
+  Tape tape;
+  const Tensor x = tape.watch(zeros({10})), y = tape.watch(zeros({10})), large = zeros({1000});
+  const auto bytes = [&] { return tape.graph().nodes.back().bytes; };
+  (void)record_joint("nothing", zeros({10}), {x, y}, [](const Tensor& g, const std::vector<bool>&) {
+    return std::vector<Tensor>{g, g};
+  });
+  EXPECT_EQ(bytes(), 0u) << "not its inputs";
+  (void)record_joint("one", zeros({10}), {x, y}, [x = Saved(x)](const Tensor& g, const std::vector<bool>&) {
+    return std::vector<Tensor>{g * x(), g};
+  });
+  EXPECT_EQ(bytes(), 40u);
+  (void)record_joint("output", zeros({5}), {x},
+                     [x = Saved(x)](const Tensor&, const Tensor&, const std::vector<bool>&) {
+                       return std::vector<Tensor>{x()};
+                     });
+  EXPECT_EQ(bytes(), 60u);
+  (void)record("rules", zeros({10}),
+               {{x, [y = Saved(y)](const Tensor& g) { return g * y(); }},
+                {large, [l = Saved(large)](const Tensor& g) { return g * l(); }},
+                {y, [x = Saved(x), y = Saved(y)](const Tensor& g) { return g * x() * y(); }}});
+  EXPECT_EQ(bytes(), 120u) << "the rule of a constant is not kept";
+  (void)record("next", zeros({10}), {{x, [](const Tensor& g) { return g; }}});
+  EXPECT_EQ(bytes(), 0u);
+  {
+    const NoGrad no_grad;
+    (void)(large * large);
+  }
+  (void)record("after a pause", zeros({10}), {{x, [](const Tensor& g) { return g; }}});
+  EXPECT_EQ(bytes(), 0u);
 }
 
 TEST(Record, RefusesToSaveAnUndefinedTensor) {
@@ -237,9 +301,9 @@ TEST(Rules, AreDestroyedWhenAnotherInputIsRefused) {
   Tape tape;
   const Tensor x = tape.watch(number(1));
   EXPECT_TRUE(throws({"stop_gradient"}, [&] {
-    record("mine", number(1),
-           {{x, [k = Counted(&alive)](const Tensor& g) { return g; }},
-            {stale, [k = Counted(&alive)](const Tensor& g) { return g; }}});
+    (void)record("mine", number(1),
+                 {{x, [k = Counted(&alive)](const Tensor& g) { return g; }},
+                  {stale, [k = Counted(&alive)](const Tensor& g) { return g; }}});
   }));
   EXPECT_EQ(alive, 0);
   EXPECT_EQ(tape.gradient(x * x, x).item(), 2);
@@ -436,6 +500,44 @@ TEST(WrongRules, LackOfMemoryPassesAsItIs) {
     return g;
   }));
   EXPECT_THROW(tape.gradient(y, x), std::bad_alloc);
+}
+
+// Whatever a rule throws is nested in an error that names the op.
+template <class Thrown>
+void is_nested(const Thrown& thrown, bool joint) {
+  Tape tape;
+  const Tensor x = tape.watch(f64({1, 2}));
+  const Tensor y = joint ? record_joint("throws", f64({1, 2}), {x},
+                                        [&](const Tensor& g, const std::vector<bool>&) {
+                                          throw thrown;
+                                          return std::vector<Tensor>{g};
+                                        })
+                         : identity_op("throws", x, [&](const Tensor& g) {
+                             throw thrown;
+                             return g;
+                           });
+  try {
+    tape.gradient(sum(y), x);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.op(), "throws");
+    EXPECT_NE(error.message().find("while computing a gradient"), std::string_view::npos) << error.what();
+    try {
+      std::rethrow_if_nested(error);
+      ADD_FAILURE() << "nothing is nested";
+    } catch (const Thrown&) {
+    }
+  }
+}
+
+TEST(WrongRules, WhateverTheyThrowIsNested) {
+  for (const bool joint : {false, true}) {
+    is_nested(7, joint);
+    is_nested(std::string("on purpose"), joint);
+    is_nested(Error("mine", "on purpose"), joint);
+    is_nested(CustomException("on purpose"), joint);
+    is_nested(std::bad_function_call(), joint);
+  }
 }
 
 TEST(WrongRules, AnExceptionPassesAndAllIsWellAfter) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/helpers.h"
+#include "tapegrad/transforms/checkpoint.h"
 
 namespace tapegrad {
 namespace {
@@ -109,6 +110,25 @@ TEST(WhoIsWho, TheFirstUseOfAParameterMayBeAView) {
   const Tensor last = row(p, -1);
   Tape tape;
   EXPECT_TRUE(equal(tape.gradient(last * last, p), f64({0, 0, 6})));
+}
+
+// A module whose query and key matrices are slices of one parameter.
+TEST(WhoIsWho, AParameterFirstUsedThroughAPartIsTheWholeParameter) {
+  const Tensor p = new_parameter({{1, 2}, {3, 4}, {5, 6}});
+  const Tensor first = slice(p, {{0, 1}}), flat = reshape(p, {6});
+  for (const Tensor& used : {first, flat}) {
+    Tape tape;
+    const Tensor y = sum(square(used));
+    const std::vector<Tensor> parameters = tape.parameters();
+    ASSERT_EQ(parameters.size(), 1u);
+    EXPECT_EQ(parameters[0].shape(), (Shape{3, 2}));
+    const Tensor g = tape.gradient(y, parameters)[0];
+    EXPECT_EQ(g.at({0, 1}), 4);
+    EXPECT_EQ(g.at({2, 1}), used.size() == 6 ? 12 : 0);
+  }
+  Tape tape;
+  const Tensor z = checkpoint([&](const std::vector<Tensor>& in) { return first * in[0]; }, {number(3)});
+  EXPECT_TRUE(equal(tape.gradient(sum(z), p), f64({{3, 3}, {0, 0}, {0, 0}})));
 }
 
 TEST(WhoIsWho, AViewMadeBeforeTheTapeAsTheSource) {
@@ -237,15 +257,39 @@ TEST(Watch, AWatchedIntermediateIsIndependent) {
 
 TEST(Watch, RefusesWhatHasNoGradient) {
   Tape tape;
-  EXPECT_TRUE(throws({}, [&] { tape.watch(tensor({1, 2}, DType::Int32)); }));
-  EXPECT_TRUE(throws({}, [&] { tape.watch(tensor({1, 2}, DType::UInt8)); }));
-  EXPECT_TRUE(throws({}, [&] { tape.watch(Tensor()); }));
+  EXPECT_TRUE(throws({}, [&] { (void)tape.watch(tensor({1, 2}, DType::Int32)); }));
+  EXPECT_TRUE(throws({}, [&] { (void)tape.watch(tensor({1, 2}, DType::UInt8)); }));
+  EXPECT_TRUE(throws({}, [&] { (void)tape.watch(Tensor()); }));
   EXPECT_EQ(tape.size(), 0);
+}
+
+TEST(Watch, SeveralTensorsWithAChoiceForConstants) {
+  Tape tape;
+  const Tensor a = f64({1, 2}), integers = tensor({1, 2}, DType::Int32), stopped = stop_gradient(f64({3, 4}));
+  const std::vector<Tensor> kept = tape.watch({a, integers, stopped}, Constants::Keep);
+  ASSERT_EQ(kept.size(), 3u);
+  EXPECT_EQ(tape.size(), 1) << "one variable";
+  EXPECT_EQ(kept[1].dtype(), DType::Int32);
+  EXPECT_TRUE(kept[2].is_stopped());
+  EXPECT_TRUE(throws({"watch", "Int32"}, [&] { (void)tape.watch({a, integers}); }));
+  const std::vector<Tensor> variables = tape.watch({a, stopped});
+  EXPECT_FALSE(variables[1].is_stopped());
+  const Gradients g =
+      tape.gradient(sum(kept[0] * variables[0] * variables[1]), {kept[0], variables[0], variables[1]});
+  EXPECT_TRUE(equal(g[0], f64({3, 8})));
+  EXPECT_TRUE(equal(g[1], f64({3, 8})));
+  EXPECT_TRUE(equal(g[2], f64({1, 4})));
+  for (const Constants constants : {Constants::Refuse, Constants::Keep}) {
+    Tape other;
+    EXPECT_TRUE(throws({"watch", "never given a value"}, [&] {
+      (void)other.watch({a, Tensor()}, constants);
+    }));
+  }
 }
 
 TEST(Watch, RefusesATensorWithoutAValue) {
   Tape tape;
-  EXPECT_TRUE(throws({"[watch]", "never given a value"}, [&] { tape.watch(Tensor()); }));
+  EXPECT_TRUE(throws({"[watch]", "never given a value"}, [&] { (void)tape.watch(Tensor()); }));
   const Tensor x = tape.watch(number(1));
   EXPECT_TRUE(throws({"[gradient]", "source 1", "never given a value"}, [&] {
     tape.gradient(x * x, {x, Tensor()});
@@ -256,7 +300,7 @@ TEST(Watch, RefusesOnASpentTape) {
   Tape tape;
   const Tensor x = tape.watch(number(3));
   tape.gradient(x * x, x);
-  EXPECT_TRUE(throws({}, [&] { tape.watch(number(3)); }));
+  EXPECT_TRUE(throws({}, [&] { (void)tape.watch(number(3)); }));
 }
 
 // ---- Tensors of other tapes
@@ -385,6 +429,17 @@ TEST(Recording, SizeCountsNodes) {
   const NoGrad no_grad;
   square(x);
   EXPECT_EQ(tape.size(), 5);
+}
+
+TEST(Recording, SizeOfAnInnerTapeCountsWhatCameAfterItBegan) {
+  Tape outer;
+  const Tensor x = outer.watch(number(2));
+  const Tensor y = x * x;
+  Tape inner;
+  EXPECT_EQ(inner.size(), 0);
+  const Tensor z = y * y;
+  EXPECT_EQ(inner.size(), 1);
+  EXPECT_EQ(outer.size(), 3);
 }
 
 TEST(Recording, PlainGradientEndsIt) {
@@ -894,7 +949,7 @@ TEST(Memory, GradientsOfIntermediatesDoNotAccumulate) {
   const Tensor x = tape.watch(zeros({10000}, DType::Float64));
   Tensor y = x;
   for (int i = 0; i < 1000; ++i) y = identity_op("step", y, [](const Tensor& g) { return g * 1.0; });
-  release_cached_memory();
+  release_memory();
   y = sum(y);
   tape.gradient(y, x);
   EXPECT_LT(cached_memory(), std::size_t{8} << 20);

@@ -83,7 +83,7 @@ TEST(Threads, ATapeIsOnlyUsedOnItsThread) {
   const Tensor y = x * x;
   elsewhere([&] {
     EXPECT_TRUE(throws({"thread"}, [&] { tape.gradient(y, x); }));
-    EXPECT_TRUE(throws({"thread"}, [&] { tape.watch(number(1)); }));
+    EXPECT_TRUE(throws({"thread"}, [&] { (void)tape.watch(number(1)); }));
     Tape own;
     EXPECT_TRUE(throws({"thread"}, [&] { tape.gradient(y, x); }));
     EXPECT_TRUE(is_recording());
@@ -130,6 +130,91 @@ TEST(Threads, ATapeWhoseThreadEndedMayDieUnderAnOpenOne) {
   foreign.reset();
   EXPECT_TRUE(is_recording());
   EXPECT_TRUE(equal(tape.gradient(y, p), f64({2, 4})));
+}
+
+TEST(Threads, AnOpenTapeMayEndOnAnotherThread) {
+  const Tensor p = new_parameter({1, 2});
+  for (const bool spent : {false, true})
+    for (const bool nested : {false, true}) {
+      std::unique_ptr<Tape> outer;
+      if (nested) outer = std::make_unique<Tape>(TapeOptions{.persistent = true});
+      auto tape = std::make_unique<Tape>();
+      const Tensor before = sum(p * p);
+      if (spent) tape->gradient(before, p);
+      elsewhere([&] {
+        const Tape own;
+        tape.reset();
+        EXPECT_TRUE(is_recording());
+      });
+      EXPECT_EQ(is_recording(), nested);
+      const Tensor y = sum(p * p);
+      if (nested) {
+        EXPECT_TRUE(equal(outer->gradient(y, p), f64({2, 4})));
+      }
+      outer.reset();
+      EXPECT_FALSE(is_recording());
+      EXPECT_EQ(holders(p), 1u) << "what was recorded is gone";
+      Tape next;
+      EXPECT_TRUE(equal(next.gradient(sum(p * p), p), f64({2, 4})));
+    }
+}
+
+TEST(Threads, APauseMayEndOnAnotherThread) {
+  const Tensor p = new_parameter({1, 2});
+  Tape tape;
+  auto pause = std::make_unique<NoGrad>();
+  elsewhere([&] { pause.reset(); });
+  EXPECT_TRUE(is_recording());
+  EXPECT_TRUE(equal(tape.gradient(sum(p * p), p), f64({2, 4})));
+}
+
+TEST(Threads, ATapeMayEndWhileItsThreadRecords) {
+  const Tensor p = new_parameter({1, 2});
+  for (int i = 0; i < 50; ++i) {
+    auto tape = std::make_unique<Tape>();
+    std::thread end([&] { tape.reset(); });
+    for (int k = 0; k < 20; ++k) EXPECT_EQ(sum(p * p).item(), 5);
+    end.join();
+    EXPECT_FALSE(is_recording());
+  }
+}
+
+TEST(Threads, WhatATapeMadeIsNotWrittenToByOthers) {
+  auto tape = std::make_unique<Tape>();
+  const Tensor x = tape->watch(f64({1, 2}));
+  Tensor y = x * x;
+  const auto write = [&] { y.set({0}, 5); };
+  elsewhere([&] { EXPECT_TRUE(throws({"recording"}, write)); });
+  EXPECT_TRUE(throws({"recording"}, write));
+  EXPECT_TRUE(equal(tape->gradient(sum(y * y), x), f64({4, 32})));
+  elsewhere(write);  // the tape is spent
+  Tape tape_2({.persistent = true});
+  Tensor z = tape_2.watch(f64({1, 2})) * 2.0;
+  tape.reset();
+  elsewhere([&] { EXPECT_TRUE(throws({"recording"}, [&] { z.set({0}, 5); })); });
+}
+
+TEST(Threads, AllMembersRefuseAnotherThreadAndASpentTape) {
+  Tape tape;
+  const Tensor x = tape.watch(number(3));
+  const Tensor y = x * x;
+  const auto all_refuse = [&](const char* why) {
+    EXPECT_TRUE(throws({why, "watch"}, [&] { (void)tape.watch(x); }));
+    EXPECT_TRUE(throws({why, "watch"}, [&] { (void)tape.watch(std::vector<Tensor>{x}); }));
+    EXPECT_TRUE(throws({why, "gradient"}, [&] { tape.gradient(y, x); }));
+    EXPECT_TRUE(throws({why, "gradient"}, [&] { tape.gradient(y, std::vector<Tensor>{x}); }));
+    EXPECT_TRUE(throws({why, "on_gradient"}, [&] { tape.on_gradient(x, [](const Tensor&) {}); }));
+    EXPECT_TRUE(throws({why, "parameters"}, [&] { (void)tape.parameters(); }));
+    EXPECT_TRUE(throws({why, "graph"}, [&] { (void)tape.graph(); }));
+  };
+  const auto size_refuses = [&] { EXPECT_TRUE(throws({"size"}, [&] { (void)tape.size(); })); };
+  elsewhere([&] { all_refuse("thread"); });
+  elsewhere(size_refuses);
+  const ThreadCountScope two(2);
+  parallel_for(1, 1, [&](index_t, index_t) { all_refuse("parallel loop"); });
+  EXPECT_EQ(tape.gradient(y, x).item(), 6);
+  all_refuse("spent");
+  EXPECT_EQ(tape.size(), 2) << "which is still so";
 }
 
 // ---- Parallel loops
@@ -197,7 +282,7 @@ TEST(ParallelLoop, TheTapeItselfIsRefusedInside) {
     std::atomic<int> watched{0}, differentiated{0};
     parallel_for(8, 1, [&](index_t, index_t) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      if (throws({}, [&] { tape.watch(number(1)); })) ++watched;
+      if (throws({}, [&] { (void)tape.watch(number(1)); })) ++watched;
       if (throws({}, [&] { tape.gradient(y, x, {.create_graph = true}); })) ++differentiated;
     });
     EXPECT_EQ(watched, 8) << threads << " threads";

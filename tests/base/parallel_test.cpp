@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -24,6 +25,7 @@
 #endif
 
 #include "refuses.h"
+#include "tapegrad/base/context.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TAPEGRAD_SANITIZED 1
@@ -174,7 +176,7 @@ TEST(ParallelFor, RethrowsTheExceptionOfTheLowestPiece) {
       }
       ASSERT_EQ(caught, "130") << threads;
     }
-    EXPECT_EQ(detail::loop_context().depth, 0);
+    EXPECT_EQ(detail::loop_depth(), 0);
     EXPECT_GT(harmonic(1000, 10), 7);  // loops work afterwards
   }
 }
@@ -227,7 +229,7 @@ TEST(ParallelFor, ExceptionsLeaveNestedLoops) {
         });
       });
     }));
-  EXPECT_EQ(detail::loop_context().depth, 0);
+  EXPECT_EQ(detail::loop_depth(), 0);
 }
 
 TEST(ParallelFor, WorkersSeeTheCallersRoundingMode) {
@@ -273,7 +275,7 @@ TEST(ParallelFor, WorkersFlushTinyNumbersIfTheCallerDoes) {
 #endif
 
 TEST(LoopContext, SaysHowDeepAThreadIsInLoops) {
-  const auto depth = [] { return detail::loop_context().depth; };
+  const auto depth = [] { return detail::loop_depth(); };
   EXPECT_EQ(depth(), 0);
   std::atomic<int> wrong{0};
   EXPECT_TRUE(on_each_thread(3, [&](index_t) {
@@ -285,22 +287,28 @@ TEST(LoopContext, SaysHowDeepAThreadIsInLoops) {
   EXPECT_EQ(depth(), 0);
 }
 
-thread_local bool records = false;  // as a tape does, on its own thread only
+TEST(LoopContext, WorkersSeeTheCallersScopes) {
+  const std::shared_ptr<detail::Scope> scope = detail::open_scope(nullptr);
+  std::atomic<int> seen{0};
+  EXPECT_TRUE(on_each_thread(3, [&](index_t) {
+    seen += innermost_scope(detail::context()) == scope.get();
+    parallel_for(2, 1, [&](index_t, index_t) { seen += innermost_scope(detail::context()) == scope.get(); });
+  }));
+  EXPECT_EQ(seen, 9);
+  close_scope(*scope);
+  EXPECT_TRUE(on_each_thread(3, [&](index_t) { seen += innermost_scope(detail::context()) != nullptr; }));
+  EXPECT_EQ(seen, 9) << "workers forget a loop's scopes";
+}
 
-TEST(LoopContext, TellsWorkersWhetherTheCallerRecords) {
-  detail::LoopContext& context = detail::loop_context();
-  for (const bool recording : {true, false, true}) {
-    records = recording;
-    context.is_recording = [] { return records; };
-    std::atomic<int> told{0};
-    EXPECT_TRUE(on_each_thread(3, [&](index_t) {
-      parallel_for(2, 1, [&](index_t, index_t) { told += detail::loop_context().recording_outside; });
-    }));
-    EXPECT_EQ(told, recording ? 6 : 0);
-    EXPECT_FALSE(context.recording_outside);
+TEST(LoopContext, AScopeThatAPieceLeavesOpenIsNotTheCallers) {
+  std::shared_ptr<detail::Scope> left[4];
+  for (const int threads : {1, 4}) {
+    const ThreadCountScope count(threads);
+    parallel_for(4, 1, [&](index_t i, index_t) { left[i] = detail::open_scope(nullptr); });
+    EXPECT_EQ(innermost_scope(detail::context()), nullptr);
+    for (const auto& scope : left) close_scope(*scope);
+    EXPECT_EQ(innermost_scope(detail::context()), nullptr);
   }
-  records = false;
-  context.is_recording = nullptr;
 }
 
 TEST(ThreadCount, DefaultsToWhatTheProcessMayUse) {
@@ -344,9 +352,9 @@ TEST(ThreadCountScope, IsOfItsThreadOnly) {
 TEST(ThreadCountScope, RefusesWhatIsNoNumberOfThreads) {
   const int before = thread_count();
   for (const int count : {0, -1, 1025, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()})
-    EXPECT_TRUE(refuses("threads", {std::to_string(count), "1024"}, [&] { ThreadCountScope{count}; }));
+    EXPECT_TRUE(refuses("threads", {std::to_string(count), "1024"}, [&] { (void)ThreadCountScope{count}; }));
   EXPECT_EQ(thread_count(), before);
-  EXPECT_EQ((ThreadCountScope(1024), thread_count()), 1024);
+  EXPECT_EQ((static_cast<void>(ThreadCountScope(1024)), thread_count()), 1024);
   EXPECT_EQ(thread_count(), before);
 }
 
@@ -453,13 +461,75 @@ TEST(Workers, LoopsRunWhereTheSystemGivesNoThreads) {
               const ThreadCountScope scope(8);
               std::atomic<int> visits{0};
               parallel_for(100, 1, [&](index_t, index_t) { ++visits; });
-              return visits == 100 && detail::loop_context().depth == 0 ? 7 : 1;
+              return visits == 100 && detail::loop_depth() == 0 ? 7 : 1;
             }),
             7);
 }
 #endif
 
 #endif
+
+// What loops of few threads cost must not depend on how many threads there once were.
+TEST(Workers, ThoseThatAreNotNeededSleep) {
+  const auto cost = [] {
+    const ThreadCountScope two(2);
+    rusage before{}, after{};
+    getrusage(RUSAGE_SELF, &before);
+    for (int i = 0; i < 3000; ++i) parallel_for(2, 1, [](index_t, index_t) {});
+    getrusage(RUSAGE_SELF, &after);
+    return after.ru_nvcsw - before.ru_nvcsw;  // threads that were woken, and went to sleep again
+  };
+  std::thread([&] {
+    const long alone = cost();
+    {
+      const ThreadCountScope many(32);
+      parallel_for(64, 1,
+                   [](index_t, index_t) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_LT(cost(), 4 * alone + 6000) << "32 threads woken 3000 times would be some 90,000";
+  }).join();
+}
+
+TEST(Workers, ThatSleepAreNotWaitedFor) {
+  const ThreadCountScope two(2);
+  std::atomic<int> visits{0};
+  for (int i = 0; i < 200; ++i) {
+    parallel_for(2, 1, [&](index_t, index_t) { ++visits; });
+    if (i % 20 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the worker falls asleep
+  }
+  EXPECT_EQ(visits, 400);
+}
+
+TEST(ThreadCountScope, ThatEndsOnAnotherThreadChangesNothingThere) {
+  auto scope = std::make_unique<ThreadCountScope>(3);
+  std::thread([&] {
+    const ThreadCountScope own(5);
+    scope.reset();
+    EXPECT_EQ(thread_count(), 5);
+  }).join();
+  EXPECT_EQ(thread_count(), 3) << "its end was not here";
+  const ThreadCountScope restored(1);
+}
+
+struct Kept : detail::ThreadMemory {
+  explicit Kept(std::atomic<int>* releases) : count(releases) {}
+  void release() override { ++*count; }
+  std::atomic<int>* count;
+};
+
+TEST(ReleaseMemory, ReachesTheThreadAndItsWorkers) {
+  std::thread([] {
+    static std::atomic<int> releases{0};
+    EXPECT_TRUE(on_each_thread(3, [](index_t) { thread_local const Kept kept(&releases); }));
+    release_memory();
+    EXPECT_EQ(releases, 3);
+    std::thread([] { release_memory(); }).join();
+    EXPECT_EQ(releases, 3) << "other threads' memory is theirs";
+    EXPECT_TRUE(on_each_thread(3, [](index_t) { release_memory(); }));
+    EXPECT_EQ(releases, 6) << "inside a loop, each its own";
+  }).join();
+}
 
 }  // namespace
 }  // namespace tapegrad

@@ -30,7 +30,7 @@ template <class F>
 std::size_t growth(F&& f) {
   int ends[2] = {-1, -1};
   EXPECT_EQ(::pipe(ends), 0);
-  release_cached_memory();  // or what earlier tests left would be used again, and not be counted
+  release_memory();  // or what earlier tests left would be used again, and not be counted
   ::malloc_trim(0);
   const pid_t child = ::fork();
   if (child == 0) {

@@ -41,7 +41,7 @@ TEST(Storage, HasAlignedRoomForItsElements) {
       EXPECT_FALSE(storage->read_only());
       EXPECT_EQ(storage->version(), 0u);
       EXPECT_EQ(storage->recorded_by, 0u);
-      EXPECT_FALSE(storage->trainable);
+      EXPECT_EQ(storage->parameter_shape, nullptr);
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(storage->data()) % 64, 0u);
       std::memset(storage->data(), 0x5A, static_cast<std::size_t>(count) * size_of(dtype));
     }
@@ -73,7 +73,7 @@ TEST(Storage, RefusesMoreThanThereIs) {
 
 TEST(Storage, AFreedBlockIsTakenAgain) {
   for (const std::int64_t count : {1, 100, 10000, 1000000}) {
-    release_cached_memory();  // or blocks of other sizes are all that may be kept
+    release_memory();  // or blocks of other sizes are all that may be kept
     const void* first = make(count)->data();
     EXPECT_EQ(make(count)->data(), first);
     EXPECT_EQ(make(count * 4, DType::UInt8)->data(), first) << "bytes are bytes";
@@ -81,19 +81,19 @@ TEST(Storage, AFreedBlockIsTakenAgain) {
 }
 
 TEST(Storage, AReusedBlockIsAsNew) {
-  release_cached_memory();
+  release_memory();
   const void* first = nullptr;
   {
     const StorageHandle storage = make(100);
     storage->raise_version();
-    storage->trainable = true;
+    storage->parameter_shape = std::make_unique<const Shape>(Shape{100});
     storage->recorded_by = 7;
     first = storage->data();
   }
   const StorageHandle storage = make(100);
   ASSERT_EQ(storage->data(), first);
   EXPECT_EQ(storage->version(), 0u);
-  EXPECT_FALSE(storage->trainable);
+  EXPECT_EQ(storage->parameter_shape, nullptr);
   EXPECT_EQ(storage->recorded_by, 0u);
   EXPECT_EQ(storage->use_count(), 1u);
 }
@@ -112,19 +112,19 @@ TEST(Storage, KeepsAtMostTwiceWhatWasOnceInUse) {
     EXPECT_LE(one, 5100u);  // one block, however often it was taken, at most a quarter too large
     for (std::int64_t count = 1000; count < 100000; count = count * 5 / 4) make(count);
     EXPECT_LT(cached_memory(), 2 * 100000 * 4 * 5 / 4);  // not the sum of all sizes
-    release_cached_memory();
+    release_memory();
     EXPECT_EQ(cached_memory(), 0u);
   });
 }
 
 TEST(Storage, CachedMemoryIsPerThread) {
-  release_cached_memory();
+  release_memory();
   make(1000);
   const std::size_t here = cached_memory();
   EXPECT_GT(here, 0u);
   on_a_thread([] {
     EXPECT_EQ(cached_memory(), 0u);
-    release_cached_memory();
+    release_memory();
   });
   EXPECT_EQ(cached_memory(), here);
 }

@@ -7,7 +7,9 @@
 #include <climits>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "refuses.h"
@@ -40,6 +42,10 @@ TEST(Tensor, UndefinedIsRefusedEverywhere) {
   EXPECT_FALSE(none.is_stopped());
   const auto refused = [](auto&& f) { EXPECT_TRUE(refuses("tensor", {"never given a value"}, f)); };
   refused([&] { (void)none.dtype(); });
+  EXPECT_TRUE(refuses("tensor", {"shape()"}, [&] { (void)none.shape(); }));
+  EXPECT_TRUE(refuses("tensor", {"size()"}, [&] { (void)none.size(); }));
+  EXPECT_TRUE(refuses("tensor", {"rank()"}, [&] { (void)none.rank(); }));
+  EXPECT_TRUE(refuses("tensor", {"item()"}, [&] { (void)none.item(); }));
   refused([&] { (void)none.values<float>(); });
   refused([&] { (void)none.mutable_values<float>(); });
   refused([&] { (void)none.data<double>(); });
@@ -260,32 +266,58 @@ TEST(Version, RisesWithEveryRequestToWrite) {
   EXPECT_FALSE(rose()) << "reading is not writing";
 }
 
-TEST(Writing, IsRefusedWhileTheTapeThatMadeTheElementsIsOpen) {
+TEST(Writing, IsRefusedWhileTheRecordingOfTheElementsIsOpen) {
+  detail::OpenSerial open;
   Tensor x = zeros({3});
-  TensorAccess::storage(x)->recorded_by = 5;
+  TensorAccess::storage(x)->recorded_by = open.number();
   Tensor by_node = zeros({3});
-  TensorAccess::origin(by_node).tape = 5;
+  TensorAccess::origin(by_node).tape = open.number();
   const auto refused = [](Tensor& y) {
     const std::uint64_t before = version(y);
     EXPECT_TRUE(refuses("tensor", {"[3]", "recording"}, [&] { y.set({0}, 1); }));
     EXPECT_TRUE(refuses("tensor", {"[3]", "recording"}, [&] { (void)y.mutable_data<float>(); }));
     EXPECT_EQ(version(y), before);
   };
-  detail::Scope outer{5, detail::innermost_scope()}, inner{0, &outer};
-  for (detail::Scope* scope : {&outer, &inner}) {  // also below a pause
-    detail::innermost_scope() = scope;
+  const auto all_refused = [&] {
     refused(x);
     refused(by_node);
     Tensor stopped = stop_gradient(x);
     refused(stopped);
     EXPECT_NO_THROW(TensorAccess::clone(x).set({0}, 1));
     EXPECT_EQ(x.at({0}), 0) << "reading is fine";
-  }
-  outer.tape = 6;  // another tape
-  EXPECT_NO_THROW(x.set({0}, 1));
-  detail::innermost_scope() = nullptr;
+  };
+  all_refused();
+  std::thread(all_refused).join();
+  const detail::OpenSerial another;
+  EXPECT_NE(another.number(), open.number());
+  open.close();
   EXPECT_NO_THROW(x.set({0}, 2));
   EXPECT_NO_THROW(by_node.set({0}, 2));
+}
+
+TEST(OpenSerial, ManyMayBeOpenAtOnce) {
+  std::vector<std::unique_ptr<detail::OpenSerial>> open;
+  for (int i = 0; i < 1000; ++i) open.push_back(std::make_unique<detail::OpenSerial>());
+  for (const auto& each : open) EXPECT_TRUE(detail::is_open(each->number()));
+  const std::uint64_t first = open.front()->number();
+  open.erase(open.begin(), open.begin() + 500);
+  EXPECT_FALSE(detail::is_open(first));
+  for (const auto& each : open) EXPECT_TRUE(detail::is_open(each->number()));
+  const std::uint64_t last = open.back()->number();
+  open.back()->close();
+  const detail::OpenSerial next;  // in its place, maybe
+  open.back()->close();
+  EXPECT_TRUE(detail::is_open(next.number()));
+  EXPECT_FALSE(detail::is_open(last));
+  EXPECT_FALSE(detail::is_open(0));
+}
+
+TEST(Parameter, KnowsItsOwnShape) {
+  const Tensor p = parameter(zeros({2, 3, 4}));
+  const Tensor part = TensorAccess::view(p, {2, 2}, 5), whole = TensorAccess::parameter_of(part);
+  EXPECT_EQ(whole.shape(), (Shape{2, 3, 4}));
+  EXPECT_EQ(TensorAccess::offset(whole), 0);
+  EXPECT_EQ(TensorAccess::storage(whole), TensorAccess::storage(p));
 }
 
 TEST(Literal, ShapesFollowTheBraces) {

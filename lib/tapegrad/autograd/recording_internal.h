@@ -1,7 +1,8 @@
 #pragma once
 
-// The tape's memory: nodes in the order of execution, and the rules that belong to them.
+// What a tape records: nodes in the order of execution, and the memory of the rules that belong to them.
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -9,15 +10,17 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
+#include "tapegrad/base/context.h"
+#include "tapegrad/tensor/origin.h"
 
 namespace tapegrad::inline v0::detail {
 
 /// An input of a node and the rule for its gradient.
 struct Edge {
   Node* input;
-  Rule* rule;  // nullptr where the node has a joint rule
-  int index;   // among the inputs of the op, tracked or not
+  InputRule* rule;  // nullptr where the node has a joint rule
+  int index;        // among the inputs of the op, tracked or not
 };
 
 /// The result of one recorded op, a watched tensor, or a parameter (which has no edges).
@@ -28,25 +31,30 @@ struct Node {
   DType dtype;
   Edge* edges = nullptr;
   int edge_count = 0;
-  int watched_by =
-      0;  // the number of the tape that watches it: a variable for that one, an op for those around it
-  int inputs = 0;           // of the op, tracked or not
-  Saved* output = nullptr;  // if a rule needs it
+  int watched_by = 0;  // the number of the tape of which this is a variable; for tapes around it, it is an op
+  int inputs = 0;      // of the op, tracked or not
+  Saved* output = nullptr;  // if a rule takes it
   JointRule* joint = nullptr;
-  std::size_t bytes = 0;  // what is saved for the rules
+  std::size_t bytes = 0;  // of the tensors that the rules save
 };
 
 /// Memory handed out piece by piece and freed all at once.
 class Arena {
  public:
   void* take(std::size_t bytes);
-  void clear() { blocks_.clear(); }
 
  private:
   static constexpr std::size_t kBlock = 1 << 15;
   std::vector<std::unique_ptr<std::byte[]>> blocks_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;
+};
+
+/// A function of the user's that hears of the gradient of a node.
+struct Hook {
+  int tape;     // the number of the tape that it was given to: other tapes' gradients do not call it
+  Shape shape;  // of the tensor that it was given with
+  std::function<void(const Tensor&)> function;
 };
 
 /// What one tape, and the tapes nested in it, have recorded. Belongs to the thread that made it.
@@ -58,46 +66,61 @@ class Recording : public std::enable_shared_from_this<Recording> {
   Recording& operator=(const Recording&) = delete;
 
   Node* add(const char* op, const Shape& shape, DType dtype);
-  /// The node of a parameter, or of a view of one.
+  /// The node of the parameter that x is, or is a view of: its leaf.
+  Node* leaf(const Tensor& x);
+  /// The node of x itself: the leaf, or a node of its own for a view.
   Node* parameter_node(const Tensor& x);
-  /// The node of a parameter if it was used, nullptr if not.
+  /// The leaf of a parameter if it was used, nullptr if not.
   Node* find_parameter(const Tensor& x) const;
-  /// All parameters that were used: handles with their nodes as origin, by node number.
+  /// All parameters that were used: whole ones, with their leaves as origin, by node number.
   std::vector<Tensor> parameters() const;
   Node& operator[](index_t number) const {
     return chunks_[static_cast<std::size_t>(number / kChunk)][static_cast<std::size_t>(number % kChunk)];
   }
   index_t size() const { return size_; }
+  bool made(const Tensor& x) const { return TensorAccess::origin(x).tape == serial; }
 
   /// Destroys what a node saved.
   static void forget(Node& node);
   /// Destroys everything. The recording is spent, and the scopes of its tapes record nothing any more.
   void clear();
+  /// A tape that shares the recording has come, or gone. When all are gone, what was recorded may be written to.
+  void add_tape() { tapes_open_.fetch_add(1); }
+  void remove_tape() {
+    if (tapes_open_.fetch_sub(1) == 1) open_.close();
+  }
 
-  const std::uint64_t serial;
+ private:
+  OpenSerial open_;
+  std::atomic<int> tapes_open_ = 0;
+
+ public:
+  const std::uint64_t serial = open_.number();
   const std::thread::id thread = std::this_thread::get_id();
   const int loop_depth;
   bool spent = false;
+  bool freeing = false;       // a gradient that ends the recording is running
   int tapes = 0;              // that have shared it so far
   int gradients_running = 0;  // a rule may ask a tape for gradients itself
   bool check_finite = false;
-  std::unordered_map<const Node*, std::vector<std::function<void(const Tensor&)>>> hooks;
+  std::unordered_map<const Node*, std::vector<Hook>> hooks;
   Arena arena;
 
  private:
   static constexpr index_t kChunk = 128;
   std::vector<std::unique_ptr<Node[]>> chunks_;  // nodes never move: rules record while the tape is read
   index_t size_ = 0;
+  /// The handle has the node as its origin, and keeps the storage from being freed and its address used again.
   struct Parameter {
     Node* node = nullptr;
-    Tensor
-        handle;  // with the node as its origin; keeps the storage from being freed and its address used again
+    Tensor handle;
   };
   std::unordered_map<const Storage*, Parameter> parameters_;
 };
 
-/// The recording that ops of this thread go to, nullptr when there is none.
-Recording* active_recording();
+/// The recording of this thread's innermost scope, nullptr when nothing is recorded. Throws in a parallel loop that
+/// began after the scope.
+Recording* active_recording(Context& own);
 
 /// Whether no element is NaN or infinite.
 bool all_finite(const Tensor& x);

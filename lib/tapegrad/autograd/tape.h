@@ -16,10 +16,8 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 namespace detail {
-class Recording;
-struct RecordingScope : Scope {
-  Recording* recording = nullptr;
-};
+struct Scope;
+struct TapeState;
 }  // namespace detail
 
 struct TapeOptions {
@@ -44,22 +42,39 @@ struct GradientOptions {
   Tensor output_gradient = {};
 };
 
+/// What Tape::watch() of several tensors does with those that have no gradient.
+enum class Constants {
+  Refuse,  ///< throw for Int32 and UInt8; what stop_gradient() made becomes a variable, as by watch(x)
+  Keep,    ///< return Int32, UInt8 and what stop_gradient() made as they are
+};
+
 /// Records the differentiable ops of this thread from its construction until it goes out of scope or its
 /// gradient is taken. Parameters are watched by themselves.
 ///
 /// A tape in the scope of another one of the same thread is a mark in the same recording: its gradient()
 /// covers what came after it, and is itself recorded for the outer one. To keep it apart, open a
 /// NoGrad first.
-class Tape {
+///
+/// Threads. A tape belongs to the thread that made it: ops of other threads are not recorded, every member throws on
+/// another thread and inside of a parallel loop that began after the tape, and what the tape made cannot be written
+/// to by any thread. Only its end may come on another thread: from then on nothing is recorded on it. Any number of
+/// threads may have tapes of their own at once, which share parameters, as long as none writes to the parameters
+/// then. The same holds for the objects around it: a Module may be called by several threads at once while none
+/// trains or changes it (layers that count, such as Dropout or BatchNorm in training, are changed by a call); an
+/// Optimizer, a Loader and a Generator are each used by one thread at a time.
+class [[nodiscard]] Tape {
  public:
-  explicit Tape(TapeOptions options = {});
+  [[nodiscard]] explicit Tape(TapeOptions options = {});
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
   /// A new handle on x's elements that is an independent variable of this tape (for a tape around this one it
   /// is x). Throws unless x is Float32 or Float64.
-  Tensor watch(const Tensor& x);
+  [[nodiscard]] Tensor watch(const Tensor& x);
+  /// The same for each of xs.
+  [[nodiscard]] std::vector<Tensor> watch(const std::vector<Tensor>& xs,
+                                          Constants constants = Constants::Refuse);
 
   /// The gradients of y with respect to xs (parameters, watched tensors, or results of ops on this tape), in
   /// their order, each with the shape and dtype of its x and in memory of its own. Frees what the tape saved,
@@ -76,8 +91,11 @@ class Tape {
   Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
 
   /// Calls hook with the gradient of x, a tensor of this tape or a parameter, whenever gradient() has found
-  /// all of it. That is where gradient() passes x on its way, or asks for it. Others may hold the gradient
-  /// as well: a hook that changes it in place is an error.
+  /// all of it: where gradient() of this tape passes x on its way, or is asked for it. Gradients of tapes inside or
+  /// around this one do not call it. Of a parameter, the hook hears of all uses, whatever views they were of; a part
+  /// of a parameter is an error. The hook may do anything that is allowed beside a running gradient(), such as
+  /// adding hooks (which hear of the next gradient) or ending the tape; what it throws, gradient() throws. Others
+  /// may hold the gradient as well: a hook that changes it in place is an error.
   void on_gradient(const Tensor& x, std::function<void(const Tensor& gradient)> hook);
 
   /// The parameters that were used since the recording began, in the order of their first use.
@@ -86,32 +104,24 @@ class Tape {
   /// What was recorded so far; parameters are named as in `names`, if they are found there.
   Graph graph(const State& names = {}) const;
 
-  /// The number of nodes: recorded ops, watched tensors and parameters.
+  /// The number of nodes: recorded ops, watched tensors and parameters. Of a spent tape as well.
   index_t size() const;
 
  private:
-  void require_usable(const char* what) const;
-  Tensor variable(const char* op, const Tensor& x, bool linked);
-  std::shared_ptr<detail::Recording> recording_;
-  detail::RecordingScope scope_;
-  index_t mark_ = 0;  // what was recorded before is not this tape's
-  int number_ = 0;    // among the tapes of this recording, from 1
-  bool nested_ = false;
-  bool persistent_ = false;
-  bool spent_ = false;
+  std::shared_ptr<detail::TapeState> state_;  // outlives a tape that one of its hooks ends
 };
 
 /// Nothing is recorded on this thread until the end of the scope (but by tapes opened inside it, which are
 /// then on their own).
-class NoGrad {
+class [[nodiscard]] NoGrad {
  public:
-  NoGrad();
+  [[nodiscard]] NoGrad();
   ~NoGrad();
   NoGrad(const NoGrad&) = delete;
   NoGrad& operator=(const NoGrad&) = delete;
 
  private:
-  detail::RecordingScope scope_;
+  std::shared_ptr<detail::Scope> scope_;
 };
 
 /// Whether a tape records the ops of this thread.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
 #include "tapegrad/kernels/elementwise.h"
 
 namespace tapegrad::inline v0::detail {

@@ -11,9 +11,12 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
+#include "tapegrad/base/context.h"
+#include "tapegrad/base/cpu_quota_internal.h"
 #include "tapegrad/base/fail_internal.h"
 
 // Results are the same bits for any number of threads, NaN stays NaN, and sums keep their order. All sources
@@ -29,7 +32,8 @@ int available_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
   const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return std::clamp(count, 1, 64);
+  static const int quota = detail::cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+  return std::clamp(std::min(count, quota), 1, 64);
 }
 
 // Tells the processor that this thread is waiting in a loop.
@@ -47,7 +51,7 @@ struct Job {
   index_t count, piece;
   detail::RangeFunction function;
   std::fenv_t environment{};
-  detail::LoopContext context;
+  detail::Context context;
   std::atomic<index_t> next{0};
   std::mutex error_mutex;
   std::exception_ptr error;
@@ -70,133 +74,212 @@ struct Job {
   }
 };
 
-// The workers of one calling thread. They belong to that thread and end with it: nothing is shared between
-// threads that both run loops, and a program that never runs a large loop never starts one.
-class Workers {
+constexpr int kSpins = 2000;  // some microseconds: loops follow each other closely in a training step
+
+// A thread that sleeps until it is offered a job. An offer that it has not taken can be withdrawn: nobody waits for
+// a thread to wake up only to find nothing left to do.
+class Worker {
  public:
-  ~Workers() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+  ~Worker() {
+    if (!thread_.joinable()) return;
+    change(State::Ending);
+    thread_.join();
   }
 
-  bool in_this_process() const { return owner_ == getpid(); }
+  // Throws when the system has no more threads to give.
+  void start() {
+    thread_ = std::thread([this] { loop(); });
+  }
 
-  void run(Job& job, int helpers) {
-    try {
-      while (static_cast<int>(threads_.size()) < helpers) {
-        const auto number = threads_.size();
-        const std::uint64_t seen = generation_.load(std::memory_order_relaxed);
-        threads_.emplace_back([this, number, seen] { loop(static_cast<int>(number), seen); });
-      }
-    } catch (const std::exception&) {
-      // The system has no more threads to give: those that there are do the work.
-    }
+  void offer(Job& job) {
     job_ = &job;
-    helpers_ = helpers;
-    busy_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);
-    {
-      const std::lock_guard lock(mutex_);
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
-    job.work();
-    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins)
+    each_ = nullptr;
+    change(State::Offered);
+  }
+  // A function that is not withdrawn.
+  void offer(void (*function)()) {
+    each_ = function;
+    change(State::Offered);
+  }
+
+  bool withdraw() {
+    State offered = State::Offered;
+    return state_.compare_exchange_strong(offered, State::Idle, std::memory_order_acq_rel);
+  }
+  void wait() const {
+    for (int spins = 0; state_.load(std::memory_order_acquire) != State::Idle; ++spins)
       if (spins > kSpins) std::this_thread::yield();
   }
 
  private:
-  static constexpr int kSpins =
-      2000;  // some microseconds: loops follow each other closely in a training step
+  enum class State { Idle, Offered, Taken, Ending };
 
-  void loop(int number, std::uint64_t seen) {
+  void change(State state) {
+    {
+      const std::lock_guard lock(mutex_);
+      state_.store(state, std::memory_order_release);
+    }
+    wake_.notify_one();
+  }
+
+  bool called() const {
+    const State state = state_.load(std::memory_order_acquire);
+    return state == State::Offered || state == State::Ending;
+  }
+
+  void loop() {
     for (;;) {
-      for (int spins = 0; generation_.load(std::memory_order_acquire) == seen && spins < kSpins; ++spins)
-        relax();
-      if (generation_.load(std::memory_order_acquire) == seen) {
+      for (int spins = 0; !called() && spins < kSpins; ++spins) relax();
+      if (!called()) {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
+        wake_.wait(lock, [&] { return called(); });
       }
-      ++seen;
-      if (stopping_) return;
-      if (number < helpers_) {
+      State state = State::Offered;
+      if (!state_.compare_exchange_strong(state, State::Taken, std::memory_order_acq_rel)) {
+        if (state == State::Ending) return;
+        continue;  // withdrawn
+      }
+      if (each_ != nullptr) {
+        each_();
+      } else {
         std::fesetenv(&job_->environment);
-        detail::loop_context() = job_->context;
+        detail::context() = job_->context;
         job_->work();
+        detail::context() = {};  // which may hold a tape's memory
       }
-      busy_.fetch_sub(1, std::memory_order_release);
+      state_.store(State::Idle, std::memory_order_release);
     }
   }
 
-  std::vector<std::thread> threads_;
-  const pid_t owner_ = getpid();
+  std::atomic<State> state_{State::Idle};
   Job* job_ = nullptr;
-  int helpers_ = 0;
-  bool stopping_ = false;
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> busy_{0};
+  void (*each_)() = nullptr;
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::thread thread_;
+};
+
+// The workers of one calling thread. They belong to that thread and end with it: nothing is shared between
+// threads that both run loops, and a program that never runs a large loop never starts one.
+class Workers {
+ public:
+  bool in_this_process() const { return owner_ == getpid(); }
+
+  void run(Job& job, int helpers) {
+    try {
+      while (static_cast<int>(workers_.size()) < helpers) {
+        auto added = std::make_unique<Worker>();
+        added->start();
+        workers_.push_back(std::move(added));
+      }
+    } catch (const std::exception&) {
+      // The system has no more threads to give: those that there are do the work.
+    }
+    const std::span asked(workers_.begin(), std::min(workers_.size(), static_cast<std::size_t>(helpers)));
+    for (const auto& worker : asked) worker->offer(job);
+    job.work();
+    for (const auto& worker : asked)
+      if (!worker->withdraw()) worker->wait();
+  }
+
+  void run_on_each(void (*function)()) {
+    for (const auto& worker : workers_) worker->offer(function);
+    for (const auto& worker : workers_) worker->wait();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Worker>> workers_;
+  const pid_t owner_ = getpid();
 };
 
 // The calling thread's workers. A child process that fork() made has none, and finds their mutex and their
 // condition as they happened to be: it leaves all that alone, undestroyed, and makes workers of its own.
+std::unique_ptr<Workers, void (*)(Workers*)>& own_workers() {
+  thread_local std::unique_ptr<Workers, void (*)(Workers*)> own(nullptr, [](Workers* ended) {
+    if (ended->in_this_process()) delete ended;
+  });
+  return own;
+}
+
 Workers& workers() {
-  struct End {
-    void operator()(Workers* ended) const {
-      if (ended->in_this_process()) delete ended;
-    }
-  };
-  thread_local std::unique_ptr<Workers, End> own;
+  auto& own = own_workers();
   if (!own || !own->in_this_process()) own.reset(new Workers);
   return *own;
 }
 
-thread_local int threads_wanted = 0;  // 0: not set, take what the process may use
-
 }  // namespace
 
 int thread_count() {
-  if (threads_wanted == 0) threads_wanted = available_cpus();
-  return threads_wanted;
+  int& count = detail::context().thread_count;
+  if (count == 0) count = available_cpus();
+  return count;
 }
 
-ThreadCountScope::ThreadCountScope(int count) : previous_(thread_count()) {
-  if (count < 1 || count > 1024) fail("threads", "{} threads were asked for; 1 to 1024 are possible", count);
-  threads_wanted = count;
+ThreadCountScope::ThreadCountScope(int count)
+    : previous_(detail::context().thread_count), context_(&detail::context()) {
+  if (count < 1 || count > 1024) fail("threads", "the number of threads must be 1 to 1024, got {}", count);
+  detail::context().thread_count = count;
 }
 
 ThreadCountScope::~ThreadCountScope() {
-  threads_wanted = previous_;
+  if (context_ == &detail::context()) detail::context().thread_count = previous_;
+}
+
+void release_memory() {
+  detail::ThreadMemory::release_all();
+  if (detail::loop_depth() > 0) return;  // the workers are busy
+  if (const auto& own = own_workers(); own && own->in_this_process())
+    own->run_on_each(&detail::ThreadMemory::release_all);
 }
 
 namespace detail {
 
+int& loop_depth() {
+  return context().loop_depth;
+}
+
 void run_pieces(index_t count, index_t piece, RangeFunction f) {
-  if (piece < 1) fail("parallel_for", "{} elements cannot be cut into pieces of {}", count, piece);
-  LoopContext& context = loop_context();
+  if (piece < 1)
+    fail("parallel_for", "the size of a piece must be 1 or more, got {} (for {} elements)", piece, count);
   const index_t pieces = (count - 1) / piece + 1;
   const int helpers = static_cast<int>(std::min<index_t>(thread_count(), pieces)) - 1;
 
   Job job(count, piece, f);
-  job.context = context;
-  ++job.context.depth;
-  job.context.recording_outside =
-      context.recording_outside || (context.is_recording != nullptr && context.is_recording());
-  const LoopContext outside = context;
-  context = job.context;
-  if (outside.depth > 0 || helpers == 0) {
+  Context& own = context();
+  Context outside = own;
+  job.context = own;
+  ++job.context.loop_depth;
+  job.context.call_observer = nullptr;  // it hears of this thread's calls only
+  own = job.context;
+  if (outside.loop_depth > 0 || helpers == 0) {
     job.work();
   } else {
     std::fegetenv(&job.environment);
     workers().run(job, helpers);
   }
-  context = outside;
+  own = std::move(outside);
+  drop_closed(own);  // by a piece
   if (job.error) std::rethrow_exception(job.error);
+}
+
+// The calling thread's, in a list. Most threads have a handful.
+static ThreadMemory*& first_memory() {
+  constinit thread_local ThreadMemory* first = nullptr;
+  return first;
+}
+
+ThreadMemory::ThreadMemory() : after_(first_memory()) {
+  if (after_ != nullptr) after_->before_ = this;
+  first_memory() = this;
+}
+
+ThreadMemory::~ThreadMemory() {
+  if (after_ != nullptr) after_->before_ = before_;
+  (before_ != nullptr ? before_->after_ : first_memory()) = after_;
+}
+
+void ThreadMemory::release_all() {
+  for (ThreadMemory* at = first_memory(); at != nullptr; at = at->after_) at->release();
 }
 
 }  // namespace detail

@@ -11,23 +11,28 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// How many threads the parallel loops of the calling thread use: by default as many as the CPUs the process
-/// may run on, at most 64.
+/// The number of threads that parallel loops of the calling thread use. By default the number of CPUs that the
+/// process may use (its affinity, and the CPU quota of its control group, rounded up), at most 64.
 int thread_count();
 
 /// Sets thread_count() for the calling thread until the end of the scope. Other threads are not affected.
 /// Results never depend on it: they are the same bits for any number of threads.
-class ThreadCountScope {
+class [[nodiscard]] ThreadCountScope {
  public:
   /// Throws when count is not in 1..1024.
-  explicit ThreadCountScope(int count);
+  [[nodiscard]] explicit ThreadCountScope(int count);
   ~ThreadCountScope();
   ThreadCountScope(const ThreadCountScope&) = delete;
   ThreadCountScope& operator=(const ThreadCountScope&) = delete;
 
  private:
   int previous_;
+  const void* context_;  // of the thread that made it
 };
+
+/// Returns to the system the memory that the calling thread and its workers keep for reuse: of freed tensors, and
+/// what kernels compute in. Inside a parallel loop, only what the calling thread keeps.
+void release_memory();
 
 namespace detail {
 
@@ -49,26 +54,34 @@ class RangeFunction {
 
 void run_pieces(index_t count, index_t piece, RangeFunction f);
 
-/// What a thread tells the loops that it starts about itself, and what its workers see: how deep in parallel
-/// loops the thread is, and whether the threads around the loop were recording (autograd sets it; a worker
-/// must refuse to compute what a tape outside the loop would have to record).
-struct LoopContext {
-  int depth = 0;
-  bool recording_outside = false;
-  bool (*is_recording)() = nullptr;  // asked by the loop when it starts
-};
-inline LoopContext& loop_context() {
-  constinit thread_local LoopContext context;
-  return context;
-}
+/// How many parallel loops the calling thread is inside of.
+int& loop_depth();
 
 /// While the only piece of a loop runs on the thread that started it.
 class SinglePiece {
  public:
-  SinglePiece() { ++loop_context().depth; }
-  ~SinglePiece() { --loop_context().depth; }
+  SinglePiece() : depth_(++loop_depth()) {}
+  ~SinglePiece() { --depth_; }
   SinglePiece(const SinglePiece&) = delete;
   SinglePiece& operator=(const SinglePiece&) = delete;
+
+ private:
+  int& depth_;
+};
+
+/// Memory that a thread keeps for reuse, for release_memory() to find. Made and destroyed on that thread.
+class ThreadMemory {
+ public:
+  ThreadMemory();
+  virtual ~ThreadMemory();
+  ThreadMemory(const ThreadMemory&) = delete;
+  ThreadMemory& operator=(const ThreadMemory&) = delete;
+  virtual void release() = 0;
+  /// Calls release() of all of the calling thread's.
+  static void release_all();
+
+ private:
+  ThreadMemory *before_ = nullptr, *after_ = nullptr;
 };
 
 }  // namespace detail

@@ -47,9 +47,8 @@ Joiner joiner(DType dtype) {
 }
 
 template <class Out>
-void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y,
-            double divisor) {
-  const auto convert = [divisor](double v) { return static_cast<Out>(v / divisor); };
+void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y) {
+  const auto convert = [](double v) { return static_cast<Out>(v); };
   // Cut into blocks of columns, and long ones into pieces of rows, whose results are joined in their order.
   constexpr index_t kColumns = 1024;
   const index_t columns = std::clamp<index_t>(inner, 1, kColumns), blocks = (inner + columns - 1) / columns;
@@ -103,8 +102,8 @@ void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* 
 template Joiner joiner<Sum>(DType);
 template Joiner joiner<Largest>(DType);
 template Joiner joiner<Smallest>(DType);
-template void reduce(const Joiner&, index_t, index_t, index_t, const void*, float*, double);
-template void reduce(const Joiner&, index_t, index_t, index_t, const void*, double*, double);
+template void reduce(const Joiner&, index_t, index_t, index_t, const void*, float*);
+template void reduce(const Joiner&, index_t, index_t, index_t, const void*, double*);
 template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool);
 template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool);
 

@@ -3,24 +3,32 @@
 #include <cstddef>
 #include <memory>
 
-#include "tapegrad/base/shape.h"
+#include "tapegrad/base/parallel.h"
 
 namespace tapegrad::inline v0::kernels {
 
-/// Room for count elements that stays with the thread, aligned to 64 bytes. The next call on the same thread
-/// with the same types may give out the same memory.
+/// Room for count elements that stays with the thread until release_memory(), aligned to 64 bytes. The next call on
+/// the same thread with the same types may give out the same memory.
 template <class T, class Purpose = T>
 T* scratch(index_t count) {
+  struct Memory final : detail::ThreadMemory {
+    void release() override {
+      bytes.reset();
+      room = 0;
+    }
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t room = 0;
+  };
   constexpr std::size_t kAlign = 64;
-  thread_local std::unique_ptr<std::byte[]> memory;
-  thread_local std::size_t room = 0;
+  thread_local Memory memory;
   const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T) + kAlign;
-  if (bytes > room) {
-    memory = std::make_unique_for_overwrite<std::byte[]>(bytes);
-    room = bytes;
+  if (bytes > memory.room) {
+    memory.release();  // first, so that both are never there at once
+    memory.bytes = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    memory.room = bytes;
   }
-  void* begin = memory.get();
-  std::size_t left = room;
+  void* begin = memory.bytes.get();
+  std::size_t left = memory.room;
   return static_cast<T*>(std::align(kAlign, bytes - kAlign, begin, left));
 }
 

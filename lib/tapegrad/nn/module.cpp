@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/oihw_internal.h"
 #include "tapegrad/ops/layout.h"
@@ -14,8 +15,6 @@
 
 namespace tapegrad::inline v0 {
 namespace {
-
-thread_local int copy_permits = 0;
 
 template <class F>
 void for_tensors(Module& module, F f) {
@@ -30,11 +29,12 @@ void for_modules(Module& module, F f) {
   module.visit(visitor);
 }
 
-// All elements of the storage that x is a part of, as a constant.
+// All elements of the storage that x is a part of, as a constant; of a parameter, in the parameter's shape.
 Tensor whole_storage(const Tensor& x) {
   const detail::Storage& storage = *TensorAccess::storage(x);
   return dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
-    return Tensor::wrap(static_cast<const T*>(storage.data()), Shape{storage.count()});
+    return Tensor::wrap(static_cast<const T*>(storage.data()),
+                        x.is_parameter() ? *storage.parameter_shape : Shape{storage.count()});
   });
 }
 
@@ -106,7 +106,7 @@ void Visitor::operator()(std::string_view name, Module& module) {
 }
 
 Module::Module(const Module& other) : training_(other.training_) {
-  if (copy_permits == 0)
+  if (detail::context().copy_permits == 0)
     fail("module", "modules are moved, not copied: clone() makes a copy with parameters of its own");
 }
 
@@ -134,7 +134,7 @@ void Module::remember_draw(const Tensor& target, const Generator::Position& befo
 
 Tensor Module::operator()(const Tensor& x) {
   Tensor y = forward(x);
-  if (detail::CallObserver* observer = detail::call_observer()) (*observer)(*this, y);
+  if (const detail::CallObserver* observer = detail::context().call_observer) (*observer)(*this, y);
   return y;
 }
 
@@ -242,11 +242,11 @@ void Module::unfreeze() {
 namespace detail {
 
 CopyPermit::CopyPermit() {
-  ++copy_permits;
+  ++context().copy_permits;
 }
 
 CopyPermit::~CopyPermit() {
-  --copy_permits;
+  --context().copy_permits;
 }
 
 void separate(Module& copy) {
@@ -258,11 +258,6 @@ void separate(Module& copy) {
 void refuse_clone(const Module& module, const std::type_info& as) {
   fail("clone", "a {} was given as a {}: the copy would lack what it adds", class_name(typeid(module)),
        class_name(as));
-}
-
-CallObserver*& call_observer() {
-  thread_local CallObserver* observer = nullptr;
-  return observer;
 }
 
 }  // namespace detail

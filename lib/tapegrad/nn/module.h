@@ -174,9 +174,8 @@ void separate(Module& copy);
 /// A class's name as it is written, without namespaces.
 std::string class_name(const std::type_info& type);
 
-/// Told of every call of a module on this thread, and its result; nullptr for none.
+/// Told of every call of a module on this thread, and its result, while it stands in the thread's context.
 using CallObserver = std::function<void(const Module& module, const Tensor& y)>;
-CallObserver*& call_observer();
 
 }  // namespace detail
 

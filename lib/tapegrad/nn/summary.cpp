@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/module.h"
 
@@ -81,10 +82,10 @@ class Trial {
                     [&](const std::string&, Module& inner) { remember(inner); });
     module.visit(visitor);
     module.eval();
-    std::swap(detail::call_observer(), current_);
+    std::swap(detail::context().call_observer, current_);
   }
   ~Trial() {
-    std::swap(detail::call_observer(), current_);
+    std::swap(detail::context().call_observer, current_);
     for (const auto& [module, training] : modes_) module->train(training);
   }
   Trial(const Trial&) = delete;
@@ -93,7 +94,7 @@ class Trial {
  private:
   void remember(Module& module) { modes_.emplace_back(&module, module.training()); }
   detail::CallObserver observer_;
-  detail::CallObserver* current_ = &observer_;
+  const detail::CallObserver* current_ = &observer_;
   std::vector<std::pair<Module*, bool>> modes_;  // outer ones before those inside
 };
 

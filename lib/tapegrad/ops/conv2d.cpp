@@ -1,6 +1,6 @@
 #include "tapegrad/ops/conv2d.h"
 
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/geometry.h"

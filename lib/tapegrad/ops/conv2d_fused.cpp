@@ -1,4 +1,4 @@
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
@@ -63,7 +63,11 @@ Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tens
       found[1] = backprop_filter("conv2d_backprop_filter", g, transposed ? gy : x(), transposed ? x() : gy);
     return found;
   };
-  return record_joint(op, std::move(y), inputs, rule);
+  if (relu) return record_joint(op, std::move(y), inputs, rule);
+  return record_joint(op, std::move(y), inputs,
+                      [rule](const Tensor& gradient, const std::vector<bool>& wanted) {
+                        return rule(gradient, Tensor(), wanted);  // without relu, the output need not be kept
+                      });
 }
 
 }  // namespace

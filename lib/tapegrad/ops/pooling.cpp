@@ -1,16 +1,14 @@
 #include "tapegrad/ops/pooling.h"
 
-#include <algorithm>
 #include <limits>
 
-#include "tapegrad/autograd/record.h"
+#include "tapegrad/autograd/rules.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/kernels/pooling.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
-#include "tapegrad/ops/reduce_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -49,17 +47,19 @@ Tensor spread(const Conv2DGeometry& g, const Tensor& dy);
 
 Tensor average(const Conv2DGeometry& g, const Tensor& x) {
   Tensor y = TensorAccess::empty(result_shape(g), x.dtype());
-  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
+  const auto run = [&]<class T>(std::type_identity<T>) {
     kernels::window_mean(g, x.data<T>(), y.mutable_data<T>());
-  });
+  };
+  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
   return record("avg_pool2d", std::move(y), {{x, [g](const Tensor& dy) { return spread(g, dy); }}});
 }
 
 Tensor spread(const Conv2DGeometry& g, const Tensor& dy) {
   Tensor dx = zeros(g.in_shape(), dy.dtype());
-  dispatch_floating(dy.dtype(), [&]<class T>(std::type_identity<T>) {
+  const auto run = [&]<class T>(std::type_identity<T>) {
     kernels::window_spread(g, dy.data<T>(), dx.mutable_data<T>());
-  });
+  };
+  dy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
   return record("avg_pool2d_spread", std::move(dx), {{dy, [g](const Tensor& gx) { return average(g, gx); }}});
 }
 
@@ -71,11 +71,11 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
     fail("max_pool2d", "a tensor of shape {} has more elements than Int32 can number: use smaller batches",
          x.shape());
   Tensor at = TensorAccess::empty(result_shape(g), DType::Int32);
-  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
+  const auto run = [&]<class T>(std::type_identity<T>) {
     kernels::window_argmax(g, x.data<T>(), at.mutable_data<std::int32_t>());
-  });
-  // No window has pixels of two images.
-  return detail::gather_from("max_pool2d", reshape(x, {x.size()}), at, 0, std::max<index_t>(1, g.batch));
+  };
+  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  return detail::gather_from("max_pool2d", reshape(x, {x.size()}), at, 0);
 }
 
 Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
@@ -84,14 +84,12 @@ Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
 
 Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options) {
   require_images("global_max_pool2d", x);
-  if (x.size() == 0 && x.shape()[0] * x.shape()[3] != 0)
-    fail("global_max_pool2d", "images of shape {} have no pixels to choose from", x.shape());
   return max(x, {1, 2}, options);
 }
 
 Tensor global_avg_pool2d(const Tensor& x, const ReduceOptions& options) {
   require_images("global_avg_pool2d", x);
-  return detail::mean_of("global_avg_pool2d", x, {1, 2}, options);
+  return mean(x, {1, 2}, options);
 }
 
 }  // namespace tapegrad::inline v0

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "tapegrad/version.h"
@@ -10,26 +11,32 @@ namespace detail {
 
 struct Node;
 
-/// Which tape made a tensor, and which of its nodes. Only autograd/ gives these a meaning; a tensor carries
+/// Which recording made a tensor, and which of its nodes. Only autograd/ gives these a meaning; a tensor carries
 /// them.
 struct Origin {
   std::uint64_t tape = 0;  // serial number, 0: made by none
-  Node* node = nullptr;    // valid only while that tape is
+  Node* node = nullptr;    // valid only while that recording is
 };
 
-/// The scopes that are open on a thread, innermost first: tapes, and pauses of recording. They live in the
-/// objects that the user holds (Tape, NoGrad).
-struct Scope {
-  std::uint64_t tape = 0;  // 0: recording is paused in this scope, or its tape is spent
-  Scope* outer = nullptr;
-};
-inline Scope*& innermost_scope() {
-  constinit thread_local Scope* scope = nullptr;
-  return scope;
-}
+/// A new serial number, which counts as open until close() or the end. For recordings: what an open one made must
+/// not be written to, on whatever thread.
+class OpenSerial {
+ public:
+  OpenSerial();
+  ~OpenSerial() { close(); }
+  OpenSerial(const OpenSerial&) = delete;
+  OpenSerial& operator=(const OpenSerial&) = delete;
 
-/// Whether a tape of the calling thread with this serial number is recording.
-bool is_open(std::uint64_t tape);
+  std::uint64_t number() const { return number_; }
+  void close();
+
+ private:
+  const std::uint64_t number_;
+  std::atomic<std::uint64_t>* slot_;
+};
+
+/// Whether the recording with this serial number is open, on the calling thread or another.
+bool is_open(std::uint64_t serial);
 
 }  // namespace detail
 }  // namespace TAPEGRAD_API

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/parallel.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -36,12 +37,12 @@ constexpr int class_for(std::size_t bytes) {
 // what a thread keeps is bounded by what it once had in use itself: then a consumer does not hoard what its
 // producer made. Sizes have their peaks at different times, so the bound is above that of their sum.
 constexpr std::size_t kMostSpare = 32 << 20;
-struct Cache {
+struct Cache final : detail::ThreadMemory {
   std::array<std::vector<void*>, kSizeClasses> blocks;
   std::size_t kept = 0, in_use = 0, peak_in_use = 0;
 
   Cache();
-  ~Cache();
+  ~Cache() override;
 
   void* take(int size_class) {
     in_use += block_bytes(size_class);
@@ -75,7 +76,7 @@ struct Cache {
     return true;
   }
 
-  void clear() {
+  void release() override {
     for (auto& list : blocks) {
       for (void* block : list) std::free(block);
       list.clear();
@@ -92,7 +93,7 @@ Cache::Cache() {
 }
 Cache::~Cache() {
   cache_exists = false;
-  clear();
+  release();
 }
 
 Cache* cache() {
@@ -135,10 +136,6 @@ void Storage::destroy() {
 }
 
 }  // namespace detail
-
-void release_cached_memory() {
-  if (Cache* own = cache(); own != nullptr) own->clear();
-}
 
 std::size_t cached_memory() {
   const Cache* own = cache();

@@ -3,9 +3,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "tapegrad/base/dtype.h"
+#include "tapegrad/base/shape.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
@@ -36,9 +38,9 @@ class Storage {
   std::uint64_t version() const { return version_.load(std::memory_order_relaxed); }
   void raise_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Set once, right after creation, by parameter().
-  bool trainable = false;
-  /// The serial number of the tape that recorded the op which made these elements; 0 when none did.
+  /// Set once, right after creation, by parameter(): the parameter's own shape. What has one is trainable.
+  std::unique_ptr<const Shape> parameter_shape;
+  /// The serial number of the recording of the op that made these elements; 0 when none did.
   std::uint64_t recorded_by = 0;
 
  private:
@@ -82,16 +84,8 @@ class StorageHandle {
 };
 
 }  // namespace detail
-}  // namespace TAPEGRAD_API
-}  // namespace tapegrad
 
-namespace tapegrad {
-inline namespace v0 TAPEGRAD_API {
-
-/// Returns the memory that freed tensors left on the calling thread for reuse to the system.
-void release_cached_memory();
-
-/// Bytes that freed tensors left on the calling thread for reuse.
+/// Bytes that freed tensors left on the calling thread for reuse. release_memory() gives them back.
 std::size_t cached_memory();
 
 }  // namespace TAPEGRAD_API

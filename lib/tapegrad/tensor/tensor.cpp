@@ -87,8 +87,8 @@ void flatten(const Literal& literal, std::span<const index_t> sizes, std::vector
 
 }  // namespace
 
-void Tensor::refuse_undefined() {
-  fail("tensor", "this Tensor was declared but never given a value");
+void Tensor::refuse_undefined(const char* asked_by) {
+  fail("tensor", "{}() of a Tensor that was declared but never given a value", asked_by);
 }
 
 Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool read_only) {
@@ -99,24 +99,25 @@ Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool rea
   return made;
 }
 
-const void* Tensor::raw(DType asked) const {
-  if (asked != dtype())
+const void* Tensor::raw(const char* asked_by, DType asked) const {
+  const detail::Storage& memory = storage(asked_by);
+  if (asked != memory.dtype())
     fail("tensor", "the elements of a {} tensor of shape {} were asked for as {}; convert with cast()",
-         dtype(), shape_, asked);
-  return static_cast<const std::byte*>(storage().data()) + static_cast<std::size_t>(offset_) * size_of(asked);
+         memory.dtype(), shape_, asked);
+  return static_cast<const std::byte*>(memory.data()) + static_cast<std::size_t>(offset_) * size_of(asked);
 }
 
 void* Tensor::raw_mutable(DType asked) {
-  const void* elements = raw(asked);
-  detail::Storage& memory = storage();
+  const void* elements = raw("mutable_values", asked);
+  detail::Storage& memory = *storage_.get();
   if (memory.read_only())
     fail("tensor", "a tensor of shape {} wraps read-only memory; copy it first", shape_);
   if (detail::is_open(memory.recorded_by) || detail::is_open(origin_.tape))
-    fail("tensor",
-         "a tensor of shape {} is part of a tape that is still recording: writing to it would make gradients "
-         "wrong. "
-         "Write before the tape, after gradient(), or to a copy",
-         shape_);
+    fail(
+        "tensor",
+        "a tensor of shape {} is part of a tape that is still recording: writing to it would make gradients wrong. "
+        "Write before the tape, after gradient(), or to a copy",
+        shape_);
   memory.raise_version();
   return const_cast<void*>(elements);
 }
@@ -134,14 +135,14 @@ index_t Tensor::element(std::initializer_list<index_t> index) const {
 }
 
 double Tensor::at(std::initializer_list<index_t> index) const {
-  storage();
+  storage("at");
   const index_t i = element(index);
   return dispatch(dtype(),
                   [&](auto type) { return static_cast<double>(data<typename decltype(type)::type>()[i]); });
 }
 
 void Tensor::set(std::initializer_list<index_t> index, double value) {
-  storage();
+  storage("set");
   const index_t i = element(index);
   dispatch(dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
@@ -151,7 +152,7 @@ void Tensor::set(std::initializer_list<index_t> index, double value) {
 }
 
 double Tensor::item() const {
-  storage();
+  storage("item");
   if (size() != 1) fail("item", "a tensor of shape {} has {} elements, not one", shape_, size());
   return dispatch(dtype(),
                   [&](auto type) { return static_cast<double>(data<typename decltype(type)::type>()[0]); });
@@ -165,7 +166,7 @@ Tensor TensorAccess::empty(const Shape& shape, DType dtype) {
 }
 
 Tensor TensorAccess::view(const Tensor& x, const Shape& shape, index_t offset) {
-  x.storage();  // there must be one
+  x.storage("view");  // there must be one
   if (offset < 0 || offset > x.size() - shape.size())
     fail("view", "{} elements from element {} on do not lie inside a tensor of shape {}", shape.size(),
          offset, x.shape());
@@ -174,6 +175,13 @@ Tensor TensorAccess::view(const Tensor& x, const Shape& shape, index_t offset) {
   made.storage_ = x.storage_;
   made.offset_ = x.offset_ + offset;
   made.stopped_ = x.stopped_;
+  return made;
+}
+
+Tensor TensorAccess::parameter_of(const Tensor& x) {
+  Tensor made;
+  made.shape_ = *x.storage("parameter_of").parameter_shape;
+  made.storage_ = x.storage_;
   return made;
 }
 
@@ -196,7 +204,7 @@ Tensor tensor(const Literal& values, DType dtype) {
 }
 
 template <class T>
-Tensor tensor(std::span<const T> values, const Shape& shape) {
+Tensor detail::tensor_of(std::span<const T> values, const Shape& shape) {
   if (static_cast<index_t>(values.size()) != shape.size())
     fail("tensor", "{} values were given for shape {}, which has {} elements", values.size(), shape,
          shape.size());
@@ -204,10 +212,10 @@ Tensor tensor(std::span<const T> values, const Shape& shape) {
   std::ranges::copy(values, made.mutable_values<T>().begin());
   return made;
 }
-template Tensor tensor(std::span<const float>, const Shape&);
-template Tensor tensor(std::span<const double>, const Shape&);
-template Tensor tensor(std::span<const std::int32_t>, const Shape&);
-template Tensor tensor(std::span<const std::uint8_t>, const Shape&);
+template Tensor detail::tensor_of(std::span<const float>, const Shape&);
+template Tensor detail::tensor_of(std::span<const double>, const Shape&);
+template Tensor detail::tensor_of(std::span<const std::int32_t>, const Shape&);
+template Tensor detail::tensor_of(std::span<const std::uint8_t>, const Shape&);
 
 Tensor full(const Shape& shape, double value, DType dtype) {
   Tensor made = TensorAccess::empty(shape, dtype);
@@ -281,7 +289,7 @@ bool equal(const Tensor& a, const Tensor& b) {
 Tensor parameter(const Tensor& x) {
   require_floating("parameter", x.dtype());
   Tensor made = TensorAccess::clone(x);
-  TensorAccess::storage(made)->trainable = true;
+  TensorAccess::storage(made)->parameter_shape = std::make_unique<const Shape>(x.shape());
   return made;
 }
 

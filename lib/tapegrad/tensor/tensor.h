@@ -25,7 +25,8 @@ class Generator;
 /// only look.
 class Tensor {
  public:
-  /// No tensor at all: defined() is false, and every use of it is an error.
+  /// No tensor at all: defined() is false, it is no parameter and not stopped, and it can be printed; every other
+  /// use of it is an error.
   Tensor() = default;
 
   /// The caller's memory as a tensor, without a copy. It must hold shape.size() elements and outlive every
@@ -38,23 +39,33 @@ class Tensor {
   }
 
   bool defined() const { return static_cast<bool>(storage_); }
-  const Shape& shape() const { return shape_; }
-  int rank() const { return shape_.rank(); }
+  const Shape& shape() const {
+    if (!storage_) refuse_undefined("shape");
+    return shape_;
+  }
+  int rank() const {
+    if (!storage_) refuse_undefined("rank");
+    return shape_.rank();
+  }
   /// The number of elements.
-  index_t size() const { return shape_.size(); }
-  DType dtype() const { return storage().dtype(); }
+  index_t size() const {
+    if (!storage_) refuse_undefined("size");
+    return shape_.size();
+  }
+  DType dtype() const { return storage("dtype").dtype(); }
 
   /// The elements, in row-major order. Throws when T is not the tensor's element type.
   template <class T>
   std::span<const T> values() const {
-    return {static_cast<const T*>(raw(dtype_of<T>)), static_cast<std::size_t>(size())};
+    return {static_cast<const T*>(raw("values", dtype_of<T>)), static_cast<std::size_t>(shape_.size())};
   }
   /// The elements for writing. Whatever a tape saved of them will be recognized as changed. Throws for the
-  /// result of an op on a tape that is still recording (its gradient would be wrong) and for read-only
-  /// memory.
+  /// result of an op on a tape that is still recording, on whatever thread (its gradient would be wrong), and for
+  /// read-only memory. Write at once: a tape does not see what is written later, through a span or a pointer that
+  /// was taken before an op used the elements.
   template <class T>
   std::span<T> mutable_values() {
-    return {static_cast<T*>(raw_mutable(dtype_of<T>)), static_cast<std::size_t>(size())};
+    return {static_cast<T*>(raw_mutable(dtype_of<T>)), static_cast<std::size_t>(shape_.size())};
   }
   template <class T>
   const T* data() const {
@@ -74,19 +85,19 @@ class Tensor {
   double item() const;
 
   /// Made by parameter(), or a view of such a tensor.
-  bool is_parameter() const { return storage_ && storage_->trainable; }
+  bool is_parameter() const { return storage_ && storage_->parameter_shape != nullptr; }
   /// Whether gradients stop here: see stop_gradient.
   bool is_stopped() const { return stopped_; }
 
  private:
   friend struct TensorAccess;
   static Tensor wrap_memory(void* data, DType dtype, const Shape& shape, bool read_only);
-  detail::Storage& storage() const {
-    if (!storage_) refuse_undefined();
+  detail::Storage& storage(const char* asked_by) const {
+    if (!storage_) refuse_undefined(asked_by);
     return *storage_.get();
   }
-  [[noreturn]] static void refuse_undefined();
-  const void* raw(DType asked) const;
+  [[noreturn, gnu::cold]] static void refuse_undefined(const char* asked_by);
+  const void* raw(const char* asked_by, DType asked) const;
   void* raw_mutable(DType asked);
   index_t element(std::initializer_list<index_t> index) const;
 
@@ -110,10 +121,15 @@ struct TensorAccess {
 
   /// The elements, whatever their type, unchecked: writing to them is for who has just made the tensor.
   static std::byte* elements(const Tensor& x) {
-    return static_cast<std::byte*>(x.storage().data()) +
+    return static_cast<std::byte*>(x.storage("elements").data()) +
            static_cast<std::size_t>(x.offset_) * size_of(x.dtype());
   }
 
+  /// The parameter that x, a parameter or a view of one, is a view of.
+  static Tensor parameter_of(const Tensor& x);
+
+  /// [] of a Tensor without a value.
+  static const Shape& shape(const Tensor& x) { return x.shape_; }
   static detail::Storage* storage(const Tensor& x) { return x.storage_.get(); }
   static index_t offset(const Tensor& x) { return x.offset_; }
   static detail::Origin& origin(Tensor& x) { return x.origin_; }
@@ -141,13 +157,27 @@ class Literal {
 /// tensor({{1, 2}, {3, 4}}) has shape [2, 2]; tensor(5) is a scalar. Throws for rows of unequal length, and
 /// for values that the dtype cannot hold.
 Tensor tensor(const Literal& values, DType dtype = DType::Float32);
+namespace detail {
+template <class T>
+Tensor tensor_of(std::span<const T> values, const Shape& shape);
+}
 /// A copy of values with this shape. Throws when their number is not shape.size().
 template <class T>
-Tensor tensor(std::span<const T> values, const Shape& shape);
+Tensor tensor(std::span<const T> values, const Shape& shape) {
+  static_assert(is_element<std::remove_const_t<T>>,
+                "a tensor holds float, double, std::int32_t or std::uint8_t: convert the values first, for "
+                "std::int64_t with std::vector<std::int32_t>(values.begin(), values.end())");
+  if constexpr (is_element<std::remove_const_t<T>>)
+    return detail::tensor_of<std::remove_const_t<T>>(values, shape);
+  else
+    return {};
+}
 template <class T>
 Tensor tensor(const std::vector<T>& values, const Shape& shape) {
   return tensor(std::span<const T>(values), shape);
 }
+/// std::vector<bool> has no elements in memory.
+Tensor tensor(const std::vector<bool>& values, const Shape& shape) = delete;
 
 Tensor zeros(const Shape& shape, DType dtype = DType::Float32);
 Tensor ones(const Shape& shape, DType dtype = DType::Float32);
@@ -172,9 +202,9 @@ bool equal(const Tensor& a, const Tensor& b);
 
 /// A copy of x in storage of its own, marked as trainable: every tape records what is done with it, and with
 /// its views. Float32 or Float64.
-Tensor parameter(const Tensor& x);
+[[nodiscard]] Tensor parameter(const Tensor& x);
 /// The same elements, but a constant for every tape.
-Tensor stop_gradient(const Tensor& x);
+[[nodiscard]] Tensor stop_gradient(const Tensor& x);
 
 /// As NumPy prints: columns aligned, eight digits at most, long tensors with "..." in the middle.
 std::string to_string(const Tensor& x);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "tapegrad/autograd/services.h"
+#include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
@@ -12,54 +12,15 @@
 namespace tapegrad::inline v0 {
 namespace {
 
+using detail::SampleChunk;
+
 constexpr const char* kOp = "batch_gradient";
-
-// The samples [first, first + count) of a batch, while this thread works on them.
-class Part {
- public:
-  Part(index_t first, index_t count, index_t batch) : first_(first), count_(count), batch_(batch) {
-    current() = this;
-  }
-  ~Part() { current() = nullptr; }
-  Part(const Part&) = delete;
-  Part& operator=(const Part&) = delete;
-
-  static Part*& current() {
-    thread_local Part* part = nullptr;
-    return part;
-  }
-
-  // As count_samples(): by the layer's count before the batch, and what this part has added to it.
-  std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t samples,
-                              std::function<void(std::uint64_t)> store) {
-    if (samples % count_ != 0)
-      fail(kOp, "a layer that numbers its samples got {} of them for {} samples of the batch", samples,
-           count_);
-    auto at = std::ranges::find(counts_, layer, &Count::layer);
-    if (at == counts_.end()) at = counts_.insert(at, {layer, next, std::move(store)});
-    const std::uint64_t begin = at->next;
-    const auto per_sample = static_cast<std::uint64_t>(samples / count_);
-    at->next += per_sample * static_cast<std::uint64_t>(batch_);
-    return begin + per_sample * static_cast<std::uint64_t>(first_);
-  }
-
-  struct Count {
-    const void* layer;
-    std::uint64_t next;
-    std::function<void(std::uint64_t)> store;
-  };
-  std::vector<Count> take_counts() { return std::move(counts_); }
-
- private:
-  index_t first_, count_, batch_;
-  std::vector<Count> counts_;
-};
 
 void check_arguments(const std::vector<Tensor>& batch, const std::vector<Tensor>& parameters,
                      const BatchGradientOptions& options) {
   if (is_recording())
     fail(kOp, "was called while a tape records: it has tapes of its own. Open a NoGrad to call it there");
-  if (Part::current() != nullptr) fail(kOp, "was called by the loss of another batch_gradient");
+  if (SampleChunk::current() != nullptr) fail(kOp, "was called by the loss of another batch_gradient");
   if (options.chunk && *options.chunk < 1)
     fail(kOp, "cannot cut a batch into chunks of {} samples", *options.chunk);
   if (batch.empty()) fail(kOp, "the batch has no tensors");
@@ -96,23 +57,6 @@ void add_rows(Tensor& sum, const Tensor& rows, index_t count) {
 
 }  // namespace
 
-void require_whole_batch(const char* op) {
-  if (Part::current() != nullptr)
-    fail(op,
-         "mixes the samples of a batch, and batch_gradient() shows it a few at a time: take the gradient "
-         "with a "
-         "Tape, or use a layer that treats each sample for itself");
-}
-
-std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t samples,
-                            std::function<void(std::uint64_t)> store) {
-  if (Part* part = Part::current(); part != nullptr && !is_replaying())
-    return replayed(part->count_samples(layer, next, samples, std::move(store)));
-  const std::uint64_t first = replayed(next);
-  if (!is_replaying()) store(first + static_cast<std::uint64_t>(samples));
-  return first;
-}
-
 BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
   check_arguments(batch, parameters, options);
@@ -130,11 +74,11 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
     waiting.push_back(TensorAccess::empty({together, p.size()}, p.dtype()));
   }
   std::vector<double> losses(static_cast<std::size_t>(parts));
-  std::vector<Part::Count> counts;  // by the first chunk; the others count to the same
+  std::vector<SampleChunk::Count> counts;  // by the first chunk; the others count to the same
 
   const auto run = [&](index_t number) {
     const index_t first = number * chunk, count = std::min(chunk, samples - first);
-    Part part(first, count, samples);
+    SampleChunk part(first, count, samples);
     std::vector<Tensor> slices;
     for (const Tensor& x : batch) {
       std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
@@ -162,7 +106,7 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
   }
   result.gradients = Gradients(parameters, std::move(sums));
   for (const double value : losses) result.loss += value;
-  for (const Part::Count& count : counts) count.store(count.next);
+  for (const SampleChunk::Count& count : counts) count.store(count.next);
   return result;
 }
 

@@ -9,12 +9,6 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-std::vector<Tensor> watch_all(Tape& tape, const std::vector<Tensor>& xs) {
-  std::vector<Tensor> watched;
-  for (const Tensor& x : xs) watched.push_back(tape.watch(x));
-  return watched;
-}
-
 void check_directions(const char* what, const std::vector<Tensor>& xs, const std::vector<Tensor>& vs) {
   if (xs.empty()) fail(what, "takes at least one input");
   if (xs.size() != vs.size()) fail(what, "{} directions were given for {} inputs", vs.size(), xs.size());
@@ -60,7 +54,7 @@ std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>&
   Shape result;
   {
     Tape tape({.persistent = true});
-    const std::vector<Tensor> watched = watch_all(tape, xs);
+    const std::vector<Tensor> watched = tape.watch(xs);
     const Tensor y = f(watched);
     result = y.shape();
     for (index_t element = 0; element < y.size(); ++element) {
@@ -84,7 +78,7 @@ std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vec
     blocks.push_back(jacobian(
         [&](const std::vector<Tensor>& at) {
           Tape tape;
-          const std::vector<Tensor> watched = watch_all(tape, at);
+          const std::vector<Tensor> watched = tape.watch(at);
           const Tensor y = f(watched);
           check_scalar("hessian", y);
           return tape.gradient(y, watched[i], {.zeros_for_unreached = true, .output_gradient = ones_like(y)});
@@ -99,7 +93,7 @@ std::pair<Tensor, std::vector<Tensor>> vjp(const TensorFunction& f, const std::v
   std::vector<Tensor> gradients;
   {
     Tape tape;
-    const std::vector<Tensor> watched = watch_all(tape, xs);
+    const std::vector<Tensor> watched = tape.watch(xs);
     y = f(watched);
     gradients = tape.gradient(y, watched, {.zeros_for_unreached = true, .output_gradient = v});
   }
@@ -112,7 +106,7 @@ std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const std::vector<Tensor>
   Tensor y, along;
   {
     Tape tape;
-    const std::vector<Tensor> watched = watch_all(tape, xs);
+    const std::vector<Tensor> watched = tape.watch(xs);
     y = f(watched);
     const Tensor u = tape.watch(zeros_like(y));
     const auto gradients =
@@ -126,7 +120,7 @@ std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& xs,
                         const std::vector<Tensor>& vs) {
   check_directions("hvp", xs, vs);
   Tape tape;
-  const std::vector<Tensor> watched = watch_all(tape, xs);
+  const std::vector<Tensor> watched = tape.watch(xs);
   const Tensor y = f(watched);
   check_scalar("hvp", y);
   const auto gradients = tape.gradient(

@@ -1,0 +1,273 @@
+#include "tapegrad/autograd/backward_internal.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include "tapegrad/autograd/view.h"
+#include "tapegrad/base/fail_internal.h"
+#include "tapegrad/kernels/elementwise.h"
+
+namespace tapegrad::inline v0::detail {
+
+bool nobody_else_holds(const Tensor& x) {
+  const Storage* storage = TensorAccess::storage(x);
+  return storage->use_count() == 1 && storage->owns_memory() && !x.is_parameter();
+}
+
+namespace {
+
+// The gradients that one backward pass has found so far, by the position of their node. Most nodes wait for
+// theirs only briefly, so the tensors live in a few slots that are used again.
+class Slots {
+ public:
+  // recorded: sums are recorded as well, and so never made in place.
+  Slots(std::size_t positions, bool recorded) : slot_of_(positions, kNone), recorded_(recorded) {}
+
+  bool has(std::size_t position) const { return slot_of_[position] != kNone; }
+
+  void add(std::size_t position, Tensor gradient) {
+    std::int32_t& slot = slot_of_[position];
+    if (slot == kNone) {
+      if (free_.empty()) {
+        free_.push_back(static_cast<std::int32_t>(tensors_.size()));
+        tensors_.emplace_back();
+      }
+      slot = free_.back();
+      free_.pop_back();
+      tensors_[static_cast<std::size_t>(slot)] = std::move(gradient);
+      return;
+    }
+    Tensor& sum = tensors_[static_cast<std::size_t>(slot)];
+    if (recorded_ || !nobody_else_holds(sum)) {
+      sum = sum_of(sum, gradient);
+      return;
+    }
+    dispatch(sum.dtype(), [&]<class T>(std::type_identity<T>) {
+      T* into = sum.mutable_data<T>();
+      kernels::map(
+          sum.size(), into, [](T a, T b) { return static_cast<T>(a + b); }, static_cast<const T*>(into),
+          gradient.data<T>());
+    });
+  }
+
+  Tensor take(std::size_t position) {
+    const std::int32_t slot = std::exchange(slot_of_[position], kNone);
+    free_.push_back(slot);
+    return std::exchange(tensors_[static_cast<std::size_t>(slot)], Tensor());
+  }
+
+ private:
+  static constexpr std::int32_t kNone = -1;
+  std::vector<std::int32_t> slot_of_, free_;
+  std::vector<Tensor> tensors_;
+  bool recorded_;
+};
+
+// One call of gradient(): from the node `last` back to the sources. A tape's own nodes are those from `mark`
+// on, and what it watches are variables for it: behind these, and behind the mark, nothing is followed.
+class Backward {
+ public:
+  explicit Backward(const BackwardPass& pass)
+      : pass_(pass),
+        recording_(pass.recording),
+        last_(pass.last.number),
+        next_source_(pass.sources.size(), kNone) {
+    // Only what lies between the first source and the result can matter, and sources from before the mark.
+    const std::vector<Node*>& sources = pass.sources;
+    low_ = last_ + 1;
+    for (const Node* source : sources) {
+      if (source == nullptr) continue;
+      if (source->number < pass.mark)
+        early_.push_back(source->number);
+      else
+        low_ = std::min(low_, source->number);
+    }
+    if (!early_.empty()) low_ = pass.mark;
+    std::ranges::sort(early_);
+    early_.erase(std::unique(early_.begin(), early_.end()), early_.end());
+
+    const std::size_t positions =
+        early_.size() + static_cast<std::size_t>(std::max<index_t>(0, last_ + 1 - low_));
+    leads_.assign(positions, 0);
+    source_at_.assign(positions, kNone);
+    for (std::size_t s = sources.size(); s-- > 0;) {
+      if (sources[s] == nullptr) continue;
+      const std::size_t at = position(*sources[s]);
+      if (at == kNowhere) continue;  // younger than the result
+      leads_[at] = 1;
+      next_source_[s] = std::exchange(source_at_[at], static_cast<std::int32_t>(s));
+    }
+    for (index_t i = low_; i <= last_; ++i) {
+      const Node& node = recording_[i];
+      char& leads = leads_[position(node)];
+      for (const Edge& edge : followed(node)) leads |= leads_to_source(*edge.input);
+    }
+  }
+
+  // The last op's rules first. found[s] becomes the gradient of source s if it is reached.
+  std::vector<Tensor> run(Tensor seed) {
+    std::vector<Tensor> found(pass_.sources.size());
+    Slots slots(leads_.size(), pass_.recorded);
+    const std::size_t top = position(recording_[last_]);
+    if (top != kNowhere) slots.add(top, std::move(seed));
+    const auto deliver = [&](std::size_t at, const Tensor& g) {
+      for (std::int32_t s = source_at_[at]; s != kNone; s = next_source_[static_cast<std::size_t>(s)])
+        found[static_cast<std::size_t>(s)] = g;
+    };
+    for (index_t i = last_; i >= low_; --i) {
+      Node& node = recording_[i];
+      if (const std::size_t at = position(node); slots.has(at)) {
+        const Tensor g = slots.take(at);
+        deliver(at, g);
+        call_hooks(node, g);
+        run_rules(node, g, slots);
+      }
+      if (pass_.forget) Recording::forget(node);
+    }
+    for (std::size_t at = 0; at < early_.size(); ++at) {
+      if (!slots.has(at)) continue;
+      const Tensor g = slots.take(at);
+      deliver(at, g);
+      call_hooks(recording_[early_[at]], g);
+    }
+    return found;
+  }
+
+ private:
+  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+  static constexpr std::int32_t kNone = -1;
+
+  std::size_t position(const Node& node) const {
+    if (node.number > last_) return kNowhere;
+    if (node.number >= low_) return early_.size() + static_cast<std::size_t>(node.number - low_);
+    const auto found = std::ranges::lower_bound(early_, node.number);
+    return found == early_.end() || *found != node.number ? kNowhere
+                                                          : static_cast<std::size_t>(found - early_.begin());
+  }
+
+  bool leads_to_source(const Node& node) const {
+    const std::size_t at = position(node);
+    return at != kNowhere && leads_[at] != 0;
+  }
+
+  std::span<const Edge> followed(const Node& node) const {
+    if (node.watched_by == pass_.tape) return {};
+    return {node.edges, static_cast<std::size_t>(node.edge_count)};
+  }
+
+  // Copies of the hooks: they may give the tape more, or end it.
+  void call_hooks(const Node& node, const Tensor& g) const {
+    if (recording_.hooks.empty()) return;
+    const auto found = recording_.hooks.find(&node);
+    if (found == recording_.hooks.end()) return;
+    const std::vector<Hook> hooks = found->second;
+    const std::uint64_t version = TensorAccess::storage(g)->version();
+    for (const Hook& hook : hooks) {
+      if (hook.tape != pass_.tape) continue;
+      hook.function(g.shape() == hook.shape ? g : view("reshape", g, hook.shape, 0));
+      if (TensorAccess::storage(g)->version() != version)
+        fail(
+            "on_gradient",
+            "the hook of a tensor of shape {} changed the gradient in place: others hold it too. Change a copy",
+            hook.shape);
+    }
+  }
+
+  // Adds to the slots of the node's inputs what its rules make of its gradient g.
+  void run_rules(const Node& node, const Tensor& g, Slots& slots) const {
+    const auto edges = followed(node);
+    if (edges.empty()) return;
+    const std::uint64_t version = TensorAccess::storage(g)->version();
+    const auto accept = [&](const Edge& edge, Tensor found) {
+      check(node, *edge.input, g, found);
+      if (TensorAccess::storage(g)->version() != version)
+        fail(
+            node.op,
+            "its gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a copy",
+            g.shape());
+      slots.add(position(*edge.input), std::move(found));
+    };
+    const auto run = [&](auto rule) {
+      try {
+        return rule(node.output != nullptr ? (*node.output)() : none_);
+      } catch (const std::bad_alloc&) {
+        throw;
+      } catch (...) {
+        nest(node);
+      }
+    };
+    if (node.joint == nullptr) {
+      for (const Edge& edge : edges)
+        if (leads_to_source(*edge.input))
+          accept(edge, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+      return;
+    }
+    std::vector<bool> wanted(static_cast<std::size_t>(node.inputs), false);
+    for (const Edge& edge : edges)
+      wanted[static_cast<std::size_t>(edge.index)] = leads_to_source(*edge.input);
+    std::vector<Tensor> found =
+        run([&](const Tensor& output) { return node.joint->apply(g, output, wanted); });
+    if (found.size() != wanted.size())
+      fail(node.op, "its gradient rule returned {} gradients for {} inputs", found.size(), wanted.size());
+    for (const Edge& edge : edges)
+      if (const auto index = static_cast<std::size_t>(edge.index); wanted[index])
+        accept(edge, std::move(found[index]));
+  }
+
+  // Nests what a rule has thrown in an error that names the op.
+  [[noreturn]] static void nest(const Node& node) {
+    const auto named = [&](std::string_view cause) {
+      std::throw_with_nested(Error(node.op, fmt::format("while computing a gradient: {}", cause)));
+    };
+    try {
+      throw;
+    } catch (const Error& error) {
+      named(error.op() == "saved" ? error.message() : error.what());
+    } catch (const std::exception& error) {
+      named(error.what());
+    } catch (...) {
+      named("the rule threw something that is not a std::exception");
+    }
+    std::abort();  // never comes here
+  }
+
+  void check(const Node& node, const Node& input, const Tensor& g, const Tensor& found) const {
+    if (!found.defined())
+      fail(node.op, "its gradient rule returned no tensor for the input of shape {}", input.shape);
+    if (found.shape() != input.shape || found.dtype() != input.dtype)
+      fail(node.op,
+           "its gradient rule returned {} {} for an input of {} {}: it must have the input's shape (sum_to() "
+           "undoes a broadcast) and dtype (cast())",
+           found.dtype(), found.shape(), input.dtype, input.shape);
+    if (pass_.recorded && (!recording_.made(found) || found.is_stopped()))
+      fail(node.op,
+           "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
+           "gradients would be wrong",
+           input.shape);
+    if (recording_.check_finite && !all_finite(found))
+      fail(node.op,
+           "the gradient for its input of shape {} has values that are not finite; the output's gradient "
+           "(shape {}) {}",
+           input.shape, g.shape(), all_finite(g) ? "has none" : "has some too");
+  }
+
+  const Tensor none_;  // the output of a node whose rules do not take it
+  const BackwardPass& pass_;
+  Recording& recording_;
+  const index_t last_;
+  index_t low_;                          // the first node that is looked at, but for the early sources
+  std::vector<index_t> early_;           // the numbers of sources from before the mark, sorted
+  std::vector<char> leads_;              // by position: the early sources, then the nodes from low_ to last_
+  std::vector<std::int32_t> source_at_;  // by position: the first source that this node is
+  std::vector<std::int32_t> next_source_;  // by source: the next one that is the same node
+};
+
+}  // namespace
+
+std::vector<Tensor> run_backward(const BackwardPass& pass, Tensor seed) {
+  return Backward(pass).run(std::move(seed));
+}
+
+}  // namespace tapegrad::inline v0::detail

@@ -1,0 +1,136 @@
+#include "tapegrad/autograd/recording_internal.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tapegrad/autograd/view.h"
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad::inline v0::detail {
+
+bool all_finite(const Tensor& x) {
+  return !is_floating(x.dtype()) || dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    return std::ranges::all_of(x.values<T>(), [](T v) { return std::isfinite(static_cast<double>(v)); });
+  });
+}
+
+void* Arena::take(std::size_t bytes) {
+  constexpr std::size_t align = alignof(std::max_align_t);
+  bytes = (bytes + align - 1) / align * align;
+  if (bytes > left_) {
+    const std::size_t block = std::max(bytes, kBlock);
+    blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(block));
+    next_ = blocks_.back().get();
+    left_ = block;
+  }
+  left_ -= bytes;
+  return std::exchange(next_, next_ + bytes);
+}
+
+Recording::Recording() : loop_depth(context().loop_depth) {}
+
+Node* Recording::add(const char* op, const Shape& shape, DType dtype) {
+  if (size_ % kChunk == 0) chunks_.push_back(std::make_unique_for_overwrite<Node[]>(kChunk));
+  Node& node = (*this)[size_];
+  node = Node{.op = op, .number = size_, .shape = shape, .dtype = dtype};
+  ++size_;
+  return &node;
+}
+
+Node* Recording::find_parameter(const Tensor& x) const {
+  const auto found = parameters_.find(TensorAccess::storage(x));
+  return found == parameters_.end() ? nullptr : found->second.node;
+}
+
+Node* Recording::leaf(const Tensor& x) {
+  Parameter& known = parameters_[TensorAccess::storage(x)];
+  if (known.node == nullptr) {
+    known.handle = TensorAccess::parameter_of(x);
+    known.node = add("parameter", known.handle.shape(), x.dtype());
+    TensorAccess::origin(known.handle) = {serial, known.node};
+  }
+  return known.node;
+}
+
+Node* Recording::parameter_node(const Tensor& x) {
+  Node* whole = leaf(x);
+  if (whole->shape == x.shape()) return whole;
+  // A view of a parameter is that parameter: what it stands for is a node of its own on the way to the leaf.
+  const Tensor& handle = parameters_.at(TensorAccess::storage(x)).handle;
+  const auto rule = [shape = whole->shape, offset = TensorAccess::offset(x)](const Tensor& g) {
+    return embed(g, shape, offset);
+  };
+  return TensorAccess::origin(record("view", TensorAccess::view(x, x.shape()), {{handle, rule}})).node;
+}
+
+std::vector<Tensor> Recording::parameters() const {
+  std::vector<Tensor> handles;
+  for (const auto& [storage, parameter] : parameters_) handles.push_back(parameter.handle);
+  std::ranges::sort(handles, {}, [](const Tensor& x) { return TensorAccess::origin(x).node->number; });
+  return handles;
+}
+
+void Recording::forget(Node& node) {
+  for (int i = 0; i < node.edge_count; ++i)
+    if (node.edges[i].rule != nullptr) node.edges[i].rule->~Rule();
+  node.edge_count = 0;
+  if (node.joint != nullptr) std::exchange(node.joint, nullptr)->~Rule();
+  if (node.output != nullptr) std::exchange(node.output, nullptr)->~Saved();
+}
+
+void Recording::clear() {
+  spent = true;
+  open_.close();
+  for (index_t i = size_; i-- > 0;) forget((*this)[i]);
+  parameters_.clear();
+  // What hooks hold may reach back here when it is destroyed.
+  const auto gone = std::exchange(hooks, {});
+}
+
+Recording* active_recording(Context& own) {
+  const Scope* scope = innermost_scope(own);
+  if (scope == nullptr || scope->recording == nullptr || scope->recording->spent) return nullptr;
+  if (scope->loop_depth != own.loop_depth)
+    fail(
+        "tape",
+        "a tape cannot record inside a parallel loop that started after it, on any thread: open a Tape or a NoGrad "
+        "inside the piece");
+  return scope->recording.get();
+}
+
+void* tape_memory(Recording& recording, std::size_t bytes) {
+  return recording.arena.take(bytes);
+}
+
+bool skips_recording() {
+  Context& own = context();
+  const Scope* scope = innermost_scope(own);
+  if (scope == nullptr || (scope->recording != nullptr && !scope->recording->spent)) return false;
+  own.bytes_saved = 0;
+  return true;
+}
+
+Resolved resolve(const Tensor& x) {
+  Context& own = context();
+  Resolved found{.bytes_saved = std::exchange(own.bytes_saved, 0)};
+  if (!x.defined()) {
+    found.problem = "was never given a value";
+    return found;
+  }
+  const Origin& origin = TensorAccess::origin(x);
+  const bool trainable = x.is_parameter();
+  if (x.is_stopped() || (origin.tape == 0 && !trainable)) return found;
+  found.recording = active_recording(own);
+  if (found.recording == nullptr) return found;
+  if (origin.tape == found.recording->serial)
+    found.node = origin.node;
+  else if (trainable)
+    found.node = found.recording->parameter_node(x);
+  else
+    found.problem =
+        "was computed on another tape: compute it in the scope of this one, or pass stop_gradient(x) to "
+        "use it as a constant";
+  return found;
+}
+
+}  // namespace tapegrad::inline v0::detail

@@ -1,0 +1,127 @@
+#include "tapegrad/autograd/rules.h"
+
+#include <algorithm>
+
+#include "tapegrad/autograd/recording_internal.h"
+#include "tapegrad/base/fail_internal.h"
+
+namespace tapegrad::inline v0 {
+
+using detail::Node;
+using detail::Recording;
+using detail::Resolved;
+
+std::uint64_t Saved::saved_version(const Tensor& x) {
+  if (!x.defined()) fail("saved", "a rule cannot save a Tensor that was never given a value");
+  detail::context().bytes_saved += static_cast<std::size_t>(x.size()) * size_of(x.dtype());
+  return TensorAccess::storage(x)->version();
+}
+
+void Saved::refuse_changed() const {
+  fail("saved",
+       "a tensor of shape {} was changed in place after the op used it, so its gradient cannot be computed; "
+       "change it after gradient(), or give the op a copy",
+       tensor_.shape());
+}
+
+namespace {
+
+// Appends a node with room for so many edges, and makes output its result.
+Node& append(Recording& recording, const char* op, Tensor& output, std::size_t edges) {
+  Node& node = *recording.add(op, output.shape(), output.dtype());
+  node.edges = static_cast<detail::Edge*>(recording.arena.take(edges * sizeof(detail::Edge)));
+  detail::Storage* storage = TensorAccess::storage(output);
+  if (storage->use_count() == 1) storage->recorded_by = recording.serial;
+  TensorAccess::origin(output) = {recording.serial, &node};
+  TensorAccess::set_stopped(output, false);
+  return node;
+}
+
+void keep_output(Recording& recording, Node& node, const Tensor& output) {
+  node.output = new (recording.arena.take(sizeof(Saved))) Saved(output);
+  node.bytes += std::exchange(detail::context().bytes_saved, 0);
+}
+
+void require_usable(const char* op, const Resolved& input, const Shape& shape) {
+  if (input.problem != nullptr) fail(op, "an input of the op (shape {}) {}", shape, input.problem);
+}
+
+void require_defined(const char* op, const Tensor& output) {
+  if (!output.defined()) fail(op, "the op's result is a Tensor that was never given a value");
+}
+
+// Constants are looked through as well: what is not finite may have begun there.
+template <class Inputs, class ShapeOf>
+void check_finite(const char* op, const Tensor& output, const Inputs& inputs, const ShapeOf& shape_of) {
+  const detail::Scope* scope = innermost_scope(detail::context());
+  if (scope == nullptr || scope->recording == nullptr || scope->recording->spent) return;
+  if (!scope->recording->check_finite || detail::all_finite(output)) return;
+  std::vector<Shape> shapes;
+  for (const auto& input : inputs) shapes.push_back(shape_of(input));
+  fail(op, "the result (shape {}) has values that are not finite; the inputs have shapes {}", output.shape(),
+       join(shapes, ", "));
+}
+
+Tensor constant(Tensor output) {
+  TensorAccess::origin(output) = {};
+  return output;
+}
+
+}  // namespace
+
+Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
+  require_defined(op, output);
+  Recording* recording = nullptr;
+  std::size_t tracked = 0;
+  for (const Input& input : inputs) {
+    require_usable(op, input.resolved_, input.shape_);
+    if (input.resolved_.node == nullptr) continue;
+    recording = input.resolved_.recording;
+    ++tracked;
+  }
+  if (recording == nullptr || recording->check_finite)
+    check_finite(op, output, inputs, [](const Input& input) { return input.shape_; });
+  if (recording == nullptr) return constant(std::move(output));
+  Node& node = append(*recording, op, output, tracked);
+  bool wants_output = false;
+  for (const Input& input : inputs) {
+    const int index = node.inputs++;
+    if (input.resolved_.node == nullptr) continue;
+    node.edges[node.edge_count++] = {input.resolved_.node, std::exchange(input.rule_, nullptr), index};
+    node.bytes += input.resolved_.bytes_saved;
+    wants_output |= input.wants_output_;
+  }
+  if (wants_output) keep_output(*recording, node, output);
+  return output;
+}
+
+Tensor detail::record_joint(const char* op, Tensor output, std::span<const Tensor> inputs,
+                            const JointClosure& rule) {
+  require_defined(op, output);
+  const std::size_t bytes_saved = std::exchange(context().bytes_saved, 0);
+  Recording* recording = nullptr;
+  std::vector<Edge> edges;
+  int index = 0;
+  for (const Tensor& x : inputs) {
+    const Resolved resolved = resolve(x);
+    require_usable(op, resolved, TensorAccess::shape(x));
+    if (resolved.node != nullptr) {
+      edges.push_back({resolved.node, nullptr, index});
+      recording = resolved.recording;
+    }
+    ++index;
+  }
+  if (recording == nullptr || recording->check_finite)
+    check_finite(op, output, inputs, [](const Tensor& x) { return x.shape(); });
+  if (recording == nullptr) return constant(std::move(output));
+  Node& node = append(*recording, op, output, edges.size());
+  node.joint = rule.move_to(recording->arena.take(rule.bytes), rule.closure);
+  std::ranges::copy(edges, node.edges);
+  node.edge_count = static_cast<int>(edges.size());
+  node.inputs = index;
+  node.bytes = bytes_saved;
+  if (rule.takes_output) keep_output(*recording, node, output);
+  return output;
+}
+
+}  // namespace tapegrad::inline v0

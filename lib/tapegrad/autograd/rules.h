@@ -1,0 +1,167 @@
+#pragma once
+
+// How an op tells the tape about its derivative. Ops are functions that compute their result and pass it
+// through record(); a user's own op is written the same way.
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <new>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tapegrad/tensor/tensor.h"
+#include "tapegrad/version.h"
+
+namespace tapegrad {
+inline namespace v0 TAPEGRAD_API {
+
+/// A tensor as a rule saves it: the handle and the version of its elements. Reading it throws when the
+/// elements were changed in place since.
+class Saved {
+ public:
+  /// Throws when x was never given a value.
+  explicit Saved(const Tensor& x) : tensor_(x), version_(saved_version(x)) {}
+  const Tensor& operator()() const {
+    if (version() != version_) refuse_changed();
+    return tensor_;
+  }
+
+ private:
+  static std::uint64_t saved_version(const Tensor& x);
+  std::uint64_t version() const { return TensorAccess::storage(tensor_)->version(); }
+  [[noreturn]] void refuse_changed() const;
+  Tensor tensor_;
+  std::uint64_t version_;
+};
+
+namespace detail {
+
+class Recording;
+
+/// A derivative rule in the tape's memory, whatever its closure's type: of one input (Result is Tensor), or of all
+/// inputs together (a list of tensors; then the rule is told which inputs are wanted).
+template <class Result, class... Wanted>
+struct Rule {
+  virtual ~Rule() = default;
+  /// output is defined only if the rule takes it.
+  virtual Result apply(const Tensor& output_gradient, const Tensor& output,
+                       const Wanted&... wanted) const = 0;
+};
+using InputRule = Rule<Tensor>;
+using JointRule = Rule<std::vector<Tensor>, std::vector<bool>>;
+
+/// Whether a closure is a rule that takes the output, and one that does not.
+template <class F, class Result = Tensor, class... Wanted>
+inline constexpr bool takes_output =
+    std::is_invocable_r_v<Result, const F&, const Tensor&, const Tensor&, const Wanted&...>;
+template <class F, class Result = Tensor, class... Wanted>
+inline constexpr bool takes_gradient_only =
+    !takes_output<F, Result, Wanted...> &&
+    std::is_invocable_r_v<Result, const F&, const Tensor&, const Wanted&...>;
+
+template <class F, class Result, class... Wanted>
+struct RuleOf final : Rule<Result, Wanted...> {
+  explicit RuleOf(F&& closure) : f(std::move(closure)) {}
+  Result apply(const Tensor& output_gradient, const Tensor& output, const Wanted&... wanted) const override {
+    if constexpr (takes_output<F, Result, Wanted...>)
+      return f(output_gradient, output, wanted...);
+    else
+      return f(output_gradient, wanted...);
+  }
+  F f;
+};
+
+/// How an input of an op was resolved: to a node of the recording that is active on this thread; to a constant (no
+/// node); or to something that cannot be used, and why.
+struct Resolved {
+  Node* node = nullptr;
+  Recording* recording = nullptr;  // of the node
+  const char* problem = nullptr;
+  std::size_t bytes_saved = 0;  // since the last call: by the rule that was made for this input
+};
+/// Throws when this thread works on a loop that a recording thread started.
+Resolved resolve(const Tensor& x);
+/// Memory that lives as long as the recording.
+void* tape_memory(Recording& recording, std::size_t bytes);
+/// Whether a pause, or a spent tape, keeps this thread's ops from being recorded: an op then need not make its rules
+/// into inputs (what they have saved is no longer counted).
+bool skips_recording();
+
+/// The closure of a joint rule, for as long as it is not known whether it will be kept.
+struct JointClosure {
+  void* closure;
+  JointRule* (*move_to)(void* memory, void* closure);
+  std::size_t bytes;  // of the memory
+  bool takes_output;
+};
+Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> inputs, const JointClosure& rule);
+
+}  // namespace detail
+
+/// One input of an op and the rule for its gradient: a function of the output's gradient (and of the output,
+/// if it takes two arguments: only then is the output kept) that returns the input's gradient, with the
+/// input's shape and dtype, computed with differentiable ops. The rule captures the tensors it needs as
+/// Saved(x), never its own output. It is kept only if the input is tracked.
+class Input {
+ public:
+  template <class F>
+  Input(const Tensor& x, F rule) : resolved_(detail::resolve(x)), shape_(TensorAccess::shape(x)) {
+    static_assert(detail::takes_output<F> || detail::takes_gradient_only<F>,
+                  "a rule is callable as Tensor(const Tensor& output_gradient) or with the output as well");
+    using Kept = detail::RuleOf<F, Tensor>;
+    static_assert(alignof(Kept) <= alignof(std::max_align_t));
+    if (resolved_.node == nullptr) return;
+    rule_ = new (detail::tape_memory(*resolved_.recording, sizeof(Kept))) Kept(std::move(rule));
+    wants_output_ = detail::takes_output<F>;
+  }
+  Input(Input&& other) noexcept
+      : resolved_(other.resolved_),
+        shape_(other.shape_),
+        rule_(std::exchange(other.rule_, nullptr)),
+        wants_output_(other.wants_output_) {}
+  Input& operator=(Input&&) = delete;
+  ~Input() {
+    if (rule_ != nullptr) rule_->~Rule();
+  }
+
+ private:
+  friend Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
+  detail::Resolved resolved_;
+  Shape shape_;
+  mutable detail::InputRule* rule_ = nullptr;  // record() takes it over
+  bool wants_output_ = false;
+};
+
+/// Passes on output, the result of op. When a tape is recording and one of the inputs is tracked, the tape
+/// gets a node for it, and the returned handle knows that node. op is a string literal.
+[[nodiscard]] Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
+[[nodiscard]] inline Tensor record(const char* op, Tensor output, std::initializer_list<Input> inputs) {
+  return record(op, std::move(output), std::span<const Input>(inputs.begin(), inputs.size()));
+}
+
+/// As record(), for ops whose gradients are better computed together: one rule for all inputs. rule is callable as
+///   std::vector<Tensor>(const Tensor& output_gradient, const std::vector<bool>& wanted)
+/// or with the output as the second of three arguments (only then is the output kept). It returns one gradient for
+/// each input; those that are not wanted may be left undefined.
+template <class F>
+[[nodiscard]] Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& inputs, F rule) {
+  using Found = std::vector<Tensor>;
+  using Wanted = std::vector<bool>;
+  static_assert(detail::takes_output<F, Found, Wanted> || detail::takes_gradient_only<F, Found, Wanted>,
+                "a joint rule is callable as std::vector<Tensor>(const Tensor& output_gradient, "
+                "const std::vector<bool>& wanted), or with the output in between");
+  using Kept = detail::RuleOf<F, Found, Wanted>;
+  static_assert(alignof(Kept) <= alignof(std::max_align_t));
+  const auto move_to = [](void* memory, void* closure) -> detail::JointRule* {
+    return new (memory) Kept(std::move(*static_cast<F*>(closure)));
+  };
+  return detail::record_joint(op, std::move(output), inputs,
+                              {&rule, move_to, sizeof(Kept), detail::takes_output<F, Found, Wanted>});
+}
+
+}  // namespace TAPEGRAD_API
+}  // namespace tapegrad
