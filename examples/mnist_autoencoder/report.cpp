@@ -49,6 +49,14 @@ std::vector<tg::Series> by_label(const tg::Tensor& places, const tg::Tensor& lab
   return series;
 }
 
+// 3217 is 3,217, as in the model's summary.
+std::string grouped(tg::index_t number) {
+  std::string text = std::to_string(number);
+  for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
+  return text;
+}
+
 void add_training(tg::Report& report, const tg::Metrics& metrics) {
   const std::vector<tg::Series> curves = {metrics.series("epochs", "loss", "training, each step"),
                                           metrics.series("epochs", "test_loss", "test, each epoch")};
@@ -74,7 +82,7 @@ void write_report(const std::filesystem::path& path, const Run& run) {
   tg::Report report("Autoencoder of handwritten digits",
                     "Two convolutions squeeze an image into 7 × 7, two transposed ones draw it again.");
   tg::Report::Facts figures = {{"Test loss (MSE)", fmt::format("{:.5f}", run.test_loss)},
-                               {"Parameters", fmt::format("{}", parameters)}};
+                               {"Parameters", grouped(parameters)}};
   if (run.metrics != nullptr) {
     const tg::Series speed = run.metrics->series("images", "images_per_s", "");
     double seen = 0, seconds = 0;  // a mean of rates would count fast steps as much as slow ones
@@ -82,8 +90,9 @@ void write_report(const std::filesystem::path& path, const Run& run) {
       seen += speed.x[i];
       seconds += speed.x[i] / speed.y[i];
     }
-    figures.emplace_back("Steps", fmt::format("{}", speed.y.size()));
-    if (seconds > 0) figures.emplace_back("Images per second", fmt::format("{:.0f}", seen / seconds));
+    figures.emplace_back("Steps", grouped(static_cast<tg::index_t>(speed.y.size())));
+    if (seconds > 0)
+      figures.emplace_back("Images per second", grouped(static_cast<tg::index_t>(seen / seconds)));
     figures.emplace_back("Trained for", fmt::format("{:.1f} s", run.seconds));
   }
   report.figures(figures);
