@@ -43,7 +43,23 @@ TEST(OpRefusals, Compare) {
        [=] {
          equals(a, integers({2, 3}));
        }},
-      {"full", {"0.5 is not a value of Int32"}, [=] { greater(integers({2}), 0.5); }},
+      {"greater", {"0.5 is not a value of Int32", "[2]"}, [=] { greater(integers({2}), 0.5); }},
+      {"greater", {"300 is not a value of UInt8"}, [=] { greater(yes, 300); }},
+      {"less", {"0.5"}, [=] { less(yes, 0.5); }},
+      {"less_equal", {"0.5"}, [=] { less_equal(yes, 0.5); }},
+      {"greater_equal", {"0.5"}, [=] { greater_equal(yes, 0.5); }},
+      {"equals", {"0.5"}, [=] { equals(yes, 0.5); }},
+      {"not_equals", {"0.5"}, [=] { not_equals(yes, 0.5); }},
+      {"where",
+       {"0.5 is not a value of Int32"},
+       [=] {
+         where(yes, 0.5, integers({2, 3}));
+       }},
+      {"where",
+       {"0.5 is not a value of Int32"},
+       [=] {
+         where(yes, integers({2, 3}), 0.5);
+       }},
       {"where", {"Float32 [2, 3]", "UInt8"}, [=] { where(a, a, a); }},
       {"where", {"[2, 3]", "[2]"}, [=] { where(yes, a, b); }},
       {"where", {"[2]", "[2, 3]"}, [=] { where(ones({2}, DType::UInt8), a, a); }},
@@ -66,6 +82,10 @@ TEST(OpRefusals, Elementwise) {
       {"erf", {"not Int32 [2]"}, [=] { erf(integers({2})); }},
       {"leaky_relu", {"not Int32 [2]"}, [=] { leaky_relu(integers({2})); }},
       {"elu", {"not Int32 [2]"}, [=] { elu(integers({2})); }},
+      {"selu", {"not Int32 [2]"}, [=] { selu(integers({2})); }},
+      {"gelu", {"not Int32 [2]"}, [=] { gelu(integers({2})); }},
+      {"gelu_tanh", {"not Int32 [2]"}, [=] { gelu_tanh(integers({2})); }},
+      {"silu", {"not UInt8 [2]"}, [=] { silu(ones({2}, DType::UInt8)); }},
       {"softmax", {"axis 2", "[2, 3]"}, [=] { softmax(a, 2); }},
       {"log_softmax", {"axis -1", "[]"}, [=] { log_softmax(tensor(1)); }},
   });
@@ -134,6 +154,24 @@ TEST(OpRefusals, Layout) {
          stack({x, ones({3, 2})});
        }},
       {"stack", {"nothing"}, [] { stack({}); }},
+      {"stack",
+       {"-3 to 2", "[2, 3]", "got 5"},
+       [=] {
+         stack({x, x}, 5);
+       }},
+      {"stack",
+       {"Int32"},
+       [=] {
+         stack({x, integers({2, 3})});
+       }},
+      {"stack",
+       {"never given a value"},
+       [=] {
+         stack({x, Tensor()});
+       }},
+      {"concat", {"never given a value"}, [] { concat({Tensor()}); }},
+      {"tile", {"never given a value"}, [] { tile(Tensor(), {}); }},
+      {"repeat", {"never given a value"}, [] { repeat(Tensor(), 1, 0); }},
       {"split",
        {"[1, 3]", "axis 1", "[2, 3]", "add up to 3"},
        [=] {
@@ -147,14 +185,14 @@ TEST(OpRefusals, Layout) {
       {"chunk", {"axis 1", "2 equal parts", "split()"}, [=] { chunk(x, 2, 1); }},
       {"chunk", {"0 equal"}, [=] { chunk(x, 0, 1); }},
       {"repeat", {"axis 2"}, [=] { repeat(x, 2, 2); }},
-      {"repeat", {"-1 times"}, [=] { repeat(x, -1, 0); }},
+      {"repeat", {"at least 0, got -1"}, [=] { repeat(x, -1, 0); }},
       {"tile", {"1 entries", "2 axes"}, [=] { tile(x, {2}); }},
       {"tile",
-       {"-1 times"},
+       {"at least 0, got -1"},
        [=] {
          tile(x, {2, -1});
        }},
-      {"full",
+      {"pad",
        {"0.5", "Int32"},
        [] {
          pad(integers({2}), {{1, 1}}, 0.5);

@@ -176,10 +176,9 @@ TEST(Optimizers, StateOfAnotherClassOrConventionIsRefusedWithWords) {
   EXPECT_TRUE(refuses("RMSprop", {"velocity", "convention"}, [&] { keras.load_state(pytorch.state()); }));
   SGD sgd(ps);
   EXPECT_TRUE(refuses("SGD", {"that of Adagrad"}, [&] { sgd.load_state(Adagrad(ps).state()); }));
-  // As it was written before a state knew its class.
-  State old = adam.state();
-  old.integers.clear();
-  adam.load_state(old);
+  State nameless = adam.state();
+  nameless.integers.clear();
+  EXPECT_TRUE(refuses("Adam", {"class.Adam"}, [&] { adam.load_state(nameless); }));
 }
 
 TEST(Optimizers, TheStateIsASnapshot) {

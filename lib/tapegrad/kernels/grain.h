@@ -12,6 +12,7 @@ namespace tapegrad::inline v0::kernels {
 inline constexpr index_t kElementwisePiece = 16384;  ///< elements of a loop over elements, or that are copied
 inline constexpr index_t kWindowPiece = 32768;       ///< pixels that poolings look at
 inline constexpr index_t kSearchPiece = 32768;       ///< elements that a search compares
+inline constexpr index_t kSoftmaxPiece = 8192;       ///< elements of rows that softmax takes
 inline constexpr index_t kMatmulWork = 1 << 20;      ///< multiplications; fewer would pack b again and again
 inline constexpr index_t kConvolutionWork = 1 << 19;  ///< multiplications of a convolution
 inline constexpr index_t kAdditionsPiece = 1 << 16;   ///< additions of partial sums

@@ -26,19 +26,27 @@ void gather(index_t outer, index_t size, index_t inner, index_t count, const std
   });
 }
 
-/// The adjoint: y[o, indices[j], i] += x[o, j, i], for y of shape [outer, size, inner].
+/// The adjoint: y[o, indices[j], i] += x[o, j, i], for y of shape [outer, size, inner]. Within `parts` equal parts
+/// of the indices one after the other; indices of different parts must be different. In parallel over what cannot
+/// meet: the outer axis, parts, and columns. The order of additions is that of the indices.
 template <class T>
-void scatter_add(index_t outer, index_t size, index_t inner, index_t count, const std::int32_t* indices,
-                 const T* x, T* y) {
-  // Not parallel over the indices: two may be equal.
-  parallel_for(outer, units_in_piece(kElementwisePiece, inner * count), [=](index_t begin, index_t end) {
-    for (index_t o = begin; o < end; ++o)
-      for (index_t j = 0; j < count; ++j) {
-        T* to = y + (o * size + indices[j]) * inner;
-        const T* from = x + (o * count + j) * inner;
-        for (index_t i = 0; i < inner; ++i) to[i] = static_cast<T>(to[i] + from[i]);
-      }
-  });
+void scatter_add(index_t outer, index_t size, index_t inner, index_t count, index_t parts,
+                 const std::int32_t* indices, const T* x, T* y) {
+  constexpr index_t kColumns = 32;
+  const index_t blocks = std::max<index_t>(1, inner / kColumns), each = count / parts;
+  parallel_for(
+      outer * parts * blocks, units_in_piece(kElementwisePiece, each * inner / blocks),
+      [=](index_t begin, index_t end) {
+        for (index_t task = begin; task < end; ++task) {
+          const index_t block = task % blocks, part = task / blocks % parts, o = task / blocks / parts;
+          const index_t left = block * kColumns, right = block + 1 == blocks ? inner : left + kColumns;
+          for (index_t j = part * each; j < (part + 1) * each; ++j) {
+            T* to = y + (o * size + indices[j]) * inner;
+            const T* from = x + (o * count + j) * inner;
+            for (index_t i = left; i < right; ++i) to[i] = static_cast<T>(to[i] + from[i]);
+          }
+        }
+      });
 }
 
 }  // namespace tapegrad::inline v0::kernels

@@ -1,6 +1,7 @@
 #include "tapegrad/kernels/losses.h"
 
 #include <cmath>
+#include <limits>
 
 #include "tapegrad/kernels/scratch.h"
 #include "tapegrad/kernels/vector_math.h"
@@ -20,6 +21,23 @@ void log1p_of(index_t n, float* x) {
 }
 void log1p_of(index_t n, double* x) {
   for (index_t i = 0; i < n; ++i) x[i] = std::log1p(x[i]);
+}
+
+// e = a row of logits less the largest; returns what the label's logit, and with `spread` all of them, take from
+// the loss.
+template <class T>
+T shifted(index_t classes, const T* row, std::int32_t label, T spread, T* e) {
+  constexpr T kInfinity = std::numeric_limits<T>::infinity();
+  T largest = row[0];
+  for (index_t c = 1; c < classes; ++c) largest = row[c] > largest ? row[c] : largest;
+  for (index_t c = 0; c < classes; ++c) e[c] = row[c] - largest;
+  for (index_t c = 0; largest == kInfinity && c < classes; ++c) e[c] = row[c] == kInfinity ? T{0} : e[c];
+  if (spread == 0)
+    return e[label];  // a class that is ruled out by a logit of -infinity counts for itself alone
+  double total = 0;
+  for (index_t c = 0; c < classes; ++c) total += static_cast<double>(e[c]);
+  const T even = spread * static_cast<T>(total / static_cast<double>(classes));
+  return spread == 1 ? even : (1 - spread) * e[label] + even;
 }
 
 }  // namespace
@@ -53,27 +71,23 @@ void cross_entropy(index_t rows, index_t classes, const T* x, const std::int32_t
                    T* slopes, T scale) {
   // Less the largest of its row, no logit overflows.
   T* e = slopes != nullptr ? slopes : scratch<T>(rows * classes);
-  for (index_t r = 0; r < rows; ++r) {
-    const T* row = x + r * classes;
-    T largest = row[0];
-    for (index_t c = 1; c < classes; ++c) largest = row[c] > largest ? row[c] : largest;
-    for (index_t c = 0; c < classes; ++c) e[r * classes + c] = row[c] - largest;
-    losses[r] = e[r * classes + labels[r]];
-    if (spread == 0) continue;  // a class that is ruled out by a logit of -infinity counts for itself alone
-    double total = 0;
-    for (index_t c = 0; c < classes; ++c) total += static_cast<double>(e[r * classes + c]);
-    losses[r] = (1 - spread) * losses[r] + spread * static_cast<T>(total / static_cast<double>(classes));
-  }
+  for (index_t r = 0; r < rows; ++r)
+    losses[r] = shifted(classes, x + r * classes, labels[r], spread, e + r * classes);
   exp_of(rows * classes, e);
   for (index_t r = 0; r < rows; ++r) {
     T* row = e + r * classes;
-    double total = 0;
-    for (index_t c = 0; c < classes; ++c) total += static_cast<double>(row[c]);
-    losses[r] = static_cast<T>(std::log(total)) - losses[r];
+    T& of_label = row[labels[r]];
+    const double label = static_cast<double>(of_label);
+    double others = 0;
+    for (index_t c = 0; c < labels[r]; ++c) others += static_cast<double>(row[c]);
+    for (index_t c = labels[r] + 1; c < classes; ++c) others += static_cast<double>(row[c]);
+    const double total = others + label;
+    // Where the label's logit is the largest, the others may be lost in 1 + others.
+    losses[r] =
+        static_cast<T>((label == 1 ? std::log1p(others) : std::log(total)) - static_cast<double>(losses[r]));
     if (slopes == nullptr) continue;
     const T factor = static_cast<T>(1 / total), even = spread / static_cast<T>(classes);
-    T& of_label = row[labels[r]];  // nearly cancels where the prediction is right
-    of_label = static_cast<T>(static_cast<double>(of_label) - (1 - static_cast<double>(spread)) * total);
+    of_label = static_cast<T>(static_cast<double>(spread) * total - others);
     for (index_t c = 0; c < classes; ++c) row[c] = scale * (row[c] * factor - even);
   }
 }

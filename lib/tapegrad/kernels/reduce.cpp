@@ -47,8 +47,9 @@ Joiner joiner(DType dtype) {
 }
 
 template <class Out>
-void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y) {
-  const auto convert = [](double v) { return static_cast<Out>(v); };
+void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y,
+            double divisor) {
+  const auto convert = [divisor](double v) { return static_cast<Out>(v / divisor); };
   // Cut into blocks of columns, and long ones into pieces of rows, whose results are joined in their order.
   constexpr index_t kColumns = 1024;
   const index_t columns = std::clamp<index_t>(inner, 1, kColumns), blocks = (inner + columns - 1) / columns;
@@ -102,8 +103,8 @@ void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* 
 template Joiner joiner<Sum>(DType);
 template Joiner joiner<Largest>(DType);
 template Joiner joiner<Smallest>(DType);
-template void reduce(const Joiner&, index_t, index_t, index_t, const void*, float*);
-template void reduce(const Joiner&, index_t, index_t, index_t, const void*, double*);
+template void reduce(const Joiner&, index_t, index_t, index_t, const void*, float*, double);
+template void reduce(const Joiner&, index_t, index_t, index_t, const void*, double*, double);
 template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool);
 template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool);
 

@@ -42,10 +42,11 @@ struct Joiner {
 template <class Join>
 Joiner joiner(DType dtype);
 
-/// y[o, i] = all x[o, r, i] joined, for x of shape [outer, count, inner]. Kept in double, and joined in an
-/// order that depends on the sizes only.
+/// y[o, i] = all x[o, r, i] joined, divided by divisor, for x of shape [outer, count, inner]. Kept in double until
+/// then, and joined in an order that depends on the sizes only.
 template <class Out>
-void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y);
+void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y,
+            double divisor = 1);
 
 /// y[o, r, i] = the sum of x[o, 0, i] to x[o, r, i], kept in double; from the last one on if from_end.
 template <class T>

@@ -19,6 +19,7 @@
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
@@ -29,20 +30,78 @@ namespace {
 
 // Logarithms of probabilities are taken of this at least.
 constexpr double kLeast = 1e-37;
-
-void require_floating(const char* loss, const Tensor& x) {
-  if (!is_floating(x.dtype()))
-    fail(loss, "takes Float32 or Float64, not {} {}: convert with cast()", x.dtype(), x.shape());
+// Their slopes, 1 / p, are taken of this at least, and so are finite.
+double least_of_slopes(DType dtype) {
+  return dtype == DType::Float32 ? kLeast : 1e-300;
 }
+
+using detail::require_floating;
+using detail::weighted;
 
 // Broadcasting here is nearly always a mistake: [n, 1] against [n] would compare everything with everything.
 void require_alike(const char* loss, const Tensor& prediction, const Tensor& target) {
   require_floating(loss, prediction);
+  detail::require_defined(loss, target);
   if (prediction.shape() != target.shape())
-    fail(loss, "the prediction has shape {} but the target {}", prediction.shape(), target.shape());
+    fail(
+        loss,
+        "the prediction and the target must have the same shape, got {} and {}: {}; nothing is broadcast here",
+        prediction.shape(), target.shape(),
+        prediction.size() == target.size() ? "reshape() or squeeze() one"
+                                           : "one loss is computed for each pair");
   if (prediction.dtype() != target.dtype())
     fail(loss, "the prediction is {} {} but the target {}: convert one with cast()", prediction.dtype(),
          prediction.shape(), target.dtype());
+}
+
+// Throws for the first element that is not in [low, high]. NaN is, so that it reaches the loss.
+void require_in(const char* loss, const char* name, const Tensor& x, double low, double high,
+                const char* way_out) {
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    const auto values = x.values<T>();
+    const T least = static_cast<T>(low), most = static_cast<T>(high);
+    bool wrong = false;
+    for (const T v : values) wrong |= (v < least) | (v > most);
+    if (!wrong) return;
+    const auto at = std::ranges::find_if(values, [=](T v) { return v < least || v > most; });
+    fail(loss, "{} must be in [{}, {}], got {} at [{}] (shape {}){}", name, low, high, *at,
+         join(x.shape().position(at - values.begin()), ", "), x.shape(), way_out);
+  });
+}
+
+void require_target(const char* loss, const Tensor& target) {
+  require_in(loss, "the target", target, 0, 1, "");
+}
+
+// max(p, least), whose derivative is 1 everywhere: a divisor that does not stop gradients.
+Tensor at_least(const Tensor& p, double least) {
+  const auto f = [least](auto v) {
+    return v < static_cast<decltype(v)>(least) ? static_cast<decltype(v)>(least) : v;
+  };
+  return record("maximum", detail::transform_floating("maximum", p, f),
+                {{p, [](const Tensor& g) { return g; }}});
+}
+
+// log(max(p, 1e-37)), with the slope 1 / p of the logarithm: a probability of 0 is pulled back, not left alone.
+Tensor log_of(const Tensor& p) {
+  const auto f = [](auto v) {
+    return std::log(v < static_cast<decltype(v)>(kLeast) ? static_cast<decltype(v)>(kLeast) : v);
+  };
+  return record(
+      "log", detail::transform_floating("log", p, f),
+      {{p, [p = Saved(p)](const Tensor& g) { return g / at_least(p(), least_of_slopes(g.dtype())); }}});
+}
+
+// The same of 1 - p, accurate for small p.
+Tensor log_of_rest(const Tensor& p) {
+  const auto f = [](auto v) {
+    using T = decltype(v);
+    return std::max(std::log1p(-v), std::log(static_cast<T>(kLeast)));
+  };
+  return record("log1p", detail::transform_floating("log1p", p, f),
+                {{p, [p = Saved(p)](const Tensor& g) {
+                    return -g / at_least(1.0 - p(), least_of_slopes(g.dtype()));
+                  }}});
 }
 
 void require_classes(const char* loss, const Tensor& x) {
@@ -83,7 +142,7 @@ Fused fuse(const char* loss, const Tensor& x, const Shape& shape, Reduction redu
   const index_t size = std::max<index_t>(1, kElements / std::max<index_t>(1, each));
   const index_t pieces = (count + size - 1) / size;
   std::vector<double> sums(reduced ? static_cast<std::size_t>(pieces) : 0);
-  const auto run = [&]<class T>(std::type_identity<T>) {
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     T* all = fused.loss.mutable_data<T>();
     T* derivatives = slopes.defined() ? slopes.mutable_data<T>() : nullptr;
     parallel_for(pieces, 4, [&](index_t begin, index_t end) {
@@ -101,9 +160,8 @@ Fused fuse(const char* loss, const Tensor& x, const Shape& shape, Reduction redu
     if (!reduced) return;
     double total = 0;
     kernels::reduce(kernels::joiner<kernels::Sum>(DType::Float64), 1, pieces, 1, sums.data(), &total);
-    *all = static_cast<T>(total * fused.scale);
-  };
-  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+    *all = static_cast<T>(reduction == Reduction::Mean ? total / static_cast<double>(count) : total);
+  });
   if (slopes.defined()) fused.slopes.emplace(slopes);
   return fused;
 }
@@ -122,6 +180,12 @@ auto rule_of(const Fused& fused, F as_ops) {
 // Throws unless there is a label for every row of logits, one of its classes.
 void require_labels(const Tensor& labels, const Tensor& logits) {
   const Shape& shape = labels.shape();
+  if (shape == logits.shape())
+    fail(
+        "cross_entropy",
+        "the target is Int32 of the logits' shape {}: labels have one axis less; distributions (as one_hot() "
+        "makes them) must have the logits' dtype {}: convert with cast()",
+        shape, logits.dtype());
   if (shape.rank() + 1 != logits.rank() || !std::equal(shape.begin(), shape.end(), logits.shape().begin()))
     fail("cross_entropy", "the labels have shape {} but the logits {}: it must be that without the last axis",
          shape, logits.shape());
@@ -129,12 +193,8 @@ void require_labels(const Tensor& labels, const Tensor& logits) {
   const auto values = labels.values<std::int32_t>();
   const auto wrong = std::ranges::find_if(values, [&](auto label) { return label < 0 || label >= classes; });
   if (wrong == values.end()) return;
-  std::vector<index_t> position(static_cast<std::size_t>(shape.rank()));
-  auto left = static_cast<index_t>(wrong - values.begin());
-  for (int axis = shape.rank(); axis-- > 0; left /= shape[axis])
-    position[static_cast<std::size_t>(axis)] = left % shape[axis];
   fail("cross_entropy", "the label at [{}] is {}, which is none of the {} classes of logits of shape {}",
-       join(position, ", "), *wrong, classes, logits.shape());
+       join(shape.position(wrong - values.begin()), ", "), *wrong, classes, logits.shape());
 }
 
 // cross_entropy() of labels.
@@ -148,9 +208,10 @@ Tensor of_labels(const Tensor& logits, const Tensor& labels, double spread, Redu
                                                     static_cast<T>(spread), losses, slopes, scale);
                            });
   const auto slopes = [=, scale = fused.scale, x = Saved(logits), l = Saved(labels)] {
-    const Tensor target =
-        (1 - spread) * one_hot(l(), classes, x().dtype()) + spread / static_cast<double>(classes);
-    return scale * (softmax(x()) - target);
+    // softmax(x) - one_hot, without the difference at the label, which is minus the sum of the others.
+    const Tensor hot = one_hot(l(), classes, x().dtype()), others = softmax(x()) * (1.0 - hot);
+    const Tensor sharp = others - hot * sum(others, -1, {.keepdims = true});
+    return scale * (spread == 0 ? sharp : sharp + spread * (hot - 1 / static_cast<double>(classes)));
   };
   return record("cross_entropy", fused.loss, {{logits, rule_of(fused, slopes)}});
 }
@@ -186,15 +247,20 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOpt
 }
 
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options) {
-  require_alike("binary_cross_entropy", probability, target);
-  const Tensor yes = log(clamp(probability, kLeast, 1));
-  const Tensor no = log(clamp(1.0 - probability, kLeast, 1));
-  return reduce("binary_cross_entropy", -(target * yes + (1.0 - target) * no), options.reduction);
+  constexpr const char* kLoss = "binary_cross_entropy";
+  require_alike(kLoss, probability, target);
+  require_in(kLoss, "the probability", probability, 0, 1,
+             ": of logits take binary_cross_entropy_with_logits(), or sigmoid() first");
+  require_target(kLoss, target);
+  const Tensor losses =
+      -(weighted(target, log_of(probability)) + weighted(1.0 - target, log_of_rest(probability)));
+  return reduce(kLoss, losses, options.reduction);
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const LossOptions& options) {
   require_alike("binary_cross_entropy_with_logits", logits, target);
+  require_target("binary_cross_entropy_with_logits", target);
   const Fused fused = fuse("binary_cross_entropy_with_logits", logits, logits.shape(), options.reduction,
                            [&]<class T>(index_t first, index_t count, T* losses, T* slopes, T scale) {
                              kernels::logistic_loss(count, logits.data<T>() + first, target.data<T>() + first,
@@ -214,26 +280,39 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   const double spread = options.label_smoothing;
   if (!(spread >= 0 && spread <= 1))
     fail("cross_entropy", "label_smoothing is {} but must be in [0, 1]", spread);
+  detail::require_defined("cross_entropy", target);
   if (target.dtype() == DType::Int32) return of_labels(logits, target, spread, options.reduction);
+  if (target.rank() + 1 == logits.rank())
+    fail("cross_entropy", "labels must be Int32, got {} {} (logits: {}): convert with cast()", target.dtype(),
+         target.shape(), logits.shape());
   require_alike("cross_entropy", logits, target);
+  require_target("cross_entropy", target);
   const Tensor logs = log_softmax(logits);
-  Tensor losses = -sum(target * logs, {-1});
+  Tensor losses = -sum(weighted(target, logs), {-1});
   // Left out where it is 0: a class that is ruled out by a logit of -infinity has a logarithm of its own.
-  if (spread != 0) losses = (1 - spread) * losses - spread * mean(logs, {-1});
+  if (spread == 1)
+    losses = -mean(logs, {-1});
+  else if (spread != 0)
+    losses = (1 - spread) * losses - spread * mean(logs, {-1});
   return reduce("cross_entropy", losses, options.reduction);
 }
 
 Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const LossOptions& options) {
-  require_classes("kl_divergence", log_probability);
-  require_alike("kl_divergence", log_probability, target);
-  const Tensor own = log(clamp(target, kLeast, std::numeric_limits<double>::infinity()));
-  return reduce("kl_divergence", sum(target * (own - log_probability), {-1}), options.reduction);
+  constexpr const char* kLoss = "kl_divergence";
+  require_classes(kLoss, log_probability);
+  require_alike(kLoss, log_probability, target);
+  constexpr double kRounding = 1e-3;  // of logarithms near 0
+  require_in(kLoss, "the logarithm of a probability", log_probability,
+             -std::numeric_limits<double>::infinity(), kRounding,
+             ": take log_softmax() of logits, log() of probabilities");
+  require_target(kLoss, target);
+  return reduce(kLoss, sum(weighted(target, log_of(target) - log_probability), {-1}), options.reduction);
 }
 
 Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options) {
   require_classes("kl_to_standard_normal", mean);
   require_alike("kl_to_standard_normal", mean, log_variance);
-  const Tensor twice = square(mean) + exp(log_variance) - 1.0 - log_variance;
+  const Tensor twice = square(mean) + (expm1(log_variance) - log_variance);
   return reduce("kl_to_standard_normal", 0.5 * sum(twice, {-1}), options.reduction);
 }
 
@@ -246,7 +325,8 @@ Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const Smoo
 }
 
 double accuracy(const Tensor& scores, const Tensor& labels) {
-  if (scores.rank() == 0 || labels.shape() != detail::with_sizes(scores.shape(), scores.rank() - 1, 1, {}))
+  if (scores.rank() == 0 ||
+      labels.shape() != detail::with_sizes("accuracy", scores.shape(), scores.rank() - 1, 1, {}))
     fail("accuracy", "the labels must have the shape of the scores without the last axis, got {} for {}",
          labels.shape(), scores.shape());
   if (is_floating(labels.dtype()))

@@ -35,11 +35,13 @@ struct HuberOptions {
 /// unless delta is positive.
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options = {});
 
-/// -(t log p + (1 - t) log(1 - p)) for probabilities p in [0, 1]. Logarithms are taken of 1e-37 at least, so
-/// that the loss is finite where p is 0 or 1.
+/// -(t log p + (1 - t) log(1 - p)) for probabilities p and targets t in [0, 1]; others throw. Logarithms are taken
+/// of 1e-37 at least, so that the loss is finite where p is 0 or 1. The slopes are those of the logarithm, -t / p
+/// and (1 - t) / (1 - p), up to 1e37 (Float64: 1e300): the worst predictions are pulled back hardest. A term whose
+/// weight t or 1 - t is 0 is 0, whatever p is.
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options = {});
 
-/// The same for p = sigmoid(logits), accurate for any logits.
+/// The same for p = sigmoid(logits), accurate for any logits. Throws unless targets are in [0, 1].
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const LossOptions& options = {});
 
@@ -51,13 +53,15 @@ struct CrossEntropyOptions {
   double label_smoothing = 0;
   Reduction reduction = Reduction::Mean;
 };
-/// -sum(t log softmax(logits)), accurate for any logits. target holds labels, Int32, [...], each in
-/// 0..classes - 1; or the distributions t, of logits' shape and dtype. Throws for shapes that do not fit, for
-/// a label out of range, with its position, and when label_smoothing is not in [0, 1].
+/// -sum(t log softmax(logits)), accurate for any logits; a class with t = 0 adds 0, also with a logit of -infinity.
+/// target holds labels, Int32, [...], each in 0..classes - 1; or the distributions t, of logits' shape and dtype,
+/// each element in [0, 1]. Throws for shapes that do not fit, for a label or an element of t out of range, with its
+/// position, and when label_smoothing is not in [0, 1].
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
 
 /// The divergence of Kullback and Leibler, sum(t (log t - log_probability)), for t of the same shape and
-/// dtype; 0 where t is 0. log_probability is log_softmax(logits).
+/// dtype; 0 where t is 0, also with a log_probability of -infinity. log_probability is log_softmax(logits). Throws
+/// unless t is in [0, 1] and log_probability at most 0 (up to rounding): probabilities are no logarithms.
 Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const LossOptions& options = {});
 
 /// The divergence of normal distributions with these means and logarithms of variances from the standard one,

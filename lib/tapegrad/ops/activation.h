@@ -29,11 +29,14 @@ Tensor gelu_tanh(const Tensor& x);
 /// x sigmoid(x), also called swish.
 Tensor silu(const Tensor& x);
 
-/// exp(x) divided by its sum over the axis, without overflow for any x. Throws when there is no such axis.
+/// exp(x) divided by its sum over the axis, without overflow for any finite x. A logit of -infinity has the
+/// probability 0 (a mask), one of +infinity has 1 (several share it equally). Where all logits along the axis are
+/// -infinity there is no distribution: 0 / 0, NaN. Throws when there is no such axis.
 Tensor softmax(const Tensor& x, int axis);
 /// Over the last axis.
 Tensor softmax(const Tensor& x);
-/// The logarithm of softmax, accurate where that is near 0 or 1.
+/// The logarithm of softmax, accurate where that is near 0 or 1: -infinity for a logit of -infinity; NaN where
+/// softmax is.
 Tensor log_softmax(const Tensor& x, int axis);
 /// Over the last axis.
 Tensor log_softmax(const Tensor& x);

@@ -17,6 +17,28 @@ inline int checked_axis(const char* op, const Shape& shape, int axis) {
   return shape.checked_axis(axis);
 }
 
+/// a * b of sizes. Throws an Error of op when that is no number of elements.
+inline index_t size_product(const char* op, index_t a, index_t b) {
+  index_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product)) fail(op, "a size of {} times {} is too large", a, b);
+  return product;
+}
+/// a + b of sizes.
+inline index_t size_sum(const char* op, index_t a, index_t b) {
+  index_t sum = 0;
+  if (__builtin_add_overflow(a, b, &sum)) fail(op, "a size of {} and {} is too large", a, b);
+  return sum;
+}
+
+/// The shape of a result. What is wrong with it is an error of op.
+inline Shape result_shape(const char* op, const std::vector<index_t>& sizes) {
+  try {
+    return Shape(sizes);
+  } catch (const Error& error) {
+    fail(op, "{}", error.message());
+  }
+}
+
 inline std::vector<int> all_axes(const Tensor& x) {
   std::vector<int> axes(static_cast<std::size_t>(x.rank()));
   std::iota(axes.begin(), axes.end(), 0);
@@ -36,12 +58,13 @@ inline Around around(const Shape& shape, int axis) {
   return found;
 }
 
-/// The shape with `count` axes from `axis` on replaced by these sizes.
-inline Shape with_sizes(const Shape& shape, int axis, int count, const std::vector<index_t>& sizes) {
+/// The shape of op's result: that with `count` axes from `axis` on replaced by these sizes.
+inline Shape with_sizes(const char* op, const Shape& shape, int axis, int count,
+                        const std::vector<index_t>& sizes) {
   std::vector<index_t> made(shape.begin(), shape.end());
   made.erase(made.begin() + axis, made.begin() + axis + count);
   made.insert(made.begin() + axis, sizes.begin(), sizes.end());
-  return Shape(made);
+  return result_shape(op, made);
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -3,13 +3,7 @@
 #include "tapegrad/ops/elementwise_internal.h"
 
 namespace tapegrad::inline v0 {
-namespace {
-
-Tensor number_like(const Tensor& x, double value) {
-  return full(Shape{}, value, x.dtype());
-}
-
-}  // namespace
+using detail::number_like;
 
 Tensor less(const Tensor& a, const Tensor& b) {
   return detail::combine("less", a, b, [](auto p, auto q) { return p < q; });
@@ -36,30 +30,31 @@ Tensor not_equals(const Tensor& a, const Tensor& b) {
 }
 
 Tensor less(const Tensor& a, double b) {
-  return less(a, number_like(a, b));
+  return less(a, number_like("less", a, b));
 }
 
 Tensor less_equal(const Tensor& a, double b) {
-  return less_equal(a, number_like(a, b));
+  return less_equal(a, number_like("less_equal", a, b));
 }
 
 Tensor greater(const Tensor& a, double b) {
-  return greater(a, number_like(a, b));
+  return greater(a, number_like("greater", a, b));
 }
 
 Tensor greater_equal(const Tensor& a, double b) {
-  return greater_equal(a, number_like(a, b));
+  return greater_equal(a, number_like("greater_equal", a, b));
 }
 
 Tensor equals(const Tensor& a, double b) {
-  return equals(a, number_like(a, b));
+  return equals(a, number_like("equals", a, b));
 }
 
 Tensor not_equals(const Tensor& a, double b) {
-  return not_equals(a, number_like(a, b));
+  return not_equals(a, number_like("not_equals", a, b));
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  detail::require_defined("where", condition);
   if (condition.dtype() != DType::UInt8)
     fail("where", "the condition is {} {} but must be UInt8, as comparisons return it", condition.dtype(),
          condition.shape());
@@ -81,11 +76,11 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, double b) {
-  return where(condition, a, number_like(a, b));
+  return where(condition, a, number_like("where", a, b));
 }
 
 Tensor where(const Tensor& condition, double a, const Tensor& b) {
-  return where(condition, number_like(b, a), b);
+  return where(condition, number_like("where", b, a), b);
 }
 
 }  // namespace tapegrad::inline v0

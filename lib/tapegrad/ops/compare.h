@@ -66,8 +66,10 @@ inline Tensor operator>=(double a, const Tensor& b) {
 }
 
 /// a where condition is not 0, b elsewhere; all three are broadcast to each other. condition is UInt8, a and
-/// b have the same dtype, and a number takes the other's. What is not chosen has the gradient 0, even if it
-/// is not a number. Throws when shapes or dtypes do not fit.
+/// b have the same dtype, and a number takes the other's. What is not chosen gets the gradient 0, also where its
+/// value is infinite or NaN. How it was computed is another matter: a slope that is infinite makes NaN of that
+/// 0 (0 times infinity), as in where(greater(x, 0), sqrt(x), 0) at x = 0. Choose before computing as well:
+/// where(greater(x, 0), sqrt(where(greater(x, 0), x, 1)), 0). Throws when shapes or dtypes do not fit.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, double b);
 Tensor where(const Tensor& condition, double a, const Tensor& b);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tapegrad/autograd/tape.h"
 #include "tapegrad/kernels/vector_math.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise_internal.h"
@@ -28,8 +29,8 @@ constexpr auto kProduct = wrapping([](auto p, auto q) { return p * q; });
 
 // A number takes the tensor's dtype; one that the dtype does not have is refused, not rounded.
 template <class F>
-Tensor combine_with_number(const Tensor& a, double b, F f) {
-  const Tensor number = full(Shape{}, b, a.dtype());
+Tensor combine_with_number(const char* op, const Tensor& a, double b, F f) {
+  const Tensor number = detail::number_like(op, a, b);
   return dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) {
     const auto with_number = [f, q = number.data<T>()[0]](T p) { return f(p, q); };
     return transform(a, kernels::loop<T, T>(with_number));
@@ -43,6 +44,37 @@ Tensor transcendental(const char* op, const Tensor& x, void (*single)(index_t, c
   Tensor y = TensorAccess::empty(x.shape(), x.dtype());
   single(x.size(), x.data<float>(), y.mutable_data<float>());
   return y;
+}
+
+// Whether the rule of an op with outputs up to 1 can tell from the output alone how far that is from 1. Within
+// 1/64 of it, rounding has taken too many digits of the distance, and in the end all: there a rule needs x.
+bool keeps_its_distance(const Tensor& x, const Tensor& y) {
+  if (detail::resolve(x).node == nullptr) return true;  // nobody asks
+  return dispatch_floating(y.dtype(), [&]<class T>(std::type_identity<T>) {
+    constexpr index_t kBlock = 4096;
+    const T* from = y.data<T>();
+    for (index_t i = 0; i < y.size();) {
+      const index_t end = std::min(i + kBlock, y.size());
+      bool near = false;
+      for (; i < end; ++i) near |= !(std::abs(from[i]) <= T{0.984375});
+      if (near) return false;
+    }
+    return true;
+  });
+}
+
+// exp(-x^2). Beyond 40 it is 0, and so are its derivatives, where x^2 times 0 may be NaN.
+Tensor bell(const Tensor& x) {
+  return exp(-square(clamp(x, -40, 40)));
+}
+
+// The gradient dx of a power by its base or exponent, to be differentiated by x, one of both. Where a power has no
+// derivative by its exponent (a negative base; 0 to the power of 1 or less) the rule chooses 0, and dx has no
+// derivative.
+Tensor of_a_power(const Tensor& dx, const Tensor& x, const Tensor& a, const Tensor& b) {
+  if (!is_recording()) return dx;
+  const Tensor chosen = less(a, 0) + equals(a, 0) * less_equal(b, 1);
+  return any(chosen).item() == 0 ? dx : detail::at_kinks(dx, broadcast_to(x, dx.shape()), chosen);
 }
 
 // a where takes_a(a, b), b elsewhere.
@@ -134,15 +166,16 @@ Tensor divide(const Tensor& a, const Tensor& b) {
 }
 
 Tensor add(const Tensor& a, double b) {
-  return record("add", combine_with_number(a, b, kSum), {{a, [](const Tensor& g) { return g; }}});
+  return record("add", combine_with_number("add", a, b, kSum), {{a, [](const Tensor& g) { return g; }}});
 }
 
 Tensor subtract(const Tensor& a, double b) {
-  return record("subtract", combine_with_number(a, b, kDifference), {{a, [](const Tensor& g) { return g; }}});
+  return record("subtract", combine_with_number("subtract", a, b, kDifference),
+                {{a, [](const Tensor& g) { return g; }}});
 }
 
 Tensor multiply(const Tensor& a, double b) {
-  return record("multiply", combine_with_number(a, b, kProduct),
+  return record("multiply", combine_with_number("multiply", a, b, kProduct),
                 {{a, [b](const Tensor& g) { return g * b; }}});
 }
 
@@ -150,6 +183,12 @@ Tensor divide(const Tensor& a, double b) {
   return record("divide",
                 transform_floating("divide", a, [b](auto v) { return v / static_cast<decltype(v)>(b); }),
                 {{a, [b](const Tensor& g) { return g / b; }}});
+}
+
+Tensor subtract(double a, const Tensor& b) {
+  return record("subtract",
+                combine_with_number("subtract", b, a, [](auto p, auto q) { return kDifference(q, p); }),
+                {{b, [](const Tensor& g) { return negate(g); }}});
 }
 
 Tensor divide(double a, const Tensor& b) {
@@ -190,15 +229,20 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   const auto power_rule = [a = Saved(a), b = Saved(b)](const Tensor& g) {
     // Where a and b are 0 it is 0 times infinity: there the exponent is taken as 1.
     const Tensor exponent = where(equals(a(), 0) * equals(b(), 0), 1.0, b());
-    return g * (b() * pow(a(), exponent - 1.0));
+    return of_a_power(g * (b() * pow(a(), exponent - 1.0)), b(), a(), b());
+  };
+  // From a base of 1 where a has no logarithm: a power that is infinite must not meet the 0 there.
+  const auto exponent_rule = [a = Saved(a), b = Saved(b)](const Tensor& g) {
+    const Tensor positive = greater(a(), 0), base = where(positive, a(), 1.0);
+    const Tensor dx = where(positive, g * (pow(base, b()) * log(base)), 0.0);
+    return of_a_power(of_a_power(dx, a(), a(), b()), b(), a(), b());
   };
   return record_broadcast("pow", combine_floating("pow", a, b, [](auto p, auto q) { return std::pow(p, q); }),
-                          a, b, power_rule, [a = Saved(a)](const Tensor& g, const Tensor& y) {
-                            return g * (y * log(where(greater(a(), 0), a(), 1.0)));
-                          });
+                          a, b, power_rule, exponent_rule);
 }
 
 Tensor negate(const Tensor& x) {
+  detail::require_defined("negate", x);
   return record("negate", transform(x, wrapping([](auto v) { return -v; })),
                 {{x, [](const Tensor& g) { return negate(g); }}});
 }
@@ -206,7 +250,7 @@ Tensor negate(const Tensor& x) {
 Tensor pow(const Tensor& x, double exponent) {
   const auto f = [exponent](auto v) { return std::pow(v, static_cast<decltype(v)>(exponent)); };
   return record("pow", transform_floating("pow", x, f), {{x, [x = Saved(x), exponent](const Tensor& g) {
-                                                            if (exponent == 0) return g * 0.0;
+                                                            if (exponent == 0) return detail::no_gradient(g);
                                                             return g * (exponent * pow(x(), exponent - 1));
                                                           }}});
 }
@@ -242,26 +286,29 @@ Tensor rsqrt(const Tensor& x) {
 }
 
 Tensor reciprocal(const Tensor& x) {
+  detail::require_floating("reciprocal", x);
   return divide(1.0, x);
 }
 
 Tensor square(const Tensor& x) {
   return record("square", transform_floating("square", x, [](auto v) { return v * v; }),
-                {{x, [x = Saved(x)](const Tensor& g) { return g * (2.0 * x()); }}});
+                {{x, [x = Saved(x)](const Tensor& g) { return (2.0 * g) * x(); }}});
 }
 
 Tensor abs(const Tensor& x) {
-  return record("abs", transform_floating("abs", x, [](auto v) { return std::abs(v); }),
-                {{x, [x = Saved(x)](const Tensor& g) {
-                    return slope(g, x(), [](auto value, auto at) {
-                      return at > 0 ? value : at < 0 ? -value : decltype(value){0};
-                    });
-                  }}});
+  const auto rule = [x = Saved(x)](const Tensor& g) {
+    const Tensor dx = slope(g, x(), [](auto value, auto at) {
+      return at > 0 ? value : at < 0 ? -value : decltype(value){0};
+    });
+    return is_recording() ? detail::at_kinks(dx, x(), equals(x(), 0)) : dx;
+  };
+  return record("abs", transform_floating("abs", x, [](auto v) { return std::abs(v); }), {{x, rule}});
 }
 
 Tensor sign(const Tensor& x) {
   const auto f = [](auto v) { return v > 0 ? decltype(v){1} : v < 0 ? decltype(v){-1} : v; };
-  return record("sign", transform_floating("sign", x, f), {{x, [](const Tensor& g) { return g * 0.0; }}});
+  return record("sign", transform_floating("sign", x, f),
+                {{x, [](const Tensor& g) { return detail::no_gradient(g); }}});
 }
 
 Tensor sin(const Tensor& x) {
@@ -275,20 +322,25 @@ Tensor cos(const Tensor& x) {
 }
 
 Tensor tanh(const Tensor& x) {
-  return record("tanh", transcendental("tanh", x, kernels::tanh, [](auto v) { return std::tanh(v); }),
-                {{x, [](const Tensor& g, const Tensor& y) { return g * (1.0 - square(y)); }}});
+  Tensor y = transcendental("tanh", x, kernels::tanh, [](auto v) { return std::tanh(v); });
+  if (keeps_its_distance(x, y))
+    return record("tanh", std::move(y),
+                  {{x, [](const Tensor& g, const Tensor& out) { return g * (1.0 - square(out)); }}});
+  // 1 - tanh(x)^2 without the difference: 4 sigmoid(2 x) sigmoid(-2 x).
+  return record("tanh", std::move(y), {{x, [x = Saved(x)](const Tensor& g) {
+                                          const Tensor twice = 2.0 * x();
+                                          return (4.0 * g) * (sigmoid(twice) * sigmoid(-twice));
+                                        }}});
 }
 
 Tensor erf(const Tensor& x) {
-  return record(
-      "erf", transform_floating("erf", x, [](auto v) { return std::erf(v); }),
-      {{x, [x = Saved(x)](const Tensor& g) { return g * (2 * kInverseSqrtPi * exp(-square(x()))); }}});
+  return record("erf", transform_floating("erf", x, [](auto v) { return std::erf(v); }),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * (2 * kInverseSqrtPi * bell(x())); }}});
 }
 
 Tensor erfc(const Tensor& x) {
-  return record(
-      "erfc", transform_floating("erfc", x, [](auto v) { return std::erfc(v); }),
-      {{x, [x = Saved(x)](const Tensor& g) { return g * (-2 * kInverseSqrtPi * exp(-square(x()))); }}});
+  return record("erfc", transform_floating("erfc", x, [](auto v) { return std::erfc(v); }),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * (-2 * kInverseSqrtPi * bell(x())); }}});
 }
 
 Tensor sigmoid(const Tensor& x) {
@@ -297,8 +349,13 @@ Tensor sigmoid(const Tensor& x) {
     const auto e = std::exp(-std::abs(v));
     return (v >= 0 ? 1 : e) / (1 + e);
   };
-  return record("sigmoid", transcendental("sigmoid", x, kernels::sigmoid, f),
-                {{x, [](const Tensor& g, const Tensor& y) { return g * (y * (1.0 - y)); }}});
+  Tensor y = transcendental("sigmoid", x, kernels::sigmoid, f);
+  if (keeps_its_distance(x, y))
+    return record("sigmoid", std::move(y),
+                  {{x, [](const Tensor& g, const Tensor& out) { return g * (out * (1.0 - out)); }}});
+  return record(
+      "sigmoid", std::move(y),
+      {{x, [x = Saved(x)](const Tensor& g, const Tensor& out) { return g * (out * sigmoid(-x())); }}});
 }
 
 Tensor relu(const Tensor& x) {

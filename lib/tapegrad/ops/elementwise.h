@@ -22,6 +22,7 @@ Tensor divide(const Tensor& a, const Tensor& b);
 
 Tensor add(const Tensor& a, double b);
 Tensor subtract(const Tensor& a, double b);
+Tensor subtract(double a, const Tensor& b);
 Tensor multiply(const Tensor& a, double b);
 /// Float32 or Float64.
 Tensor divide(const Tensor& a, double b);
@@ -50,7 +51,7 @@ inline Tensor operator-(const Tensor& a, double b) {
   return subtract(a, b);
 }
 inline Tensor operator-(double a, const Tensor& b) {
-  return add(negate(b), a);
+  return subtract(a, b);
 }
 inline Tensor operator*(const Tensor& a, double b) {
   return multiply(a, b);
@@ -83,15 +84,20 @@ Tensor& operator/=(Tensor& a, double b);
 
 // From here on Float32 and Float64 only.
 
+// At a kink, where no derivative exists, each op says which slope it takes. The slope of one piece (relu,
+// clamp, maximum) is differentiated again as that piece is. A slope between those of both pieces (abs, norm,
+// max of equals) has no derivative: a second derivative there is NaN, never a number that is not true.
+
 /// The greater and the smaller of each pair; NaN if one of them is. Where they are equal the gradient goes to
-/// a, as in TensorFlow (PyTorch gives half of it to each).
+/// a, as in TensorFlow (PyTorch gives half of it to each; max() of a whole tensor shares it equally).
 Tensor maximum(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, double b);
 Tensor maximum(double a, const Tensor& b);
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor minimum(const Tensor& a, double b);
 Tensor minimum(double a, const Tensor& b);
-/// a to the power b. The gradient of b is 0 where a is not positive.
+/// a to the power b. The gradient of b is 0 where a is not positive, also where the power is infinite;
+/// second derivatives by b are NaN where a is negative, and where a is 0 and b at most 1.
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& x, double exponent);
 Tensor pow(double base, const Tensor& exponent);
@@ -109,7 +115,7 @@ Tensor rsqrt(const Tensor& x);
 /// 1 / x
 Tensor reciprocal(const Tensor& x);
 Tensor square(const Tensor& x);
-/// |x|; the derivative at 0 is 0.
+/// |x|; the derivative at 0 is 0, the second derivative there NaN.
 Tensor abs(const Tensor& x);
 /// -1, 0 or 1; the derivative is 0 everywhere.
 Tensor sign(const Tensor& x);

@@ -15,6 +15,12 @@ namespace tapegrad::inline v0::detail {
 
 void require_floating(const char* op, const Tensor& x);
 void require_same_dtype(const char* op, const Tensor& a, const Tensor& b);
+/// Throws an Error of op when x was never given a value.
+void require_defined(const char* op, const Tensor& x);
+/// cast() that gives back x itself where nothing is to be converted: for what nobody writes to.
+Tensor as_dtype(const Tensor& x, DType dtype);
+/// value as a scalar of x's dtype. Throws an Error of op when the dtype does not have it.
+Tensor number_like(const char* op, const Tensor& x, double value);
 
 /// f, made of +, - and *, for all dtypes: Int32 wraps around as UInt8 does, which C++ leaves undefined.
 template <class F>
@@ -54,10 +60,13 @@ Tensor combine(const char* op, const Tensor& a, const Tensor& b, const F& f) {
 template <class F>
 Tensor combine_floating(const char* op, const Tensor& a, const Tensor& b, const F& f) {
   require_floating(op, a);
-  const bool single = a.dtype() == DType::Float32;
-  return combine(op, a, b, gives_bool<F> ? DType::UInt8 : a.dtype(),
-                 single ? pair_loop<float>(f) : pair_loop<double>(f));
+  const kernels::Loop loop =
+      dispatch_floating(a.dtype(), [&]<class T>(std::type_identity<T>) { return pair_loop<T>(f); });
+  return combine(op, a, b, gives_bool<F> ? DType::UInt8 : a.dtype(), loop);
 }
+
+/// sum_to() that gives back x itself where nothing is to be summed: for rules, whose results nobody writes to.
+Tensor summed_to(const Tensor& x, const Shape& shape);
 
 /// record() for an op of two tensors whose result was broadcast: the one place where that is undone. da and
 /// db are the rules as if the shapes were equal.
@@ -68,10 +77,10 @@ Tensor record_broadcast(const char* op, Tensor y, const Tensor& a, const Tensor&
   const auto undone = [](const Shape& shape, auto rule) {
     if constexpr (takes_output<decltype(rule)>)
       return [shape, rule = std::move(rule)](const Tensor& g, const Tensor& out) {
-        return sum_to(rule(g, out), shape);
+        return summed_to(rule(g, out), shape);
       };
     else
-      return [shape, rule = std::move(rule)](const Tensor& g) { return sum_to(rule(g), shape); };
+      return [shape, rule = std::move(rule)](const Tensor& g) { return summed_to(rule(g), shape); };
   };
   return record(op, std::move(y),
                 {{a, undone(a.shape(), std::move(da))}, {b, undone(b.shape(), std::move(db))}});
@@ -88,17 +97,31 @@ Tensor transform(const Tensor& x, const F& f) {
 template <class F>
 Tensor transform_floating(const char* op, const Tensor& x, const F& f) {
   require_floating(op, x);
-  return transform(
-      x, x.dtype() == DType::Float32 ? kernels::loop<float, float>(f) : kernels::loop<double, double>(f));
+  return transform(x, dispatch_floating(
+                          x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<T, T>(f); }));
 }
 
 /// f(g, x), where f(value, at) is linear in value: value times a slope that `at` chooses. The rule of every
-/// op that is made of straight pieces. The derivative by x is 0 wherever there is one.
+/// op that is made of straight pieces. The derivative by x is 0: at a kink it is that of the piece whose slope
+/// is chosen (see at_kinks() for slopes that belong to no piece).
 template <class F>
 Tensor slope(const Tensor& g, const Tensor& x, F f) {
   return record("slope", combine_floating("slope", g, x, f),
                 {{g, [x = Saved(x), f](const Tensor& gg) { return slope(gg, x(), f); }}});
 }
+
+/// The gradient of an op that is constant piece by piece: zeros, whatever g is.
+Tensor no_gradient(const Tensor& g);
+
+/// The gradient `dx` of an op that has a kink where `mask` (UInt8, of x's shape) is set, and whose slope there is
+/// chosen between those of its pieces and is that of none (0 for |x| at 0). The derivative of dx by x, element
+/// by element or between all elements along `axes`, does not exist there: it is NaN, and not the finite number
+/// that differentiating a constant choice would give.
+Tensor at_kinks(const Tensor& dx, const Tensor& x, const Tensor& mask, const Axes& axes = {});
+
+/// weight * x, where a weight of 0 makes 0 of any x, infinite ones too: 0 log 0 is 0. So does its gradient
+/// by x.
+Tensor weighted(const Tensor& weight, const Tensor& x);
 
 /// slope() of an op that is x itself where keep(x), and constant elsewhere.
 template <class F>

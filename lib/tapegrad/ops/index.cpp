@@ -10,6 +10,7 @@
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index_internal.h"
 #include "tapegrad/ops/layout.h"
 
@@ -18,32 +19,31 @@ namespace {
 
 // Throws unless all are in [0, size).
 void check_indices(const char* op, const Tensor& indices, index_t size, const char* what) {
+  detail::require_defined(op, indices);
   if (indices.dtype() != DType::Int32)
     fail(op, "the indices are {} {} but must be Int32: convert with cast()", indices.dtype(),
          indices.shape());
   const auto values = indices.values<std::int32_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] >= 0 && values[i] < size) continue;
-    std::vector<index_t> position(static_cast<std::size_t>(indices.rank()));
-    auto rest = static_cast<index_t>(i);
-    for (int axis = indices.rank(); axis-- > 0; rest /= indices.shape()[axis])
-      position[static_cast<std::size_t>(axis)] = rest % indices.shape()[axis];
     fail(op, "index {} at [{}] of the indices (shape {}) is out of range: {} {}, so indices are 0 to {}",
-         values[i], join(position, ", "), indices.shape(), what, size, size - 1);
+         values[i], join(indices.shape().position(static_cast<index_t>(i)), ", "), indices.shape(), what,
+         size, size - 1);
   }
 }
 
 // The adjoint of gather_from for an x of this shape.
-Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis) {
+Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis, index_t parts) {
   Tensor y = zeros(shape, g.dtype());
   const auto [outer, size, inner] = detail::around(shape, axis);
   dispatch(g.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
     using T = typename decltype(type)::type;
-    kernels::scatter_add(outer, size, inner, indices.size(), indices.data<std::int32_t>(), g.data<T>(),
+    kernels::scatter_add(outer, size, inner, indices.size(), parts, indices.data<std::int32_t>(), g.data<T>(),
                          y.mutable_data<T>());
   });
-  return record("scatter_add", std::move(y), {{g, [indices = Saved(indices), axis](const Tensor& gy) {
-                                                 return detail::gather_from("gather", gy, indices(), axis);
+  return record("scatter_add", std::move(y), {{g, [indices = Saved(indices), axis, parts](const Tensor& gy) {
+                                                 return detail::gather_from("gather", gy, indices(), axis,
+                                                                            parts);
                                                }}});
 }
 
@@ -53,7 +53,7 @@ void check_along(const char* op, const Tensor& x, const Tensor& indices, int axi
   const std::string what = fmt::format("axis {} of x: {} has size", axis, x.shape());
   check_indices(op, indices, x.shape()[axis], what.c_str());
   if (indices.rank() != x.rank() ||
-      detail::with_sizes(x.shape(), axis, 1, {indices.shape()[axis]}) != indices.shape())
+      detail::with_sizes(op, x.shape(), axis, 1, {indices.shape()[axis]}) != indices.shape())
     fail(op, "the indices must have the shape of x but for axis {}, got {} for x {}", axis, indices.shape(),
          x.shape());
 }
@@ -84,7 +84,7 @@ Scattered scattered(const char* op, const Tensor& x, const Tensor& indices, cons
     fail(op, "the values must be {} {}, as x and the indices, got {} {}", x.dtype(), indices.shape(),
          values.dtype(), values.shape());
   const Tensor places = places_along(op, x.shape(), indices, at);
-  return {reshape(scatter_add(values, Shape{x.size()}, places, 0), x.shape()), places};
+  return {reshape(scatter_add(values, Shape{x.size()}, places, 0, 1), x.shape()), places};
 }
 
 }  // namespace
@@ -115,18 +115,19 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
   return where(chosen, placed, x);
 }
 
-Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis) {
+Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts) {
   const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());
-  Tensor y = TensorAccess::empty(with_sizes(x.shape(), axis, 1, sizes), x.dtype());
+  Tensor y = TensorAccess::empty(with_sizes(op, x.shape(), axis, 1, sizes), x.dtype());
   const auto [outer, size, inner] = around(x.shape(), axis);
   dispatch(x.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
     using T = typename decltype(type)::type;
     kernels::gather(outer, size, inner, indices.size(), indices.data<std::int32_t>(), x.data<T>(),
                     y.mutable_data<T>());
   });
-  return record(op, std::move(y), {{x, [shape = x.shape(), indices = Saved(indices), axis](const Tensor& g) {
-                                      return scatter_add(g, shape, indices(), axis);
-                                    }}});
+  return record(op, std::move(y),
+                {{x, [shape = x.shape(), indices = Saved(indices), axis, parts](const Tensor& g) {
+                    return scatter_add(g, shape, indices(), axis, parts);
+                  }}});
 }
 
 Tensor gather(const Tensor& x, const Tensor& indices, int axis) {
@@ -147,7 +148,7 @@ Tensor embedding(const Tensor& table, const Tensor& indices) {
 Tensor one_hot(const Tensor& indices, index_t depth, DType dtype) {
   if (depth < 0) fail("one_hot", "the depth is {} (indices: {})", depth, indices.shape());
   check_indices("one_hot", indices, depth, "the depth is");
-  Tensor y = zeros(detail::with_sizes(indices.shape(), indices.rank(), 0, {depth}), dtype);
+  Tensor y = zeros(detail::with_sizes("one_hot", indices.shape(), indices.rank(), 0, {depth}), dtype);
   dispatch(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     T* to = y.mutable_data<T>();

@@ -4,8 +4,9 @@
 
 namespace tapegrad::inline v0::detail {
 
-/// gather along the axis, for indices that are known to be in range; recorded as op.
-Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis);
+/// gather along the axis, for indices that are known to be in range; recorded as op. The gradient adds up in
+/// parallel over `parts` equal parts of the indices, none of which has an index of another.
+Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts = 1);
 /// take_along_axis for indices that are known to be in range; recorded as op.
 Tensor take_along(const char* op, const Tensor& x, const Tensor& indices, int axis);
 

@@ -11,6 +11,7 @@
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/copy_internal.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/reduce.h"
 
 namespace tapegrad::inline v0 {
@@ -36,7 +37,7 @@ Tensor take(const char* op, const Tensor& x, const Pattern& at) {
 }
 
 Tensor place(const char* op, const Tensor& x, const Pattern& at, double around) {
-  Tensor y = full(at.whole, around, x.dtype());
+  Tensor y = around == 0 ? zeros(at.whole, x.dtype()) : full(at.whole, around, x.dtype());
   detail::copy_strided(at.part, y, at.offset, at.strides, x, 0, kernels::strides_of(at.part));
   return record(op, std::move(y), {{x, [at](const Tensor& g) { return take("take", g, at); }}});
 }
@@ -47,12 +48,21 @@ struct Walk {
 };
 Pattern pattern(const Shape& whole, const Shape& part, const std::vector<Walk>& walks) {
   Pattern at{whole, part, kernels::strides_of(whole), 0};
-  for (std::size_t axis = 0; axis < walks.size(); ++axis) {
-    at.offset += walks[axis].first * at.strides.along[axis];
-    at.strides.along[axis] *= walks[axis].step;
+  if (part.size() == 0) return at;  // nothing is read or written, and a step may be of any length
+  index_t* stride = at.strides.along;
+  for (const Walk& walk : walks) {
+    at.offset += walk.first * *stride;
+    *stride++ *= walk.step;
   }
-  if (part.size() == 0) at.offset = 0;
   return at;
+}
+
+// Whether To has the number, once what is behind the point is cut off.
+template <class To>
+bool fits_in(double v) {
+  const double cut_off = std::trunc(v);
+  return cut_off >= static_cast<double>(std::numeric_limits<To>::lowest()) &&
+         cut_off <= static_cast<double>((std::numeric_limits<To>::max)());
 }
 
 // So that no size or offset that is made of such a number of zeros overflows.
@@ -67,6 +77,7 @@ void require_one_per_axis(const char* op, const Tensor& x, const std::vector<T>&
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
+  detail::require_defined("reshape", x);
   if (shape.size() != x.size())
     fail("reshape", "shape {} has {} elements, shape {} has {}", x.shape(), x.size(), shape, shape.size());
   return detail::view("reshape", x, shape, 0);
@@ -79,13 +90,13 @@ Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
   const auto open = std::ranges::find(filled, -1);
   if (open != filled.end()) {
     *open = 1;
-    const index_t others = Shape(filled).size();
+    const index_t others = detail::result_shape("reshape", filled).size();
     if (others == 0 || x.size() % others != 0)
       fail("reshape", "the {} elements of shape {} cannot be arranged as [{}]", x.size(), x.shape(),
            join(sizes, ", "));
     *open = x.size() / others;
   }
-  return reshape(x, Shape(filled));
+  return reshape(x, detail::result_shape("reshape", filled));
 }
 
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
@@ -123,7 +134,6 @@ Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
     fail("slice", "{} ranges were given for the {} axes of shape {}", ranges.size(), x.rank(), x.shape());
   std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
   std::vector<Walk> walks(sizes.size());
-  bool together = true;
   for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
     const auto [begin, end, step] = ranges[axis];
     const index_t size = sizes[axis];
@@ -134,11 +144,12 @@ Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
     const index_t first = cut(begin), last = std::max(cut(end), first);
     walks[axis] = {first, std::min(step, std::max<index_t>(size, 1))};  // a longer one takes as much
     sizes[axis] = first == last ? 0 : (last - first - 1) / step + 1;
-    together = together && (axis == 0 ? step == 1 : sizes[axis] == size);
   }
   const Shape part(sizes);
   const Pattern at = pattern(x.shape(), part, walks);
-  return together ? detail::view("slice", x, part, at.offset) : take("slice", x, at);
+  // What shares memory can be told from the call: sizes do not matter.
+  const bool shares = ranges.size() == 1 && ranges.front().step == 1;
+  return shares ? detail::view("slice", x, part, at.offset) : take("slice", x, at);
 }
 
 Tensor row(const Tensor& x, index_t index) {
@@ -160,6 +171,7 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 
 Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
   require_one_per_axis("pad", x, margins);
+  (void)detail::number_like("pad", x, value);  // an error is that of pad
   std::vector<index_t> sizes;
   std::vector<Walk> walks;
   for (const auto [before, after] : margins) {
@@ -167,10 +179,11 @@ Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
       fail("pad", "a margin of {} and {} is negative: use slice() to crop", before, after);
     if (before > kMostZeros || after > kMostZeros)
       fail("pad", "a margin of {} and {} is too large (shape {})", before, after, x.shape());
-    sizes.push_back(x.shape()[static_cast<int>(sizes.size())] + before + after);
+    const index_t size = x.shape()[static_cast<int>(sizes.size())];
+    sizes.push_back(detail::size_sum("pad", size, before + after));
     walks.push_back({before, 1});
   }
-  return place("pad", x, pattern(Shape(sizes), x.shape(), walks), value);
+  return place("pad", x, pattern(detail::result_shape("pad", sizes), x.shape(), walks), value);
 }
 
 Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
@@ -182,10 +195,13 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
     if (count < 0 || count > kMostZeros)
       fail("zero_insert", "{} zeros between neighbours were asked for: must lie in 0 to {}", count,
            kMostZeros);
-    sizes.push_back(size == 0 ? 0 : (size - 1) * (count + 1) + 1);
+    sizes.push_back(
+        size == 0
+            ? 0
+            : detail::size_sum("zero_insert", detail::size_product("zero_insert", size - 1, count + 1), 1));
     walks.push_back({0, count + 1});
   }
-  return place("zero_insert", x, pattern(Shape(sizes), x.shape(), walks));
+  return place("zero_insert", x, pattern(detail::result_shape("zero_insert", sizes), x.shape(), walks));
 }
 
 Tensor squeeze(const Tensor& x, const Axes& axes) {
@@ -212,11 +228,13 @@ Tensor expand_dims(const Tensor& x, int axis) {
   if (axis < -x.rank() - 1 || axis > x.rank())
     fail("expand_dims", "a new axis {} for a tensor of shape {}: must lie in {} to {}", axis, x.shape(),
          -x.rank() - 1, x.rank());
-  return reshape(x, detail::with_sizes(x.shape(), axis < 0 ? axis + x.rank() + 1 : axis, 0, {1}));
+  return reshape(x,
+                 detail::with_sizes("expand_dims", x.shape(), axis < 0 ? axis + x.rank() + 1 : axis, 0, {1}));
 }
 
 Tensor concat(const std::vector<Tensor>& xs, int axis) {
   if (xs.empty()) fail("concat", "there is nothing to concatenate");
+  for (const Tensor& x : xs) detail::require_defined("concat", x);
   const Shape& first = xs.front().shape();
   const int at = detail::checked_axis("concat", first, axis);
   index_t size = 0;
@@ -225,11 +243,11 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
       fail("concat", "the tensors are {} {} and {} {}: convert one with cast()", xs.front().dtype(), first,
            x.dtype(), x.shape());
     if (x.rank() != first.rank() ||
-        detail::with_sizes(x.shape(), at, 1, {}) != detail::with_sizes(first, at, 1, {}))
+        detail::with_sizes("concat", x.shape(), at, 1, {}) != detail::with_sizes("concat", first, at, 1, {}))
       fail("concat", "shapes {} and {} differ in more than axis {}", first, x.shape(), axis);
-    size += x.shape()[at];
+    size = detail::size_sum("concat", size, x.shape()[at]);
   }
-  const Shape whole = detail::with_sizes(first, at, 1, {size});
+  const Shape whole = detail::with_sizes("concat", first, at, 1, {size});
   Tensor y = TensorAccess::empty(whole, xs.front().dtype());
   std::vector<Input> inputs;
   inputs.reserve(xs.size());
@@ -247,10 +265,19 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
 
 Tensor stack(const std::vector<Tensor>& xs, int axis) {
   if (xs.empty()) fail("stack", "there is nothing to stack");
+  for (const Tensor& x : xs) detail::require_defined("stack", x);
+  const Tensor& first = xs.front();
+  if (axis < -first.rank() - 1 || axis > first.rank())
+    fail("stack", "the new axis must be {} to {} for tensors of shape {}, got {}", -first.rank() - 1,
+         first.rank(), first.shape(), axis);
+  if (first.rank() == Shape::kMaxRank)
+    fail("stack", "tensors of shape {} have as many axes as there can be: use concat()", first.shape());
   std::vector<Tensor> expanded;
   for (const Tensor& x : xs) {
-    if (x.shape() != xs.front().shape())
-      fail("stack", "shapes {} and {} differ", xs.front().shape(), x.shape());
+    if (x.shape() != first.shape()) fail("stack", "shapes {} and {} differ", first.shape(), x.shape());
+    if (x.dtype() != first.dtype())
+      fail("stack", "the tensors are {} {} and {} {}: convert one with cast()", first.dtype(), first.shape(),
+           x.dtype(), x.shape());
     expanded.push_back(expand_dims(x, axis));
   }
   return concat(expanded, axis);
@@ -259,12 +286,18 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
 std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis) {
   const int at = detail::checked_axis("split", x.shape(), axis);
   const index_t whole = x.shape()[at];
-  if (std::ranges::any_of(sizes, [](index_t size) { return size < 0; }) ||
-      std::accumulate(sizes.begin(), sizes.end(), index_t{0}) != whole)
+  index_t left = whole;
+  const bool fits = std::ranges::all_of(sizes, [&](index_t size) {
+    if (size < 0 || size > left) return false;
+    left -= size;
+    return true;
+  });
+  if (!fits || left != 0)
     fail("split", "sizes [{}] are not parts of axis {} of a tensor of shape {}: they must add up to {}",
          join(sizes, ", "), axis, x.shape(), whole);
   std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
   std::vector<Tensor> parts;
+  parts.reserve(sizes.size());
   index_t begin = 0;
   for (const index_t size : sizes) {
     ranges.back() = {begin, begin + size};
@@ -276,59 +309,87 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, in
 
 std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis) {
   const index_t whole = x.shape()[detail::checked_axis("chunk", x.shape(), axis)];
-  if (count < 1 || whole % count != 0)
+  constexpr index_t kMostEmpty = 1 << 16;
+  if (count < 1 || whole % count != 0 || (whole == 0 && count > kMostEmpty))
     fail("chunk", "axis {} of a tensor of shape {} cannot be cut into {} equal parts: use split()", axis,
          x.shape(), count);
   return split(x, std::vector<index_t>(static_cast<std::size_t>(count), whole / count), axis);
 }
 
 Tensor repeat(const Tensor& x, index_t count, int axis) {
+  detail::require_defined("repeat", x);
   const int at = detail::checked_axis("repeat", x.shape(), axis);
-  if (count < 0) fail("repeat", "{} times cannot be (shape {})", count, x.shape());
+  if (count < 0)
+    fail("repeat", "the number of times must be at least 0, got {} (shape {})", count, x.shape());
+  const Shape result =
+      detail::with_sizes("repeat", x.shape(), at, 1, {detail::size_product("repeat", x.shape()[at], count)});
+  if (result.size() == 0) return reshape(broadcast_to(reshape(x, {x.size(), 1}), {x.size(), 0}), result);
   const auto [outer, size, inner] = detail::around(x.shape(), at);
-  const Tensor stretched = broadcast_to(reshape(x, {outer * size, 1, inner}), {outer * size, count, inner});
-  return reshape(stretched, detail::with_sizes(x.shape(), at, 1, {size * count}));
+  return reshape(broadcast_to(reshape(x, {outer * size, 1, inner}), {outer * size, count, inner}), result);
 }
 
 Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
+  detail::require_defined("tile", x);
   require_one_per_axis("tile", x, counts);
+  std::vector<index_t> sizes;
+  for (const index_t count : counts) {
+    if (count < 0)
+      fail("tile", "the number of times must be at least 0, got {} (shape {})", count, x.shape());
+    sizes.push_back(detail::size_product("tile", x.shape()[static_cast<int>(sizes.size())], count));
+  }
+  const Shape result = detail::result_shape("tile", sizes);
+  if (result == x.shape()) return copy(x);
+  if (result.size() == 0) return reshape(broadcast_to(reshape(x, {x.size(), 1}), {x.size(), 0}), result);
   Tensor y = x;
   for (int axis = 0; axis < x.rank(); ++axis) {
     const index_t count = counts[static_cast<std::size_t>(axis)];
-    if (count < 0) fail("tile", "{} times cannot be (shape {})", count, x.shape());
     if (count == 1) continue;
     const auto [outer, size, inner] = detail::around(y.shape(), axis);
     const Tensor stretched = broadcast_to(reshape(y, {outer, 1, size * inner}), {outer, count, size * inner});
-    y = reshape(stretched, detail::with_sizes(y.shape(), axis, 1, {size * count}));
+    y = reshape(stretched, detail::with_sizes("tile", y.shape(), axis, 1, {size * count}));
   }
   return y;
 }
 
+namespace {
+
+// The first element that To does not have, for an error.
+template <class To, class From>
+[[noreturn]] void refuse_cast(const Tensor& x, const From* from) {
+  index_t i = 0;
+  while (fits_in<To>(static_cast<double>(from[i]))) ++i;
+  fail("cast", "the element at [{}] of a tensor of shape {} is {}, which is not a value of {} ({} to {})",
+       join(x.shape().position(i), ", "), x.shape(), static_cast<double>(from[i]), dtype_of<To>,
+       std::numeric_limits<To>::lowest(), (std::numeric_limits<To>::max)());
+}
+
+}  // namespace
+
 Tensor cast(const Tensor& x, DType dtype) {
+  detail::require_defined("cast", x);
+  return x.dtype() == dtype ? copy(x) : detail::as_dtype(x, dtype);
+}
+
+Tensor detail::as_dtype(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor y = TensorAccess::empty(x.shape(), dtype);
-  dispatch(x.dtype(), [&](auto from) {
-    using From = typename decltype(from)::type;
-    dispatch(dtype, [&](auto to) {
-      using To = typename decltype(to)::type;
-      const auto convert = [](From v) {
-        if constexpr (std::is_integral_v<To>) {
-          const double cut_off = std::trunc(static_cast<double>(v));
-          const bool fits = cut_off >= static_cast<double>(std::numeric_limits<To>::lowest()) &&
-                            cut_off <= static_cast<double>(std::numeric_limits<To>::max());
-          if (!fits) fail("cast", "{} is not a value of {}", v, dtype_of<To>);
-        }
-        return static_cast<To>(v);
-      };
-      kernels::map(x.size(), y.mutable_data<To>(), convert, x.data<From>());
+  dispatch(x.dtype(), [&]<class From>(std::type_identity<From>) {
+    dispatch(dtype, [&]<class To>(std::type_identity<To>) {
+      const From* from = x.data<From>();
+      if constexpr (std::is_integral_v<To>)
+        for (index_t i = 0; i < x.size(); ++i)
+          if (!fits_in<To>(static_cast<double>(from[i]))) refuse_cast<To>(x, from);
+      kernels::map(
+          x.size(), y.mutable_data<To>(), [](From v) { return static_cast<To>(v); }, from);
     });
   });
-  if (!is_floating(dtype)) return y;  // whole numbers have no derivative
+  if (!is_floating(dtype) || !is_floating(x.dtype())) return y;  // whole numbers have no derivative
   return record("cast", std::move(y),
-                {{x, [original = x.dtype()](const Tensor& g) { return cast(g, original); }}});
+                {{x, [original = x.dtype()](const Tensor& g) { return as_dtype(g, original); }}});
 }
 
 Tensor copy(const Tensor& x) {
+  detail::require_defined("copy", x);
   return detail::copy_of(x);
 }
 

@@ -14,6 +14,9 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
+// reshape, squeeze, expand_dims, row, and slice and split of the first axis, share x's memory: what is written
+// to one is seen in the other. All other ops here give memory of its own, also where they change nothing.
+
 /// The same elements with another shape, sharing x's memory. One size may be -1: it is what is left. Throws
 /// when the number of elements differs.
 Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes);
@@ -41,8 +44,8 @@ struct Range {
   index_t end = kToEnd;
   index_t step = 1;
 };
-/// A part of x, with one Range for each of its first axes; the others are taken whole. A part that lies
-/// together in memory (a range of the first axis with step 1) shares x's memory, any other is a copy. Throws
+/// A part of x, with one Range for each of its first axes; the others are taken whole. A single range with step 1,
+/// that is a part of the first axis, shares x's memory; any other call copies, whatever the sizes are. Throws
 /// for a step below 1 and for more ranges than axes.
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
 /// begin to end of the first axis, as x[begin:end] in Python.
@@ -77,7 +80,8 @@ Tensor expand_dims(const Tensor& x, int axis);
 Tensor concat(const std::vector<Tensor>& xs, int axis = 0);
 /// Tensors of one shape along a new axis, the result's axis `axis`.
 Tensor stack(const std::vector<Tensor>& xs, int axis = 0);
-/// Parts of these sizes along the axis, the inverse of concat. Throws when they do not add up to its size.
+/// Parts of these sizes along the axis, the inverse of concat. Parts of the first axis share x's memory, others are
+/// copies. Throws when they do not add up to its size.
 std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis = 0);
 /// This number of equal parts. Throws when the axis' size is not a multiple of it.
 std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis = 0);
@@ -87,7 +91,7 @@ Tensor repeat(const Tensor& x, index_t count, int axis);
 /// The whole tensor counts[axis] times along each axis: a b becomes a b a b.
 Tensor tile(const Tensor& x, const std::vector<index_t>& counts);
 
-/// The elements converted. From floating to whole numbers they are cut off towards zero; a value outside of
+/// The elements converted, in memory of their own. From floating to whole numbers they are cut off towards zero; a value outside of
 /// the dtype's range, or NaN, throws. Gradients pass between Float32 and Float64.
 Tensor cast(const Tensor& x, DType dtype);
 /// A copy in memory of its own.

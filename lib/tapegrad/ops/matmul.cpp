@@ -9,6 +9,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/kernels/gemm.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 
@@ -27,9 +28,9 @@ std::vector<index_t> offsets(const Tensor& x, const Shape& batch) {
   const kernels::Strides strides = kernels::broadcast_strides(own, batch);
   std::vector<index_t> found(static_cast<std::size_t>(batch.size()));
   for (index_t i = 0; i < batch.size(); ++i) {
-    index_t rest = i;
-    for (int axis = batch.rank(); axis-- > 0; rest /= batch[axis])
-      found[static_cast<std::size_t>(i)] += rest % batch[axis] * strides.along[axis] * matrix;
+    const std::vector<index_t> position = batch.position(i);
+    for (std::size_t axis = 0; axis < position.size(); ++axis)
+      found[static_cast<std::size_t>(i)] += position[axis] * strides.along[axis] * matrix;
   }
   return found;
 }
@@ -55,6 +56,8 @@ Tensor product_of_vectors(const Tensor& a, const Tensor& b, const MatmulOptions&
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   const bool ta = options.transpose_a, tb = options.transpose_b;
+  detail::require_defined("matmul", a);
+  detail::require_defined("matmul", b);
   if (a.rank() < 1 || b.rank() < 1)
     fail("matmul", "takes matrices, batches of them, or vectors, got shapes {} and {}: use * for scalars",
          a.shape(), b.shape());
@@ -75,7 +78,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
     return reshape(matmul(reshape(a, {batch.size() * m, k}), b, options), sizes);
 
   Tensor y = TensorAccess::empty(Shape(sizes), a.dtype());
-  const auto run = [&]<class T>(std::type_identity<T>) {
+  dispatch_floating(a.dtype(), [&]<class T>(std::type_identity<T>) {
     const kernels::Product<T> first = {
         {a.data<T>(), a.shape()[-1], ta}, {b.data<T>(), b.shape()[-1], tb}, {y.mutable_data<T>(), n}};
     if (batch.size() == 1) return kernels::matmul<T>(m, n, k, {&first, 1});
@@ -87,25 +90,26 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
       products[i].c.data += static_cast<index_t>(i) * m * n;
     }
     kernels::matmul<T>(m, n, k, products);
-  };
-  a.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  });
 
   // y = A B: dA = g B^T, dB = A^T g; for a transposed operand the transposes of these.
   return record("matmul", std::move(y),
                 {{a,
                   [b = Saved(b), ta, tb, shape = a.shape()](const Tensor& g) {
-                    return sum_to(ta ? matmul(b(), g, {.transpose_a = tb, .transpose_b = true})
-                                     : matmul(g, b(), {.transpose_b = !tb}),
-                                  shape);
+                    return detail::summed_to(ta ? matmul(b(), g, {.transpose_a = tb, .transpose_b = true})
+                                                : matmul(g, b(), {.transpose_b = !tb}),
+                                             shape);
                   }},
                  {b, [a = Saved(a), ta, tb, shape = b.shape()](const Tensor& g) {
-                    return sum_to(tb ? matmul(g, a(), {.transpose_a = true, .transpose_b = ta})
-                                     : matmul(a(), g, {.transpose_a = !ta}),
-                                  shape);
+                    return detail::summed_to(tb ? matmul(g, a(), {.transpose_a = true, .transpose_b = ta})
+                                                : matmul(a(), g, {.transpose_a = !ta}),
+                                             shape);
                   }}});
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {
+  detail::require_floating("dot", a);
+  detail::require_floating("dot", b);
   if (a.rank() != 1 || b.rank() != 1)
     fail("dot", "takes two vectors, got shapes {} and {}: use matmul()", a.shape(), b.shape());
   return matmul(a, b);

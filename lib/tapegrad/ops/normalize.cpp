@@ -1,15 +1,19 @@
 #include "tapegrad/ops/normalize.h"
 
-#include <memory>
+#include <algorithm>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/view.h"
+#include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
+#include "tapegrad/ops/reduce_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -18,36 +22,61 @@ struct Normalized {
   Tensor y, mean, variance;
 };
 
+// The factor 1 / sqrt(variance + epsilon) as a function of x, for gradients of gradients:
+//   d factor / dx = -factor^2 y / count
+// Of x only the origin is needed, so that the elements of x need not be kept: `y` lends its own.
+Tensor factor_of(const Tensor& factor, const Tensor& y, const detail::Origin& x, double count) {
+  Tensor input = y;
+  TensorAccess::origin(input) = x;
+  return record("normalize", TensorAccess::view(factor, factor.shape()),
+                {{input, [y = Saved(y), count](const Tensor& g, const Tensor& f) {
+                    return (g * square(f) * (-1 / count)) * y();
+                  }}});
+}
+
+// Whether squares of the elements leave the dtype's range, or vanish where epsilon does not hide it.
+bool leaves_range(const Tensor& variance, double epsilon) {
+  return dispatch_floating(variance.dtype(), [&]<class T>(std::type_identity<T>) {
+    constexpr T kVanishing = std::is_same_v<T, float> ? static_cast<T>(1e-30) : static_cast<T>(1e-280);
+    const T least = epsilon < static_cast<double>(kVanishing) ? kVanishing : T{0};
+    return std::ranges::any_of(variance.values<T>(), [least](T v) { return !(v - v == 0) || v < least; });
+  });
+}
+
+// (x - mean) / sqrt(variance + epsilon) in Float64, of elements divided by the largest: whatever is common to
+// all of them cancels. Made of ops, as it is not a case to be fast in.
+Tensor normalize_scaled(const Tensor& x, const std::vector<int>& axes, double epsilon) {
+  const Tensor wide = detail::as_dtype(x, DType::Float64), plain = stop_gradient(wide);
+  const Tensor largest = max(abs(plain), axes, {.keepdims = true});
+  const Tensor unit = where(equals(largest - largest, 0) * greater(largest, 0), largest, 1.0);
+  const Tensor scaled = wide / unit, centred = scaled - mean(scaled, axes, {.keepdims = true});
+  return detail::as_dtype(
+      centred * rsqrt(mean(square(centred), axes, {.keepdims = true}) + epsilon / unit / unit), x.dtype());
+}
+
 // (x - mean) / sqrt(variance + epsilon) over these axes. The tape could differentiate this as it stands; the
-// rule is half as much work:
+// rule is half as much work, and keeps y alone:
 //   dx = (g - mean(g) - y mean(g y)) / sqrt(variance + epsilon)
-Normalized normalize(const char* op, const Tensor& x, const std::vector<int>& axes, double epsilon) {
-  detail::require_floating(op, x);
-  if (x.size() == 0) fail(op, "there is nothing to normalize in a tensor of shape {}", x.shape());
-  Tensor average, variance, inverse, scaled;
-  {
-    const NoGrad no_grad;
-    average = mean(x, axes, {.keepdims = true});
-    const Tensor centred = x - average;
-    variance = mean(square(centred), axes, {.keepdims = true});
-    inverse = rsqrt(variance + epsilon);
-    scaled = centred * inverse;
-  }
-  // The rule's factor is itself a function of x, for gradients of gradients. Its own rule needs no more than y:
-  //   d factor / dx = -factor^3 (x - mean) / n = -factor^2 y / n
-  // so that y is all that a training step keeps. Nobody else has the factor, so it need not be Saved.
-  const auto factor = std::make_shared<Tensor>();
-  Tensor y =
-      record(op, std::move(scaled), {{x, [axes, factor](const Tensor& g, const Tensor& out) {
-                                        return *factor * (g - mean(g, axes, {.keepdims = true}) -
-                                                          out * mean(g * out, axes, {.keepdims = true}));
-                                      }}});
-  const double count = static_cast<double>(x.size()) / static_cast<double>(inverse.size());
-  *factor =
-      record("rsqrt", std::move(inverse), {{x, [y = Saved(y), count](const Tensor& g, const Tensor& out) {
-                                              return y() * (square(out) * g * (-1 / count));
-                                            }}});
-  return {std::move(y), std::move(average), std::move(variance)};
+Normalized normalize(const char* op, const Tensor& given, const std::vector<int>& axes, double epsilon) {
+  detail::require_floating(op, given);
+  if (!(epsilon >= 0)) fail(op, "epsilon must be at least 0, got {}", epsilon);
+  const Tensor values = stop_gradient(given);
+  const Tensor average = stop_gradient(detail::mean_of(op, values, axes, {.keepdims = true}));
+  const Tensor centred = values - average, variance = mean(square(centred), axes, {.keepdims = true});
+  if (given.size() == 0) return {copy(given), average, variance};
+  if (leaves_range(variance, epsilon)) return {normalize_scaled(given, axes, epsilon), average, variance};
+  // A parameter has no origin of its own: a view of it has.
+  const Tensor x = given.is_parameter() ? detail::view("reshape", given, given.shape(), 0) : given;
+  const double count = static_cast<double>(x.size() / average.size());
+  const Tensor factor = rsqrt(variance + epsilon);
+  Tensor y = record(
+      op, centred * factor,
+      {{x, [axes, count, factor = Saved(factor), from = TensorAccess::origin(x)](const Tensor& g,
+                                                                                 const Tensor& out) {
+          const Tensor f = is_recording() ? factor_of(factor(), out, from, count) : factor();
+          return f * (g - mean(g, axes, {.keepdims = true}) - out * mean(g * out, axes, {.keepdims = true}));
+        }}});
+  return {std::move(y), average, stop_gradient(variance)};
 }
 
 void require_shape(const char* op, const Tensor& x, const Tensor& parameter, const char* name,
@@ -79,7 +108,7 @@ BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
   require_shape("batch_norm", x, beta, "beta", of_channels);
   const auto [y, average, variance] = normalize("batch_norm", x, axes_between(0, x.rank() - 1), epsilon);
   return {y * gamma + beta, reshape(average, of_channels), reshape(variance, of_channels),
-          x.size() / of_channels.size()};
+          of_channels.size() == 0 ? 0 : x.size() / of_channels.size()};
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
@@ -116,8 +145,9 @@ Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Te
   require_shape("group_norm", x, beta, "beta", of_channels);
   if (groups < 1 || of_channels[0] % groups != 0)
     fail("group_norm", "{} channels cannot be cut into {} groups (x: {})", of_channels[0], groups, x.shape());
-  if (x.size() == 0) fail("group_norm", "there is nothing to normalize in a tensor of shape {}", x.shape());
-  const Tensor grouped = reshape(x, {x.shape()[0], -1, groups, of_channels[0] / groups});
+  index_t between = 1;
+  for (int axis = 1; axis < x.rank() - 1; ++axis) between *= x.shape()[axis];
+  const Tensor grouped = reshape(x, {x.shape()[0], between, groups, of_channels[0] / groups});
   return reshape(normalize("group_norm", grouped, {1, 3}, epsilon).y, x.shape()) * gamma + beta;
 }
 

@@ -9,8 +9,10 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 // Each subtracts a mean and divides by the root of a variance plus epsilon; the variance is the biased one,
-// divided by the number of elements. gamma scales the result and beta is added to it. Float32 or Float64;
-// all throw when shapes or dtypes do not fit, or when there is nothing to normalize.
+// divided by the number of elements. gamma scales the result and beta is added to it. Float32 or Float64, of any
+// finite size: where squares leave the range of the dtype, the elements are scaled first. Elements that are all
+// equal give 0; with an epsilon of 0 they give 0 / 0, NaN. All throw when shapes or dtypes do not fit, when a mean
+// would be one of nothing, and for a negative epsilon.
 
 /// What batch_norm of a training step gives: beside the result what it was normalized by, for running
 /// averages.

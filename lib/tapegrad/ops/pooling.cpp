@@ -1,5 +1,6 @@
 #include "tapegrad/ops/pooling.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "tapegrad/autograd/rules.h"
@@ -9,6 +10,7 @@
 #include "tapegrad/ops/index_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
+#include "tapegrad/ops/reduce_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -47,19 +49,17 @@ Tensor spread(const Conv2DGeometry& g, const Tensor& dy);
 
 Tensor average(const Conv2DGeometry& g, const Tensor& x) {
   Tensor y = TensorAccess::empty(result_shape(g), x.dtype());
-  const auto run = [&]<class T>(std::type_identity<T>) {
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::window_mean(g, x.data<T>(), y.mutable_data<T>());
-  };
-  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  });
   return record("avg_pool2d", std::move(y), {{x, [g](const Tensor& dy) { return spread(g, dy); }}});
 }
 
 Tensor spread(const Conv2DGeometry& g, const Tensor& dy) {
   Tensor dx = zeros(g.in_shape(), dy.dtype());
-  const auto run = [&]<class T>(std::type_identity<T>) {
+  dispatch_floating(dy.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::window_spread(g, dy.data<T>(), dx.mutable_data<T>());
-  };
-  dy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  });
   return record("avg_pool2d_spread", std::move(dx), {{dy, [g](const Tensor& gx) { return average(g, gx); }}});
 }
 
@@ -71,11 +71,11 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
     fail("max_pool2d", "a tensor of shape {} has more elements than Int32 can number: use smaller batches",
          x.shape());
   Tensor at = TensorAccess::empty(result_shape(g), DType::Int32);
-  const auto run = [&]<class T>(std::type_identity<T>) {
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::window_argmax(g, x.data<T>(), at.mutable_data<std::int32_t>());
-  };
-  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-  return detail::gather_from("max_pool2d", reshape(x, {x.size()}), at, 0);
+  });
+  // No window has pixels of two images.
+  return detail::gather_from("max_pool2d", reshape(x, {x.size()}), at, 0, std::max<index_t>(1, g.batch));
 }
 
 Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
@@ -84,12 +84,14 @@ Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
 
 Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options) {
   require_images("global_max_pool2d", x);
+  if (x.size() == 0 && x.shape()[0] * x.shape()[3] != 0)
+    fail("global_max_pool2d", "images of shape {} have no pixels to choose from", x.shape());
   return max(x, {1, 2}, options);
 }
 
 Tensor global_avg_pool2d(const Tensor& x, const ReduceOptions& options) {
   require_images("global_avg_pool2d", x);
-  return mean(x, {1, 2}, options);
+  return detail::mean_of("global_avg_pool2d", x, {1, 2}, options);
 }
 
 }  // namespace tapegrad::inline v0

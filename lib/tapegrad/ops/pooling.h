@@ -24,13 +24,14 @@ struct Pool2DOptions {
 // axes, or when a window has no pixel.
 
 /// The largest pixel of each window, channel by channel. Where pixels are equal the gradient goes to the
-/// first in row order.
+/// first in row order (global_max_pool2d shares it among them).
 Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options = {});
 /// The mean of each window's pixels.
 Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options = {});
 
 /// The largest pixel, and the mean of all pixels, of each channel of each image: [n, h, w, c] -> [n, c], or
-/// [n, 1, 1, c] if options.keepdims is set.
+/// [n, 1, 1, c] if options.keepdims is set. Pixels that share the largest value share its
+/// gradient equally, as in max().
 Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options = {});
 Tensor global_avg_pool2d(const Tensor& x, const ReduceOptions& options = {});
 

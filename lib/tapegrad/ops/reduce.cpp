@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/reduce.h"
@@ -14,6 +15,8 @@
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce_internal.h"
+#include "tapegrad/ops/softmax_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -30,12 +33,12 @@ Mask reduced_axes(const char* op, const Tensor& x, const Axes& axes) {
   return reduced;
 }
 
-Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keepdims) {
+Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keep_dims) {
   std::vector<index_t> sizes;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (!reduced[static_cast<std::size_t>(axis)])
       sizes.push_back(shape[axis]);
-    else if (keepdims)
+    else if (keep_dims)
       sizes.push_back(1);
   }
   return Shape(sizes);
@@ -43,59 +46,89 @@ Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keepdims) {
 
 using JoinerFor = kernels::Joiner (*)(DType);
 
-// x with the marked axes joined, one run of neighbouring axes after the other, from the last to the first; in
-// double until the end.
-Tensor joined(const char* op, JoinerFor joiner, const Tensor& x, const Mask& reduced, const Shape& result) {
-  struct Run {
-    index_t outer, count, inner;
-  };
+// Neighbouring axes that are reduced together: x as [outer, count, inner].
+struct Run {
+  index_t outer, count, inner;
+};
+
+// From the last to the first.
+std::vector<Run> runs_of(const Shape& shape, const Mask& reduced) {
   std::vector<Run> runs;
   index_t inner = 1;
-  for (int axis = x.rank() - 1; axis >= 0;) {
+  for (int axis = shape.rank() - 1; axis >= 0;) {
     if (!reduced[static_cast<std::size_t>(axis)]) {
-      inner *= x.shape()[axis--];
+      inner *= shape[axis--];
       continue;
     }
     index_t count = 1, outer = 1;
-    for (; axis >= 0 && reduced[static_cast<std::size_t>(axis)]; --axis) count *= x.shape()[axis];
-    for (int i = axis; i >= 0; --i) outer *= x.shape()[i];
+    for (; axis >= 0 && reduced[static_cast<std::size_t>(axis)]; --axis) count *= shape[axis];
+    for (int i = axis; i >= 0; --i) outer *= shape[i];
     runs.push_back({outer, count, inner});
   }
-  if (runs.empty()) return TensorAccess::clone(TensorAccess::view(x, result));
+  return runs;
+}
 
-  Tensor y = TensorAccess::empty(result, x.dtype());
-  const kernels::Joiner first = joiner(x.dtype()), next = joiner(DType::Float64);
-  if (runs.size() == 1 && is_floating(x.dtype())) {
-    const auto [outer, count, within] = runs.front();
-    const void* from = TensorAccess::elements(x);
-    if (x.dtype() == DType::Float32)
-      kernels::reduce(first, outer, count, within, from, y.mutable_data<float>());
-    else
-      kernels::reduce(first, outer, count, within, from, y.mutable_data<double>());
+// What is reduced, how, and to what.
+struct Reduction {
+  const char* op;
+  JoinerFor joiner;
+  Mask reduced;
+  Shape result;
+  DType dtype;         // of the result
+  double divisor = 1;  // of the joined numbers, while they are double
+};
+
+// Numbers in double as the result.
+void write_out(const Reduction& to, const Tensor& x, const std::vector<double>& numbers, Tensor& y) {
+  dispatch(to.dtype, [&]<class T>(std::type_identity<T>) {
+    T* out = y.mutable_data<T>();
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const double v = numbers[i] / to.divisor;
+      if constexpr (std::is_integral_v<T>)
+        if (v < static_cast<double>(std::numeric_limits<T>::lowest()) ||
+            v > static_cast<double>((std::numeric_limits<T>::max)()))
+          fail(to.op, "the result {} is not a value of {} (shape {}): convert with cast() first", v, to.dtype,
+               x.shape());
+      out[i] = static_cast<T>(v);
+    }
+  });
+}
+
+// x with the marked axes joined, one run of neighbouring axes after the other, in double until the end.
+Tensor joined(const Reduction& to, const Tensor& x) {
+  const std::vector<Run> runs = runs_of(x.shape(), to.reduced);
+  if (runs.empty() && to.dtype == x.dtype() && to.divisor == 1)
+    return TensorAccess::clone(TensorAccess::view(x, to.result));
+  Tensor y = TensorAccess::empty(to.result, to.dtype);
+  const kernels::Joiner first = to.joiner(x.dtype()), next = to.joiner(DType::Float64);
+  if (runs.size() == 1 && is_floating(to.dtype)) {
+    const auto [outer, count, inner] = runs.front();
+    dispatch_floating(to.dtype, [&, outer = outer, count = count,
+                                 inner = inner]<class T>(std::type_identity<T>) {
+      kernels::reduce(first, outer, count, inner, TensorAccess::elements(x), y.mutable_data<T>(), to.divisor);
+    });
     return y;
   }
   std::vector<double> before, after;
+  if (runs.empty()) {
+    before.resize(static_cast<std::size_t>(x.size()));
+    kernels::reduce(first, x.size(), 1, 1, TensorAccess::elements(x), before.data());
+  }
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    const auto [outer, count, within] = runs[i];
-    after.resize(static_cast<std::size_t>(outer * within));
-    if (i == 0)
-      kernels::reduce(first, outer, count, within, TensorAccess::elements(x), after.data());
-    else
-      kernels::reduce(next, outer, count, within, before.data(), after.data());
+    const auto [outer, count, inner] = runs[i];
+    after.resize(static_cast<std::size_t>(outer * inner));
+    kernels::reduce(i == 0 ? first : next, outer, count, inner,
+                    i == 0 ? TensorAccess::elements(x) : static_cast<const void*>(before.data()),
+                    after.data());
     std::swap(before, after);
   }
-  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
-    T* out = y.mutable_data<T>();
-    for (std::size_t i = 0; i < before.size(); ++i) {
-      if constexpr (std::is_integral_v<T>)
-        if (before[i] < static_cast<double>(std::numeric_limits<T>::lowest()) ||
-            before[i] > static_cast<double>(std::numeric_limits<T>::max()))
-          fail(op, "{} is not a value of {} (shape {}): convert with cast() first", before[i], x.dtype(),
-               x.shape());
-      out[i] = static_cast<T>(before[i]);
-    }
-  });
+  write_out(to, x, before, y);
   return y;
+}
+
+// UInt8: which elements of x are its extreme y, or NaN where that is.
+Tensor reaches(const Tensor& x, const Tensor& y) {
+  return detail::combine("equals", x, y, [](auto p, auto q) { return p == q || (p != p && q != q); });
 }
 
 // max and min. Elements that share the extreme share the gradient.
@@ -105,10 +138,15 @@ Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const Axes& ax
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   if (x.size() == 0 && kept.size() != 0)
     fail(op, "there is nothing to choose from in a tensor of shape {}", x.shape());
-  return record(op, joined(op, joiner, x, reduced, reduced_shape(x.shape(), reduced, options.keepdims)),
+  const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
+  return record(op, joined({op, joiner, reduced, result, x.dtype()}, x),
                 {{x, [kept, axes, x = Saved(x)](const Tensor& g, const Tensor& y) {
-                    const Tensor reached = cast(equals(x(), reshape(stop_gradient(y), kept)), g.dtype());
-                    return reshape(g, kept) * (reached / sum(reached, axes, {.keepdims = true}));
+                    const Tensor reached = reaches(x(), reshape(stop_gradient(y), kept));
+                    const Tensor count = sum(reached, axes, {.keepdims = true});
+                    const Tensor dx = where(reached, reshape(g, kept) / cast(count, g.dtype()), 0.0);
+                    const Tensor tied = greater(count, 1);
+                    if (!is_recording() || any(tied).item() == 0) return dx;
+                    return detail::at_kinks(dx, x(), reached * tied, axes);
                   }}});
 }
 
@@ -117,13 +155,13 @@ template <class Better>
 Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions& options, Better better) {
   const int at = detail::checked_axis(op, x.shape(), axis);
   const auto [outer, count, inner] = detail::around(x.shape(), at);
-  if (count == 0 && outer * inner != 0)
+  if (count == 0 && outer != 0 && inner != 0)
     fail(op, "there is nothing to choose from along axis {} of a tensor of shape {}", axis, x.shape());
   if (count > std::numeric_limits<std::int32_t>::max())
     fail(op, "axis {} of a tensor of shape {} is too long for indices of Int32", axis, x.shape());
   std::vector<index_t> left;
   if (options.keepdims) left.push_back(1);
-  Tensor y = TensorAccess::empty(detail::with_sizes(x.shape(), at, 1, left), DType::Int32);
+  Tensor y = TensorAccess::empty(detail::with_sizes(op, x.shape(), at, 1, left), DType::Int32);
   dispatch(x.dtype(), [&, outer = outer, count = count, inner = inner](auto type) {
     using T = typename decltype(type)::type;
     // NaN is better than any number: it is not to go unseen.
@@ -139,35 +177,87 @@ Tensor finite_max(const Tensor& x, const Axes& axes) {
   return where(equals(largest - largest, 0), largest, 0.0);
 }
 
-// UInt8: whether an element is not 0.
-Tensor is_set(const Tensor& x) {
-  return not_equals(x, 0);
+// The axes of a mask.
+std::vector<int> marked(const Mask& reduced) {
+  std::vector<int> axes;
+  for (std::size_t axis = 0; axis < reduced.size(); ++axis)
+    if (reduced[axis]) axes.push_back(static_cast<int>(axis));
+  return axes;
+}
+
+// How many elements are wanted, in Float64: a count that no whole dtype of ours is too small for.
+template <class F>
+Tensor count(const char* op, const Tensor& x, const Axes& axes, const ReduceOptions& options, F wanted) {
+  detail::require_defined(op, x);
+  const Mask reduced = reduced_axes(op, x, axes);
+  Tensor found = TensorAccess::empty(x.shape(), DType::UInt8);
+  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    kernels::map(x.size(), found.mutable_data<std::uint8_t>(), wanted, x.data<T>());
+  });
+  return joined({op, kernels::joiner<kernels::Sum>, reduced,
+                 reduced_shape(x.shape(), reduced, options.keepdims), DType::Float64},
+                found);
 }
 
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  detail::require_defined("sum", x);
   const Mask reduced = reduced_axes("sum", x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
-  return record("sum",
-                joined("sum", kernels::joiner<kernels::Sum>, x, reduced,
-                       reduced_shape(x.shape(), reduced, options.keepdims)),
-                {{x, [kept, shape = x.shape()](const Tensor& g) {
-                    return broadcast_to(detail::view("reshape", g, kept, 0), shape);
-                  }}});
+  const DType dtype = is_floating(x.dtype()) ? x.dtype() : DType::Int32;
+  Tensor y = joined({"sum", kernels::joiner<kernels::Sum>, reduced,
+                     reduced_shape(x.shape(), reduced, options.keepdims), dtype},
+                    x);
+  if (!is_floating(dtype)) return y;
+  return record("sum", std::move(y), {{x, [kept, shape = x.shape()](const Tensor& g) {
+                                         return broadcast_to(detail::view("reshape", g, kept, 0), shape);
+                                       }}});
 }
 
 Tensor sum(const Tensor& x) {
   return sum(x, detail::all_axes(x));
 }
 
+namespace {
+
+// Float64 has nothing wider to add up in: what the first mean is off by is the mean of the differences from it.
+// A sum that overflows is made of elements that were divided before.
+Tensor refined(const Tensor& x, const Mask& reduced, const Tensor& first, double count) {
+  const Shape kept = reduced_shape(x.shape(), reduced, true);
+  const auto sums = [&](const Tensor& of, const Shape& result, double divisor) {
+    return joined({"mean", kernels::joiner<kernels::Sum>, reduced, result, DType::Float64, divisor}, of);
+  };
+  const auto finite = [](const Tensor& of) { return equals(of - of, 0); };
+  Tensor y = first;
+  if (!all(finite(y)).item()) y = where(finite(y), y, sums(x / count, y.shape(), 1));
+  const Tensor rest = sums(x - reshape(y, kept), y.shape(), count);
+  return where(finite(rest), y + rest, y);
+}
+
+}  // namespace
+
+Tensor detail::mean_of(const char* op, const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  require_defined(op, x);
+  const Mask reduced = reduced_axes(op, x, axes);
+  const Shape kept = reduced_shape(x.shape(), reduced, true);
+  if (x.size() == 0 && kept.size() != 0)
+    fail(op, "there is nothing to average in a tensor of shape {}", x.shape());
+  const double count = kept.size() == 0 ? 1 : static_cast<double>(x.size() / kept.size());
+  const DType dtype = is_floating(x.dtype()) ? x.dtype() : DType::Float32;
+  const Reduction to{op,      kernels::joiner<kernels::Sum>,
+                     reduced, reduced_shape(x.shape(), reduced, options.keepdims),
+                     dtype,   count};
+  Tensor y = joined(to, x);
+  if (dtype == DType::Float64 && y.size() != 0) y = refined(stop_gradient(x), reduced, y, count);
+  if (!is_floating(x.dtype())) return y;
+  return record(op, std::move(y), {{x, [kept, count, shape = x.shape()](const Tensor& g) {
+                                      return broadcast_to(detail::view("reshape", g / count, kept, 0), shape);
+                                    }}});
+}
+
 Tensor mean(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
-  if (!is_floating(x.dtype()))
-    fail("mean", "takes Float32 or Float64, not {} {}: convert with cast()", x.dtype(), x.shape());
-  (void)reduced_axes("mean", x, axes);  // an error is that of mean
-  Tensor total = sum(x, axes, options);
-  if (x.size() == 0) fail("mean", "there is nothing to average in a tensor of shape {}", x.shape());
-  return total * (static_cast<double>(total.size()) / static_cast<double>(x.size()));
+  return detail::mean_of("mean", x, axes, options);
 }
 
 Tensor mean(const Tensor& x) {
@@ -184,7 +274,12 @@ Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
   index_t count = 1;
   for (const int axis : axes) count *= x.shape()[axis];
-  if (count == 0) return ones(result, x.dtype());
+  if (count == 0) {
+    const Shape kept = reduced_shape(x.shape(), reduced, true);
+    return record(
+        "prod", ones(result, x.dtype()),
+        {{x, [kept, shape = x.shape()](const Tensor& g) { return broadcast_to(reshape(g, kept), shape); }}});
+  }
 
   // Halves are multiplied with each other until one row is left: made of products alone, so that its
   // derivatives are right where elements are 0.
@@ -203,11 +298,13 @@ Tensor prod(const Tensor& x) {
 
 Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   detail::require_floating("var", x);
-  (void)reduced_axes("var", x, axes);
-  if (x.size() == 0) fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
+  const Shape kept = reduced_shape(x.shape(), reduced_axes("var", x, axes), true);
+  if (x.size() == 0 && kept.size() != 0)
+    fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
   const Tensor spread =
       sum(square(x - mean(x, axes, {.keepdims = true})), axes, {.keepdims = options.keepdims});
-  const double count = static_cast<double>(x.size()) / static_cast<double>(spread.size());
+  if (kept.size() == 0) return spread;
+  const double count = static_cast<double>(x.size() / kept.size());
   if (!(options.correction < count))
     fail("var", "{} elements less a correction of {} leave nothing to divide by (shape {})", count,
          options.correction, x.shape());
@@ -256,26 +353,63 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options
   detail::require_floating("logsumexp", x);
   const Mask reduced = reduced_axes("logsumexp", x, axes);
   const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
-  if (x.size() == 0) return log(sum(x, axes, options));  // of nothing: minus infinity
-  // Whatever is subtracted cancels, so it is a constant for the tape.
-  const Tensor shift = finite_max(stop_gradient(x), axes);
-  return log(sum(exp(x - shift), axes, options)) + reshape(shift, result);
+  const Shape kept = reduced_shape(x.shape(), reduced, true);
+  const Tensor values = stop_gradient(x);
+  const auto log_of_sum = [&] {
+    const Tensor shift = finite_max(values, axes);
+    return log(sum(exp(values - shift), axes, options)) + reshape(shift, result);
+  };
+  Tensor y = x.size() == 0 ? full(result, -std::numeric_limits<double>::infinity(), x.dtype()) : log_of_sum();
+  return record("logsumexp", std::move(y),
+                {{x, [kept, reduced, x = Saved(x)](const Tensor& g, const Tensor& out) {
+                    // A sum of zeros stays 0 whatever finite number is added to a logarithm in it.
+                    const Tensor none =
+                        equals(reshape(stop_gradient(out), kept), -std::numeric_limits<double>::infinity());
+                    const Tensor some = any(none).item() == 0 ? x() : where(none, 0.0, x());
+                    const Tensor shares = detail::softmax_over("softmax", some, marked(reduced));
+                    return where(none, 0.0, reshape(g, kept) * shares);
+                  }}});
 }
 
 Tensor logsumexp(const Tensor& x) {
   return logsumexp(x, detail::all_axes(x));
 }
 
+namespace {
+
+// The Euclidean length in Float64, where squares of Float32 neither overflow nor vanish. Those of Float64 may:
+// then once more, of elements divided by the largest.
+Tensor length_of(const Tensor& wide, const Axes& axes) {
+  const Tensor y = sqrt(sum(square(wide), axes, {.keepdims = true}));
+  const Tensor doubtful = 1 - less(y, 1e150) * greater(y, 1e-140);
+  if (wide.size() == 0 || any(doubtful).item() == 0) return y;
+  const Tensor largest = max(abs(wide), axes, {.keepdims = true});
+  const Tensor unit =
+      where(less(largest, std::numeric_limits<double>::infinity()) * greater(largest, 0), largest, 1.0);
+  return where(doubtful, unit * sqrt(sum(square(wide / unit), axes, {.keepdims = true})), y);
+}
+
+// The rule of norm: g x / norm(x) in Float64; 0 where the norm is 0, and there without a derivative.
+Tensor towards(const Tensor& g, const Tensor& x, const Axes& axes) {
+  const Tensor wide = detail::as_dtype(x, DType::Float64), length = norm(wide, axes, {.keepdims = true});
+  const Tensor none = equals(length, 0), wide_g = detail::as_dtype(g, DType::Float64);
+  if (any(none).item() == 0) return detail::as_dtype(wide_g * (wide / length), g.dtype());
+  const Tensor direction = where(none, 0.0, where(none, 0.0, wide) / where(none, 1.0, length));
+  const Tensor dx = detail::as_dtype(wide_g * direction, g.dtype());
+  return is_recording() ? detail::at_kinks(dx, x, broadcast_to(none, x.shape()), axes) : dx;
+}
+
+}  // namespace
+
 Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   detail::require_floating("norm", x);
-  const Shape kept = reduced_shape(x.shape(), reduced_axes("norm", x, axes), true);
-  // In Float64, so that squares of Float32 neither overflow nor vanish.
-  const Tensor wide = cast(stop_gradient(x), DType::Float64);
-  return record("norm", cast(sqrt(sum(square(wide), axes, options)), x.dtype()),
-                {{x, [kept, x = Saved(x)](const Tensor& g, const Tensor& y) {
-                    const Tensor length = reshape(y, kept);
-                    return reshape(g, kept) * (x() / where(equals(length, 0), 1.0, length));
-                  }}});
+  const Mask reduced = reduced_axes("norm", x, axes);
+  const Shape kept = reduced_shape(x.shape(), reduced, true);
+  const Tensor length = length_of(detail::as_dtype(stop_gradient(x), DType::Float64), axes);
+  return record(
+      "norm",
+      reshape(detail::as_dtype(length, x.dtype()), reduced_shape(x.shape(), reduced, options.keepdims)),
+      {{x, [kept, axes, x = Saved(x)](const Tensor& g) { return towards(reshape(g, kept), x(), axes); }}});
 }
 
 Tensor norm(const Tensor& x) {
@@ -287,10 +421,10 @@ Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options) {
   const auto [outer, count, inner] =
       detail::around(x.shape(), detail::checked_axis("cumsum", x.shape(), axis));
   Tensor y = TensorAccess::empty(x.shape(), x.dtype());
-  const auto run = [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
-    kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(), options.reverse);
-  };
-  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  dispatch_floating(
+      x.dtype(), [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
+        kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(), options.reverse);
+      });
   return record(
       "cumsum", std::move(y),
       {{x, [axis, options](const Tensor& g) { return cumsum(g, axis, {.reverse = !options.reverse}); }}});
@@ -305,11 +439,7 @@ Tensor argmin(const Tensor& x, int axis, const ReduceOptions& options) {
 }
 
 Tensor any(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
-  // A count, not a maximum: of no elements it is 0.
-  const Mask reduced = reduced_axes("any", x, axes);
-  const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
-  return is_set(
-      joined("any", kernels::joiner<kernels::Sum>, cast(is_set(x), DType::Float64), reduced, result));
+  return not_equals(count("any", x, axes, options, [](auto v) { return v != 0; }), 0);
 }
 
 Tensor any(const Tensor& x) {
@@ -317,10 +447,7 @@ Tensor any(const Tensor& x) {
 }
 
 Tensor all(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
-  const Mask reduced = reduced_axes("all", x, axes);
-  const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
-  return equals(
-      joined("all", kernels::joiner<kernels::Sum>, cast(equals(x, 0), DType::Float64), reduced, result), 0);
+  return equals(count("all", x, axes, options, [](auto v) { return v == 0; }), 0);
 }
 
 Tensor all(const Tensor& x) {
@@ -328,25 +455,31 @@ Tensor all(const Tensor& x) {
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
+  detail::require_defined("broadcast_to", x);
   if (broadcast("broadcast_to", x.shape(), shape) != shape)
     fail("broadcast_to", "a tensor of shape {} cannot be stretched to {}", x.shape(), shape);
+  if (x.shape() == shape) return copy(x);
   Tensor y = TensorAccess::empty(shape, x.dtype());
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0,
                        kernels::broadcast_strides(x.shape(), shape));
   return record("broadcast_to", std::move(y),
-                {{x, [original = x.shape()](const Tensor& g) { return sum_to(g, original); }}});
+                {{x, [original = x.shape()](const Tensor& g) { return detail::summed_to(g, original); }}});
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
+  detail::require_defined("sum_to", x);
   if (broadcast("sum_to", x.shape(), shape) != x.shape())
     fail("sum_to", "a tensor of shape {} was not stretched from {}", x.shape(), shape);
+  return x.shape() == shape ? copy(x) : detail::summed_to(x, shape);
+}
+
+Tensor detail::summed_to(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
   std::vector<int> axes;
   const int added = x.rank() - shape.rank();
   for (int axis = 0; axis < x.rank(); ++axis)
     if (axis < added || (shape[axis - added] == 1 && x.shape()[axis] != 1)) axes.push_back(axis);
-  return detail::view("reshape", sum(x, axes), shape, 0);
+  return view("reshape", sum(x, axes), shape, 0);
 }
 
 }  // namespace tapegrad::inline v0

@@ -12,12 +12,13 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 /// The sum over these axes, which are dropped, or kept with size 1 if options.keepdims is set. Accurate: sums
-/// are kept in double. Throws for an axis that x does not have, or that is named twice, and for a sum that
-/// Int32 or UInt8 does not hold.
+/// are kept in double. The sum of whole numbers, also of UInt8 and of what comparisons return, is Int32. Throws
+/// for an axis that x does not have, or that is named twice, and for a sum that Int32 does not hold.
 Tensor sum(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 /// The sum of all elements, a scalar.
 Tensor sum(const Tensor& x);
-/// The mean over these axes; Float32 or Float64. Throws as sum, and when there is nothing to average.
+/// The mean over these axes, rounded once from a sum in double; the mean of whole numbers is Float32. Throws as
+/// sum, and when a mean would be one of nothing.
 Tensor mean(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor mean(const Tensor& x);
 /// The product; 1 of nothing. Its derivatives are right where elements are 0 too. Float32 or Float64.
@@ -40,16 +41,19 @@ Tensor var(const Tensor& x);
 Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options = {});
 Tensor stddev(const Tensor& x);
 /// The largest and the smallest element; NaN if there is one. Elements that share the extreme share the
-/// gradient equally. Throws when there is nothing to choose from. maximum() and minimum() compare two tensors.
+/// gradient equally; the second derivative by them is NaN. (maximum() and minimum() of two tensors choose the
+/// first operand instead, max_pool2d() the first pixel.) Throws when there is nothing to choose from.
 Tensor(max)(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor(max)(const Tensor& x);
 Tensor(min)(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor(min)(const Tensor& x);
-/// log(sum(exp(x))), without overflow for any x. Float32 or Float64.
+/// log(sum(exp(x))), without overflow for any x. Float32 or Float64. Where all x are -infinity, so is the result,
+/// and its gradient is 0.
 Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor logsumexp(const Tensor& x);
-/// The Euclidean length sqrt(sum(x^2)) along these axes (the second argument is no order p); the derivative
-/// where it is 0 is 0. Float32 or Float64.
+/// The Euclidean length sqrt(sum(x^2)) along these axes (the second argument is no order p), also where squares are
+/// too large or too small for the dtype. Where it is 0 its derivative is 0 and its second derivative NaN: take
+/// sum(square(x)) for the square of a length. Float32 or Float64.
 Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor norm(const Tensor& x);
 
@@ -73,7 +77,7 @@ Tensor any(const Tensor& x);
 Tensor all(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor all(const Tensor& x);
 
-/// x stretched to shape by NumPy's rule. Throws when it does not fit.
+/// x stretched to shape by NumPy's rule, in memory of its own. Throws when it does not fit.
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
 /// The adjoint of broadcast_to: the sum over all axes along which `shape` would be stretched to x's.
 Tensor sum_to(const Tensor& x, const Shape& shape);

@@ -13,6 +13,7 @@ namespace tapegrad::inline v0 {
 namespace {
 
 void check(const char* op, const Tensor& x, Size2D size) {
+  detail::require_defined(op, x);
   if (x.rank() != 4)
     fail(op, "takes images [batch, height, width, channels], not shape {}: reshape them", x.shape());
   if (size.height < 1 || size.width < 1)
@@ -36,7 +37,7 @@ Tensor stretched(const Tensor& x, index_t factor, int axis) {
   }
   std::vector<index_t> sizes(static_cast<std::size_t>(x.rank() - axis), 1);
   sizes.front() = large;
-  const Tensor up = cast(tensor(weight, Shape(sizes)), x.dtype());
+  const Tensor up = detail::as_dtype(tensor(weight, Shape(sizes)), x.dtype());
   const auto pixels = [&](const std::vector<std::int32_t>& at) {
     return detail::gather_from("upsample_bilinear", x, tensor(at, {large}), axis);
   };
@@ -53,7 +54,8 @@ Tensor upsample_nearest(const Tensor& x, Size2D size) {
 Tensor upsample_bilinear(const Tensor& x, Size2D size) {
   check("upsample_bilinear", x, size);
   detail::require_floating("upsample_bilinear", x);
-  return stretched(stretched(x, size.height, 1), size.width, 2);
+  const Tensor y = stretched(stretched(x, size.height, 1), size.width, 2);
+  return size.height == 1 && size.width == 1 ? copy(y) : y;
 }
 
 }  // namespace tapegrad::inline v0

@@ -11,14 +11,9 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-// 0 for any g, also an infinite one, as a differentiable op of g.
-Tensor zero_of(const Tensor& g) {
-  return where(zeros({}, DType::UInt8), g, 0.0);
-}
-
 template <class F>
 Tensor rounded(const char* op, const Tensor& x, F f) {
-  return record(op, detail::transform_floating(op, x, f), {{x, [](const Tensor& g) { return zero_of(g); }}});
+  return record(op, detail::transform_floating(op, x, f), {{x, [](const Tensor& g) { return detail::no_gradient(g); }}});
 }
 
 // UInt8: f(x), a bool.

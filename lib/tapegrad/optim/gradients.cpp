@@ -226,7 +226,6 @@ void GradientAccumulator::load_state(const State& state) {
   if (!(weight >= 0 && std::isfinite(weight)))
     fail(kAccumulator, "the state's weight must be 0 or more, got {}", weight);
   state.require_names_once(kAccumulator);
-  const bool sums = !state.integers.contains("means");  // what states held before
   std::vector<Tensor> means;
   for (std::size_t i = 0; i < state.tensors.size(); ++i) {
     const Tensor* given = state.find(fmt::format("{}", i));
@@ -235,9 +234,8 @@ void GradientAccumulator::load_state(const State& state) {
       fail(kAccumulator, "'{}' must be Float32 or Float64 in the state, got {} {}", i, given->dtype(),
            given->shape());
     means.push_back(TensorAccess::clone(*given));
-    if (sums && weight > 0)
-      change(means.back(), [=](auto v) { return static_cast<decltype(v)>(static_cast<double>(v) / weight); });
   }
+  (void)state.integer(kAccumulator, "means");  // earlier versions kept sums
   if (fixed_ && !means.empty() && means.size() != parameters_.size())
     fail(kAccumulator, "the state has {} gradients but there are {} parameters", means.size(),
          parameters_.size());

@@ -181,11 +181,11 @@ State Optimizer::state_view() const {
 
 void Optimizer::load_state(const State& state) {
   const State own = state_view();
-  // States that were written before the class was a part of them are told apart by the names of their tensors only.
   for (const auto& [key, value] : state.integers)
     if (key.starts_with(kClassKey) && !own.integers.contains(key))
       fail(name_, "the state is that of {}, whose memory of the gradients means something else",
            key.substr(std::string_view(kClassKey).size()));
+  (void)state.integer(name_, std::string(kClassKey) + name_);
   state.require_names_once(name_);
   const std::int64_t steps = state.count(name_, "steps");
   const double learning_rate = state.number(name_, "learning_rate");

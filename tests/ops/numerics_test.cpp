@@ -1,0 +1,718 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include "oracle.h"
+#include "refuses.h"
+#include "tapegrad/ops/activation.h"
+#include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/index.h"
+#include "tapegrad/ops/normalize.h"
+#include "tapegrad/ops/pooling.h"
+#include "tapegrad/tapegrad.h"
+
+// Where formulas that are right on paper lose their digits, overflow, or say 0 for what does not exist. Right
+// values are worked out in long double, or stand here as mpmath gives them.
+
+namespace tapegrad::testing {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr DType kBoth[] = {DType::Float32, DType::Float64};
+using Function = std::function<Tensor(const Tensor&)>;
+
+Tensor doubles(const Literal& values) {
+  return tensor(values, DType::Float64);
+}
+
+Tensor gradient_of(const Function& f, const Tensor& at) {
+  Tape tape;
+  const Tensor x = tape.watch(at);
+  return tape.gradient(sum(f(x)), x, {.zeros_for_unreached = true});
+}
+
+// The derivative of the gradient's sum: the second derivative of an elementwise function.
+Tensor second_of(const Function& f, const Tensor& at) {
+  Tape tape;
+  const Tensor x = tape.watch(at);
+  const Tensor g = tape.gradient(sum(f(x)), x, {.create_graph = true, .zeros_for_unreached = true});
+  return tape.gradient(sum(g), x, {.zeros_for_unreached = true});
+}
+
+Tensor hessian_of(const Function& f, const Tensor& at) {
+  return hessian([&](const std::vector<Tensor>& in) { return sum(f(in[0])); }, {at})[0][0];
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Slopes
+
+using Real = long double;
+
+Real sigmoid_of(Real x) {
+  return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
+}
+Real sigmoid_slope(Real x) {
+  return sigmoid_of(x) * sigmoid_of(-x);
+}
+Real sigmoid_second(Real x) {
+  return sigmoid_slope(x) * (sigmoid_of(-x) - sigmoid_of(x));
+}
+Real tanh_slope(Real x) {
+  return 4 * sigmoid_slope(2 * x);
+}
+Real silu_slope(Real x) {
+  return sigmoid_of(x) * (1 + x * sigmoid_of(-x));
+}
+Real gelu_slope(Real x) {
+  constexpr Real kPi = std::numbers::pi_v<Real>;
+  return std::erfc(-x / std::sqrt(Real{2})) / 2 + x * std::exp(-x * x / 2) / std::sqrt(2 * kPi);
+}
+Real gelu_tanh_slope(Real x) {
+  constexpr Real kPi = std::numbers::pi_v<Real>;
+  const Real scale = 2 * std::sqrt(2 / kPi), u = scale * (x + Real{0.044715} * x * x * x);
+  return sigmoid_of(u) * (1 + x * scale * (1 + 3 * Real{0.044715} * x * x) * sigmoid_of(-u));
+}
+
+struct Slope {
+  const char* name;
+  Function f;
+  Real (*exact)(Real);
+  double to;  // the largest magnitude
+  bool second = false;
+  double tolerance = 4e-6;  // relative, in Float32
+};
+
+const std::vector<Slope>& slopes() {
+  static const std::vector<Slope> all = {
+      {"sigmoid", sigmoid, sigmoid_slope, 80},
+      {"sigmoid, second", sigmoid, sigmoid_second, 80, true, 1e-5},
+      {"tanh", [](const Tensor& x) { return tanh(x); }, tanh_slope, 40},
+      {"softplus", softplus, sigmoid_of, 80},
+      {"softplus, second", softplus, sigmoid_slope, 80, true},
+      {"elu", [](const Tensor& x) { return elu(x); }, [](Real x) { return x > 0 ? 1 : std::exp(x); }, 80},
+      {"elu, second", [](const Tensor& x) { return elu(x); }, [](Real x) { return x > 0 ? 0 : std::exp(x); },
+       80, true},
+      {"selu", selu,
+       [](Real x) {
+         return Real{1.0507009873554804934L} * (x > 0 ? 1 : Real{1.6732632423543772848L} * std::exp(x));
+       },
+       80},
+      {"silu", silu, silu_slope, 80},
+      {"gelu", gelu, gelu_slope, 12, false, 2e-5},
+      {"gelu_tanh", gelu_tanh, gelu_tanh_slope, 4, false, 2e-5},
+      {"exp", exp, [](Real x) { return std::exp(x); }, 80},
+      {"expm1", expm1, [](Real x) { return std::exp(x); }, 80},
+  };
+  return all;
+}
+
+// On both sides alike, up to where slopes are smaller than any difference between outputs.
+TEST(Slopes, KeepTheirDigits) {
+  for (const Slope& slope : slopes())
+    for (const DType dtype : kBoth)
+      for (double size = 1e-3; size <= slope.to; size *= 1.13)
+        for (const double sign : {1.0, -1.0}) {
+          const Tensor x = tensor({sign * size}, dtype);
+          const auto at = static_cast<Real>(x.at({0}));
+          const auto exact = static_cast<double>(slope.exact(at));
+          if (std::abs(at) < 2 && std::abs(exact) < 0.05) continue;  // where the slope itself crosses 0
+          const double tolerance = dtype == DType::Float32 ? slope.tolerance : 1e-14 + slope.tolerance * 1e-8;
+          const Tensor found = slope.second ? second_of(slope.f, x) : gradient_of(slope.f, x);
+          EXPECT_NEAR(found.at({0}), exact, tolerance * std::abs(exact))
+              << slope.name << " at " << static_cast<double>(at) << ", " << to_string(dtype);
+        }
+}
+
+// As reported: each of these was 0, NaN or without a right digit.
+TEST(Slopes, AsReported) {
+  const Tensor both = gradient_of(sigmoid, tensor({17, -17}));
+  EXPECT_NEAR(both.at({0}) / 4.1399375e-8, 1, 1e-6);
+  EXPECT_NEAR(both.at({1}) / 4.1399375e-8, 1, 1e-6);
+  EXPECT_NEAR(hessian_of(softplus, doubles({37.42994775023705})).at({0, 0}) / 5.551115123125783e-17, 1,
+              1e-12);
+  EXPECT_NEAR(gradient_of([](const Tensor& x) { return tanh(x); }, tensor({10})).at({0}) / 8.2446145e-9, 1,
+              1e-6);
+  EXPECT_NEAR(gradient_of([](const Tensor& x) { return elu(x); }, tensor({-17})).at({0}) / 4.1399377e-8, 1,
+              1e-6);
+  EXPECT_TRUE(equal(gradient_of(gelu_tanh, tensor({1e20, -1e20})), tensor({1, 0})));
+  EXPECT_TRUE(equal(gradient_of(gelu_tanh, doubles({1.35e154, -1.35e154})), doubles({1, 0})));
+}
+
+// One saturated element makes a rule read its input; the others' slopes are the same then.
+TEST(Slopes, DoNotDependOnTheirNeighbours) {
+  for (const DType dtype : kBoth)
+    for (const Slope& slope : slopes()) {
+      const Tensor near = tensor({0.5, -1, 2, -3}, dtype),
+                   with_far = concat({near, tensor({30, -30}, dtype)});
+      const double tolerance = dtype == DType::Float32 ? 3e-6 : 1e-14;
+      expect_close(slice(gradient_of(slope.f, with_far), 0, 4), gradient_of(slope.f, near), tolerance,
+                   slope.name);
+    }
+}
+
+TEST(Slopes, AtTheEnds) {
+  for (const DType dtype : kBoth) {
+    const double most = dtype == DType::Float32 ? static_cast<double>(std::numeric_limits<float>::max())
+                                                : std::numeric_limits<double>::max();
+    for (const Function& f :
+         {Function(silu), Function(gelu), Function(gelu_tanh), Function(relu), Function(softplus),
+          Function([](const Tensor& x) { return elu(x, 0) + 0.0 * relu(sign(x)); })})
+      for (const double size : {1e3, 1e19, 1e20, 1e38, most / 2, most, kInfinity}) {
+        const Tensor x = tensor({size, -size}, dtype);
+        EXPECT_TRUE(equal(f(x), tensor({size, 0}, dtype))) << size << ": " << f(x);
+        EXPECT_TRUE(equal(gradient_of(f, x), tensor({1, 0}, dtype))) << size << ": " << gradient_of(f, x);
+        EXPECT_TRUE(equal(second_of(f, x), tensor({0, 0}, dtype))) << size << ": " << second_of(f, x);
+      }
+    for (const Function& f : {Function(sigmoid), Function([](const Tensor& x) { return tanh(x); }),
+                              Function(erf), Function(erfc)})
+      for (const double size : {1e3, 1e20, most, kInfinity}) {
+        const Tensor x = tensor({size, -size}, dtype);
+        EXPECT_TRUE(equal(gradient_of(f, x), zeros({2}, dtype))) << size << ": " << gradient_of(f, x);
+        EXPECT_TRUE(equal(second_of(f, x), zeros({2}, dtype))) << size << ": " << second_of(f, x);
+      }
+    EXPECT_TRUE(std::isnan(silu(tensor({kNaN}, dtype)).at({0})) &&
+                std::isnan(gelu(tensor({kNaN}, dtype)).at({0})) &&
+                std::isnan(gelu_tanh(tensor({kNaN}, dtype)).at({0})));
+  }
+}
+
+// log_softmax next to 0, and the slopes of softmax next to 1.
+TEST(Slopes, OfASaturatedSoftmax) {
+  for (const DType dtype : kBoth) {
+    const double far = dtype == DType::Float32 ? 20 : 40;
+    const double rest = std::exp(-far), tolerance = dtype == DType::Float32 ? 1e-6 : 1e-14;
+    for (const int axis : {0, 1}) {
+      const Tensor row = tensor({{far, 0}}, dtype), x = axis == 1 ? row : transpose(row);
+      EXPECT_NEAR(sum(log_softmax(x, axis), axis).at({0}) + far, -2 * std::log1p(rest), 4e-6);
+      EXPECT_NEAR(log_softmax(x, axis).at({0, 0}) / -std::log1p(rest), 1, tolerance);
+      for (const index_t of : {0, 1}) {
+        const auto pick = [&](const Tensor& y) {
+          return reshape(y, 2) * cast(one_hot(full({}, static_cast<double>(of), DType::Int32), 2), dtype);
+        };
+        const Tensor p = reshape(gradient_of([&](const Tensor& v) { return pick(softmax(v, axis)); }, x), 2);
+        const double slope = rest / ((1 + rest) * (1 + rest));
+        EXPECT_NEAR(p.at({of}) / slope, 1, tolerance);
+        EXPECT_NEAR(p.at({1 - of}) / -slope, 1, tolerance);
+        const Tensor l =
+            reshape(gradient_of([&](const Tensor& v) { return pick(log_softmax(v, axis)); }, x), 2);
+        EXPECT_NEAR(l.at({0}) / (of == 0 ? rest / (1 + rest) : -1 / (1 + rest)), 1, tolerance);
+        EXPECT_NEAR(l.at({1}) / (of == 1 ? 1 / (1 + rest) : -rest / (1 + rest)), 1, tolerance);
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Kinks
+
+// A number in the Hessian of a function with a kink is the true one, or there is none.
+TEST(Kinks, SecondDerivativesAreRightOrNaN) {
+  struct Kink {
+    const char* name;
+    Function f;
+    Tensor at, right;  // no derivative, or one that the rules do not know: NaN may stand in its place
+  };
+  const Tensor zero = doubles({0, 0}), two = doubles({{2, 0}, {0, 2}});
+  const Kink kinks[] = {
+      {"norm^2", [](const Tensor& x) { return norm(x) * norm(x); }, zero, two},
+      {"square of norm", [](const Tensor& x) { return square(norm(x)); }, zero, two},
+      {"exp(-norm^2)", [](const Tensor& x) { return exp(-(norm(x) * norm(x))); }, zero, -two},
+      {"norm of rows",
+       [](const Tensor& x) {
+         return square(norm(reshape(x, {1, 2}), 1));
+       },
+       zero, two},
+      {"|x|^2", [](const Tensor& x) { return square(abs(x)); }, zero, two},
+      {"|x| |x|", [](const Tensor& x) { return abs(x) * abs(x); }, zero, two},
+      {"cosh |x|", [](const Tensor& x) { return exp(abs(x)) + exp(-abs(x)); }, zero, two},
+      {"max^2 + min^2 of equals", [](const Tensor& x) { return square(max(x)) + square(min(x)); },
+       doubles({3, 3}), two},
+      {"mae^2", [](const Tensor& x) { return square(mae_loss(x, zeros_like(x), {Reduction::PerElement})); },
+       zero, two},
+      {"sqrt(x)^2 + sqrt(x)^4", [](const Tensor& x) { return square(square(sqrt(x))); }, zero, two},
+      {"pow(|x|, 2)", [](const Tensor& x) { return pow(abs(x), 2); }, zero, two},
+      {"max of images",
+       [](const Tensor& x) {
+         const Tensor images = reshape(x, {1, 1, 2, 1});
+         return square(global_max_pool2d(images)) + square(min(x));
+       },
+       doubles({1, 1}), two},
+      // The square of a piece that a rule chose is that of the piece.
+      {"relu^2", [](const Tensor& x) { return square(relu(x)); }, zero, zeros({2, 2}, DType::Float64)},
+      {"leaky_relu^2", [](const Tensor& x) { return square(leaky_relu(x, 0.5)); }, zero, 0.25 * two},
+      {"clamp^2", [](const Tensor& x) { return square(clamp(x, 0, 1)); }, doubles({0, 1}), two},
+      {"maximum^2 of equals", [](const Tensor& x) { return square(maximum(x, 3.0)); }, doubles({3, 3}), two},
+      {"pow(x, 2)", [](const Tensor& x) { return pow(x, 2); }, zero, two},
+      {"x^b of tensors", [](const Tensor& x) { return pow(x, full({}, 2, DType::Float64)); }, zero, two},
+      {"prod", [](const Tensor& x) { return prod(x); }, zero, doubles({{0, 1}, {1, 0}})},
+      {"softplus", [](const Tensor& x) { return 4.0 * softplus(x); }, zero, 0.5 * two},
+      {"huber", [](const Tensor& x) { return huber_loss(x, zeros_like(x), {.reduction = Reduction::Sum}); },
+       zero, 0.5 * two}};
+  for (const auto& [name, f, at, right] : kinks) {
+    const Tensor found = hessian_of(f, at);
+    for (index_t i = 0; i < 2; ++i)
+      for (index_t j = 0; j < 2; ++j) {
+        const double number = found.at({i, j});
+        EXPECT_TRUE(std::isnan(number) || std::isinf(number) || number == right.at({i, j}))
+            << name << " at [" << i << ", " << j << "]: " << number << ", right is " << right.at({i, j});
+      }
+  }
+}
+
+// Nothing that a kink has no part in is disturbed, and first derivatives are those that the headers say.
+TEST(Kinks, DisturbNothingElse) {
+  const Function rows = [](const Tensor& x) { return square(norm(x, 1)); };
+  const Tensor x = doubles({{0, 0}, {3, 4}});
+  const Tensor h = hessian_of(rows, x);
+  for (index_t i = 0; i < 2; ++i)
+    for (index_t j = 0; j < 2; ++j) {
+      EXPECT_TRUE(std::isnan(h.at({0, 0, 0, 0}))) << h;
+      EXPECT_EQ(h.at({0, i, 1, j}), 0);
+      EXPECT_EQ(h.at({1, i, 0, j}), 0);
+      EXPECT_NEAR(h.at({1, i, 1, j}), i == j ? 2 : 0, 1e-15);
+    }
+  EXPECT_TRUE(equal(gradient_of(rows, x), doubles({{0, 0}, {6, 8}})));
+  const Tensor g = second_of([](const Tensor& v) { return square(abs(v)); }, doubles({-2, 0, 3}));
+  EXPECT_TRUE(g.at({0}) == 2 && std::isnan(g.at({1})) && g.at({2}) == 2) << g;
+  // Dead units are common: no NaN comes from them.
+  EXPECT_TRUE(equal(second_of([](const Tensor& v) { return square(relu(v)); }, doubles({-2, 0, 3})),
+                    doubles({0, 0, 2})));
+  const Tensor m = hessian_of([](const Tensor& v) { return square(max(v, 1)); }, doubles({{1, 2}, {5, 5}}));
+  EXPECT_EQ(m.at({0, 1, 0, 1}), 2);
+  EXPECT_EQ(m.at({0, 0, 0, 0}), 0);
+  EXPECT_TRUE(std::isnan(m.at({1, 0, 1, 0})));
+}
+
+TEST(Kinks, LeakyReluAtZeroHasTheSlopeAlpha) {
+  for (const DType dtype : kBoth)
+    EXPECT_TRUE(
+        equal(gradient_of([](const Tensor& x) { return leaky_relu(x, 0.25); }, tensor({0, -1, 1}, dtype)),
+              tensor({0.25, 0.25, 1}, dtype)));
+}
+
+// max() and global_max_pool2d() share, maximum() takes its first operand, max_pool2d() the first pixel.
+TEST(Kinks, TiesAreAsTheHeadersSay) {
+  EXPECT_TRUE(equal(gradient_of([](const Tensor& x) { return max(x); }, tensor({2, 2, 1, 2, 2})),
+                    tensor({0.25, 0.25, 0, 0.25, 0.25})));
+  const Tensor image = reshape(tensor({2, 2, 1, 2}), {1, 2, 2, 1});
+  const Tensor shared = gradient_of([](const Tensor& x) { return global_max_pool2d(x); }, image);
+  expect_close(reshape(shared, -1), tensor({1. / 3, 1. / 3, 0, 1. / 3}), 1e-7, "global_max_pool2d");
+  EXPECT_TRUE(equal(reshape(gradient_of([](const Tensor& x) { return max_pool2d(x); }, image), -1),
+                    tensor({1, 0, 0, 0})));
+  EXPECT_TRUE(
+      equal(gradient_of([](const Tensor& x) { return maximum(x, 2.0); }, tensor({2, 3})), tensor({1, 1})));
+  EXPECT_TRUE(
+      equal(gradient_of([](const Tensor& x) { return maximum(2.0, x); }, tensor({2, 3})), tensor({0, 1})));
+  // NaN is the largest, and where the gradient goes.
+  EXPECT_TRUE(
+      equal(gradient_of([](const Tensor& x) { return max(x); }, tensor({1, kNaN, 2})), tensor({0, 1, 0})));
+  EXPECT_TRUE(
+      equal(gradient_of([](const Tensor& x) { return min(x); }, tensor({kNaN, kNaN})), tensor({0.5, 0.5})));
+  // What was not chosen gets 0, whatever comes back.
+  const Tensor chosen = [] {
+    Tape tape;
+    const Tensor x = tape.watch(tensor({1, 2}));
+    return tape.gradient(max(x), x, {.output_gradient = tensor(kInfinity)});
+  }();
+  EXPECT_TRUE(equal(chosen, tensor({0, kInfinity})));
+}
+
+TEST(Kinks, PowByItsExponent) {
+  for (const DType dtype : kBoth) {
+    Tape tape;
+    const Tensor a = tape.watch(tensor({0, 0, 0, -2, -2, 1, 0}, dtype)),
+                 b = tape.watch(tensor({-1, 0, 2, 3, -2, 2, 1}, dtype));
+    const Tensor y = sum(pow(a, b));
+    const auto g = tape.gradient(y, {a, b}, {.create_graph = true});
+    EXPECT_TRUE(equal(stop_gradient(g[1]), zeros({7}, dtype))) << g[1];
+    // a^(b - 1) (1 + b log a) and a^b (log a)^2, where these exist.
+    const auto h = tape.gradient(sum(g[1]), {a, b});
+    for (index_t i = 0; i < 7; ++i) {
+      const bool exists = i == 2 || i == 5;
+      EXPECT_TRUE(exists ? h[0].at({i}) == (i == 5 ? 1 : 0) : std::isnan(h[0].at({i}))) << i << h[0];
+      EXPECT_TRUE(exists ? h[1].at({i}) == 0 : std::isnan(h[1].at({i}))) << i << h[1];
+    }
+  }
+  Tape tape;
+  const Tensor a = tape.watch(tensor({-2, 0, 3})), b = tape.watch(tensor(1));
+  const Tensor g = tape.gradient(sum(pow(a, b)), a, {.create_graph = true});
+  EXPECT_TRUE(equal(stop_gradient(g), ones({3})));
+  EXPECT_TRUE(std::isnan(tape.gradient(sum(g), b).item()));
+}
+
+// A choice after computing does not undo an infinite slope; a choice before does. This is what where() says.
+TEST(Kinks, ChoosingBeforeComputing) {
+  const Tensor x = tensor({-1, -4, 9, 0});
+  const auto chosen = [](const Tensor& v) {
+    const Tensor positive = greater(v, 0);
+    return where(positive, sqrt(where(positive, v, 1.0)), v);
+  };
+  expect_close(gradient_of(chosen, x), tensor({1, 1, 1. / 6, 1}), 1e-7, "both choices");
+  // The unchosen branch gets a gradient of exactly 0 in all ops that choose.
+  const Tensor infinite = tensor({kInfinity, -kInfinity, kNaN});
+  const auto with = [&](const std::function<Tensor(const Tensor&)>& f) {
+    Tape tape;
+    const Tensor v = tape.watch(zeros({3}));
+    const Tensor y = f(v);
+    return tape.gradient(y, v, {.output_gradient = infinite});
+  };
+  const Tensor no = zeros({3}, DType::UInt8);
+  EXPECT_TRUE(equal(with([&](const Tensor& v) { return where(no, v, 1.0); }), zeros({3})));
+  EXPECT_TRUE(equal(with([](const Tensor& v) { return relu(v - 1.0); }), zeros({3})));
+  EXPECT_TRUE(equal(with([](const Tensor& v) { return clamp(v, 1, 2); }), zeros({3})));
+  EXPECT_TRUE(equal(with([](const Tensor& v) { return maximum(v, 1.0); }), zeros({3})));
+  EXPECT_TRUE(equal(with([](const Tensor& v) { return minimum(v, -1.0); }), zeros({3})));
+  EXPECT_TRUE(equal(with([](const Tensor& v) { return sign(v); }), zeros({3})));
+  EXPECT_TRUE(equal(with([](const Tensor& v) { return pow(v, 0); }), zeros({3})));
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Logarithms of nothing
+
+TEST(MaskedRows, LogSumExp) {
+  for (const DType dtype : kBoth) {
+    const Function f = [](const Tensor& x) { return logsumexp(x, 1); };
+    const Tensor x = tensor({{-kInfinity, -kInfinity}, {0, 0}, {-kInfinity, 0}, {kInfinity, 0}}, dtype);
+    EXPECT_TRUE(equal(gradient_of(f, x), tensor({{0, 0}, {0.5, 0.5}, {0, 1}, {1, 0}}, dtype)))
+        << gradient_of(f, x);
+    const Tensor second = second_of(f, x);
+    EXPECT_TRUE(equal(second, zeros({4, 2}, dtype))) << second;
+    EXPECT_TRUE(equal(gradient_of([](const Tensor& v) { return logsumexp(v); }, full({3}, -kInfinity, dtype)),
+                      zeros({3}, dtype)));
+    // exp(logsumexp) is the sum of exponentials.
+    EXPECT_TRUE(
+        equal(gradient_of([](const Tensor& v) { return exp(logsumexp(v)); }, full({2}, -kInfinity, dtype)),
+              zeros({2}, dtype)));
+  }
+  const Tensor cube = uniform({2, 3, 4}, -2, 2, *std::make_unique<Generator>(3), DType::Float64);
+  expect_close(gradient_of(
+                   [](const Tensor& v) {
+                     return logsumexp(v, {0, 2});
+                   },
+                   cube),
+               exp(cube) / sum(exp(cube), {0, 2}, {.keepdims = true}), 1e-15, "axes that are apart");
+}
+
+TEST(MaskedRows, Softmax) {
+  for (const DType dtype : kBoth) {
+    const Tensor x =
+        tensor({{0, -kInfinity}, {kInfinity, 3}, {kInfinity, kInfinity}, {-kInfinity, -kInfinity}}, dtype);
+    const Tensor p = softmax(x), l = log_softmax(x);
+    EXPECT_TRUE(equal(slice(p, 0, 3), tensor({{1, 0}, {1, 0}, {0.5, 0.5}}, dtype))) << p;
+    EXPECT_TRUE(equal(slice(l, 0, 2), tensor({{0, -kInfinity}, {0, -kInfinity}}, dtype))) << l;
+    for (index_t i = 0; i < 2; ++i) EXPECT_TRUE(std::isnan(p.at({3, i})) && std::isnan(l.at({3, i})));
+    // The row without a distribution keeps to itself.
+    const Tensor g = gradient_of([](const Tensor& v) { return slice(softmax(v) * 2.0, 0, 1); }, x);
+    EXPECT_TRUE(equal(row(g, 0), zeros({2}, dtype))) << g;
+    const Tensor d = gradient_of(
+        [&](const Tensor& v) {
+          return slice(log_softmax(v), {{0, 1}, {0, 1}});
+        },
+        slice(x, 0, 1));
+    EXPECT_TRUE(equal(d, zeros({1, 2}, dtype))) << d;
+  }
+  for (const int axis : {0, 1}) {
+    const Tensor nan = softmax(tensor({{1, kNaN}, {2, 3}}), axis);
+    int count = 0;
+    for (const float v : nan.values<float>()) count += std::isnan(v) ? 1 : 0;
+    EXPECT_EQ(count, 2);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Squares and sums that leave the range
+
+TEST(Range, Norm) {
+  const double r = std::sqrt(0.5);
+  for (const double size : {1e200, 1e-200, 1e154, 1e-160, 1e307, 1e-307, 5e-324, 1.0}) {
+    const Tensor x = doubles({size, size});
+    EXPECT_NEAR(norm(x).item() / size, size == 5e-324 ? 1 : std::sqrt(2.0), 1e-15) << size;
+    if (size > 1e-300)
+      expect_close(gradient_of([](const Tensor& v) { return norm(v); }, x), doubles({r, r}), 4e-16,
+                   "gradient");
+    const Tensor rows = concat({reshape(x, {1, 2}), doubles({{3, 4}, {0, 0}})});
+    expect_close(slice(norm(rows, 1), 1, 3), doubles({5, 0}), 0, "other rows");
+    EXPECT_EQ(norm(rows, 1).at({0}), norm(x).item());
+    if (size > 1e-300)
+      expect_close(gradient_of([](const Tensor& v) { return norm(v, 1); }, rows),
+                   doubles({{r, r}, {0.6, 0.8}, {0, 0}}), 4e-16, "rows");
+  }
+  EXPECT_EQ(norm(doubles({kInfinity, 1e200})).item(), kInfinity);
+  EXPECT_TRUE(std::isnan(norm(doubles({kNaN, 1e200})).item()));
+  EXPECT_NEAR(norm(doubles({1e200, 1e-200, 0})).item() / 1e200, 1, 1e-15);
+  // In Float32 too where the length itself is not a number of it.
+  for (const double size : {3e38, 1e-45, 1e-30, 1e30})
+    expect_close(gradient_of([](const Tensor& v) { return norm(v); }, tensor({size, size})), tensor({r, r}),
+                 6e-8, "Float32");
+  // The second derivative is that of a length: (I - d d^T) / length.
+  const Tensor h = hessian_of([](const Tensor& v) { return norm(v); }, doubles({1e200, 1e200}));
+  expect_close(1e200 * h, doubles({{0.25, -0.25}, {-0.25, 0.25}}) * std::sqrt(2.0), 1e-15, "Hessian");
+}
+
+TEST(Range, Normalizations) {
+  const double a = 1 / std::sqrt(5.0);
+  const Tensor shape = doubles({{1, -1, 3, -3}}), right = a * shape;
+  const Tensor one = ones({1}, DType::Float64), none = zeros({1}, DType::Float64);
+  struct Size {
+    DType dtype;
+    double size, epsilon;
+  };
+  for (const auto& [dtype, size, epsilon] :
+       {Size{DType::Float32, 1e20, 1e-3}, Size{DType::Float32, 1e38, 1e-3}, Size{DType::Float64, 1e160, 1e-3},
+        Size{DType::Float64, 5e307, 1e-3}, Size{DType::Float32, 1e-30, 0}, Size{DType::Float64, 1e-200, 0},
+        Size{DType::Float32, 1, 0}, Size{DType::Float64, 1, 0}}) {
+    SCOPED_TRACE(to_string(dtype) + " " + std::to_string(std::log10(size)));
+    const double e = epsilon, tolerance = dtype == DType::Float32 ? 2e-7 : 4e-16;
+    const Tensor x = cast(size * shape, dtype), g = cast(one, dtype), b = cast(none, dtype);
+    const std::vector<std::pair<const char*, Function>> all = {
+        {"layer_norm", [e](const Tensor& v) { return layer_norm(v, 1, e); }},
+        {"batch_norm",
+         [&](const Tensor& v) {
+           return reshape(batch_norm(reshape(v, {4, 1}), g, b, e).y, {1, 4});
+         }},
+        {"group_norm", [&](const Tensor& v) {
+           return reshape(group_norm(reshape(v, {1, 4, 1}), 1, g, b, e), {1, 4});
+         }}};
+    for (const auto& [which, f] : all) {
+      expect_close(cast(f(x), DType::Float64), right, tolerance, which);
+      // Scaling x does not change y: the gradient scales the other way.
+      const Tensor weights = doubles({{1, 2, 4, 8}});
+      const auto weighed = [&, f = f](const Tensor& v) { return f(v) * cast(weights, v.dtype()); };
+      const Tensor small = gradient_of([&](const Tensor& v) { return layer_norm(v, 1, 0) * weights; }, shape);
+      if (dtype == DType::Float64 || size <= 1e20)
+        expect_close(cast(gradient_of(weighed, x), DType::Float64) * size, small, 40 * tolerance, which);
+    }
+  }
+  for (const double v : layer_norm(full({1, 3}, 0.1), 1, 0).values<float>())
+    EXPECT_TRUE(std::isnan(v)) << "0 / 0";
+  for (const DType dtype : kBoth)
+    for (index_t n = 1; n < 50; ++n)
+      EXPECT_TRUE(equal(layer_norm(full({1, n}, 0.1, dtype), 1, 1e-30), zeros({1, n}, dtype))) << n;
+}
+
+TEST(Range, Means) {
+  EXPECT_EQ(mean(tensor({3e38, 3e38})).item(), static_cast<double>(3e38F));
+  EXPECT_EQ(mean(doubles({1.7e308, 1.7e308, 1.7e308})).item(), 1.7e308);
+  EXPECT_EQ(mean(doubles({{1.7e308, -1.7e308}, {1e300, 1e308}}), 0).at({0}), (1.7e308 + 1e300) / 2);
+  EXPECT_EQ(mean(tensor({kInfinity, 1})).item(), kInfinity);
+  EXPECT_TRUE(std::isnan(mean(doubles({kInfinity, -kInfinity})).item()));
+  EXPECT_EQ(mean(doubles({kInfinity, 1})).item(), kInfinity);
+  EXPECT_TRUE(equal(global_avg_pool2d(full({1, 2, 2, 1}, 3e38)), full({1, 1}, 3e38)));
+  for (index_t n = 1; n <= 200; ++n)
+    for (const DType dtype : kBoth)
+      for (const double v : {0.1, 1.0 / 3, 1e-40})
+        EXPECT_EQ(mean(full({n}, v, dtype)).item(), full({}, v, dtype).item()) << n << " times " << v;
+  Generator generator(5);
+  for (index_t n = 2; n < 300; ++n) {
+    const Tensor x = uniform({n, 3}, -1, 1, generator);
+    for (index_t column = 0; column < 3; ++column) {
+      long double total = 0;
+      for (index_t i = 0; i < n; ++i) total += static_cast<long double>(x.at({i, column}));
+      EXPECT_EQ(mean(x, 0).at({column}),
+                static_cast<float>(static_cast<double>(total / static_cast<long double>(n))))
+          << n;
+    }
+  }
+  EXPECT_TRUE(
+      equal(gradient_of([](const Tensor& x) { return mean(x, 0); }, ones({3, 2})), full({3, 2}, 1.0 / 3)));
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Whole numbers, and nothing at all
+
+TEST(WholeNumbers, AreCountedAndAveraged) {
+  const Tensor labels = zeros({400}, DType::Int32), right = equals(labels, 0);
+  EXPECT_EQ(sum(right).item(), 400);
+  EXPECT_EQ(sum(right).dtype(), DType::Int32);
+  EXPECT_EQ(sum(reshape(right, {2, 200}), 1).at({1}), 200);
+  EXPECT_EQ(sum(full({3}, 200, DType::UInt8), std::vector<int>{}).dtype(), DType::Int32);
+  EXPECT_EQ(sum(full({1000, 1000}, 255, DType::UInt8)).item(), 255e6);
+  const Tensor some = tensor({1, 0, 1, 1}, DType::UInt8);
+  EXPECT_EQ(mean(some).item(), 0.75);
+  EXPECT_EQ(mean(some).dtype(), DType::Float32);
+  EXPECT_TRUE(equal(mean(tensor({{1, 2}, {4, 7}}, DType::Int32), 0), tensor({2.5, 4.5})));
+  EXPECT_EQ(mean(full({3}, 2147483647, DType::Int32)).item(), 0x1p31);
+  EXPECT_TRUE(refuses("sum", {"4000000000", "Int32", "cast()"}, [] { sum(full({2}, 2e9, DType::Int32)); }));
+}
+
+// Only what has a result that would be made of nothing is refused.
+TEST(Nothing, EmptyBatchesHaveEmptyResults) {
+  const Tensor x = zeros({0, 4}), images = zeros({0, 3, 3, 2}), four = ones({4}), two = ones({2});
+  const Shape none{0};
+  EXPECT_EQ(mean(x, 1).shape(), none);
+  EXPECT_EQ(mean(x, 1, {.keepdims = true}).shape(), (Shape{0, 1}));
+  EXPECT_EQ(mean(zeros({0, 4}, DType::Int32), 1).shape(), none);
+  EXPECT_EQ(var(x, 1).shape(), none);
+  EXPECT_EQ(var(x, 1, {.correction = 1}).shape(), none);
+  for (const auto f :
+       {static_cast<Tensor (*)(const Tensor&, const Axes&, const ReduceOptions&)>(sum), &norm, &logsumexp,
+        &prod, static_cast<Tensor (*)(const Tensor&, const Axes&, const ReduceOptions&)>(max)})
+    EXPECT_EQ(f(x, 1, {}).shape(), none);
+  EXPECT_EQ(layer_norm(x, 1).shape(), x.shape());
+  EXPECT_EQ(layer_norm(x, four, four).shape(), x.shape());
+  EXPECT_EQ(group_norm(images, 2, two, two).shape(), images.shape());
+  EXPECT_EQ(group_norm(x, 2, four, four).shape(), x.shape());
+  EXPECT_EQ(batch_norm(x, four, four, four, four).shape(), x.shape());
+  EXPECT_EQ(batch_norm(zeros({5, 0}), zeros({0}), zeros({0})).y.shape(), (Shape{5, 0}));
+  EXPECT_EQ(global_avg_pool2d(images).shape(), (Shape{0, 2}));
+  EXPECT_EQ(global_max_pool2d(images).shape(), (Shape{0, 2}));
+  EXPECT_EQ(softmax(x).shape(), x.shape());
+  EXPECT_EQ(softmax(zeros({3, 0})).shape(), (Shape{3, 0}));
+  EXPECT_EQ(cross_entropy(x, zeros({0}, DType::Int32), {.reduction = Reduction::PerElement}).shape(), none);
+  EXPECT_EQ(cross_entropy(x, x, {.label_smoothing = 0.1, .reduction = Reduction::PerElement}).shape(), none);
+  EXPECT_EQ(kl_divergence(x, x, {Reduction::PerElement}).shape(), none);
+  // Gradients too are empty.
+  EXPECT_EQ(gradient_of([](const Tensor& v) { return mean(v, 1); }, x).shape(), x.shape());
+  EXPECT_EQ(gradient_of([&](const Tensor& v) { return layer_norm(v, four, four); }, x).shape(), x.shape());
+  EXPECT_EQ(gradient_of([](const Tensor& v) { return norm(v, 1); }, x).shape(), x.shape());
+  EXPECT_TRUE(refuses("mean", {"nothing to average", "[0, 4]"}, [&] { mean(x, 0); }));
+  EXPECT_TRUE(refuses("var", {"nothing to average", "[0, 4]"}, [&] { var(x); }));
+  EXPECT_TRUE(refuses("batch_norm", {"nothing", "[0, 4]"}, [&] { batch_norm(x, four, four); }));
+  EXPECT_TRUE(refuses("global_avg_pool2d", {"nothing", "[2, 0, 3, 1]"}, [] {
+    global_avg_pool2d(zeros({2, 0, 3, 1}));
+  }));
+  EXPECT_TRUE(refuses("global_max_pool2d", {"[2, 0, 3, 1]"}, [] { global_max_pool2d(zeros({2, 0, 3, 1})); }));
+}
+
+// A product of nothing is still a result of the tape, as a sum of nothing is.
+TEST(Nothing, ReductionsOfNothingAreOnTheTape) {
+  const std::vector<std::pair<const char*, Function>> all = {
+      {"prod", [](const Tensor& x) { return prod(x, 0); }},
+      {"sum", [](const Tensor& x) { return sum(x, 0); }},
+      {"norm", [](const Tensor& x) { return norm(x, 0); }},
+      {"logsumexp", [](const Tensor& x) { return logsumexp(x, 0); }}};
+  for (const auto& [name, f] : all) {
+    Tape tape({.persistent = true});
+    const Tensor x = tape.watch(zeros({0, 3})), y = f(x);
+    EXPECT_TRUE(equal(tape.gradient(sum(2.0 * y), y), full({3}, 2))) << name;
+    EXPECT_EQ(tape.gradient(sum(2.0 * y), x, {.create_graph = true}).shape(), x.shape()) << name;
+  }
+  Tape tape({.check_finite = true});
+  const Tensor x = tape.watch(zeros({0, 4}));
+  EXPECT_EQ(log_softmax(x, 0).shape(), x.shape());
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Memory
+
+// Whether y is written to when x is can be told from the call, not from sizes.
+TEST(Memory, SharedOrNotByTheCallAlone) {
+  const auto shares = [](const Tensor& given, const std::function<Tensor(const Tensor&)>& f) {
+    Tensor x = copy(given);
+    const Tensor y = f(x), before = copy(y);
+    for (float& v : x.mutable_values<float>()) v += 1;
+    return !equal(y, before);
+  };
+  const Tensor x = reshape(arange(64), {8, 8});
+  for (const index_t to : {6, 8}) {
+    EXPECT_FALSE(shares(x, [=](const Tensor& v) { return slice(v, {{2, 6}, {0, to}}); })) << to;
+    EXPECT_TRUE(shares(x, [=](const Tensor& v) { return slice(v, {{2, to}}); }));
+    EXPECT_TRUE(shares(x, [=](const Tensor& v) { return split(v, {to, 8 - to})[0]; }));
+    EXPECT_FALSE(shares(x, [=](const Tensor& v) { return split(v, {to, 8 - to}, 1)[0]; }));
+  }
+  EXPECT_FALSE(shares(x, [](const Tensor& v) { return slice(v, {{0, 8, 2}}); }));
+  EXPECT_TRUE(shares(x, [](const Tensor& v) { return row(v, 0); }));
+  EXPECT_TRUE(shares(x, [](const Tensor& v) { return reshape(v, -1); }));
+  EXPECT_TRUE(shares(x, [](const Tensor& v) { return squeeze(expand_dims(v, 0)); }));
+  const std::vector<Function> own = {[](const Tensor& v) { return cast(v, DType::Float32); },
+                                     [](const Tensor& v) { return broadcast_to(v, v.shape()); },
+                                     [](const Tensor& v) { return sum_to(v, v.shape()); },
+                                     [](const Tensor& v) {
+                                       return tile(v, {1, 1});
+                                     },
+                                     [](const Tensor& v) { return repeat(v, 1, 0); },
+                                     [](const Tensor& v) { return concat({v}); },
+                                     [](const Tensor& v) {
+                                       return permute(v, {0, 1});
+                                     },
+                                     [](const Tensor& v) { return flip(v, std::vector<int>{}); },
+                                     [](const Tensor& v) {
+                                       return pad(v, {{0, 0}, {0, 0}});
+                                     },
+                                     [](const Tensor& v) { return sum(v, std::vector<int>{}); },
+                                     [](const Tensor& v) { return prod(v, std::vector<int>{}); },
+                                     [](const Tensor& v) { return max(v, std::vector<int>{}); },
+                                     [](const Tensor& v) {
+                                       return zero_insert(v, {0, 0});
+                                     },
+                                     [](const Tensor& v) {
+                                       return upsample_bilinear(reshape(v, {1, 8, 8, 1}), 1);
+                                     },
+                                     [](const Tensor& v) {
+                                       return upsample_nearest(reshape(v, {1, 8, 8, 1}), 1);
+                                     },
+                                     [](const Tensor& v) { return copy(v); }};
+  for (std::size_t i = 0; i < own.size(); ++i) EXPECT_FALSE(shares(x, own[i])) << i;
+}
+
+// Parts that several threads add up are the same bits as one thread's.
+TEST(Memory, GradientsOfLookupsDoNotDependOnThreads) {
+  Generator generator(4);
+  const Tensor images = uniform({5, 33, 31, 7}, 0, 1, generator), table = uniform({50, 130}, 0, 1, generator);
+  Tensor indices = zeros({3000}, DType::Int32);
+  for (auto& index : indices.mutable_values<std::int32_t>())
+    index = static_cast<std::int32_t>(generator.below(50));
+  const Tensor weights = uniform({3000, 130}, 0, 1, generator);
+  const std::vector<std::function<Tensor()>> all = {
+      [&] {
+        return gradient_of(
+            [](const Tensor& x) { return square(max_pool2d(x, {.pool_size = 3, .strides = 2})); }, images);
+      },
+      [&] { return gradient_of([&](const Tensor& t) { return embedding(t, indices) * weights; }, table); }};
+  for (const auto& f : all) {
+    const auto with = [&](int threads) {
+      const ThreadCountScope scope(threads);
+      return f();
+    };
+    const Tensor alone = with(1);
+    for (const int threads : {2, 3, 8}) EXPECT_TRUE(equal(with(threads), alone)) << threads;
+  }
+  // What is added up is right.
+  Tensor expected = zeros({50, 130}, DType::Float64);
+  for (index_t i = 0; i < 3000; ++i)
+    for (index_t c = 0; c < 130; ++c) {
+      const auto at = static_cast<index_t>(indices.at({i}));
+      expected.set({at, c}, expected.at({at, c}) + weights.at({i, c}));
+    }
+  expect_close(cast(all[1](), DType::Float64), expected, 1e-5, "embedding");
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Sizes that are no numbers
+
+TEST(Sizes, ThatOverflowAreErrorsOfTheOp) {
+  constexpr index_t kHuge = index_t{1} << 58;
+  const Tensor x = zeros({0, kHuge});
+  EXPECT_TRUE(refuses("zero_insert", {}, [&] { zero_insert(x, {0, 2147483647}); }));
+  EXPECT_TRUE(refuses("concat", {}, [&] { concat(std::vector<Tensor>(40, x), 1); }));
+  EXPECT_TRUE(refuses("repeat", {}, [&] { repeat(x, 1 << 10, 1); }));
+  EXPECT_TRUE(refuses("tile", {}, [&] { tile(x, {1, 1 << 10}); }));
+  EXPECT_TRUE(refuses("repeat", {}, [] { repeat(zeros({2}), kHuge * 8, 0); }));
+  EXPECT_TRUE(refuses("tile", {}, [] { tile(zeros({2}), {kHuge * 16}); }));
+  EXPECT_TRUE(refuses("pad", {}, [] {
+    pad(zeros({2, 2, 2}), {{2147483647, 2147483647}, {2147483647, 0}, {0, 9}});
+  }));
+  EXPECT_TRUE(refuses("reshape", {"[4611686018427387904, 4]"}, [] {
+    reshape(zeros({0}), {index_t{1} << 62, 4});
+  }));
+  EXPECT_TRUE(refuses("split", {"add up"}, [] {
+    split(zeros({4}), {index_t{1} << 62, index_t{1} << 62, index_t{1} << 62, index_t{1} << 62, 4});
+  }));
+  EXPECT_TRUE(refuses("chunk", {"split()"}, [] { chunk(zeros({0}), index_t{1} << 40); }));
+  EXPECT_TRUE(refuses("chunk", {"split()"}, [] { chunk(zeros({0}), index_t{1} << 62); }));
+  EXPECT_TRUE(refuses("one_hot", {}, [] { one_hot(zeros({16}, DType::Int32), kHuge); }));
+  // Empty results that fit are made.
+  EXPECT_EQ(repeat(zeros({0, 3}), 1 << 20, 0).shape(), (Shape{0, 3}));
+  EXPECT_EQ(tile(zeros({3, 0}), {1 << 20, 5}).shape(), (Shape{3 << 20, 0}));
+  EXPECT_EQ(zero_insert(zeros({0, 2}), {3, 1}).shape(), (Shape{0, 3}));
+}
+
+}  // namespace
+}  // namespace tapegrad::testing
