@@ -485,7 +485,7 @@ TEST(Normalize, GradientIsThatOfTheDefinition) {
 TEST(Dropout, DoesNotDependOnTheSplitOfABatch) {
   const Tensor x = random({10, 3, 7});
   const Generator generator(5);
-  const Tensor y = dropout(x, 0.3, generator);
+  const Tensor y = dropout(x, 0.3, generator, 0);
   std::vector<Tensor> parts;
   index_t first = 0;
   for (const Tensor& part : split(x, {3, 1, 6})) {
@@ -493,13 +493,26 @@ TEST(Dropout, DoesNotDependOnTheSplitOfABatch) {
     first += part.shape()[0];
   }
   EXPECT_TRUE(equal(concat(parts), y));
-  EXPECT_FALSE(equal(dropout(x, 0.3, generator.child(1)), y));
+  EXPECT_FALSE(equal(dropout(x, 0.3, generator.child(1), 0), y));
   {
     const ThreadCountScope one(1);
-    EXPECT_TRUE(equal(dropout(x, 0.3, generator), y));
+    EXPECT_TRUE(equal(dropout(x, 0.3, generator, 0), y));
   }
   // Float32 has the same mask.
-  EXPECT_TRUE(equal(not_equals(dropout(cast(x, DType::Float32), 0.3, generator), 0), not_equals(y, 0)));
+  EXPECT_TRUE(equal(not_equals(dropout(cast(x, DType::Float32), 0.3, generator, 0), 0), not_equals(y, 0)));
+}
+
+// Each call draws another mask, and the generator's other draws depend on whether there was one.
+TEST(Dropout, MovesTheGeneratorOn) {
+  Generator generator(5), same(5), other(5);
+  const Tensor x = ones({8, 20});
+  const Tensor first = dropout(x, 0.5, generator), second = dropout(x, 0.5, generator);
+  EXPECT_FALSE(equal(first, second));
+  EXPECT_TRUE(equal(dropout(x, 0.5, same), first));
+  EXPECT_TRUE(equal(dropout(x, 0.5, same), second));
+  EXPECT_EQ(generator.bits(), same.bits());
+  EXPECT_NE(same.position().drawn, other.position().drawn);
+  EXPECT_TRUE(equal(dropout(x, 0.5, Generator(5)), first));
 }
 
 TEST(Dropout, DrawsOneWordPerElement) {

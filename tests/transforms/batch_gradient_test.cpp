@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <set>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "oracle.h"
@@ -126,6 +130,122 @@ TEST(BatchGradient, IsTheSameBitsForAnyNumberOfThreads) {
     for (std::size_t i = 0; i < first.gradients.size(); ++i)
       EXPECT_TRUE(same_bits(found.gradients[i], first.gradients[i])) << threads << " threads, gradient " << i;
   }
+}
+
+// A single chunk is an ordinary tape: loops of its ops use the threads.
+TEST(BatchGradient, OfOneChunkUsesSeveralThreads) {
+  const ThreadCountScope four(4);
+  const Tensor scale = parameter(ones({1}));
+  for (const auto& [samples, options] :
+       {std::pair(3, BatchGradientOptions{}), {40, BatchGradientOptions{.chunk = 40}}}) {
+    std::mutex mutex;
+    std::set<std::thread::id> threads;
+    (void)batch_gradient(
+        [&](const auto& part) {
+          parallel_for(64, 1, [&](index_t, index_t) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            const std::lock_guard lock(mutex);
+            threads.insert(std::this_thread::get_id());
+          });
+          return mean(part[0] * scale);
+        },
+        {ones({samples, 1})}, {scale}, options);
+    EXPECT_GT(threads.size(), 1u) << samples << " samples";
+  }
+}
+
+// Every chunk costs a pass over all gradients: where the parameters outweigh what the tape keeps, chunks are larger.
+TEST(BatchGradient, LargeParametersTakeLargeChunks) {
+  Generator generator(1);
+  Sequential net{Dense({.in_features = 784, .units = 512, .activation = relu}, generator),
+                 Dense({.in_features = 512, .units = 512, .activation = relu}, generator),
+                 Dense({.in_features = 512, .units = 10}, generator)};
+  const Tensor x = uniform({128, 784}, 0, 1, generator), target = zeros({128, 10});
+  std::vector<index_t> sizes;
+  const auto loss = [&](const std::vector<Tensor>& part) {
+    sizes.push_back(part[0].shape()[0]);
+    return mse_loss(net(part[0]), part[1]);
+  };
+  BatchGradient whole;
+  {
+    Tape tape;
+    const Tensor value = loss({x, target});
+    whole = {value.item(), tape.gradient(value, net.parameters())};
+  }
+  sizes.clear();
+  expect_same(batch_gradient(loss, {x, target}, net.parameters()), whole, 1e-5);
+  EXPECT_EQ(sizes, (std::vector<index_t>{3, 1, 128})) << "two trials, and the whole batch on one tape";
+}
+
+// The wrong mean, and losses that do not treat each sample for itself.
+TEST(BatchGradient, TheCheckFindsLossesThatChunksCannotCompute) {
+  Generator generator(6);
+  const Tensor x = uniform({64, 3}, 0.5, 2, generator, DType::Float64);
+  Tensor mask = zeros({64, 1}, DType::Float64);
+  for (index_t i = 0; i < 40; ++i) mask.set({i, 0}, 1);
+  const Tensor w = parameter(uniform({3, 1}, 1, 2, generator, DType::Float64));
+  const auto y = [&](const std::vector<Tensor>& part) { return square(matmul(part[0], w)); };
+  const auto run = [&](const TensorFunction& loss, bool is_mean, bool check = true) {
+    return [&, loss, is_mean, check] {
+      (void)batch_gradient(loss, {x, mask}, {w}, {.chunk = 8, .mean = is_mean, .check = check});
+    };
+  };
+  const TensorFunction means = [&](const auto& part) { return mean(y(part)); };
+  const TensorFunction sums = [&](const auto& part) { return sum(y(part)); };
+  const TensorFunction masked = [&](const auto& part) {
+    return sum(y(part) * part[1]) / (sum(part[1]) + 1e-9);
+  };
+  const TensorFunction variance = [&](const auto& part) { return sum(var(y(part), {0})); };
+  const TensorFunction decayed = [&](const auto& part) { return sum(y(part)) + 100.0 * sum(square(w)); };
+  const TensorFunction constant = [&](const auto& part) { return mean(y(part)) + 3.0; };
+  for (const auto& right : {run(means, true), run(sums, false), run(constant, true)})
+    EXPECT_NO_THROW(right());
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "8 times", "mean"}, run(means, false)));
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "0.125 times", ".mean = false"}, run(sums, true)));
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "masked mean"}, run(masked, true)));
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "variance"}, run(variance, true)));
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "weight decay"}, run(decayed, false)));
+  EXPECT_NO_THROW(run(masked, true, false)());
+}
+
+TEST(BatchGradient, TheCheckLeavesLayersAsTheyWere) {
+  const auto make = [] {
+    Generator generator(3);
+    return Dropout(0.4, generator);
+  };
+  Dropout plain = make(), checked = make();
+  const Tensor scale = parameter(full({6}, 1.5, DType::Float64)), x = ones({11, 6}, DType::Float64);
+  const auto run = [&](Dropout& dropout, bool check) {
+    return batch_gradient([&](const auto& part) { return mean(square(dropout(part[0] * scale))); }, {x},
+                          {scale}, {.chunk = 3, .check = check});
+  };
+  for (int step = 0; step < 2; ++step) expect_same(run(checked, true), run(plain, false), 0);
+  expect_close(checked.generator_state, plain.generator_state, 0, "what the layer remembers");
+}
+
+// Chunks would draw in no order.
+TEST(BatchGradient, DrawsInsideAreRefused) {
+  const Tensor x = ones({20, 4}), scale = parameter(ones({4}));
+  Generator generator(1);
+  const auto run = [&](auto f) {
+    return [&, f] {
+      (void)batch_gradient([&](const auto& part) { return mean(f(part[0] * scale)); }, {x}, {scale});
+    };
+  };
+  EXPECT_TRUE(refuses("normal", {"batch_gradient", "whole batch"},
+                      run([&](const Tensor& y) { return y + normal(y.shape(), 0, 1, generator); })));
+  EXPECT_TRUE(refuses("uniform", {"batch_gradient", "whole batch"},
+                      run([&](const Tensor& y) { return y + uniform(y.shape(), 0, 1, generator); })));
+  EXPECT_TRUE(refuses("randint", {"batch_gradient", "whole batch"}, run([&](const Tensor& y) {
+                        return y + cast(randint(y.shape(), 0, 9, generator), y.dtype());
+                      })));
+  EXPECT_TRUE(refuses("randperm", {"batch_gradient", "whole batch"},
+                      run([&](const Tensor& y) { return y + cast(randperm(4, generator), y.dtype()); })));
+  EXPECT_TRUE(refuses("dropout", {"batch_gradient", "Dropout"},
+                      run([&](const Tensor& y) { return dropout(y, 0.5, generator); })));
+  EXPECT_EQ(generator.position().drawn, 0u);
+  EXPECT_NO_THROW(run([&](const Tensor& y) { return y; })());
+  (void)normal({2}, 0, 1, generator);  // and afterwards all is as before
 }
 
 TEST(BatchGradient, SharesNoMemory) {

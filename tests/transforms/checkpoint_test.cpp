@@ -5,7 +5,10 @@
 #include <cmath>
 
 #include "autograd/helpers.h"
+#include "tapegrad/autograd/services.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/dropout.h"
 #include "tapegrad/ops/matmul.h"
 
 namespace tapegrad {
@@ -121,6 +124,98 @@ TEST(Checkpoint, WithoutATapeIsJustTheFunction) {
       {number(4)});
   EXPECT_EQ(y.item(), 8);
   EXPECT_EQ(calls, 1);
+}
+
+// ---- The second run is compared with the first
+
+// Runs `change` between the two runs of f, and asks for the gradient.
+void take_gradient(
+    const TensorFunction& f, const Tensor& x, const std::function<void()>& change = [] {}) {
+  Tape tape;
+  const Tensor watched = tape.watch(x);
+  const Tensor y = sum(checkpoint(f, {watched}));
+  change();
+  (void)tape.gradient(y, watched);
+}
+
+TEST(Checkpoint, ASecondRunThatDiffersIsAnError) {
+  const Tensor x = f64({1, 2, 3});
+  Generator generator(1);
+  EXPECT_TRUE(throws({"checkpoint", "another result", "3 of 3 elements", "as an input"}, [&] {
+    take_gradient([&](const auto& in) { return in[0] * uniform({3}, 0, 1, generator, DType::Float64); }, x);
+  }));
+  double factor = 1;
+  EXPECT_TRUE(throws({"checkpoint", "3 of 3 elements", "element 0", "was 1 and is 7"}, [&] {
+    take_gradient([&](const auto& in) { return in[0] * factor; }, x, [&] { factor = 7; });
+  }));
+  Tensor constant = f64({1, 1, 1});
+  EXPECT_TRUE(throws({"checkpoint", "1 of 3 elements", "element 1"}, [&] {
+    take_gradient([&](const auto& in) { return in[0] * constant; }, x, [&] { constant.set({1}, 7); });
+  }));
+  Tensor frozen = new_parameter({2, 2, 2});
+  EXPECT_TRUE(throws({"checkpoint", "another result"}, [&] {
+    take_gradient([&](const auto& in) { return in[0] * stop_gradient(frozen); }, x,
+                  [&] { frozen.set({0}, 20); });
+  }));
+  index_t rows = 1;
+  EXPECT_TRUE(throws({"checkpoint", "[1, 3]", "[3, 1]"}, [&] {
+    take_gradient([&](const auto& in) { return reshape(in[0], {rows, -1}); }, x, [&] { rows = 3; });
+  }));
+  // Of equal values, so that the results agree.
+  const Tensor p = new_parameter({2, 2, 2}), q = new_parameter({2, 2, 2});
+  bool second = false;
+  EXPECT_TRUE(throws({"checkpoint", "another parameter", "[3]"}, [&] {
+    take_gradient([&](const auto& in) { return in[0] * (second ? q : p); }, x, [&] { second = true; });
+  }));
+}
+
+TEST(Checkpoint, AsksItsLayersForAsMuchInBothRuns) {
+  const Tensor x = f64({1, 2, 3});
+  for (const int change : {-1, 1}) {
+    int draws = 2;
+    const auto f = [&](const std::vector<Tensor>& in) {
+      for (int i = 0; i < draws; ++i) (void)replayed(5);
+      return in[0] * 2.0;
+    };
+    EXPECT_NO_THROW(take_gradient(f, x));
+    EXPECT_TRUE(throws({"checkpoint", change < 0 ? "less" : "more", "first"},
+                       [&] { take_gradient(f, x, [&] { draws += change; }); }));
+  }
+}
+
+TEST(Checkpoint, NotANumberIsTheSameAsItself) {
+  const Tensor x = f64({-1, 4});
+  EXPECT_NO_THROW(take_gradient([](const auto& in) { return sqrt(in[0]); }, x));
+}
+
+// The mask of the second run is that of the first, and the generator has moved on once.
+TEST(Checkpoint, DropoutWithAGeneratorIsReplayed) {
+  const Tensor x = f64({1, 2, 3, 4, 5, 6, 7, 8});
+  Generator generator(1), plain(1);
+  Tape tape;
+  const Tensor watched = tape.watch(x);
+  const Tensor y =
+      checkpoint([&](const auto& in) { return dropout(square(in[0]), 0.5, generator); }, {watched});
+  const Tensor expected = dropout(square(watched), 0.5, plain);
+  EXPECT_TRUE(equal(y, expected));
+  const Tensor ones_of = TensorAccess::clone(not_equals(y, 0));
+  const Tensor g = tape.gradient(sum(y), watched);
+  for (index_t i = 0; i < 8; ++i) EXPECT_EQ(g.at({i}), ones_of.at({i}) * 2 * 2 * x.at({i}));
+  EXPECT_EQ(generator.position(), plain.position());
+}
+
+// f is copied: what it holds by value may go.
+TEST(Checkpoint, TheFunctionMayGoBeforeTheGradient) {
+  Tape tape;
+  const Tensor x = tape.watch(f64({1, 2}));
+  Tensor y;
+  {
+    const std::vector<double> scale(1000, 3);
+    const TensorFunction f = [scale](const std::vector<Tensor>& in) { return in[0] * scale[500]; };
+    y = checkpoint(f, {x});
+  }
+  EXPECT_TRUE(equal(tape.gradient(sum(y), x), f64({3, 3})));
+  EXPECT_TRUE(throws({"checkpoint", "empty"}, [&] { (void)checkpoint(TensorFunction(), {x}); }));
 }
 
 // ---- Joint rules

@@ -110,5 +110,20 @@ TEST(Directions, MustFitTheInputs) {
   }));
 }
 
+// Before a backward pass for each of the 2^20 elements.
+TEST(Jacobian, ThatHasNoRoomSaysSoAtOnce) {
+  const Tensor x = zeros({index_t{1} << 20}, DType::Float64);
+  int calls = 0;
+  EXPECT_TRUE(refuses("jacobian", {"[1048576, 1048576]", "no memory"}, [&] {
+    (void)jacobian(
+        [&](const std::vector<Tensor>& in) {
+          ++calls;
+          return in[0] * 2.0;
+        },
+        {x});
+  }));
+  EXPECT_EQ(calls, 1);
+}
+
 }  // namespace
 }  // namespace tapegrad

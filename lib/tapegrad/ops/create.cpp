@@ -5,6 +5,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/tensor/draws_internal.h"
 
 namespace tapegrad::inline v0 {
 
@@ -41,6 +42,7 @@ Tensor eye(index_t rows, index_t columns, DType dtype) {
 }
 
 Tensor randint(const Shape& shape, std::int64_t low, std::int64_t high, Generator& generator, DType dtype) {
+  detail::require_draws_in_order("randint");
   if (low >= high) fail("randint", "low must be less than high, got {} and {}", low, high);
   Tensor y = TensorAccess::empty(shape, dtype);
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {
@@ -58,6 +60,7 @@ Tensor randint(const Shape& shape, std::int64_t low, std::int64_t high, Generato
 }
 
 Tensor randperm(index_t count, Generator& generator) {
+  detail::require_draws_in_order("randperm");
   if (count < 0 || count > std::numeric_limits<std::int32_t>::max())
     fail("randperm", "count must be in 0 to {}, got {}", std::numeric_limits<std::int32_t>::max(), count);
   Tensor y = TensorAccess::empty({count}, DType::Int32);

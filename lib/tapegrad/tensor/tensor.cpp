@@ -4,11 +4,23 @@
 #include <cmath>
 #include <limits>
 
+#include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/tensor/draws_internal.h"
 
 namespace tapegrad::inline v0 {
+
+void detail::require_draws_in_order(std::string_view op) {
+  if (context().chunk != nullptr)
+    fail(
+        op,
+        "draws from a generator inside batch_gradient(), whose chunks run on several threads in no order: draw for the "
+        "whole batch before, and give the result as one more tensor of the batch, or use a layer that numbers its "
+        "samples (Dropout)");
+}
+
 namespace {
 
 // Converts a number to an element, or says that the dtype has no such value. Floats are rounded, never
@@ -45,6 +57,7 @@ void require_floating(std::string_view op, DType dtype) {
 template <class F>
 Tensor drawn(std::string_view op, const Shape& shape, DType dtype, Generator& generator, std::uint64_t words,
              F fill) {
+  detail::require_draws_in_order(op);
   require_floating(op, dtype);
   Tensor made = TensorAccess::empty(shape, dtype);
   const auto generator_at = [words, first = generator.position()](index_t element) {

@@ -1,6 +1,9 @@
 #include "tapegrad/transforms/batch_gradient.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "tapegrad/autograd/services_internal.h"
@@ -16,13 +19,14 @@ using detail::SampleChunk;
 
 constexpr const char* kOp = "batch_gradient";
 
-void check_arguments(const std::vector<Tensor>& batch, const std::vector<Tensor>& parameters,
-                     const BatchGradientOptions& options) {
+void check_arguments(const TensorFunction& loss, const std::vector<Tensor>& batch,
+                     const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
+  if (!loss) fail(kOp, "the loss is an empty function");
   if (is_recording())
     fail(kOp, "was called while a tape records: it has tapes of its own. Open a NoGrad to call it there");
   if (SampleChunk::current() != nullptr) fail(kOp, "was called by the loss of another batch_gradient");
   if (options.chunk && *options.chunk < 1)
-    fail(kOp, "cannot cut a batch into chunks of {} samples", *options.chunk);
+    fail(kOp, "cannot cut a batch into chunks of {} samples: chunk must be at least 1", *options.chunk);
   if (batch.empty()) fail(kOp, "the batch has no tensors");
   for (const Tensor& x : batch)
     if (x.rank() == 0 || x.shape()[0] != batch[0].shape()[0])
@@ -34,80 +38,229 @@ void check_arguments(const std::vector<Tensor>& batch, const std::vector<Tensor>
       fail(kOp, "tensor {} (shape {}) is not a parameter(): it has no gradient", i, parameters[i].shape());
 }
 
-// Row `row` of rows becomes x.
-void put(const Tensor& rows, index_t row, const Tensor& x) {
-  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
-    std::copy_n(x.data<T>(), x.size(), const_cast<T*>(rows.data<T>()) + row * x.size());
-  });
+double bytes_of(const std::vector<Tensor>& tensors) {
+  double bytes = 0;
+  for (const Tensor& x : tensors)
+    bytes += static_cast<double>(x.size()) * static_cast<double>(size_of(x.dtype()));
+  return bytes;
 }
 
-// sum += the first `count` rows, one after the other.
-void add_rows(Tensor& sum, const Tensor& rows, index_t count) {
-  dispatch(sum.dtype(), [&]<class T>(std::type_identity<T>) {
-    constexpr index_t kAdditions = 1 << 16;
-    T* to = sum.mutable_data<T>();
-    const T* from = rows.data<T>();
-    const index_t size = sum.size();
-    parallel_for(size, std::max<index_t>(1, kAdditions / count), [=](index_t begin, index_t end) {
-      for (index_t r = 0; r < count; ++r)
-        for (index_t i = begin; i < end; ++i) to[i] = static_cast<T>(to[i] + from[r * size + i]);
+// to += from.
+void add(std::vector<Tensor>& to, const std::vector<Tensor>& from) {
+  constexpr index_t kPiece = 1 << 16;
+  for (std::size_t i = 0; i < to.size(); ++i)
+    dispatch_floating(to[i].dtype(), [&]<class T>(std::type_identity<T>) {
+      T* into = to[i].mutable_data<T>();
+      const T* other = from[i].data<T>();
+      parallel_for(to[i].size(), kPiece, [=](index_t begin, index_t end) {
+        for (index_t k = begin; k < end; ++k) into[k] = static_cast<T>(into[k] + other[k]);
+      });
     });
+}
+
+// Adds up what the leaves 0 ... count - 1 bring, in whatever order they come, along a fixed binary tree: neighbours are
+// added, then neighbouring sums. The result has the same bits whoever brings which leaf, and a subtree could as well be
+// added up elsewhere. A sum waits until its neighbour is there: of leaves that come in order, about log2(count) wait.
+class TreeSum {
+ public:
+  explicit TreeSum(index_t count) : count_(count) {}
+
+  void bring(index_t leaf, std::vector<Tensor> sum) {
+    index_t level = 0, number = leaf;  // the sum of the leaves [number << level, (number + 1) << level)
+    for (; (index_t{1} << level) < count_; ++level, number >>= 1) {
+      const index_t neighbour = number ^ 1;
+      if (neighbour << level >= count_) continue;  // at the end, where the tree is not complete
+      std::vector<Tensor> other;
+      {
+        const std::lock_guard lock(mutex_);
+        const auto found = waiting_.find({level, neighbour});
+        if (found == waiting_.end()) {
+          waiting_.emplace(std::pair(level, number), std::move(sum));
+          return;
+        }
+        other = std::move(found->second);
+        waiting_.erase(found);
+      }
+      if (neighbour < number) std::swap(sum, other);  // the left one first
+      add(sum, other);
+    }
+    total_ = std::move(sum);
+  }
+
+  std::vector<Tensor> take() { return std::move(total_); }
+
+ private:
+  const index_t count_;
+  std::mutex mutex_;
+  std::map<std::pair<index_t, index_t>, std::vector<Tensor>> waiting_;  // by level and number
+  std::vector<Tensor> total_;
+};
+
+// A loss and its batch, of which the work on any samples is asked for.
+class Problem {
+ public:
+  Problem(const TensorFunction& loss, const std::vector<Tensor>& batch, const std::vector<Tensor>& parameters,
+          bool mean)
+      : loss_(loss), batch_(batch), parameters_(parameters), mean_(mean), samples_(batch[0].shape()[0]) {}
+
+  index_t samples() const { return samples_; }
+  const std::vector<Tensor>& parameters() const { return parameters_; }
+
+  struct Result {
+    double loss = 0;
+    std::vector<Tensor> gradients;
+    std::vector<SampleChunk::Count> counts;  // what layers have counted to, for the whole batch
+  };
+  /// With the weight of these samples in the whole batch.
+  Result run(index_t first, index_t count) const {
+    SampleChunk part(first, count, samples_);
+    Tape tape;
+    const Tensor value = loss_of(first, count);
+    const double weight = mean_ ? static_cast<double>(count) / static_cast<double>(samples_) : 1;
+    Result result;
+    result.loss = weight * value.item();
+    result.gradients =
+        tape.gradient(value, parameters_, {.output_gradient = full(value.shape(), weight, value.dtype())})
+            .tensors();
+    result.counts = part.take_counts();
+    return result;
+  }
+
+  /// The bytes that a tape keeps of one more sample.
+  double activations() const {
+    const auto kept = [this](index_t count) {
+      const SampleChunk part(0, count, samples_);
+      Tape tape;
+      const Tensor value = loss_of(0, count);
+      return static_cast<double>(tape.graph().bytes());
+    };
+    return (kept(3) - kept(1)) / 2;
+  }
+
+ private:
+  Tensor loss_of(index_t first, index_t count) const {
+    std::vector<Tensor> slices;
+    for (const Tensor& x : batch_) {
+      std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+      sizes[0] = count;
+      slices.push_back(detail::view("slice", x, Shape(sizes), first * (x.size() / samples_)));
+    }
+    Tensor value = loss_(slices);
+    if (!value.defined() || value.size() != 1)
+      fail(kOp, "the loss of {} samples is not one number: its shape is {}", count,
+           value.defined() ? value.shape().str() : "none");
+    return value;
+  }
+
+  const TensorFunction& loss_;
+  const std::vector<Tensor>& batch_;
+  const std::vector<Tensor>& parameters_;
+  const bool mean_;
+  const index_t samples_;
+};
+
+// Each chunk costs a pass over the gradients of all parameters, which should be little beside the work on its samples:
+// where parameters outweigh what the tape keeps of the samples, chunks are larger. By sizes only, so that the cut does
+// not depend on the number of threads.
+index_t chunk_size(const Problem& problem, const std::optional<index_t>& asked) {
+  constexpr double kSmall = 1 << 17;  // bytes of parameters that stay in a cache
+  const index_t samples = problem.samples();
+  if (asked) return std::min(*asked, samples);
+  const index_t chunk = std::min(std::clamp<index_t>(samples / 8, 4, 16), samples);
+  const double parameters = bytes_of(problem.parameters());
+  if (chunk == samples || parameters <= kSmall) return chunk;
+  const double enough = std::ceil(parameters / std::max(problem.activations(), 1.0));
+  return static_cast<index_t>(std::clamp(enough, static_cast<double>(chunk), static_cast<double>(samples)));
+}
+
+struct Whole {
+  double loss = 0;
+  std::vector<Tensor> gradients;
+  std::vector<SampleChunk::Count> counts;
+};
+
+Whole in_chunks(const Problem& problem, index_t chunk) {
+  const index_t samples = problem.samples(), count = (samples - 1) / chunk + 1;
+  TreeSum sums(count);
+  std::vector<double> losses(static_cast<std::size_t>(count));
+  Whole whole;
+  const auto run = [&](index_t number) {
+    const index_t first = number * chunk;
+    Problem::Result result = problem.run(first, std::min(chunk, samples - first));
+    losses[static_cast<std::size_t>(number)] = result.loss;
+    if (number == 0) whole.counts = std::move(result.counts);  // the others count to the same
+    sums.bring(number, std::move(result.gradients));
+  };
+  if (count == 1)
+    run(0);  // outside of a loop: the ops use all threads
+  else
+    parallel_for(count, 1, [&](index_t from, index_t to) {
+      for (index_t i = from; i < to; ++i) run(i);
+    });
+  for (const double value : losses) whole.loss += value;
+  whole.gradients = sums.take();
+  return whole;
+}
+
+double inner_product(const Tensor& a, const Tensor& b) {
+  double total = 0;
+  dispatch_floating(a.dtype(), [&]<class T>(std::type_identity<T>) {
+    const auto x = a.values<T>(), y = b.values<T>();
+    for (std::size_t i = 0; i < x.size(); ++i) total += static_cast<double>(x[i]) * static_cast<double>(y[i]);
   });
+  return total;
+}
+
+// Whether chunks can compute this loss: against one tape around the whole batch.
+void require_same_as_one_tape(const Problem& problem, const Whole& found) {
+  const Problem::Result right = problem.run(0, problem.samples());
+  constexpr const char* kWays =
+      "The loss must be the mean over the samples that it is given, or with .mean = false their sum. A masked mean, a "
+      "variance over the batch, or a weight decay that each chunk adds anew need a Tape around the whole batch";
+  double all = 0;
+  for (const Tensor& g : right.gradients) all += inner_product(g, g);
+  const auto tolerance = [](DType dtype) { return dtype == DType::Float32 ? 2e-3 : 1e-8; };
+  for (std::size_t i = 0; i < right.gradients.size(); ++i) {
+    const Tensor &r = right.gradients[i], &g = found.gradients[i];
+    const double rr = inner_product(r, r), rg = inner_product(r, g), gg = inner_product(g, g);
+    if (!std::isfinite(rr) || !std::isfinite(gg)) continue;  // neither has a size to compare
+    const double difference = std::sqrt(std::max(rr - 2 * rg + gg, 0.0));
+    // The difference of squares is known to the square root of double's precision only, which is enough.
+    if (difference <=
+        tolerance(r.dtype()) * (std::sqrt(std::max(rr, gg)) + 1e-2 * std::sqrt(all)) + 1e-7 * std::sqrt(rr))
+      continue;
+    fail(
+        kOp,
+        "the gradient of parameter {} (shape {}) is not that of the whole batch on one tape but {:.4g} times as "
+        "large (apart from that, {:.2g} of it is different). {}",
+        i, r.shape(), rr > 0 ? rg / rr : 0, rr > 0 ? std::sqrt(std::max(gg - rg * rg / rr, 0.0) / rr) : 1,
+        kWays);
+  }
+  const DType dtype = right.gradients.empty() ? DType::Float32 : right.gradients[0].dtype();
+  if (!(std::abs(found.loss - right.loss) <= tolerance(dtype) * std::abs(right.loss) + 1e-6) &&
+      std::isfinite(right.loss))
+    fail(kOp, "the loss is {} but on one tape {}, {:.4g} times that. {}", found.loss, right.loss,
+         right.loss != 0 ? found.loss / right.loss : 0, kWays);
+}
+
+bool check_by_default() {
+#ifdef NDEBUG
+  return false;
+#else
+  return true;
+#endif
 }
 
 }  // namespace
 
 BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
-  check_arguments(batch, parameters, options);
-  const index_t samples = batch[0].shape()[0],
-                chunk = std::min(options.chunk.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
-  const index_t parts = (samples - 1) / chunk + 1;
-
-  // Gradients of so many chunks wait to be added up, in the order of the chunks.
-  constexpr index_t kMostWaiting = 32;
-  const index_t together = std::min(parts, kMostWaiting);
-  BatchGradient result;
-  std::vector<Tensor> sums, waiting;
-  for (const Tensor& p : parameters) {
-    sums.push_back(zeros(p.shape(), p.dtype()));
-    waiting.push_back(TensorAccess::empty({together, p.size()}, p.dtype()));
-  }
-  std::vector<double> losses(static_cast<std::size_t>(parts));
-  std::vector<SampleChunk::Count> counts;  // by the first chunk; the others count to the same
-
-  const auto run = [&](index_t number) {
-    const index_t first = number * chunk, count = std::min(chunk, samples - first);
-    SampleChunk part(first, count, samples);
-    std::vector<Tensor> slices;
-    for (const Tensor& x : batch) {
-      std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
-      sizes[0] = count;
-      slices.push_back(detail::view("slice", x, Shape(sizes), first * (x.size() / samples)));
-    }
-    Tape tape;
-    const Tensor value = loss(slices);
-    if (!value.defined() || value.size() != 1)
-      fail(kOp, "the loss of {} samples is not one number: its shape is {}", count,
-           value.defined() ? value.shape().str() : "none");
-    const double weight = options.mean ? static_cast<double>(count) / static_cast<double>(samples) : 1;
-    losses[static_cast<std::size_t>(number)] = weight * value.item();
-    const Gradients found =
-        tape.gradient(value, parameters, {.output_gradient = full(value.shape(), weight, value.dtype())});
-    for (std::size_t i = 0; i < found.size(); ++i) put(waiting[i], number % together, found[i]);
-    if (number == 0) counts = part.take_counts();
-  };
-  for (index_t begin = 0; begin < parts; begin += together) {
-    const index_t count = std::min(together, parts - begin);
-    parallel_for(count, 1, [&](index_t from, index_t to) {
-      for (index_t i = from; i < to; ++i) run(begin + i);
-    });
-    for (std::size_t i = 0; i < parameters.size(); ++i) add_rows(sums[i], waiting[i], count);
-  }
-  result.gradients = Gradients(parameters, std::move(sums));
-  for (const double value : losses) result.loss += value;
-  for (const SampleChunk::Count& count : counts) count.store(count.next);
-  return result;
+  check_arguments(loss, batch, parameters, options);
+  const Problem problem(loss, batch, parameters, options.mean);
+  Whole whole = in_chunks(problem, chunk_size(problem, options.chunk));
+  if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
+  for (const SampleChunk::Count& count : whole.counts) count.store(count.next);
+  return {whole.loss, Gradients(parameters, std::move(whole.gradients))};
 }
 
 }  // namespace tapegrad::inline v0

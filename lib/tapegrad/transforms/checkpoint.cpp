@@ -1,8 +1,10 @@
 #include "tapegrad/transforms/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <memory>
+#include <set>
 
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/services_internal.h"
@@ -10,8 +12,47 @@
 #include "tapegrad/base/fail_internal.h"
 
 namespace tapegrad::inline v0 {
+namespace {
+
+constexpr const char* kOp = "checkpoint";
+constexpr const char* kWays =
+    "The function must do the same each time: draw random numbers before and give them to it as an input (or draw them "
+    "with a layer, such as Dropout), and do not change what it has captured before gradient()";
+
+std::set<const detail::Storage*> used_parameters(const Tape& tape) {
+  std::set<const detail::Storage*> used;
+  for (const Tensor& parameter : tape.parameters()) used.insert(TensorAccess::storage(parameter));
+  return used;
+}
+
+// Throws unless the second run gave the same bits as the first.
+void require_same(const Tensor& first, const Tensor& second) {
+  if (second.shape() != first.shape() || second.dtype() != first.dtype())
+    fail(kOp, "the second run of the function, for the gradient, gave {} {} but the first one {} {}. {}",
+         second.dtype(), second.shape(), first.dtype(), first.shape(), kWays);
+  const std::size_t width = size_of(first.dtype());
+  const std::byte *a = TensorAccess::elements(first), *b = TensorAccess::elements(second);
+  const auto size = static_cast<std::size_t>(first.size());
+  if (std::memcmp(a, b, size * width) == 0) return;
+  std::size_t at = 0, different = 0;
+  for (std::size_t i = size; i-- > 0;)
+    if (std::memcmp(a + i * width, b + i * width, width) != 0) {
+      at = i;
+      ++different;
+    }
+  dispatch(first.dtype(), [&]<class T>(std::type_identity<T>) {
+    fail(
+        kOp,
+        "the second run of the function, for the gradient, gave another result than the first in {} of {} elements "
+        "(element {} of the flattened result, of shape {}, was {} and is {}). {}",
+        different, size, at, first.shape(), first.values<T>()[at], second.values<T>()[at], kWays);
+  });
+}
+
+}  // namespace
 
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
+  if (!f) fail(kOp, "the function is empty");
   if (!is_recording()) return f(inputs);
 
   // The first run is on a tape of its own, which tells what parameters were used, and is then thrown away.
@@ -23,6 +64,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
     const detail::CheckpointRun first(*values, false);
     Tape scout;
     y = f(scout.watch(inputs, Constants::Keep));
+    if (!y.defined()) fail(kOp, "the function returned a Tensor that was never given a value");
     y = TensorAccess::view(y, y.shape());
     std::ranges::copy(scout.parameters(), std::back_inserter(sources));
   }
@@ -30,16 +72,31 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   for (const Tensor& x : sources) saved.emplace_back(x);
 
   const auto rule = [f, values, saved = std::move(saved), count = inputs.size()](
-                        const Tensor& g, const Tensor&, const std::vector<bool>& wanted) {
+                        const Tensor& g, const Tensor& first_result, const std::vector<bool>& wanted) {
     std::vector<Tensor> xs;
     for (const Saved& x : saved) xs.push_back(x());
     const auto first_parameter = xs.begin() + static_cast<std::ptrdiff_t>(count);
     Tape tape;  // inside the one that runs this rule, if that records; else on its own
     std::vector<Tensor> variables = tape.watch({xs.begin(), first_parameter}, Constants::Keep);
+    std::set<const detail::Storage*> known = used_parameters(tape);
+    for (const Tensor& x : xs) known.insert(TensorAccess::storage(x));
     const Tensor again = [&] {
       const detail::CheckpointRun second(*values, true);
-      return f(variables);
+      Tensor result = f(variables);
+      if (!second.finished())
+        fail(kOp,
+             "the second run of the function, for the gradient, asks its layers for less than the first. {}",
+             kWays);
+      return result;
     }();
+    if (!again.defined()) fail(kOp, "the function returned a Tensor that was never given a value");
+    require_same(first_result, again);
+    for (const Tensor& parameter : tape.parameters())
+      if (!known.contains(TensorAccess::storage(parameter)))
+        fail(
+            kOp,
+            "the second run of the function, for the gradient, uses another parameter (shape {}) than the first. {}",
+            parameter.shape(), kWays);
     variables.insert(variables.end(), first_parameter, xs.end());
 
     std::vector<Tensor> asked;
@@ -51,7 +108,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
       if (wanted[i]) gradients[i] = std::move(found[next++]);
     return gradients;
   };
-  return record_joint("checkpoint", std::move(y), sources, rule);
+  return record_joint(kOp, std::move(y), sources, rule);
 }
 
 }  // namespace tapegrad::inline v0

@@ -1,5 +1,7 @@
 #include "tapegrad/transforms/derivatives.h"
 
+#include <algorithm>
+
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/ops/elementwise.h"
@@ -41,6 +43,21 @@ Shape joined(const Shape& a, const Shape& b) {
   return Shape(sizes);
 }
 
+Tensor empty_of(const char* what, const Shape& shape, DType dtype) {
+  try {
+    return TensorAccess::empty(shape, dtype);
+  } catch (const Error& error) {
+    fail(what, "a result of shape {}: {}", shape, error.message());
+  }
+}
+
+// Row `row` of rows becomes x.
+void put(Tensor& rows, index_t row, const Tensor& x) {
+  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    std::ranges::copy(x.values<T>(), rows.mutable_data<T>() + row * x.size());
+  });
+}
+
 // What an outer tape sees of a result: an inner tape that is not inside another one leaves plain values
 // anyway.
 Tensor value_of(const Tensor& y) {
@@ -50,25 +67,30 @@ Tensor value_of(const Tensor& y) {
 }  // namespace
 
 std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& xs) {
-  std::vector<std::vector<Tensor>> rows(xs.size());
-  Shape result;
+  const bool recorded = is_recording();
+  std::vector<Tensor> jacobians;                     // made before the work: there may be no memory for them
+  std::vector<std::vector<Tensor>> rows(xs.size());  // of what an outer tape differentiates again
   {
     Tape tape({.persistent = true});
     const std::vector<Tensor> watched = tape.watch(xs);
     const Tensor y = f(watched);
-    result = y.shape();
+    if (!y.defined()) fail("jacobian", "the function returned a Tensor that was never given a value");
+    for (const Tensor& x : xs)
+      jacobians.push_back(empty_of("jacobian", joined(y.shape(), x.shape()), x.dtype()));
     for (index_t element = 0; element < y.size(); ++element) {
       const auto gradients = tape.gradient(
           y, watched,
           {.zeros_for_unreached = true, .output_gradient = one_at(y.shape(), y.dtype(), element)});
-      for (std::size_t i = 0; i < xs.size(); ++i) rows[i].push_back(gradients[i]);
+      for (std::size_t i = 0; i < xs.size(); ++i) {
+        if (recorded)
+          rows[i].push_back(gradients[i]);
+        else
+          put(jacobians[i], element, gradients[i]);
+      }
     }
   }
-  std::vector<Tensor> jacobians;
-  for (std::size_t i = 0; i < xs.size(); ++i) {
-    const Shape shape = joined(result, xs[i].shape());
-    jacobians.push_back(rows[i].empty() ? zeros(shape, xs[i].dtype()) : reshape(stack(rows[i]), shape));
-  }
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (!rows[i].empty()) jacobians[i] = reshape(stack(rows[i]), jacobians[i].shape());
   return jacobians;
 }
 
