@@ -1,10 +1,12 @@
 #include "tapegrad/transforms/batch_gradient.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cmath>
-#include <map>
-#include <mutex>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/autograd/tape.h"
@@ -63,26 +65,22 @@ void add(std::vector<Tensor>& to, const std::vector<Tensor>& from) {
 // added up elsewhere. A sum waits until its neighbour is there: of leaves that come in order, about log2(count) wait.
 class TreeSum {
  public:
-  explicit TreeSum(index_t count) : count_(count) {}
+  explicit TreeSum(index_t count)
+      : count_(static_cast<std::size_t>(count)),
+        leaves_(std::bit_ceil(count_)),
+        waiting_(2 * leaves_),
+        arrived_(leaves_) {}
 
   void bring(index_t leaf, std::vector<Tensor> sum) {
-    index_t level = 0, number = leaf;  // the sum of the leaves [number << level, (number + 1) << level)
-    for (; (index_t{1} << level) < count_; ++level, number >>= 1) {
-      const index_t neighbour = number ^ 1;
-      if (neighbour << level >= count_) continue;  // at the end, where the tree is not complete
-      std::vector<Tensor> other;
-      {
-        const std::lock_guard lock(mutex_);
-        const auto found = waiting_.find({level, neighbour});
-        if (found == waiting_.end()) {
-          waiting_.emplace(std::pair(level, number), std::move(sum));
-          return;
-        }
-        other = std::move(found->second);
-        waiting_.erase(found);
-      }
-      if (neighbour < number) std::swap(sum, other);  // the left one first
-      add(sum, other);
+    std::size_t width = 1;  // of the leaves below a node
+    for (std::size_t node = leaves_ + static_cast<std::size_t>(leaf); node > 1; node /= 2, width *= 2) {
+      const std::size_t neighbour = node ^ 1, before = (neighbour - leaves_ / width) * width;
+      if (before >= count_) continue;  // at the end, where the tree is not complete
+      waiting_[node] = std::move(sum);
+      if (!arrived_[node / 2].exchange(true)) return;  // whoever brings the neighbour adds them
+      sum = std::move(waiting_[std::min(node, neighbour)]);
+      const std::vector<Tensor> right = std::move(waiting_[std::max(node, neighbour)]);
+      add(sum, right);
     }
     total_ = std::move(sum);
   }
@@ -90,9 +88,10 @@ class TreeSum {
   std::vector<Tensor> take() { return std::move(total_); }
 
  private:
-  const index_t count_;
-  std::mutex mutex_;
-  std::map<std::pair<index_t, index_t>, std::vector<Tensor>> waiting_;  // by level and number
+  // Node 1 is the root, and 2 n and 2 n + 1 are below node n; the leaves come last.
+  const std::size_t count_, leaves_;
+  std::vector<std::vector<Tensor>> waiting_;  // by node
+  std::vector<std::atomic<bool>> arrived_;    // by node: one of the two sums below it is there
   std::vector<Tensor> total_;
 };
 
