@@ -379,6 +379,35 @@ TEST(GradcheckHints, RulesOnTheTapeInTheOtherModes) {
   }
 }
 
+// The size of the gradients does not matter: the same hints.
+TEST(GradcheckHints, AtAnyScale) {
+  for (const double s : {1e-6, 1e6})
+    for (const Planted& p : planted_rules()) {
+      if (p.pattern == "output-gradient-part" || p.pattern == "ratio") continue;  // f * s has other factors
+      const TensorFunction f = [&](Inputs in) { return p.f(in) * s; };
+      const GradcheckReport report = gradcheck(f, p.inputs);
+      EXPECT_TRUE(report.has_hint(p.pattern)) << p.what << " times " << s << "\n" << report.str();
+    }
+}
+
+// Sums of exactly two terms: y = (a + b)(...) adds two for each entry.
+TEST(GradcheckHints, SumsOfTwoTerms) {
+  // y = [x, 2 x]: dx = dy[0] + 2 dy[1], of which one term arrives; which one differs from entry to entry.
+  const Tensor x = draw({6});
+  const TensorFunction f = [](Inputs in) { return stack({in[0] * 1.0, in[0] * 2.0}, 0); };
+  const Tensor pick = tensor({1, 0, 0, 1, 0, 1}, DType::Float64);
+  const auto terms = [](const Tensor& dy) {
+    return std::pair{reshape(slice(dy, {{0, 1}}), {6}), 2.0 * reshape(slice(dy, {{1, 2}}), {6})};
+  };
+  const GradcheckReport one = gradcheck_backward(f,
+                                                 [=](Inputs, const Tensor&, const Tensor& dy) {
+                                                   const auto [a, b] = terms(dy);
+                                                   return Gradients{a * pick + b * (1.0 - pick)};
+                                                 },
+                                                 {x});
+  expect_hint(one, "one of two terms", "overwritten", "one single term of a sum of up to 2");
+}
+
 // Right in the first order, wrong in the second.
 std::vector<Planted> planted_second_rules() {
   const Tensor x = draw({3, 4}), image = draw({1, 4, 5, 1}), filter = draw({3, 3, 1, 1}, 2);
@@ -610,7 +639,7 @@ TEST(GradcheckHints, ImagesAndFilters) {
       {"a mean over the filter", "ratio", "9 times what it should be, and 9 is kh * kw of 'w'",
        [](const T&) { return 9.0; }, all},
       {"a mean over a batch of two", "ratio",
-       "a forgotten factor 2, as in (x^2)' = 2x (or a mean's divisor: 2 is", all,
+       "1/2 of what it should be, and 2 is axis 0 of the result: divided by it", all,
        [](const T&) { return 0.5; }},
       {"the last tap", "missing-term", "one term of each sum (of up to 9) is missing",
        without([](const T& t) { return t.i == 2 && t.j == 2; }), all},

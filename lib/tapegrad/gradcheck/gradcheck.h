@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,13 +30,16 @@ enum class GradcheckMode {
 };
 
 struct GradcheckOptions {
-  /// The largest error allowed, relative to the largest entry of the tensor's gradient.
-  double tolerance = 1e-7;
+  /// The largest error allowed in an entry, relative to that entry's own size. Entries too small to be seen
+  /// beside the rounding of the function are counted in GradcheckTensor::below_noise instead. Where it is not
+  /// given: 1e-7; for gradcheck_adjoint, which takes no differences, 1e-12.
+  std::optional<double> tolerance = std::nullopt;
   /// The distance of the central differences. 0: for each entry the cube root of the machine epsilon times
   /// the scale of the value. For a function that is linear (or quadratic) in each of its inputs the
   /// differences are exact at any distance: use 1 there, and a tolerance near rounding.
   double step = 0;
-  /// The output gradient, the directions and the samples are drawn with this seed.
+  /// The output gradients, the directions and the samples are drawn with this seed, from a stream that no
+  /// Generator of the same seed gives: inputs drawn with it are independent of them.
   std::uint64_t seed = 1;
   GradcheckMode mode = GradcheckMode::EveryEntry;
   /// Sample: how many entries of each input. The first and the last one are always among them.
@@ -48,13 +52,17 @@ struct GradcheckOptions {
   std::vector<std::string> axes = {};
   /// 2: check the gradients of the gradient instead (see gradcheck_second_order).
   int order = 1;
+  /// Whether a check may pass although some input was not tested: an input whose gradient is zero on both
+  /// sides, or a parameter that the function uses and gradcheck_parameters was not given. In the second order
+  /// a gradient of zero is common (that of a function linear in the input), and always allowed.
+  bool allow_untested = false;
 };
 
 enum class GradcheckVerdict {
   Pass,
   Fail,              ///< some entries are wrong, at every step size
   Suspicious,        ///< some entries could not be judged: f is too noisy there, or not finite
-  Vacuous,           ///< everything compared was zero
+  Vacuous,           ///< what was compared is right, but some input was not tested: its gradient is zero
   NonDeterministic,  ///< f or its gradient differ from call to call
   AtKink,            ///< some entries sit where f has no derivative; all others are right
   DependentInputs,   ///< two inputs share memory
@@ -69,7 +77,9 @@ enum class GradcheckBehaviour {
   Rounding,    ///< grew as 1 / h: right at a larger step
   Kink,        ///< the slopes on the two sides differ, and the gradient lies between them
   Zero,        ///< nothing but rounding on both sides
+  BelowNoise,  ///< too small to be seen beside the rounding of the function: not tested
   Unclear,     ///< no step tells
+  NotJudged,   ///< disagrees at the first step; not looked at closer, as enough others are wrong
 };
 std::string_view name(GradcheckBehaviour behaviour);
 
@@ -99,9 +109,14 @@ struct GradcheckTensor {
   index_t entries = 0;  ///< how many were compared
   index_t retried = 0;  ///< how many of them needed other steps
   index_t wrong = 0, kinks = 0, unclear = 0;
-  double largest_gradient = 0;             ///< largest magnitude in the analytic gradient
-  double largest_error = 0;                ///< largest |numeric - analytic|, entries at a kink left out
-  double largest_relative_error = 0;       ///< that, relative to the largest gradient, analytic or numeric
+  index_t below_noise = 0;            ///< too small to be seen (BelowNoise and Zero): not tested
+  index_t not_judged = 0;             ///< left out because enough entries were wrong
+  double largest_gradient = 0;        ///< largest magnitude in the analytic gradient
+  double largest_error = 0;           ///< largest |numeric - analytic|, entries at a kink left out
+  double largest_relative_error = 0;  ///< largest error relative to the entry's own size, of entries tested
+  /// Whether backward(-2 dy) is -2 backward(dy), as the chain rule demands. If not, the verdict is Fail.
+  bool linear = true;
+  std::string why = {};                    ///< of Vacuous: why nothing was tested
   std::vector<GradcheckEntry> worst = {};  ///< the entries with the largest errors, the worst first
   std::vector<GradcheckHint> hints = {};
   Tensor analytic = {};  ///< the gradient that is checked
@@ -120,47 +135,52 @@ struct GradcheckReport {
 
   /// For people: a verdict, a table, the worst entries, hints. With colour for a terminal (ask
   /// isatty(STDOUT_FILENO)).
-  std::string str(bool colour = false) const;
+  [[nodiscard]] std::string str(bool colour = false) const;
   /// The same for programs. Numbers that are not finite are strings: "nan", "inf", "-inf".
-  std::string json() const;
+  [[nodiscard]] std::string json() const;
   /// Of input k: for each entry (numeric - analytic) / (the tensor's largest gradient), NaN where it was not
   /// compared. What a picture of the error shows: see filters_image() and grid() in io/image.h.
-  Tensor error_map(std::size_t k) const;
+  [[nodiscard]] Tensor error_map(std::size_t k) const;
   /// Whether some tensor has a hint of this pattern.
-  bool has_hint(std::string_view pattern) const;
+  [[nodiscard]] bool has_hint(std::string_view pattern) const;
 };
 
-/// Compares the gradient that the tape finds for sum(r * f(inputs)), r random, with central differences.
+/// Compares the gradient that the tape finds for sum(r * f(inputs)) with central differences, for two random
+/// output gradients r (one evaluation of f serves both), and asks whether it is linear in r.
 /// Inputs that are parameters are changed in place (and restored), so f may also use them through a module;
 /// others are replaced by copies. An entry that disagrees is tried at other steps before it is called wrong.
 /// A result or input that is not Float64 throws. Nothing is recorded on a tape that is open outside.
-GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
-                          const GradcheckOptions& options = {});
+[[nodiscard]] GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
+                                        const GradcheckOptions& options = {});
 
 /// The same for the gradients: the functions that are compared are the gradients of sum(r * f), as functions
-/// of the inputs and of the output gradient r. It asks whether rules are differentiated rightly, not whether
-/// they are right: that is gradcheck's question.
-GradcheckReport gradcheck_second_order(const TensorFunction& f, const std::vector<Tensor>& inputs,
-                                       const GradcheckOptions& options = {});
+/// of the inputs and of the output gradient r. It asks whether rules are differentiated rightly and are linear
+/// in r, not whether they are right: that is gradcheck's question.
+[[nodiscard]] GradcheckReport gradcheck_second_order(const TensorFunction& f,
+                                                     const std::vector<Tensor>& inputs,
+                                                     const GradcheckOptions& options = {});
 
 /// The parameters of a module: gradcheck_parameters([&] { return model(x); }, model.state_view()). The report has
 /// the state's names; a parameter with several names (tied weights) is checked once. Float64 tensors that are
-/// no parameters are put back afterwards: the running statistics of a batch norm.
-GradcheckReport gradcheck_parameters(const std::function<Tensor()>& f, const State& state,
-                                     const GradcheckOptions& options = {});
+/// no parameters are put back afterwards: the running statistics of a batch norm. Throws when f uses a
+/// parameter that the state does not show (forgotten in visit(), or another module's), unless
+/// options.allow_untested.
+[[nodiscard]] GradcheckReport gradcheck_parameters(const std::function<Tensor()>& f, const State& state,
+                                                   const GradcheckOptions& options = {});
 
 /// A forward and a backward pass written by hand; neither needs to know the tape. First order only.
-GradcheckReport gradcheck_backward(const TensorFunction& forward, const BackwardFunction& backward,
-                                   const std::vector<Tensor>& inputs, const GradcheckOptions& options = {});
+[[nodiscard]] GradcheckReport gradcheck_backward(const TensorFunction& forward,
+                                                 const BackwardFunction& backward,
+                                                 const std::vector<Tensor>& inputs,
+                                                 const GradcheckOptions& options = {});
 
 /// The adjoint test for a linear function of an input of this shape: <A x, y> = <x, A^T y> for random x and
-/// y, without any differences. tolerance is relative to the sum of the magnitudes in both products; give it
-/// along with options of your own, which start from 1e-7. If the test fails, the report is that of
-/// gradcheck_backward with step 1.
-GradcheckReport gradcheck_adjoint(const std::function<Tensor(const Tensor&)>& a,
-                                  const std::function<Tensor(const Tensor&)>& a_transposed,
-                                  const Shape& input_shape,
-                                  const GradcheckOptions& options = {.tolerance = 1e-12});
+/// y, without any differences. The tolerance (1e-12 where options give none) is relative to the sum of the
+/// magnitudes in both products. If the test fails, the report is that of gradcheck_backward with step 1.
+[[nodiscard]] GradcheckReport gradcheck_adjoint(const std::function<Tensor(const Tensor&)>& a,
+                                                const std::function<Tensor(const Tensor&)>& a_transposed,
+                                                const Shape& input_shape,
+                                                const GradcheckOptions& options = {});
 
 }  // namespace TAPEGRAD_API
 }  // namespace tapegrad

@@ -29,7 +29,5 @@ std::vector<GradcheckHint> find_hints(const Evidence& evidence);
 
 /// Where an entry is, as numbers along the axes.
 std::vector<index_t> index_of(index_t element, const Shape& shape);
-/// The unit of an entry's step: its magnitude, and that of its neighbours (up to 1) if it is small.
-std::vector<double> scales(const Tensor& x);
 
 }  // namespace tapegrad::inline v0::detail

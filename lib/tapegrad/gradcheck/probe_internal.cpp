@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/random.h"
 
 namespace tapegrad::inline v0::detail {
 namespace {
 
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// A judgement needs the slope to three digits.
-constexpr double kResolved = 1e-3;
 
 std::vector<double> flatten(const Tensors& tensors) {
   std::vector<double> all;
@@ -27,125 +24,23 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-// An estimate of the slope and how far it may be off.
-struct Estimate {
-  double value = 0, uncertainty = kInfinity;
-  std::size_t at = 0;
-};
-
-// Steps from small to large, each sqrt(10) times the one before.
-using Ladder = std::vector<Difference>;
-
-// Where the estimates of three neighbouring steps agree best: of the differences themselves, and of
-// Richardson's extrapolation, which removes their error of order h^2. Only the first `count` steps are used.
-Estimate best_of(const Ladder& ladder, std::size_t count, bool bend) {
-  const auto plain = [&](std::size_t k) { return ladder[k].numeric; };
-  const auto extrapolated = [&](std::size_t k) {
-    return (10 * ladder[k].numeric - ladder[k + 1].numeric) / 9;
-  };
-  // Where nothing changes although it does at larger steps, and no kink explains it, the change may have been
-  // lost in rounding inside f.
-  const auto silent = [&](std::size_t k) { return ladder[k].touched == 0; };
-  bool heard = false;
-  for (std::size_t k = 0; k < count && !bend; ++k) heard = heard || !silent(k);
-  Estimate best;
-  const auto search = [&](const auto& value, std::size_t end) {
-    for (std::size_t k = 1; k + 1 < end; ++k) {
-      if (heard && (silent(k - 1) || silent(k) || silent(k + 1))) continue;
-      const double values[] = {value(k - 1), value(k), value(k + 1)};
-      double spread = ladder[k].floor;
-      for (const double v : values)
-        spread = std::max(spread, std::isfinite(v) ? std::abs(v - values[1]) : kInfinity);
-      // Three numbers may agree by chance.
-      if (20 * spread < best.uncertainty) best = {values[1], 20 * spread, k};
-    }
-  };
-  search(plain, count);
-  if (count > 0) search(extrapolated, count - 1);
-  return best;
-}
-
-// Whether the slope at step k also holds closer to x, but for noise: what noise adds to f does not depend on
-// the step, what kinks and bends add grows with it.
-bool holds_below(const Ladder& ladder, std::size_t k) {
-  double noise = 0;
-  int rungs = 0;
-  for (std::size_t i = 0; i < k; ++i) {
-    if (ladder[i].touched == 0) continue;
-    const double change = std::abs(ladder[i].numeric - ladder[k].numeric) * ladder[i].step;
-    if (rungs++ < 5)
-      noise = std::max({noise, change, ladder[i].floor * ladder[i].step});
-    else if (change > 100 * noise + 0.1 * std::abs(ladder[k].numeric) * ladder[i].step)
-      return false;
-  }
-  return true;
-}
-
-// A wrong gradient: over two decades of steps the error keeps its sign and its size, and is above rounding.
-// The middle of the two decades in which it changes least.
-std::optional<std::size_t> flat_error(const Ladder& ladder, std::size_t count, double analytic,
-                                      double allowed) {
-  constexpr std::size_t kRun = 5;
-  std::optional<std::size_t> found;
-  double least = kInfinity;
-  for (std::size_t k = 0; k + kRun <= count; ++k) {
-    double low = kInfinity, high = -kInfinity, top = 0;
-    bool clear = true;
-    for (std::size_t i = k; i < k + kRun; ++i) {
-      const double error = ladder[i].numeric - analytic;
-      low = std::min(low, error), high = std::max(high, error),
-      top = std::max(top, std::abs(ladder[i].numeric));
-      clear = clear && std::abs(error) > allowed + 10 * ladder[i].floor;
-    }
-    const bool flat = (low > 0 || high < 0) && std::max(high, -low) <= 1.5 * std::max(low, -high);
-    // Beside a large gradient the slope may look flat where it is not, as beyond the reach of a bounded
-    // function.
-    const bool settled = high - low <= std::max(0.5 * top, 10 * ladder[k].floor);
-    if (!clear || !flat || !settled || !holds_below(ladder, k)) continue;
-    // Silence tells least.
-    const double rank = ladder[k].touched == 0 ? std::numeric_limits<double>::max() : high - low;
-    if (rank > least) continue;
-    least = rank;
-    found = k + kRun / 2;
-  }
-  return found;
-}
-
-// The smallest step from which on the two one-sided slopes differ by the same amount: between x - h and x + h
-// there is a kink. (In a smooth function their difference shrinks with h, and mere rounding grows as 1 / h.)
-std::optional<std::size_t> kink(const Ladder& ladder, double allowed) {
-  constexpr std::size_t kRun = 4;
-  for (std::size_t k = 0; k + kRun <= ladder.size(); ++k) {
-    double low = kInfinity, high = 0;
-    bool clear = true;
-    for (std::size_t i = k; i < k + kRun; ++i) {
-      const double jump = std::abs(ladder[i].forward - ladder[i].backward);
-      low = std::min(low, jump), high = std::max(high, jump);
-      const double slope = std::max(std::abs(ladder[i].forward), std::abs(ladder[i].backward));
-      clear = clear && jump > allowed + 1e-6 * slope + 50 * ladder[i].floor;
-    }
-    if (clear && high <= 1.6 * low) return k;
-  }
-  return std::nullopt;
-}
-
-// f itself jumps: its change is the same however small the step.
-bool jumps(const Ladder& ladder) {
-  constexpr std::size_t kRun = 7;
-  if (ladder.size() < kRun) return false;
-  double low = kInfinity, high = 0;
-  for (std::size_t k = 0; k < kRun; ++k) {
-    const double change = std::abs(ladder[k].above - ladder[k].below);
-    low = std::min(low, change), high = std::max(high, change);
-    if (!(change > 1e3 * ladder[k].floor * ladder[k].step)) return false;
-  }
-  return high <= 1.05 * low;
-}
-
 }  // namespace
 
 double usual_relative_step() {
   return std::cbrt(kEpsilon);
+}
+
+std::vector<double> scales(const Tensor& x) {
+  double squares = 0, top = 0;
+  for (const double v : x.values<double>()) top = std::max(top, std::isfinite(v) ? std::abs(v) : 0);
+  if (top == 0) top = 1;
+  for (const double v : x.values<double>())
+    if (std::isfinite(v)) squares += v / top * (v / top);
+  const double mean = squares == 0 ? 1 : top * std::sqrt(squares / static_cast<double>(x.size()));
+  std::vector<double> found;
+  for (const double v : x.values<double>())
+    found.push_back(std::max(std::isfinite(v) ? std::abs(v) : 0, std::min(mean, 1.0)));
+  return found;
 }
 
 void Restored::set(std::span<const double> values) {
@@ -164,8 +59,25 @@ double Line::move(double t) {
   return direction_.size() == 1 ? (values[direction_[0].first] - base_[0]) / direction_[0].second : t;
 }
 
-Prober::Prober(const Problem& problem, Tensors& xs, const Tensors& rs)
-    : problem_(problem), xs_(xs), r_(flatten(rs)), center_(outputs()) {}
+Prober::Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Tensors& second)
+    : problem_(problem),
+      xs_(xs),
+      rs_(rs),
+      r_(flatten(rs)),
+      second_(flatten(second)),
+      center_(outputs()),
+      analytic_noise_(xs.size()) {}
+
+Prober::Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Tensors& second,
+               const Prober& there)
+    : problem_(problem),
+      xs_(xs),
+      rs_(rs),
+      r_(flatten(rs)),
+      second_(flatten(second)),
+      center_(there.center_),
+      noise_(there.noise_),
+      analytic_noise_(xs.size()) {}
 
 std::vector<double> Prober::outputs() const {
   return flatten(problem_.forward(xs_));
@@ -187,6 +99,7 @@ Difference Prober::difference(Line& line, double step, std::vector<char>* change
     if (above[j] == below[j] && above[j] == center_[j]) continue;
     if (changed != nullptr) (*changed)[j] = 1;
     d.numeric += r_[j] * (above[j] - below[j]);
+    d.second += second_[j] * (above[j] - below[j]);
     const double forward = r_[j] * ((above[j] - center_[j]) / up);
     const double backward = r_[j] * ((below[j] - center_[j]) / down);
     d.forward += forward, d.backward += backward;
@@ -194,6 +107,7 @@ Difference Prober::difference(Line& line, double step, std::vector<char>* change
     d.touched += std::abs(r_[j]) * std::max({std::abs(above[j]), std::abs(below[j]), std::abs(center_[j])});
   }
   d.numeric /= up - down;
+  d.second /= up - down;
   return d;
 }
 
@@ -207,107 +121,90 @@ std::vector<double> Prober::contributions(Line& line, double step) const {
   return parts;
 }
 
-Judgement Prober::judge(Line& line, double first, double usual, double analytic, double allowed, double scale,
-                        bool widely) const {
-  Ladder ladder;
-  std::vector<char> changed(r_.size(), 0);
-  // Rungs are numbered by their distance from the usual step; the ladder grows at both ends.
-  const auto grow = [&](int from, int to, bool below) {
-    Ladder rungs;
-    for (int rung = from; rung < to; ++rung)
-      rungs.push_back(difference(line, usual * std::pow(10.0, rung / 2.0), &changed));
-    std::erase_if(rungs, [](const Difference& d) { return !(d.step > 0); });  // lost in the value's rounding
-    ladder.insert(below ? ladder.begin() : ladder.end(), rungs.begin(), rungs.end());
-  };
-  // What is compared with rounding: all results that depend on the entry, or if none seems to, all results.
-  const auto set_floors = [&] {
-    double dependent = 0, all = 0;
-    for (std::size_t j = 0; j < r_.size(); ++j) {
-      all += std::abs(r_[j] * center_[j]);
-      if (changed[j] != 0) dependent += std::abs(r_[j] * center_[j]);
+// Calls look() with all inputs moved by +-size in units of their own scales, and again with the opposite signs.
+void Prober::perturbed(double size, std::uint64_t direction, const std::function<void()>& look) const {
+  std::vector<std::vector<double>> before, moves;
+  Generator generator(0x6e6f697365, 2 * static_cast<std::uint64_t>(std::ilogb(size) + 100) + direction);
+  for (const Tensor& x : xs_) {
+    const std::vector<double> units = scales(x);
+    before.emplace_back(x.values<double>().begin(), x.values<double>().end());
+    std::vector<double>& move = moves.emplace_back();
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      const double there = before.back()[i] + (generator.bits() % 2 == 0 ? size : -size) * units[i];
+      move.push_back(there - before.back()[i]);
     }
-    if (std::ranges::find(changed, 1) == changed.end()) dependent = all;
-    for (Difference& d : ladder) d.floor = kEpsilon * std::max(d.touched, dependent) / d.step;
-    return dependent;
-  };
-
-  Judgement judged;
-  judged.behaviour = GradcheckBehaviour::Unclear;
-  const auto conclude = [&](GradcheckBehaviour behaviour, std::size_t at, double numeric) {
-    judged.behaviour = behaviour;
-    judged.best = ladder[at];
-    judged.best.numeric = numeric;
-    return judged;
-  };
-  const int decades_more = widely ? 3 : 0;
-  grow(-10, 11, false);
-  for (int round = 0;; ++round) {
-    const double values = set_floors();
-    const std::size_t n = ladder.size();
-    if (n == 0) return judged;
-    if (!std::isfinite(analytic)) {
-      for (std::size_t k = n; k-- > 0;)
-        if (std::isfinite(ladder[k].numeric) && std::isfinite(ladder[k].floor))
-          return conclude(GradcheckBehaviour::Wrong, std::min(k, n / 2), ladder[std::min(k, n / 2)].numeric);
-      return conclude(GradcheckBehaviour::Unclear, n / 2, ladder[n / 2].numeric);
-    }
-    const bool last = round == decades_more;
-    const auto bend = kink(ladder, allowed);
-    const std::size_t usable = bend.value_or(n);
-    const double slopes =
-        bend ? std::max(std::abs(ladder[*bend].forward), std::abs(ladder[*bend].backward)) : 0;
-    const Estimate best = best_of(ladder, usable, bend.has_value());
-    const double error = std::abs(best.value - analytic);
-    if (best.uncertainty <= kResolved * std::max({scale, std::abs(best.value), slopes}) &&
-        error <= allowed + best.uncertainty)
-      return conclude(
-          ladder[best.at].step < first ? GradcheckBehaviour::Truncation : GradcheckBehaviour::Rounding,
-          best.at, best.value);
-    // Zero but for the rounding of f's own values, on both sides.
-    const double scale_of_x = usual / usual_relative_step();
-    const bool nothing = std::abs(analytic) <= 100 * kEpsilon * values / std::min(scale_of_x, 1.0) &&
-                         error <= best.uncertainty + std::abs(analytic) &&
-                         std::abs(best.value) <=
-                             std::max(best.uncertainty, 100 * kEpsilon * values / std::max(scale_of_x, 1.0));
-    if (const auto at = flat_error(ladder, usable, analytic, allowed)) {
-      if (nothing) return conclude(GradcheckBehaviour::Zero, *at, ladder[*at].numeric);
-      // A function that does not change at all may be constant there, or its change may be lost in the
-      // rounding of numbers that it adds up inside: only larger steps tell.
-      if (ladder[*at].touched != 0) return conclude(GradcheckBehaviour::Wrong, *at, ladder[*at].numeric);
-      if (last) {
-        double quantum = kInfinity;
-        bool heard = false;
-        for (const Difference& d : ladder) {
-          heard = heard || d.touched != 0;
-          if (d.above != d.below) quantum = std::min(quantum, std::abs(d.above - d.below));
-        }
-        if (!heard || bend || 2 * std::min(ladder[*at].step, scale_of_x) * std::abs(analytic) > quantum)
-          return conclude(GradcheckBehaviour::Wrong, *at, ladder[*at].numeric);
-      }
-    } else if (bend && (round > 0 || last)) {  // in the first round a smaller step may still avoid the kink
-      const Difference& d = ladder[*bend];
-      const double margin = allowed + 0.02 * (d.high - d.low);
-      const bool between = analytic >= d.low - margin && analytic <= d.high + margin;
-      // Slopes on the two sides of a kink that is far away say nothing about x.
-      const bool here = d.step <= usual;
-      return conclude(between ? GradcheckBehaviour::Kink
-                      : here  ? GradcheckBehaviour::Wrong
-                              : GradcheckBehaviour::Unclear,
-                      *bend, d.numeric);
-    } else if (!bend && jumps(ladder)) {
-      return conclude(GradcheckBehaviour::Kink, n / 2, ladder[n / 2].numeric);
-    }
-
-    if (!last) {  // five decades more at each end
-      grow(-20 - 10 * round, -10 - 10 * round, true);
-      grow(11 + 10 * round, 21 + 10 * round, false);
-      continue;
-    }
-    if (nothing) return conclude(GradcheckBehaviour::Zero, best.at, best.value);
-    std::size_t at = 0;
-    while (at + 1 < n && ladder[at].step < usual) ++at;
-    return conclude(GradcheckBehaviour::Unclear, at, ladder[at].numeric);
   }
+  const auto go = [&](double sign) {
+    for (std::size_t k = 0; k < xs_.size(); ++k) {
+      const auto values = xs_[k].mutable_values<double>();
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = before[k][i] + sign * moves[k][i];
+    }
+  };
+  struct Back {
+    Tensors& xs;
+    const std::vector<std::vector<double>>& before;
+    ~Back() {
+      for (std::size_t k = 0; k < xs.size(); ++k)
+        std::ranges::copy(before[k], xs[k].mutable_values<double>().begin());
+    }
+  } const back{xs_, before};
+  for (const double sign : {1.0, -1.0}) {
+    go(sign);
+    look();
+  }
+}
+
+const std::vector<double>& Prober::noise() const {
+  if (!noise_.empty()) return noise_;
+  // For each result its second differences, from the smallest move that shows anything on, and the last such move.
+  std::vector<std::vector<double>> bent(r_.size());
+  std::vector<int> last(r_.size(), 0);
+  int moves = 0;
+  for (double size = kEpsilon; size < 1e-7; size *= 8, ++moves) {
+    std::vector<double> most(r_.size(), 0);
+    for (const std::uint64_t direction : {0, 1}) {
+      std::vector<std::vector<double>> seen;
+      perturbed(size, direction, [&] { seen.push_back(outputs()); });
+      if (seen[0].size() != r_.size() || seen[1].size() != r_.size()) continue;
+      for (std::size_t j = 0; j < r_.size(); ++j) {
+        const double difference = std::abs((seen[0][j] - center_[j]) + (seen[1][j] - center_[j]));
+        if (std::isfinite(difference)) most[j] = std::max(most[j], difference);
+      }
+    }
+    for (std::size_t j = 0; j < r_.size(); ++j)
+      if (most[j] > 0) bent[j].push_back(most[j]), last[j] = moves;
+  }
+  // Rounding does not depend on the size of the move; what a kink or a bend adds grows with it, eight times or
+  // more from one move to the next. The first three moves that show about the same are the measure; or one or two,
+  // if larger moves show nothing.
+  constexpr double kSame = 20;
+  noise_.assign(r_.size(), 0.0);
+  for (std::size_t j = 0; j < r_.size(); ++j) {
+    for (std::size_t k = 0; k + 3 <= bent[j].size() && noise_[j] == 0; ++k) {
+      const auto [low, high] = std::minmax({bent[j][k], bent[j][k + 1], bent[j][k + 2]});
+      if (high <= kSame * low) noise_[j] = high;
+    }
+    if (!bent[j].empty() && bent[j].size() < 3 && last[j] + 1 < moves) noise_[j] = std::ranges::max(bent[j]);
+  }
+  return noise_;
+}
+
+const std::vector<double>& Prober::analytic_noise(std::size_t k) const {
+  std::vector<double>& noise = analytic_noise_[k];
+  if (!noise.empty()) return noise;
+  for (std::size_t m = 0; m < xs_.size(); ++m)
+    analytic_noise_[m].assign(static_cast<std::size_t>(xs_[m].size()), 0.0);
+  const Tensors at = problem_.backward(xs_, rs_);
+  for (double size = kEpsilon; size < 1e-12; size *= 8)
+    perturbed(size, 0, [&] {
+      const Tensors near = problem_.backward(xs_, rs_);
+      for (std::size_t m = 0; m < xs_.size(); ++m)
+        for (std::size_t i = 0; i < analytic_noise_[m].size(); ++i) {
+          const double change = std::abs(near[m].values<double>()[i] - at[m].values<double>()[i]);
+          if (std::isfinite(change)) analytic_noise_[m][i] = std::max(analytic_noise_[m][i], change);
+        }
+    });
+  return noise;
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -17,7 +17,12 @@ using Tensors = std::vector<Tensor>;
 struct Problem {
   std::function<Tensors(const Tensors& xs)> forward;
   std::function<Tensors(const Tensors& xs, const Tensors& rs)> backward;
+  /// The same with a result of the caller's in place of f's own; empty if the backward pass takes none.
+  std::function<Tensors(const Tensors& xs, const Tensor& y, const Tensors& rs)> backward_with = {};
 };
+
+/// The unit of an entry's step: its magnitude, and that of its neighbours (up to 1) if it is small.
+std::vector<double> scales(const Tensor& x);
 
 /// The values of a tensor, which come back at the end of the scope, even if f throws.
 class Restored {
@@ -55,6 +60,7 @@ struct Difference {
   double step = 0;  // half of the distance
   double above = 0, below = 0;
   double numeric = 0;
+  double second = 0;                 // the numeric slope for the second output gradient
   double forward = 0, backward = 0;  // the one-sided slopes
   double low = 0, high = 0;          // what the slope may be if each result has its own kink
   double touched = 0;                // sum of |r f| over the results that changed
@@ -62,14 +68,29 @@ struct Difference {
 };
 
 struct Judgement {
-  GradcheckBehaviour behaviour = GradcheckBehaviour::Right;
+  GradcheckBehaviour behaviour = GradcheckBehaviour::Unclear;
   Difference best;  // numeric is the best estimate
+};
+
+/// An analytic slope that the first step did not confirm.
+struct Question {
+  double first = 0;  // that step
+  double usual = 0;  // the step of the automatic choice
+  double analytic = 0;
+  double analytic_noise = 0;  // what rounding alone may make of it
+  double allowed = 0;         // the error that is allowed anyway
+  double scale = 0;           // of the whole gradient
+  bool widely = false;        // look further than ten decades
 };
 
 /// A problem at a point, with an output gradient.
 class Prober {
  public:
-  Prober(const Problem& problem, Tensors& xs, const Tensors& rs);
+  /// second: another output gradient, for Difference::second.
+  Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Tensors& second);
+
+  /// The same point with other output gradients.
+  Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Tensors& second, const Prober& there);
 
   /// All results one after the other.
   std::vector<double> outputs() const;
@@ -80,16 +101,24 @@ class Prober {
   Difference difference(Line& line, double step, std::vector<char>* changed = nullptr) const;
   /// Each result's part of the numeric slope.
   std::vector<double> contributions(Line& line, double step) const;
-  /// What is wrong with an analytic slope that the first step did not confirm. first: that step. usual: the
-  /// step of the automatic choice. allowed: the error that is allowed anyway; scale: of the whole gradient.
-  /// widely: look further than ten decades.
-  Judgement judge(Line& line, double first, double usual, double analytic, double allowed, double scale,
-                  bool widely) const;
+  Judgement judge(Line& line, const Question& question) const;
+
+  /// What rounding inside f adds to each result, from second differences at steps of a few units in the last
+  /// place to 1e-7 of the inputs: sums that cancel leave a result far smaller than its rounding.
+  const std::vector<double>& noise() const;
+  /// The same for each entry of the gradient of input k.
+  const std::vector<double>& analytic_noise(std::size_t k) const;
 
  private:
+  void perturbed(double size, std::uint64_t direction, const std::function<void()>& look) const;
+
   const Problem& problem_;
   Tensors& xs_;
-  std::vector<double> r_, center_;
+  const Tensors& rs_;
+  std::vector<double> r_, second_, center_;
+  // Found when they are first asked for: most checks need neither.
+  mutable std::vector<double> noise_;
+  mutable std::vector<std::vector<double>> analytic_noise_;
 };
 
 /// The cube root of the machine epsilon: it balances the truncation (h^2) and the rounding (epsilon / h) of

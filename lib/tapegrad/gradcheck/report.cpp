@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "tapegrad/base/fail_internal.h"
@@ -38,7 +39,7 @@ std::string_view explain(GradcheckVerdict verdict) {
     case GradcheckVerdict::Suspicious:
       return "SUSPICIOUS: not all entries could be judged";
     case GradcheckVerdict::Vacuous:
-      return "VACUOUS: everything compared was zero, so nothing was tested";
+      return "VACUOUS: not everything was tested";
     case GradcheckVerdict::NonDeterministic:
       return "NON-DETERMINISTIC: nothing can be compared";
     case GradcheckVerdict::AtKink:
@@ -63,8 +64,12 @@ std::string_view explain(GradcheckBehaviour behaviour) {
       return "the slopes on the two sides differ: a kink";
     case GradcheckBehaviour::Zero:
       return "nothing but rounding";
+    case GradcheckBehaviour::BelowNoise:
+      return "lost in the rounding of f: not tested";
     case GradcheckBehaviour::Unclear:
       return "no step tells: noise, or not finite";
+    case GradcheckBehaviour::NotJudged:
+      return "not judged: enough others are wrong";
   }
   return "";
 }
@@ -90,47 +95,77 @@ std::string place_of(const GradcheckEntry& entry, const GradcheckTensor& tensor)
   return text;
 }
 
-std::string status_of(const GradcheckTensor& tensor, index_t compared) {
+// What stands at the end of a tensor's line.
+std::string status_of(const GradcheckTensor& tensor, double tolerance) {
+  std::string text;
   switch (tensor.verdict) {
     case GradcheckVerdict::Pass:
-      return tensor.retried > 0 ? fmt::format("ok ({} needed other steps)", tensor.retried) : "ok";
+      if (tensor.entries == 0) return "empty";
+      text = tensor.largest_relative_error <= tolerance
+                 ? "ok"
+                 : fmt::format("right to {:.0e}: the rounding of f hides more than that",
+                               tensor.largest_relative_error);
+      if (tensor.retried > 0) text += fmt::format(" ({} needed other steps)", tensor.retried);
+      break;
     case GradcheckVerdict::Fail:
-      return fmt::format("WRONG in {} of {}", tensor.wrong, compared);
+      text = tensor.wrong == 0        ? "WRONG: not linear in the output gradient"
+             : tensor.not_judged == 0 ? fmt::format("WRONG in {} of {}", tensor.wrong, tensor.entries)
+                                      : fmt::format("WRONG in at least {} of {}; {} more not judged",
+                                                    tensor.wrong, tensor.entries, tensor.not_judged);
+      break;
     case GradcheckVerdict::Suspicious:
-      return fmt::format("unclear in {} of {}", tensor.unclear, compared);
+      text = fmt::format("unclear in {} of {}", tensor.unclear, tensor.entries);
+      break;
     case GradcheckVerdict::AtKink:
-      return fmt::format("at a kink in {} of {}", tensor.kinks, compared);
+      text = fmt::format("at a kink in {} of {}", tensor.kinks, tensor.entries);
+      break;
     case GradcheckVerdict::Vacuous:
-      return "all zero: not tested";
+      return "all zero: not tested (" + tensor.why + ")";
     default:
       return "not compared";
   }
+  if (tensor.below_noise == 1) text += "; 1 entry lies below the noise: not tested";
+  if (tensor.below_noise > 1)
+    text += fmt::format("; {} entries lie below the noise: not tested", tensor.below_noise);
+  return text;
 }
 
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      out += {'\\', c};
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    else
-      out += c;
-  }
-  return out + "\"";
+using Json = nlohmann::ordered_json;
+
+Json number(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  return value;
 }
 
-std::string number(double value) {
-  if (std::isnan(value)) return "\"nan\"";
-  if (std::isinf(value)) return value > 0 ? "\"inf\"" : "\"-inf\"";
-  return fmt::format("{:.17g}", value);
+Json json_of(const GradcheckEntry& e) {
+  return {{"index", e.index},         {"step", number(e.step)},        {"above", number(e.above)},
+          {"below", number(e.below)}, {"numeric", number(e.numeric)},  {"analytic", number(e.analytic)},
+          {"error", number(e.error)}, {"behaviour", name(e.behaviour)}};
 }
 
-template <class Range, class F>
-std::string array(const Range& range, F&& element) {
-  std::string out = "[";
-  for (const auto& x : range) out += (out.size() > 1 ? ", " : "") + element(x);
-  return out + "]";
+Json json_of(const GradcheckTensor& t) {
+  Json worst = Json::array(), hints = Json::array();
+  for (const GradcheckEntry& e : t.worst) worst.push_back(json_of(e));
+  for (const GradcheckHint& h : t.hints) hints.push_back({{"pattern", h.pattern}, {"text", h.text}});
+  return {{"name", t.name},
+          {"shape", std::vector<index_t>(t.shape.begin(), t.shape.end())},
+          {"axes", t.axes},
+          {"verdict", name(t.verdict)},
+          {"entries", t.entries},
+          {"retried", t.retried},
+          {"wrong", t.wrong},
+          {"kinks", t.kinks},
+          {"unclear", t.unclear},
+          {"below_noise", t.below_noise},
+          {"not_judged", t.not_judged},
+          {"linear", t.linear},
+          {"why", t.why},
+          {"largest_gradient", number(t.largest_gradient)},
+          {"largest_error", number(t.largest_error)},
+          {"largest_relative_error", number(t.largest_relative_error)},
+          {"worst", worst},
+          {"hints", hints}};
 }
 
 }  // namespace
@@ -169,19 +204,24 @@ std::string_view name(GradcheckBehaviour behaviour) {
       return "kink";
     case GradcheckBehaviour::Zero:
       return "zero";
+    case GradcheckBehaviour::BelowNoise:
+      return "below the noise";
     case GradcheckBehaviour::Unclear:
       return "unclear";
+    case GradcheckBehaviour::NotJudged:
+      return "not judged";
   }
   return "";
 }
 
 std::string GradcheckReport::str(bool colour) const {
   const Painter paint(colour);
+  const double tolerance = options.tolerance.value_or(1e-7);
   std::string text =
       paint(kBold, "gradcheck ") + paint(colour_of(verdict), explain(verdict)) +
       fmt::format(" ({} order, {}, tolerance {:g}, seed {})\n", options.order == 2 ? "second" : "first",
-                  text_of(options.mode), options.tolerance, options.seed);
-  if (!note.empty()) text += "  " + note + "\n";
+                  text_of(options.mode), tolerance, options.seed);
+  if (!note.empty()) text += "  " + paint(kBold, note) + "\n";
   if (verdict == GradcheckVerdict::NonDeterministic || verdict == GradcheckVerdict::DependentInputs)
     return text;
 
@@ -195,7 +235,7 @@ std::string GradcheckReport::str(bool colour) const {
   for (const GradcheckTensor& t : tensors)
     text += fmt::format("  {:<{}}  {:<{}}  {:>7}  {:>12.3e}  {:>9.2e}  {:>9.2e}  {}\n", t.name, names,
                         t.shape.str(), shapes, t.entries, t.largest_gradient, t.largest_error,
-                        t.largest_relative_error, paint(colour_of(t.verdict), status_of(t, t.entries)));
+                        t.largest_relative_error, paint(colour_of(t.verdict), status_of(t, tolerance)));
   for (const GradcheckTensor& t : tensors) {
     const bool accused = t.verdict == GradcheckVerdict::Fail || t.verdict == GradcheckVerdict::Suspicious ||
                          t.verdict == GradcheckVerdict::AtKink;
@@ -213,33 +253,18 @@ std::string GradcheckReport::str(bool colour) const {
 }
 
 std::string GradcheckReport::json() const {
-  const auto text = [](std::string_view s) { return quoted(s); };
-  const auto index = [](index_t i) { return fmt::format("{}", i); };
-  const auto entry = [&](const GradcheckEntry& e) {
-    return fmt::format(
-        "{{\"index\": {}, \"step\": {}, \"above\": {}, \"below\": {}, \"numeric\": {}, \"analytic\": {}, "
-        "\"error\": {}, \"behaviour\": {}}}",
-        array(e.index, index), number(e.step), number(e.above), number(e.below), number(e.numeric),
-        number(e.analytic), number(e.error), quoted(tapegrad::name(e.behaviour)));
-  };
-  const auto hint = [](const GradcheckHint& h) {
-    return fmt::format("{{\"pattern\": {}, \"text\": {}}}", quoted(h.pattern), quoted(h.text));
-  };
-  const auto tensor = [&](const GradcheckTensor& t) {
-    return fmt::format(
-        "{{\"name\": {}, \"shape\": {}, \"axes\": {}, \"verdict\": {}, \"entries\": {}, \"retried\": {}, "
-        "\"wrong\": {}, \"kinks\": {}, \"unclear\": {}, \"largest_gradient\": {}, \"largest_error\": {}, "
-        "\"largest_relative_error\": {}, \"worst\": {}, \"hints\": {}}}",
-        quoted(t.name), array(t.shape, index), array(t.axes, text), quoted(tapegrad::name(t.verdict)),
-        t.entries, t.retried, t.wrong, t.kinks, t.unclear, number(t.largest_gradient),
-        number(t.largest_error), number(t.largest_relative_error), array(t.worst, entry),
-        array(t.hints, hint));
-  };
-  return fmt::format(
-      "{{\"verdict\": {}, \"passed\": {}, \"order\": {}, \"mode\": {}, \"tolerance\": {}, \"seed\": {}, "
-      "\"note\": {}, \"tensors\": {}}}\n",
-      quoted(tapegrad::name(verdict)), passed, options.order, quoted(text_of(options.mode)),
-      number(options.tolerance), options.seed, quoted(note), array(tensors, tensor));
+  Json all = Json::array();
+  for (const GradcheckTensor& t : tensors) all.push_back(json_of(t));
+  const Json report = {{"verdict", tapegrad::name(verdict)},
+                       {"passed", passed},
+                       {"order", options.order},
+                       {"mode", text_of(options.mode)},
+                       {"tolerance", number(options.tolerance.value_or(1e-7))},
+                       {"seed", options.seed},
+                       {"note", note},
+                       {"tensors", all}};
+  // Names may be any bytes; what is not UTF-8 becomes U+FFFD.
+  return report.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 Tensor GradcheckReport::error_map(std::size_t k) const {

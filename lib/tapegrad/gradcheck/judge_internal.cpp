@@ -1,0 +1,328 @@
+// What an error does as the step changes, and what follows from it.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "tapegrad/gradcheck/probe_internal.h"
+
+namespace tapegrad::inline v0::detail {
+namespace {
+
+constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// A judgement needs the slope to three digits.
+constexpr double kResolved = 1e-3;
+// Three neighbouring estimates may agree by chance: the true error is taken for so many times their spread.
+constexpr double kChance = 20;
+// A wrong gradient's error stays the same over so many rungs (two decades), within this factor, and is so many
+// times what rounding makes of it.
+constexpr std::size_t kFlatRungs = 5;
+constexpr double kFlat = 1.5, kAboveFloor = 10;
+// The slope itself may change by this part of its size meanwhile, or what is flat is the end of f's reach.
+constexpr double kSettled = 0.5;
+// Noise is learnt on so many of the smallest rungs; what grows to so many times of it further up, and to that
+// part of the slope, is a kink or a bend.
+constexpr int kNoiseRungs = 5;
+constexpr double kGrown = 100, kBent = 0.1;
+// At a kink the one-sided slopes differ by the same amount, within this factor, over so many rungs, and by more
+// than that part of their size and so many times what rounding makes of them.
+constexpr std::size_t kKinkRungs = 4;
+constexpr double kSameJump = 1.6, kJump = 1e-6, kJumpAboveFloor = 50;
+// How far outside of the two slopes at a kink a gradient may lie, as a part of their difference.
+constexpr double kBetween = 0.02;
+// A step in f: its change is the same, within this factor, over so many rungs.
+constexpr std::size_t kStepRungs = 7;
+constexpr double kStepAboveFloor = 1e3, kSameStep = 1.05;
+// A slope of so many times the rounding of f is nothing; so is one of so many times the rounding of the backward
+// pass, as measured, unless that is far more than f's: beside a kink the backward pass jumps.
+constexpr double kNothing = 100, kAnalyticNothing = 10, kMostNothing = 1e6;
+// How far above that the differences may be uncertain for it to be clear at once.
+constexpr double kClearly = 10;
+
+// An estimate of the slope and how far it may be off.
+struct Estimate {
+  double value = 0, uncertainty = kInfinity;
+  std::size_t at = 0;
+};
+
+// Steps from small to large, each sqrt(10) times the one before.
+using Ladder = std::vector<Difference>;
+
+// Where the estimates of three neighbouring steps agree best: of the differences themselves, and of
+// Richardson's extrapolation, which removes their error of order h^2. Only the first `count` steps are used.
+Estimate best_of(const Ladder& ladder, std::size_t count, bool bend) {
+  const auto plain = [&](std::size_t k) { return ladder[k].numeric; };
+  const auto extrapolated = [&](std::size_t k) {
+    return (10 * ladder[k].numeric - ladder[k + 1].numeric) / 9;
+  };
+  // Where nothing changes although it does at larger steps, and no kink explains it, the change may have been
+  // lost in rounding inside f.
+  const auto silent = [&](std::size_t k) { return ladder[k].touched == 0; };
+  bool heard = false;
+  for (std::size_t k = 0; k < count && !bend; ++k) heard = heard || !silent(k);
+  Estimate best;
+  const auto search = [&](const auto& value, std::size_t end) {
+    for (std::size_t k = 1; k + 1 < end; ++k) {
+      if (heard && (silent(k - 1) || silent(k) || silent(k + 1))) continue;
+      const double values[] = {value(k - 1), value(k), value(k + 1)};
+      double spread = ladder[k].floor;
+      for (const double v : values)
+        spread = std::max(spread, std::isfinite(v) ? std::abs(v - values[1]) : kInfinity);
+      // Three numbers may agree by chance.
+      if (kChance * spread < best.uncertainty) best = {values[1], kChance * spread, k};
+    }
+  };
+  search(plain, count);
+  if (count > 0) search(extrapolated, count - 1);
+  return best;
+}
+
+// Whether the slope at step k also holds closer to x, but for noise: what noise adds to f does not depend on
+// the step, what kinks and bends add grows with it.
+bool holds_below(const Ladder& ladder, std::size_t k) {
+  double noise = 0;
+  int rungs = 0;
+  for (std::size_t i = 0; i < k; ++i) {
+    if (ladder[i].touched == 0) continue;
+    const double change = std::abs(ladder[i].numeric - ladder[k].numeric) * ladder[i].step;
+    if (rungs++ < kNoiseRungs)
+      noise = std::max({noise, change, ladder[i].floor * ladder[i].step});
+    else if (change > kGrown * noise + kBent * std::abs(ladder[k].numeric) * ladder[i].step)
+      return false;
+  }
+  return true;
+}
+
+// A wrong gradient: over two decades of steps the error keeps its sign and its size, and is above rounding.
+// The middle of the two decades in which it changes least.
+std::optional<std::size_t> flat_error(const Ladder& ladder, std::size_t count, double analytic,
+                                      double allowed) {
+  constexpr std::size_t kRun = kFlatRungs;
+  std::optional<std::size_t> found;
+  double least = kInfinity;
+  for (std::size_t k = 0; k + kRun <= count; ++k) {
+    double low = kInfinity, high = -kInfinity, top = 0;
+    bool clear = true;
+    for (std::size_t i = k; i < k + kRun; ++i) {
+      const double error = ladder[i].numeric - analytic;
+      low = std::min(low, error), high = std::max(high, error),
+      top = std::max(top, std::abs(ladder[i].numeric));
+      clear = clear && std::abs(error) > allowed + kAboveFloor * ladder[i].floor;
+    }
+    const bool flat = (low > 0 || high < 0) && std::max(high, -low) <= kFlat * std::max(low, -high);
+    // Beside a large gradient the slope may look flat where it is not, as beyond the reach of a bounded
+    // function.
+    const bool settled = high - low <= std::max(kSettled * top, kAboveFloor * ladder[k].floor);
+    if (!clear || !flat || !settled || !holds_below(ladder, k)) continue;
+    // Silence tells least.
+    const double rank = ladder[k].touched == 0 ? std::numeric_limits<double>::max() : high - low;
+    if (rank > least) continue;
+    least = rank;
+    found = k + kRun / 2;
+  }
+  return found;
+}
+
+// The smallest step from which on the two one-sided slopes differ by the same amount: between x - h and x + h
+// there is a kink. (In a smooth function their difference shrinks with h, and mere rounding grows as 1 / h.)
+std::optional<std::size_t> kink(const Ladder& ladder, double allowed) {
+  constexpr std::size_t kRun = kKinkRungs;
+  for (std::size_t k = 0; k + kRun <= ladder.size(); ++k) {
+    double low = kInfinity, high = 0;
+    bool clear = true;
+    for (std::size_t i = k; i < k + kRun; ++i) {
+      const double jump = std::abs(ladder[i].forward - ladder[i].backward);
+      low = std::min(low, jump), high = std::max(high, jump);
+      const double slope = std::max(std::abs(ladder[i].forward), std::abs(ladder[i].backward));
+      clear = clear && jump > allowed + kJump * slope + kJumpAboveFloor * ladder[i].floor;
+    }
+    if (clear && high <= kSameJump * low) return k;
+  }
+  return std::nullopt;
+}
+
+// f itself jumps: its change is the same however small the step.
+bool jumps(const Ladder& ladder) {
+  constexpr std::size_t kRun = kStepRungs;
+  if (ladder.size() < kRun) return false;
+  double low = kInfinity, high = 0;
+  for (std::size_t k = 0; k < kRun; ++k) {
+    const double change = std::abs(ladder[k].above - ladder[k].below);
+    low = std::min(low, change), high = std::max(high, change);
+    if (!(change > kStepAboveFloor * ladder[k].floor * ladder[k].step)) return false;
+  }
+  return high <= kSameStep * low;
+}
+
+/// The study of one question: a ladder of steps that grows until something can be said.
+class Study {
+ public:
+  Study(const Prober& prober, Line& line, const Question& question)
+      : prober_(prober), line_(line), q_(question), changed_(prober.weights().size(), 0) {}
+
+  Judgement judge() {
+    const int decades_more = q_.widely ? 3 : 0;
+    grow(-10, 11, false);
+    for (int round = 0;; ++round) {
+      if (ladder_.empty()) return {};
+      const bool last = round == decades_more;
+      look();
+      if (!std::isfinite(q_.analytic)) return not_finite();
+      if (is_right()) return right();
+      if (is_nothing() && best_.uncertainty <= kClearly * nothing())
+        return conclude(GradcheckBehaviour::Zero, best_.at, best_.value);
+      if (const auto at = flat_error(ladder_, usable(), q_.analytic, q_.allowed)) {
+        if (is_nothing()) return conclude(GradcheckBehaviour::Zero, *at);
+        if (is_proven(*at, last)) return conclude(GradcheckBehaviour::Wrong, *at);
+      } else if (bend_ &&
+                 (round > 0 || last)) {  // in the first round a smaller step may still avoid the kink
+        return at_bend();
+      } else if (!bend_ && jumps(ladder_)) {
+        return conclude(GradcheckBehaviour::Kink, ladder_.size() / 2);
+      } else if (!bend_ && is_unseen(last)) {
+        return conclude(is_nothing() ? GradcheckBehaviour::Zero : GradcheckBehaviour::BelowNoise, best_.at,
+                        best_.value);
+      }
+      if (last) break;
+      grow(-20 - 10 * round, -10 - 10 * round, true);  // five decades more at each end
+      grow(11 + 10 * round, 21 + 10 * round, false);
+    }
+    if (is_nothing()) return conclude(GradcheckBehaviour::Zero, best_.at, best_.value);
+    std::size_t at = 0;
+    while (at + 1 < ladder_.size() && ladder_[at].step < q_.usual) ++at;
+    return conclude(GradcheckBehaviour::Unclear, at);
+  }
+
+ private:
+  // Rungs are numbered by their distance from the usual step; the ladder grows at both ends.
+  void grow(int from, int to, bool below) {
+    Ladder rungs;
+    for (int rung = from; rung < to; ++rung)
+      rungs.push_back(prober_.difference(line_, q_.usual * std::pow(10.0, rung / 2.0), &changed_));
+    std::erase_if(rungs, [](const Difference& d) { return !(d.step > 0); });  // lost in the value's rounding
+    ladder_.insert(below ? ladder_.begin() : ladder_.end(), rungs.begin(), rungs.end());
+  }
+
+  void look() {
+    set_floors();
+    bend_ = kink(ladder_, q_.allowed);
+    slopes_ = bend_ ? std::max(std::abs(ladder_[*bend_].forward), std::abs(ladder_[*bend_].backward)) : 0;
+    best_ = best_of(ladder_, usable(), bend_.has_value());
+    error_ = std::abs(best_.value - q_.analytic);
+  }
+
+  // What is compared with rounding: all results that depend on the entry, or if none seems to, all results.
+  void set_floors() {
+    const bool any = std::ranges::find(changed_, 1) != changed_.end();
+    const std::vector<double>&r = prober_.weights(), &center = prober_.center(), &noise = prober_.noise();
+    double size = 0, rounding = 0;
+    for (std::size_t j = 0; j < r.size(); ++j) {
+      if (any && changed_[j] == 0) continue;
+      size += std::abs(r[j] * center[j]);
+      rounding += std::abs(r[j]) * noise[j];
+    }
+    rounding_ = std::max(kEpsilon * size, rounding);
+    // Far from x the numbers inside of f are larger, and so is their rounding.
+    for (Difference& d : ladder_)
+      d.floor = std::max(kEpsilon * d.touched, rounding_ * std::max(1.0, d.step / unit())) / d.step;
+  }
+
+  /// The scale of the entry's value.
+  double unit() const { return q_.usual / usual_relative_step(); }
+  std::size_t usable() const { return bend_.value_or(ladder_.size()); }
+
+  /// Right to three digits of the entry's own size, as far as differences can tell.
+  bool is_right() const {
+    return best_.uncertainty <=
+               kResolved * std::max({std::abs(q_.analytic), std::abs(best_.value), slopes_}) &&
+           error_ <= q_.allowed + best_.uncertainty;
+  }
+  Judgement right() const {
+    return conclude(
+        ladder_[best_.at].step < q_.first ? GradcheckBehaviour::Truncation : GradcheckBehaviour::Rounding,
+        best_.at, best_.value);
+  }
+
+  double nothing() const {
+    const double of_f = rounding_ / std::min(unit(), 1.0);
+    return std::max(kNothing * of_f, std::min(kAnalyticNothing * q_.analytic_noise, kMostNothing * of_f));
+  }
+  /// Zero but for rounding, on both sides: of f's inner values, and of the backward pass.
+  bool is_nothing() const {
+    return std::abs(q_.analytic) <= nothing() && error_ <= best_.uncertainty + std::abs(q_.analytic) &&
+           std::abs(best_.value) <= std::max(best_.uncertainty, kNothing * rounding_ / std::max(unit(), 1.0));
+  }
+
+  // A function that does not change at all may be constant there, or its change may be lost in the rounding of
+  // numbers that it adds up inside: only larger steps tell.
+  bool is_proven(std::size_t at, bool last) const {
+    if (ladder_[at].touched != 0) return true;
+    if (!last) return false;
+    double quantum = kInfinity;
+    bool heard = false;
+    for (const Difference& d : ladder_) {
+      heard = heard || d.touched != 0;
+      if (d.above != d.below) quantum = std::min(quantum, std::abs(d.above - d.below));
+    }
+    return !heard || bend_ || 2 * std::min(ladder_[at].step, unit()) * std::abs(q_.analytic) > quantum;
+  }
+
+  /// Small beside the tensor's gradient, and lost in the rounding: nothing speaks against it, nor for it.
+  bool is_unseen(bool last) const {
+    const bool small = best_.uncertainty <= kResolved * q_.scale && error_ <= q_.allowed + best_.uncertainty;
+    return small && (last || error_ <= 2 * best_.uncertainty / kChance);
+  }
+
+  Judgement at_bend() const {
+    const Difference& d = ladder_[*bend_];
+    const double margin = q_.allowed + kBetween * (d.high - d.low);
+    const bool between = q_.analytic >= d.low - margin && q_.analytic <= d.high + margin;
+    // Slopes on the two sides of a kink that is far away say nothing about x.
+    const bool here = d.step <= q_.usual;
+    return conclude(between ? GradcheckBehaviour::Kink
+                    : here  ? GradcheckBehaviour::Wrong
+                            : GradcheckBehaviour::Unclear,
+                    *bend_);
+  }
+
+  Judgement not_finite() const {
+    const std::size_t n = ladder_.size();
+    for (const Difference& d : ladder_)
+      if (std::isfinite(d.numeric) && std::isfinite(d.floor)) {
+        const bool middle = std::isfinite(ladder_[n / 2].numeric);
+        return conclude(GradcheckBehaviour::Wrong,
+                        middle ? n / 2 : static_cast<std::size_t>(&d - ladder_.data()));
+      }
+    return conclude(GradcheckBehaviour::Unclear, n / 2);
+  }
+
+  Judgement conclude(GradcheckBehaviour behaviour, std::size_t at) const {
+    return conclude(behaviour, at, ladder_[at].numeric);
+  }
+  Judgement conclude(GradcheckBehaviour behaviour, std::size_t at, double numeric) const {
+    Judgement judged{.behaviour = behaviour, .best = ladder_[at]};
+    judged.best.numeric = numeric;
+    return judged;
+  }
+
+  const Prober& prober_;
+  Line& line_;
+  const Question& q_;
+  std::vector<char> changed_;
+  Ladder ladder_;
+  double rounding_ = 0;  // what rounding adds to sum(r f)
+  std::optional<std::size_t> bend_;
+  double slopes_ = 0, error_ = 0;
+  Estimate best_;
+};
+
+}  // namespace
+
+Judgement Prober::judge(Line& line, const Question& question) const {
+  return Study(*this, line, question).judge();
+}
+
+}  // namespace tapegrad::inline v0::detail

@@ -1,0 +1,351 @@
+#include <cmath>
+
+#include "mistakes.h"
+
+namespace tapegrad::testing {
+namespace {
+
+using Inputs = const std::vector<Tensor>&;
+using Gradients = std::vector<Tensor>;
+
+Tensor draw(const Shape& shape, std::uint64_t stream = 1, double low = -2, double high = 2) {
+  Generator generator(8, stream);
+  return uniform(shape, low, high, generator, DType::Float64);
+}
+
+using Strings = std::vector<std::string>;
+
+// ---- Entry by entry
+
+/// From x, y, dy to dx.
+using Slope = std::function<Tensor(const Tensor& x, const Tensor& y, const Tensor& dy)>;
+
+Mistake unary(const char* what, Strings words, Strings patterns, std::function<Tensor(const Tensor&)> f,
+              Slope slope, const Tensor& x = draw({4, 5})) {
+  return {what,
+          "input 0",
+          std::move(words),
+          std::move(patterns),
+          [f](Inputs in) { return f(in[0]); },
+          [slope](Inputs in, const Tensor& y, const Tensor& dy) { return Gradients{slope(in[0], y, dy)}; },
+          {x}};
+}
+
+Tensor mask(const Tensor& truth) {
+  return cast(truth, DType::Float64);
+}
+
+void add_activations(std::vector<Mistake>& all) {
+  const auto logistic = [](const Tensor& x) { return sigmoid(x); };
+  const auto hyperbolic = [](const Tensor& x) { return tanh(x); };
+  const Strings factor = {"factor", "input-output"};
+  const Tensor positive = draw({4, 5}, 2, 0.5, 3);
+  all.push_back(unary("relu: y >= 0",
+                      {"by 1 everywhere, where it should be by 1 where x > 0 and 0 where x < 0"}, factor,
+                      relu, [](auto&, auto& y, auto& dy) { return dy * mask(greater_equal(y, 0.0)); }));
+  all.push_back(unary("relu: x < 0",
+                      {"by 0 where x > 0 and 1 where x < 0, where it should be by 1 where x > 0"}, factor,
+                      relu, [](auto& x, auto&, auto& dy) { return dy * mask(less(x, 0.0)); }));
+  all.push_back(unary("relu: y dy", {"multiplied by y, where it should be by 1 where x > 0"},
+                      {"factor", "power"}, relu, [](auto&, auto& y, auto& dy) { return y * dy; }));
+  all.push_back(unary("relu: relu(dy)", {"the sign of the output gradient is asked"},
+                      {"output-gradient-mask", "output-gradient-part"}, relu,
+                      [](auto&, auto&, auto& dy) { return relu(dy); }));
+  all.push_back(unary("relu: no dy", {"output gradient is forgotten"}, {"output-gradient"}, relu,
+                      [](auto& x, auto&, auto&) { return mask(greater(x, 0.0)); }));
+  all.push_back(unary(
+      "leaky_relu: the slope forgotten",
+      {"1 where x > 0 and 0 where x < 0, where it should be by 1 where "
+       "x > 0 and 0.2 where x < 0"},
+      factor, [](const Tensor& x) { return leaky_relu(x, 0.2); },
+      [](auto& x, auto&, auto& dy) { return dy * mask(greater(x, 0.0)); }));
+  all.push_back(unary("sigmoid: x (1 - x)", {"the input is taken for the result"}, factor, logistic,
+                      [](auto& x, auto&, auto& dy) { return dy * x * (1.0 - x); }));
+  all.push_back(unary("sigmoid: y (1 + y)", {"by y (1 + y), where it should be by y (1 - y)"}, factor,
+                      logistic, [](auto&, auto& y, auto& dy) { return dy * y * (1.0 + y); }));
+  all.push_back(unary(
+      "tanh: 1 - y",
+      {"by 1 - y, where it should be by 1 - y^2", "by 1 - tanh(x), where it should be by 1 - tanh(x)^2"},
+      factor, hyperbolic, [](auto&, auto& y, auto& dy) { return dy * (1.0 - y); }));
+  all.push_back(
+      unary("tanh: 1 - x^2",
+            {"by 1 - x^2, where it should be by 1 - y^2", "uses the input where it needs the result"}, factor,
+            hyperbolic, [](auto& x, auto&, auto& dy) { return dy * (1.0 - x * x); }));
+  all.push_back(unary(
+      "exp: x", {"uses the input where it needs the result", "the input is taken for the result"}, factor,
+      [](const Tensor& x) { return exp(x); }, [](auto& x, auto&, auto& dy) { return dy * x; }));
+  all.push_back(unary(
+      "log: 1 / y", {"the result is taken for the input", "uses the result where it needs the input"}, factor,
+      [](const Tensor& x) { return log(x); }, [](auto&, auto& y, auto& dy) { return dy / y; }, positive));
+  all.push_back(unary(
+      "abs: the sign forgotten", {"by 1 everywhere, where it should be by 1 where x > 0 and -1 where x < 0"},
+      factor, [](const Tensor& x) { return abs(x); }, [](auto&, auto&, auto& dy) { return dy * 1.0; }));
+  all.push_back(unary(
+      "sqrt: 1 / (2 x)", {"the input is taken for the result", "by 1 / (2 x), where it should be"}, factor,
+      [](const Tensor& x) { return sqrt(x); }, [](auto& x, auto&, auto& dy) { return dy / (2.0 * x); },
+      positive));
+  all.push_back(unary(
+      "square: the 2 forgotten", {"a forgotten factor 2"}, {"ratio", "factor"},
+      [](const Tensor& x) { return square(x); }, [](auto& x, auto&, auto& dy) { return dy * x; }));
+  all.push_back(unary(
+      "1 / x: the sign", {"sign is wrong"}, {"sign", "factor"}, [](const Tensor& x) { return 1.0 / x; },
+      [](auto& x, auto&, auto& dy) { return dy / (x * x); }, positive));
+  all.push_back(unary(
+      "sin: sin",
+      {"by sin(x), where it should be by cos(x)", "uses the result where",
+       "by y, where it should be by cos(x)"},
+      {"factor"}, [](const Tensor& x) { return sin(x); },
+      [](auto& x, auto&, auto& dy) { return dy * sin(x); }));
+}
+
+// ---- Two operands
+
+Mistake binary(const char* what, const char* tensor, Strings words, Strings patterns, TensorFunction f,
+               BackwardFunction backward, std::vector<Tensor> inputs) {
+  return {what,
+          tensor,
+          std::move(words),
+          std::move(patterns),
+          std::move(f),
+          std::move(backward),
+          std::move(inputs),
+          {.names = {"a", "b"}}};
+}
+
+void add_operands(std::vector<Mistake>& all) {
+  const auto product = [](Inputs in) { return matmul(in[0], in[1]); };
+  const auto quotient = [](Inputs in) { return in[0] / in[1]; };
+  const std::vector<Tensor> square = {draw({3, 3}), draw({3, 3}, 2)};
+  const std::vector<Tensor> pair = {draw({3, 4}), draw({3, 4}, 2, 0.5, 2)};
+  const auto da = [](Inputs in, const Tensor& dy) { return matmul(dy, in[1], {.transpose_b = true}); };
+  const auto db = [](Inputs in, const Tensor& dy) { return matmul(in[0], dy, {.transpose_a = true}); };
+  all.push_back(binary(
+      "matmul: a transpose forgotten", "a", {"'b' were transposed"}, {"axes"}, product,
+      [=](Inputs in, const Tensor&, const Tensor& dy) {
+        return Gradients{matmul(dy, in[1]), db(in, dy)};
+      },
+      square));
+  all.push_back(binary(
+      "matmul: the result transposed", "b", {"transposed"}, {"axes"}, product,
+      [=](Inputs in, const Tensor&, const Tensor& dy) {
+        return Gradients{da(in, dy), transpose(db(in, dy))};
+      },
+      square));
+  all.push_back(binary(
+      "matmul: results exchanged", "a", {"gradients of two inputs are exchanged"}, {"exchanged", "operand"},
+      product,
+      [=](Inputs in, const Tensor&, const Tensor& dy) {
+        return Gradients{db(in, dy), da(in, dy)};
+      },
+      square));
+  all.push_back(
+      binary("matmul: the last row only", "b", {"only the last index of axis 0"}, {"overwritten"}, product,
+             [=](Inputs in, const Tensor&, const Tensor& dy) {
+               return Gradients{da(in, dy),
+                                matmul(slice(in[0], {{4, 5}}), slice(dy, {{4, 5}}), {.transpose_a = true})};
+             },
+             {draw({5, 3}), draw({3, 2}, 2)}));
+  all.push_back(binary(
+      "a b: a for b", "a", {"'a' is used in the place of 'b'", "by 'a', where it should be by 'b'"},
+      {"operand", "factor", "operands"}, [](Inputs in) { return in[0] * in[1]; },
+      [](Inputs in, const Tensor&, const Tensor& dy) {
+        return Gradients{dy * in[0], dy * in[0]};
+      },
+      pair));
+  all.push_back(binary(
+      "a / b: the sign", "b", {"sign is wrong"}, {"sign", "factor"}, quotient,
+      [](Inputs in, const Tensor&, const Tensor& dy) {
+        return Gradients{dy / in[1], dy * in[0] / (in[1] * in[1])};
+      },
+      pair));
+  all.push_back(binary(
+      "a / b: no square", "b",
+      {"by -'a' / 'b', where it should be by -'a' / 'b'^2", "a factor 'b'", "by -y, where it should be"},
+      {"factor", "power"}, quotient,
+      [](Inputs in, const Tensor&, const Tensor& dy) {
+        return Gradients{dy / in[1], -1.0 * dy * in[0] / in[1]};
+      },
+      pair));
+  all.push_back(binary(
+      "a bias: mean in place of sum", "b", {"5 is axis 0"}, {"ratio"},
+      [](Inputs in) { return in[0] + in[1]; },
+      [](Inputs, const Tensor&, const Tensor& dy) {
+        return Gradients{dy * 1.0, mean(dy, {0})};
+      },
+      {draw({5, 3}), draw({3}, 2)}));
+  all.push_back(binary(
+      "a bias: one row", "b", {"only the last index of axis 0"}, {"overwritten"},
+      [](Inputs in) { return in[0] + in[1]; },
+      [](Inputs, const Tensor&, const Tensor& dy) {
+        return Gradients{dy * 1.0, reshape(slice(dy, {{4, 5}}), {3})};
+      },
+      {draw({5, 3}), draw({3}, 2)}));
+}
+
+// ---- Softmax and cross entropy
+
+void add_softmax(std::vector<Mistake>& all) {
+  const auto soft = [](const Tensor& x) { return softmax(x, 1); };
+  const auto log_soft = [](const Tensor& x) { return log_softmax(x, 1); };
+  const auto along = [](const Tensor& t, int axis) { return sum(t, {axis}, {.keepdims = true}); };
+  const Strings p = {"softmax"};
+  all.push_back(unary("softmax: no cross terms", {"cross terms of softmax are missing"}, p, soft,
+                      [](auto&, auto& y, auto& dy) { return y * dy; }));
+  all.push_back(unary("softmax: y (1 - y)", {"entry by entry"}, p, soft,
+                      [](auto&, auto& y, auto& dy) { return y * (1.0 - y) * dy; }));
+  all.push_back(unary("softmax: sum(dy)", {"this is sum(dy)"}, p, soft,
+                      [=](auto&, auto& y, auto& dy) { return y * (dy - along(dy, 1)); }));
+  all.push_back(unary("softmax: the wrong axis", {"along another axis"}, p, soft,
+                      [=](auto&, auto& y, auto& dy) { return y * (dy - along(y * dy, 0)); }));
+  all.push_back(unary("softmax: the identity", {"as if it were the identity"}, p, soft,
+                      [](auto&, auto&, auto& dy) { return dy * 1.0; }));
+  all.push_back(unary("log_softmax: the identity", {"the sum of log_softmax's gradient is missing"}, p,
+                      log_soft, [](auto&, auto&, auto& dy) { return dy * 1.0; }));
+  all.push_back(unary("log_softmax: no factor", {"factor exp(y) of log_softmax is missing"}, p, log_soft,
+                      [=](auto&, auto&, auto& dy) { return dy - along(dy, 1); }));
+  all.push_back(unary("log_softmax: y for exp(y)", {"y is taken for its exponential"}, p, log_soft,
+                      [=](auto&, auto& y, auto& dy) { return dy - y * along(dy, 1); }));
+  all.push_back(unary("log_softmax: the wrong axis", {"along another axis"}, p, log_soft,
+                      [=](auto&, auto& y, auto& dy) { return dy - exp(y) * along(dy, 0); }));
+  // Cross entropy of 4 rows of 5 classes. The labels lie at the edge.
+  Tensor t = zeros({4, 5}, DType::Float64);
+  for (const auto& [row, label] : {std::pair<index_t, index_t>{0, 0}, {1, 4}, {2, 0}, {3, 4}})
+    t.set({row, label}, 1);
+  const auto loss = [t](const Tensor& x) { return -1.0 * sum(log_softmax(x, 1) * t) / 4.0; };
+  const auto q = [](const Tensor& x) { return softmax(x, 1); };
+  all.push_back(unary("cross entropy: no 1 / N", {"4 is axis 0"}, {"ratio"}, loss,
+                      [=](auto& x, auto&, auto& dy) { return dy * (q(x) - t); }));
+  all.push_back(unary("cross entropy: the sign", {"sign is wrong"}, {"sign"}, loss,
+                      [=](auto& x, auto&, auto& dy) { return dy * (t - q(x)) / 4.0; }));
+  all.push_back(unary("cross entropy: no dy", {"output gradient is forgotten"}, {"output-gradient"}, loss,
+                      [=](auto& x, auto&, auto&) { return (q(x) - t) / 4.0; }));
+  all.push_back(unary("cross entropy: p for p - t", {"the target is not subtracted"}, {"cross-entropy"}, loss,
+                      [=](auto& x, auto&, auto& dy) { return dy * q(x) / 4.0; }));
+}
+
+// ---- Normalization
+
+struct Statistics {
+  Tensor centred, inverse, xhat;
+};
+constexpr double kEpsilon = 1e-2;
+Statistics statistics(const Tensor& x, double epsilon = kEpsilon, double divisor = 7) {
+  const Tensor centred = x - mean(x, {0}, {.keepdims = true});
+  const Tensor inverse = 1.0 / sqrt(sum(square(centred), {0}, {.keepdims = true}) / divisor + epsilon);
+  return {centred, inverse, centred * inverse};
+}
+
+Mistake batch_norm_mistake(const char* what, const char* tensor, Strings words, Strings patterns,
+                           std::function<Gradients(Inputs, const Tensor&)> wrong) {
+  const TensorFunction f = [](Inputs in) { return statistics(in[0]).xhat * in[1] + in[2]; };
+  return {what,
+          tensor,
+          std::move(words),
+          std::move(patterns),
+          f,
+          [=](Inputs in, const Tensor&, const Tensor& dy) {
+            const Statistics s = statistics(in[0]);
+            const Tensor d = dy * in[1];
+            Gradients all = {s.inverse * (d - mean(d, {0}, {.keepdims = true}) -
+                                          s.xhat * mean(d * s.xhat, {0}, {.keepdims = true})),
+                             sum(dy * s.xhat, {0}), sum(dy, {0})};
+            const Gradients changed = wrong(in, dy);
+            for (std::size_t k = 0; k < 3; ++k)
+              if (changed[k].defined()) all[k] = changed[k];
+            return all;
+          },
+          {draw({7, 3}), draw({3}, 2, 0.5, 2), draw({3}, 3)},
+          {.names = {"x", "gamma", "beta"}}};
+}
+
+void add_normalization(std::vector<Mistake>& all) {
+  const auto m = [](const Tensor& t) { return mean(t, {0}, {.keepdims = true}); };
+  const auto s = [](const Tensor& t) { return sum(t, {0}, {.keepdims = true}); };
+  /// dx from statistics and dy gamma.
+  using Dx = std::function<Tensor(const Statistics& s, const Tensor& d, const Tensor& dy, const Tensor& x)>;
+  const auto add = [&](const char* what, const char* words, Dx dx) {
+    all.push_back(
+        batch_norm_mistake(what, "x", {words}, {"normalization"}, [dx](Inputs in, const Tensor& dy) {
+          return Gradients{dx(statistics(in[0]), dy * in[1], dy, in[0]), Tensor(), Tensor()};
+        }));
+  };
+  add("batch norm: no mean term", "the mean is taken for a constant",
+      [=](auto& q, auto& d, auto&, auto&) { return q.inverse * (d - q.xhat * m(d * q.xhat)); });
+  add("batch norm: no variance term", "the variance is taken for a constant",
+      [=](auto& q, auto& d, auto&, auto&) { return q.inverse * (d - m(d)); });
+  add("batch norm: neither", "the mean and the variance are taken for constants",
+      [=](auto& q, auto& d, auto&, auto&) { return q.inverse * d; });
+  add("batch norm: sums for means", "sums stand where the means",
+      [=](auto& q, auto& d, auto&, auto&) { return q.inverse * (d - s(d) - q.xhat * s(d * q.xhat)); });
+  add("batch norm: no gamma", "gamma is forgotten",
+      [=](auto& q, auto&, auto& dy, auto&) { return q.inverse * (dy - m(dy) - q.xhat * m(dy * q.xhat)); });
+  add("batch norm: no epsilon", "epsilon is forgotten", [=](auto&, auto& d, auto&, auto& x) {
+    const Statistics bare = statistics(x, 0);
+    return bare.inverse * (d - m(d) - bare.xhat * m(d * bare.xhat));
+  });
+  add("batch norm: no std", "division by the standard deviation is forgotten",
+      [=](auto& q, auto& d, auto&, auto&) { return d - m(d) - q.xhat * m(d * q.xhat); });
+  add("batch norm: std^2", "divided by the variance, where the standard deviation",
+      [=](auto& q, auto& d, auto&, auto&) {
+        return square(q.inverse) * (d - m(d) - q.xhat * m(d * q.xhat));
+      });
+  add("batch norm: N - 1", "n - 1", [=](auto&, auto& d, auto&, auto& x) {
+    const Statistics wide = statistics(x, kEpsilon, 6);
+    return wide.inverse * (d - m(d) - wide.xhat * m(d * wide.xhat));
+  });
+  add("batch norm: N - 1 in the means", "divided by n - 1 in place of n",
+      [=](auto& q, auto& d, auto&, auto&) {
+        return q.inverse * (d - s(d) / 6.0 - q.xhat * s(d * q.xhat) / 6.0);
+      });
+  add("batch norm: x - mean for xhat", "x - mean stands where the normalized xhat",
+      [=](auto& q, auto& d, auto&, auto&) { return q.inverse * (d - m(d) - q.centred * m(d * q.centred)); });
+  all.push_back(batch_norm_mistake("batch norm: dgamma with x", "gamma",
+                                   {"made with x, where the normalized xhat"}, {"normalization"},
+                                   [](Inputs in, const Tensor& dy) {
+                                     return Gradients{Tensor(), sum(dy * in[0], {0}), Tensor()};
+                                   }));
+  all.push_back(batch_norm_mistake("batch norm: dbeta a mean", "beta", {"7 is axis 0"}, {"ratio"},
+                                   [](Inputs, const Tensor& dy) {
+                                     return Gradients{Tensor(), Tensor(), mean(dy, {0})};
+                                   }));
+  all.push_back(unary(
+      "layer norm: neither term", {"the mean and the variance are taken for constants"}, {"normalization"},
+      [](const Tensor& x) { return layer_norm(x, 1); },
+      [](auto& x, auto&, auto& dy) {
+        const Tensor c = x - mean(x, {1}, {.keepdims = true});
+        return dy / sqrt(mean(square(c), {1}, {.keepdims = true}) + 1e-3);
+      }));
+}
+
+// ---- Pooling and means
+
+void add_pooling(std::vector<Mistake>& all) {
+  const Tensor image = draw({2, 4, 6, 3});
+  const auto up = [](const Tensor& t) { return repeat(repeat(t, 2, 1), 2, 2); };
+  all.push_back(unary(
+      "average pooling: no 1/4", {"a window has 2 x 2 = 4 entries"}, {"pooling"},
+      [](const Tensor& x) { return avg_pool2d(x); }, [=](auto&, auto&, auto& dy) { return up(dy); }, image));
+  all.push_back(unary(
+      "max pooling: to all", {"of a maximum only the largest entry"}, {"pooling"},
+      [](const Tensor& x) { return max_pool2d(x); }, [=](auto&, auto&, auto& dy) { return up(dy); }, image));
+  const auto mean_of = [](const Tensor& x) { return mean(x); };
+  all.push_back(unary("mean: the divisor forgotten", {"the divisor 1/20 of a mean is forgotten"}, {"ratio"},
+                      mean_of, [](auto& x, auto&, auto& dy) { return broadcast_to(dy, x.shape()); }));
+  all.push_back(unary(
+      "sum of squares: the 2 forgotten", {"a forgotten factor 2"}, {"ratio"},
+      [](const Tensor& x) { return sum(square(x)); }, [](auto& x, auto&, auto& dy) { return dy * x; }));
+}
+
+}  // namespace
+
+std::vector<Mistake> op_mistakes() {
+  std::vector<Mistake> all;
+  add_activations(all);
+  add_operands(all);
+  add_softmax(all);
+  add_normalization(all);
+  add_pooling(all);
+  return all;
+}
+
+}  // namespace tapegrad::testing
