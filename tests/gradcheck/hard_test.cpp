@@ -265,12 +265,40 @@ void add_zeros(std::vector<Hard>& all) {
   }
 }
 
+// Entries of very different sizes beside each other: each is judged by its own.
+void add_small_entries(std::vector<Hard>& all) {
+  Tensor sizes = zeros({6}, DType::Float64);
+  for (index_t i = 0; i < 6; ++i) sizes.set({i}, std::pow(10.0, -2.0 * static_cast<double>(i)));
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    const auto add = [&](const char* what, Unary f, const Tensor& x, const GradcheckOptions& options = {}) {
+      all.push_back({fmt::format("{} {}", what, seed), of(std::move(f)), {x}, options});
+    };
+    add(
+        "results of sizes 1 to 1e-10", [=](const Tensor& x) { return sin(x) * sizes; },
+        draw({6}, -1, 1, seed));
+    add(
+        "their sum", [=](const Tensor& x) { return sum(sin(x) * sizes); }, draw({6}, -1, 1, seed));
+    add(
+        "a saturated softmax", [](const Tensor& x) { return softmax(20.0 * x, 1); },
+        draw({3, 4}, -1, 1, seed));
+    add(
+        "the tail of a Gaussian", [](const Tensor& x) { return exp(-square(x)); }, draw({8}, 0, 5, seed));
+    add(
+        "a logarithm of a sum, its small terms", [](const Tensor& x) { return log(sum(exp(x * 15.0), {1})); },
+        draw({3, 4}, -1, 1, seed));
+    add(
+        "a mostly dead relu", [](const Tensor& x) { return sum(relu(x - 0.7)) * x; },
+        draw({12}, -1, 1, seed));
+  }
+}
+
 std::vector<Hard> hard_functions() {
   std::vector<Hard> all;
   add_scales(all);
   add_kinks(all);
   add_noise(all);
   add_zeros(all);
+  add_small_entries(all);
   return all;
 }
 

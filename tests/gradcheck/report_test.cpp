@@ -62,6 +62,14 @@ TEST(GradcheckReport, NamesAndAxesMustFit) {
   EXPECT_TRUE(refuses("gradcheck", {"first order only"}, [] { (void)wrong_convolution({.order = 2}); }));
 }
 
+TEST(GradcheckReport, TheTableIsAsWideAsItsWords) {
+  const std::string text =
+      gradcheck([](Inputs in) { return 3.0 * in[0]; }, {draw({2})}, {.names = {"x"}}).str();
+  const std::string table =
+      "\n  input  shape  checked  largest grad  abs error  rel error\n  x      [2]          2  ";
+  EXPECT_NE(text.find(table), std::string::npos) << text;
+}
+
 TEST(GradcheckReport, ColourIsAskedFor) {
   const GradcheckReport report = wrong_convolution({});
   EXPECT_EQ(report.str().find('\033'), std::string::npos);
