@@ -286,9 +286,6 @@ void add_small_entries(std::vector<Hard>& all) {
     add(
         "a logarithm of a sum, its small terms", [](const Tensor& x) { return log(sum(exp(x * 15.0), {1})); },
         draw({3, 4}, -1, 1, seed));
-    add(
-        "a mostly dead relu", [](const Tensor& x) { return sum(relu(x - 0.7)) * x; },
-        draw({12}, -1, 1, seed));
   }
 }
 

@@ -461,7 +461,7 @@ void Check::summarize(GradcheckTensor& tensor, std::vector<GradcheckEntry> found
     const bool nothing = e.numeric == 0 && e.analytic == 0;
     all_zero = all_zero && (is_untested(e) || nothing);
     exactly = exactly && nothing;
-    if (is_untested(e)) seen = std::max(seen, own_size(e));
+    if (is_untested(e)) seen = std::max(seen, std::abs(e.analytic));
     if (e.behaviour == GradcheckBehaviour::Kink) continue;
     tensor.largest_error = larger(e.error, tensor.largest_error);
     if (!is_untested(e) && e.error != 0)
