@@ -122,7 +122,8 @@ int main(int argc, char** argv) {
     const tg::ThreadCountScope scope(threads);
     fmt::print("name,op,threads,ms_min,ms_median,gflops\n");
     for (const Row& row : read_shapes(shapes))
-      if (row.name.find(only) != std::string::npos) run(row, doubles ? tg::DType::Float64 : tg::DType::Float32, threads, seconds);
+      if (row.name.find(only) != std::string::npos)
+        run(row, doubles ? tg::DType::Float64 : tg::DType::Float32, threads, seconds);
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_conv: {}\n", error.what());
     return 1;

@@ -64,5 +64,5 @@ void require_all_parameters(const Recording& recording, const Node& last, index_
                             const std::vector<Node*>& sources);
 
 }  // namespace detail
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

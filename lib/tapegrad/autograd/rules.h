@@ -163,5 +163,5 @@ template <class F>
                               {&rule, move_to, sizeof(Kept), detail::takes_output<F, Found, Wanted>});
 }
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -28,5 +28,5 @@ std::uint64_t replayed(std::uint64_t value);
 /// first.
 bool is_replaying();
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

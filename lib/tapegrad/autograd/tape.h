@@ -127,5 +127,5 @@ class [[nodiscard]] NoGrad {
 /// Whether a tape records the ops of this thread.
 bool is_recording();
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -64,5 +64,5 @@ inline const Scope* innermost_scope(Context& own) {
 }
 
 }  // namespace detail
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -72,5 +72,5 @@ inline std::size_t size_of(DType dtype) {
   return dispatch(dtype, []<class T>(std::type_identity<T>) { return sizeof(T); });
 }
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -23,5 +23,5 @@ class Error : public std::runtime_error {
   std::string op_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

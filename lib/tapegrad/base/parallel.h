@@ -102,5 +102,5 @@ void parallel_for(index_t count, index_t piece, F&& f) {
   detail::run_pieces(count, piece, detail::RangeFunction(f));
 }
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -70,5 +70,5 @@ class Generator {
   std::array<std::uint32_t, 4> block_{};  // the four words of the counter drawn / 4
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

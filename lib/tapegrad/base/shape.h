@@ -72,5 +72,5 @@ std::ostream& operator<<(std::ostream& stream, const Shape& shape);
 /// fit.
 Shape broadcast(std::string_view op, const Shape& a, const Shape& b);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

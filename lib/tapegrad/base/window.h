@@ -83,5 +83,5 @@ struct Conv2DGeometry {
   Shape filter_shape() const { return {kernel_h, kernel_w, group_in(), out_channels}; }
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -65,5 +65,5 @@ struct ImageFolderOptions {
 /// them no images; for an image that cannot be read, when it is asked for.
 Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOptions& options = {});
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -112,5 +112,5 @@ class Loader::Epoch::Iterator {
   Pass* pass_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

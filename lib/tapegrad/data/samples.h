@@ -54,5 +54,5 @@ Tensor read_all(const Samples& samples);
 /// 255, so that pixels lie in [0, 1]; others by value. Throws for integer dtypes other than the samples' own.
 Tensor read_all(const Samples& samples, DType dtype);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

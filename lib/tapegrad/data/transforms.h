@@ -37,5 +37,5 @@ Transform random_flip(double probability = 0.5, int axis = 1);
 /// is thought. Throws for an image, with its margin, that is smaller than the window.
 Transform random_crop(index_t height, index_t width, index_t padding = 0, double fill = 0);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

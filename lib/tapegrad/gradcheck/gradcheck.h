@@ -182,5 +182,5 @@ struct GradcheckReport {
                                                 const Shape& input_shape,
                                                 const GradcheckOptions& options = {});
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

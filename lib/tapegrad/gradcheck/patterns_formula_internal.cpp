@@ -265,6 +265,14 @@ struct NormalizationRule {
   }
 };
 
+// 1 / sqrt(variance + epsilon), with the variance divided by n - 1.
+Values inverse_of_unbiased(const Normalization& n) {
+  return made(n.inverse.size(), [&](std::size_t i) {
+    const double epsilon = 1 / (n.inverse[i] * n.inverse[i]) - n.variance[i];
+    return 1 / std::sqrt(n.variance[i] * n.groups.size / (n.groups.size - 1) + epsilon);
+  });
+}
+
 std::vector<Variant> normalization_of_x(const Normalization& n, const Values& x, const Values& r) {
   const std::size_t count = r.size();
   const auto times = [&](const Values& a, auto&& f) {
@@ -279,10 +287,7 @@ std::vector<Variant> normalization_of_x(const Normalization& n, const Values& x,
   };
   const double m = n.groups.size, unbiased = m / (m - 1);
   const Values bare = made(count, [&](std::size_t i) { return 1 / std::sqrt(n.variance[i]); });
-  const Values wide = made(count, [&](std::size_t i) {
-    const double epsilon = 1 / (n.inverse[i] * n.inverse[i]) - n.variance[i];
-    return 1 / std::sqrt(n.variance[i] * unbiased + epsilon);
-  });
+  const Values wide = inverse_of_unbiased(n);
   const Values ones(count, 1.0);
   using Rule = NormalizationRule;
   const auto square = [&](std::size_t i) { return n.inverse[i]; };

@@ -27,5 +27,5 @@ class ArrayFile {
   std::shared_ptr<const Source> source_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -167,5 +167,5 @@ class Checkpoints {
   std::optional<double> best_metric_;           // as far as it is known
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

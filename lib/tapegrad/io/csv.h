@@ -34,5 +34,5 @@ struct Table {
 /// hold, empty labels, and rows of another length than the first line.
 Table read_csv(const std::filesystem::path& path, const CsvOptions& options = {});
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

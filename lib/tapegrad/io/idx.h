@@ -25,5 +25,5 @@ ArrayFile open_idx(const std::filesystem::path& path);
 /// axes longer than the format's 32 bits.
 void write_idx(const std::filesystem::path& path, const Tensor& x);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -64,5 +64,5 @@ Image read_image(const std::filesystem::path& path, int channels, index_t most_p
 /// Throws for sizes that an Image cannot have.
 Image resized(const Image& image, int height, int width);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -18,5 +18,5 @@ Tensor to_tensor(const Image& image);
 /// bytes the nearest one is taken. UInt8: the bytes themselves. Throws for another shape or dtype, and for NaN.
 Image to_image(const Tensor& x);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

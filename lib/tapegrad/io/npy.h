@@ -44,5 +44,5 @@ struct NpzOptions {
 void write_npz(const std::filesystem::path& path, const NamedTensors& tensors,
                const NpzOptions& options = {});
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

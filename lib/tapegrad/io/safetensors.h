@@ -36,5 +36,5 @@ SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
 /// "__metadata__", and for a tensor that is not defined.
 void write_safetensors(const std::filesystem::path& path, const State& state);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -100,5 +100,5 @@ struct Softmax : Lambda {
   explicit Softmax(int axis = -1);
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

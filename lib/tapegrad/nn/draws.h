@@ -52,5 +52,5 @@ class Draws {
 void draw_in_order(std::initializer_list<Module*> modules, Module& owner);
 
 }  // namespace detail
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

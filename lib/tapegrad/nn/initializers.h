@@ -50,5 +50,5 @@ Initializer uniform_initializer(double limit);
 /// Normal, with mean 0, for any shape. Throws when the standard deviation is negative or not finite.
 Initializer normal_initializer(double standard_deviation);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

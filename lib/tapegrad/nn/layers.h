@@ -235,5 +235,5 @@ class Sequential : public Module {
   std::vector<Item> items_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

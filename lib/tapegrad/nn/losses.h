@@ -81,5 +81,5 @@ Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const Smoo
 /// or probabilities) is [..., classes], labels [...], Int32 or UInt8. Throws when they do not fit, and for none.
 double accuracy(const Tensor& scores, const Tensor& labels);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

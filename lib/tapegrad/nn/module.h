@@ -200,5 +200,5 @@ requires(!std::is_abstract_v<M>) M clone(const M& module) {
   return copy;
 }
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

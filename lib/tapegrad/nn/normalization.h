@@ -83,5 +83,5 @@ class GroupNorm : public Module {
   GroupNormOptions options_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

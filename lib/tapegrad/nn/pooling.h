@@ -65,5 +65,5 @@ class UpSampling2D : public Module {
   UpSampling2DOptions options_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -41,5 +41,5 @@ Tensor log_softmax(const Tensor& x, int axis);
 /// Over the last axis.
 Tensor log_softmax(const Tensor& x);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

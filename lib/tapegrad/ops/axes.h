@@ -45,5 +45,5 @@ struct ReduceOptions {
   bool keepdims = false;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

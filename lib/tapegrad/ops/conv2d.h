@@ -120,5 +120,5 @@ struct FusedOptions {
 /// A filter [kh, kw, ...] turned by 180 degrees: both of its first axes reversed.
 [[nodiscard]] Tensor rot180(const Tensor& filter);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -24,5 +24,5 @@ Tensor randint(const Shape& shape, std::int64_t low, std::int64_t high, Generato
 /// 0 to count - 1 in a random order, as Int32.
 Tensor randperm(index_t count, Generator& generator);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -24,5 +24,5 @@ inline Tensor dropout(const Tensor& x, double rate, Generator&& generator) {
 /// calls with the same key and the same numbers have the same mask.
 Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t first_sample);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -135,5 +135,5 @@ Tensor softplus(const Tensor& x);
 /// min(max(x, low), high); the derivative is 1 from low to high, both included, and 0 outside. NaN stays NaN.
 Tensor clamp(const Tensor& x, double low, double high);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

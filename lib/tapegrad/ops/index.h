@@ -31,5 +31,5 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
 /// Int32; one out of range is an error that tells its position.
 Tensor one_hot(const Tensor& indices, index_t depth, DType dtype = DType::Float32);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

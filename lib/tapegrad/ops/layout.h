@@ -97,5 +97,5 @@ Tensor cast(const Tensor& x, DType dtype);
 /// A copy in memory of its own.
 Tensor copy(const Tensor& x);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

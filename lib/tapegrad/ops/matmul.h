@@ -30,5 +30,5 @@ Tensor dot(const Tensor& a, const Tensor& b);
 /// or occurs twice in one operand or in the result, or when the result is not named.
 Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

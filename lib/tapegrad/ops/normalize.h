@@ -41,5 +41,5 @@ Tensor layer_norm(const Tensor& x, int axes, double epsilon = 1e-3);
 Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta,
                   double epsilon = 1e-3);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

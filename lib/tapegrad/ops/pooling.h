@@ -35,5 +35,5 @@ Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options = {});
 Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options = {});
 Tensor global_avg_pool2d(const Tensor& x, const ReduceOptions& options = {});
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

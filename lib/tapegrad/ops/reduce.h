@@ -82,5 +82,5 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 /// The adjoint of broadcast_to: the sum over all axes along which `shape` would be stretched to x's.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -17,5 +17,5 @@ Tensor upsample_nearest(const Tensor& x, Size2D size = 2);
 /// Keras' UpSampling2D and PyTorch's interpolate with align_corners=False. Float32 or Float64.
 Tensor upsample_bilinear(const Tensor& x, Size2D size = 2);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -13,7 +13,8 @@ namespace {
 
 template <class F>
 Tensor rounded(const char* op, const Tensor& x, F f) {
-  return record(op, detail::transform_floating(op, x, f), {{x, [](const Tensor& g) { return detail::no_gradient(g); }}});
+  return record(op, detail::transform_floating(op, x, f),
+                {{x, [](const Tensor& g) { return detail::no_gradient(g); }}});
 }
 
 // UInt8: f(x), a bool.

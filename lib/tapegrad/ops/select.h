@@ -25,5 +25,5 @@ Tensor triu(const Tensor& x, index_t k = 0);
 /// The matrices with 0 above the k-th diagonal.
 Tensor tril(const Tensor& x, index_t k = 0);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -31,5 +31,5 @@ struct TopK {
 /// have first. Throws unless k is in 0 to the size of the axis.
 TopK topk(const Tensor& x, index_t k, int axis = -1, const TopKOptions& options = {});
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -81,5 +81,5 @@ class [[nodiscard]] AveragedWeights {
   ExponentialMovingAverage& average_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -61,5 +61,5 @@ class GradientAccumulator {
   bool fixed_ = false;  // the parameters were given
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -213,5 +213,5 @@ class Adagrad : public Optimizer {
   std::vector<AdagradOptions> options_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

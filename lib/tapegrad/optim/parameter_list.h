@@ -36,5 +36,5 @@ class ParameterList {
   std::vector<std::string> names_;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

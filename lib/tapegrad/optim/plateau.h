@@ -105,5 +105,5 @@ class EarlyStopping {
   bool improved_ = false;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -87,5 +87,5 @@ struct OneCycleOptions {
 };
 Schedule one_cycle(const OneCycleOptions& options);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -39,5 +39,5 @@ void draw_text_upwards(Image& image, double x, double y, std::string_view text, 
 double text_width(std::string_view text, double scale = 1);
 double text_height(double scale = 1);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -12,5 +12,5 @@ inline namespace v0 TAPEGRAD_API {
 /// they keep, parameters and watched tensors as rounded ones.
 std::string to_graphviz(const Graph& graph);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

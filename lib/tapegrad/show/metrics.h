@@ -74,5 +74,5 @@ class Metrics {
   bool more_ = false;        // there may be something behind them
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -34,5 +34,5 @@ inline Image line_chart(std::initializer_list<Series> series, const ChartOptions
   return line_chart(std::span<const Series>(series.begin(), series.size()), options);
 }
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -75,5 +75,5 @@ class Progress {
   double started_ = 0, shown_ = 0;
 };
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -90,5 +90,5 @@ class Report {
 /// What a run ran on: version of tapegrad, processor, threads it may use, memory, system, compiler.
 Report::Facts machine_facts();
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -49,5 +49,5 @@ Image grid(const Tensor& images, const SheetOptions& options = {});
 /// Throws for other ranks and dtypes.
 Image filters_image(const Tensor& w, int scale = 0, int gap = 2);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

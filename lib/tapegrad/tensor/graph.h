@@ -34,5 +34,5 @@ struct Graph {
 /// A table, one line a node: number, op, shape, dtype, bytes kept, inputs.
 std::string to_string(const Graph& graph);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -39,5 +39,5 @@ class OpenSerial {
 bool is_open(std::uint64_t serial);
 
 }  // namespace detail
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -56,5 +56,5 @@ State state(const Generator& generator);
 /// Throws, and changes nothing, when one of them is missing.
 void load_state(Generator& generator, const State& state);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -88,5 +88,5 @@ class StorageHandle {
 /// Bytes that freed tensors left on the calling thread for reuse. release_memory() gives them back.
 std::size_t cached_memory();
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

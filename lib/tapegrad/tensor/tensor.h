@@ -210,5 +210,5 @@ bool equal(const Tensor& a, const Tensor& b);
 std::string to_string(const Tensor& x);
 std::ostream& operator<<(std::ostream& stream, const Tensor& x);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

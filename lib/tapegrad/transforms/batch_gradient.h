@@ -49,5 +49,5 @@ struct BatchGradient {
 BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options = {});
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -32,5 +32,5 @@ using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 ///   }
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

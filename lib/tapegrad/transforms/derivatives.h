@@ -37,5 +37,5 @@ std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const std::vector<Tensor>
 std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& xs,
                         const std::vector<Tensor>& vs);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad

@@ -24,5 +24,5 @@ Conv2DGeometry resolve_conv2d_transpose(std::string_view op, const Shape& x, con
                                         const std::optional<Size2D>& output_size,
                                         const std::optional<Size2D>& output_padding);
 
-}  // namespace TAPEGRAD_API
+}  // namespace v0
 }  // namespace tapegrad
