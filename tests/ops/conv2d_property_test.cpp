@@ -263,7 +263,7 @@ TEST(Conv2DProperty, UnfoldAndMatmulAndFold) {
 // The three functions and the three others that share their loops, on the same random tensors.
 std::vector<Tensor> all_results(const Convolution& c, DType dtype) {
   const Tensor x = c.image(dtype), w = c.filter(dtype), dy = c.output_gradient(dtype);
-  std::vector<Tensor> results = {(void)conv2d(x, w, c.options), conv2d_backprop_input(c.x, w, dy, c.options),
+  std::vector<Tensor> results = {conv2d(x, w, c.options), conv2d_backprop_input(c.x, w, dy, c.options),
                                  conv2d_backprop_filter(x, c.w, dy, c.options)};
   if (c.options.groups == 1) {
     const Tensor windows = unfold(x, {c.w[0], c.w[1]}, c.options);

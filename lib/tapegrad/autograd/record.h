@@ -1,4 +1,0 @@
-#pragma once
-
-// The name of rules.h in earlier versions.
-#include "tapegrad/autograd/rules.h"
