@@ -13,5 +13,5 @@ endif()
 # With the kernels for this CPU; and for one that every CPU can stand in for, whose small products are not treated apart.
 foreach(core "" Nehalem)
   set(ENV{OPENBLAS_CORETYPE} ${core})
-  execute_process(COMMAND ${PROGRAM} --gtest_brief=1 COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND ${PROGRAM} --gtest_brief=1 --gtest_filter=${TESTS} COMMAND_ERROR_IS_FATAL ANY)
 endforeach()

@@ -85,8 +85,12 @@ Content read(const fs::path& path) {
 
   std::array<char, 8> length{};
   std::copy_n(begin.begin(), length.size(), length.begin());
+  // IDX: two zeros, the type, the number of axes.
+  constexpr std::string_view kGzip = "\x1f\x8b", kIdx("\0\0", 2);
+  const bool is_idx = bytes.starts_with(kIdx) && begin[2] >= 8 && begin[2] <= 14 && begin[3] >= 1 &&
+                      begin[3] <= 8 && path.extension() != ".safetensors";
   // A header of JSON follows its length. Whatever the length says, the reader of that format knows best what is wrong.
-  if (bytes.size() == begin.size() && (begin[8] == '{' || path.extension() == ".safetensors"))
+  if (!is_idx && bytes.size() == begin.size() && (begin[8] == '{' || path.extension() == ".safetensors"))
     return read_safetensors(path);
   if (bytes.starts_with("\x93NUMPY")) return of_array("npy", tg::read_npy(path));
   if (bytes.starts_with("PK")) {
@@ -95,7 +99,6 @@ Content read(const fs::path& path) {
       content.tensors.push_back({name, "", tensor, tensor.shape()});
     return content;
   }
-  constexpr std::string_view kGzip = "\x1f\x8b", kIdx("\0\0", 2);
   if (bytes.starts_with(kGzip) || bytes.starts_with(kIdx)) return of_array("IDX", tg::read_idx(path));
   throw tg::Error("read",
                   fmt::format("'{}' is no file of safetensors, npy, npz or IDX, or its beginning is damaged",

@@ -28,9 +28,9 @@ TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader& loade
       checkpoints_(options.out / "checkpoints",
                    {.keep = options.keep, .higher_is_better = run.higher_is_better}) {
   if (options.batch > loader.samples())
-    throw std::invalid_argument(
-        fmt::format("--batch must be at most {}, the number of training images, got {}", loader.samples(),
-                    options.batch));
+    throw std::invalid_argument(fmt::format(
+        "--batch must be at most {}the number of training images, got {}",
+        loader.samples() > 0 ? fmt::format("{}, ", loader.samples()) : std::string(), options.batch));
   state_.add("metrics", metrics_);
   state_.add("step", step_).add("epoch", epoch_).add("next", next_).add("seen", seen_).add("sums", sums_);
   state_.require("--batch", options.batch).require("--seed", options.seed);

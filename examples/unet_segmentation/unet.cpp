@@ -49,7 +49,7 @@ void ConvBlock::visit(tg::Visitor& visitor) {
 
 UNet::UNet(const UNetOptions& options, tg::Generator& generator)
     : bottom(options.filters << (options.levels - 1), options.filters << options.levels, generator),
-      head({.in_channels = options.filters, .filters = options.classes}, generator) {
+      head({.in_channels = options.filters, .filters = options.classes, .kernel_size = 1}, generator) {
   for (int level = 0; level < options.levels; ++level) {
     const tg::index_t filters = options.filters << level;
     down.emplace_back(level == 0 ? options.in_channels : filters / 2, filters, generator);

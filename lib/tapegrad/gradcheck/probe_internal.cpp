@@ -162,7 +162,7 @@ const std::vector<double>& Prober::noise() const {
   int moves = 0;
   for (double size = kEpsilon; size < 1e-7; size *= 8, ++moves) {
     std::vector<double> most(r_.size(), 0);
-    for (const std::uint64_t direction : {0, 1}) {
+    for (const std::uint64_t direction : {std::uint64_t{0}, std::uint64_t{1}}) {
       std::vector<std::vector<double>> seen;
       perturbed(size, direction, [&] { seen.push_back(outputs()); });
       if (seen[0].size() != r_.size() || seen[1].size() != r_.size()) continue;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad::inline v0::detail {
@@ -39,7 +40,8 @@ inline Shape result_shape(const char* op, const std::vector<index_t>& sizes) {
   }
 }
 
-inline std::vector<int> all_axes(const Tensor& x) {
+inline std::vector<int> all_axes(const char* op, const Tensor& x) {
+  require_defined(op, x);
   std::vector<int> axes(static_cast<std::size_t>(x.rank()));
   std::iota(axes.begin(), axes.end(), 0);
   return axes;

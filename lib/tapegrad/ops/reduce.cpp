@@ -216,7 +216,7 @@ Tensor sum(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor sum(const Tensor& x) {
-  return sum(x, detail::all_axes(x));
+  return sum(x, detail::all_axes("sum", x));
 }
 
 namespace {
@@ -230,7 +230,7 @@ Tensor refined(const Tensor& x, const Mask& reduced, const Tensor& first, double
   };
   const auto finite = [](const Tensor& of) { return equals(of - of, 0); };
   Tensor y = first;
-  if (!all(finite(y)).item()) y = where(finite(y), y, sums(x / count, y.shape(), 1));
+  if (all(finite(y)).item() == 0) y = where(finite(y), y, sums(x / count, y.shape(), 1));
   const Tensor rest = sums(x - reshape(y, kept), y.shape(), count);
   return where(finite(rest), y + rest, y);
 }
@@ -261,7 +261,7 @@ Tensor mean(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor mean(const Tensor& x) {
-  return mean(x, detail::all_axes(x));
+  return mean(x, detail::all_axes("mean", x));
 }
 
 Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
@@ -293,7 +293,7 @@ Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor prod(const Tensor& x) {
-  return prod(x, detail::all_axes(x));
+  return prod(x, detail::all_axes("prod", x));
 }
 
 Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
@@ -312,7 +312,7 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
 }
 
 Tensor var(const Tensor& x) {
-  return var(x, detail::all_axes(x));
+  return var(x, detail::all_axes("var", x));
 }
 
 Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
@@ -330,7 +330,7 @@ Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
 }
 
 Tensor stddev(const Tensor& x) {
-  return stddev(x, detail::all_axes(x));
+  return stddev(x, detail::all_axes("stddev", x));
 }
 
 Tensor(max)(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
@@ -338,7 +338,7 @@ Tensor(max)(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor(max)(const Tensor& x) {
-  return max(x, detail::all_axes(x));
+  return max(x, detail::all_axes("max", x));
 }
 
 Tensor(min)(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
@@ -346,7 +346,7 @@ Tensor(min)(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor(min)(const Tensor& x) {
-  return min(x, detail::all_axes(x));
+  return min(x, detail::all_axes("min", x));
 }
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
@@ -372,7 +372,7 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options
 }
 
 Tensor logsumexp(const Tensor& x) {
-  return logsumexp(x, detail::all_axes(x));
+  return logsumexp(x, detail::all_axes("logsumexp", x));
 }
 
 namespace {
@@ -413,7 +413,7 @@ Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor norm(const Tensor& x) {
-  return norm(x, detail::all_axes(x));
+  return norm(x, detail::all_axes("norm", x));
 }
 
 Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options) {
@@ -443,7 +443,7 @@ Tensor any(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor any(const Tensor& x) {
-  return any(x, detail::all_axes(x));
+  return any(x, detail::all_axes("any", x));
 }
 
 Tensor all(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
@@ -451,7 +451,7 @@ Tensor all(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor all(const Tensor& x) {
-  return all(x, detail::all_axes(x));
+  return all(x, detail::all_axes("all", x));
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {

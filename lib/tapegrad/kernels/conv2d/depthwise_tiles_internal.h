@@ -27,7 +27,7 @@ using Full = hn::ScalableTag<T>;
 // Where a vector of channels begins: the last one may begin within the one before.
 template <class D>
 HWY_INLINE index_t ChannelAt(D, index_t channel, index_t channels) {
-  return std::min<index_t>(channel, channels - hn::MaxLanes(D()));
+  return std::min<index_t>(channel, channels - static_cast<index_t>(hn::MaxLanes(D())));
 }
 
 template <class V>
