@@ -185,7 +185,8 @@ TEST(Callbacks, MayCallEveryFunction) {
       w.open();
       // Recursion without an end is the caller's: f is called once.
       bool called = false;
-      const Function once = [&](World& world) {
+      const Function once = [&called,
+                             &f = f](World& world) {  // a copy of the name: Clang 14 captures no binding
         if (std::exchange(called, true)) return;
         f(world);
       };

@@ -83,7 +83,7 @@ TEST(GradcheckVerdict, IsIndependentOfHowTheInputsWereDrawn) {
 
 // The numbers that a check draws are those of no generator that a user has.
 TEST(GradcheckVerdict, DrawsNumbersOfItsOwn) {
-  for (const std::uint64_t seed : {0, 1, 2, 77}) {
+  for (const std::uint64_t seed : std::initializer_list<std::uint64_t>{0, 1, 2, 77}) {
     std::vector<double> drawn;
     (void)gradcheck_backward([](Inputs in) { return in[0] * 1.0; },
                              [&](Inputs, const Tensor&, const Tensor& dy) {

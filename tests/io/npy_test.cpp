@@ -354,7 +354,8 @@ TEST(Npz, DirectoryAndMembersMustAgree) {
         flipped[begin + bit / 8] = static_cast<std::uint8_t>(flipped[begin + bit / 8] ^ 1u << bit % 8);
         expect_contains(archive_refusal(flipped), "has another name");
       }
-    for (const std::size_t byte : {8, 14, 15, 16, 17}) {  // method and checksum in front of the member
+    for (const std::size_t byte : std::initializer_list<std::size_t>{
+             8, 14, 15, 16, 17}) {  // method and checksum in front of the member
       Bytes changed = whole;
       changed[byte] ^= 8;
       expect_contains(archive_refusal(changed), "differ");

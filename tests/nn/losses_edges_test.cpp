@@ -184,7 +184,10 @@ TEST(LossesAtTheEnds, ImpossibleArgumentsAreErrors) {
          [](auto& p, auto& t) { (void)binary_cross_entropy_with_logits(p, t); }, 8.0 * half, Tensor()},
         {"cross_entropy", [](auto& p, auto& t) { (void)cross_entropy(p, t); }, 8.0 * half, Tensor()},
         {"kl_divergence", [](auto& p, auto& t) { (void)kl_divergence(p, t); }, logs, with(logs, 0.75)}};
-    for (const auto& [name, call, right, wrong] : domains) {
+    for (const Domain& domain : domains) {
+      const char* name = domain.name;
+      const Loss& call = domain.call;
+      const Tensor &right = domain.right, &wrong = domain.wrong;
       EXPECT_NO_THROW(call(right, half)) << name;
       EXPECT_NO_THROW(call(with(right, kNaN), half)) << name;
       EXPECT_NO_THROW(call(right, with(half, 1))) << name;

@@ -128,7 +128,7 @@ TEST(Metrics, StatesThatDoNotFitTheFile) {
 TEST(Metrics, AFailedWriteLeavesFileAndMemoryAsTheyWere) {
   const TemporaryFolder folder;
   const auto path = folder / "m.jsonl";
-  for (const rlim_t room : {0, 1, 12, 30}) {
+  for (const rlim_t room : std::initializer_list<rlim_t>{0, 1, 12, 30}) {
     Metrics metrics(path);
     for (int i = 0; i < 3; ++i) metrics.write({{"step", i}});
     const std::string before = text_of(path);
