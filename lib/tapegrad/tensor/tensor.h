@@ -158,8 +158,9 @@ class Literal {
 /// for values that the dtype cannot hold.
 Tensor tensor(const Literal& values, DType dtype = DType::Float32);
 namespace detail {
+// The namespace's attribute does not reach a template's instances.
 template <class T>
-Tensor tensor_of(std::span<const T> values, const Shape& shape);
+TAPEGRAD_API Tensor tensor_of(std::span<const T> values, const Shape& shape);
 }
 /// A copy of values with this shape. Throws when their number is not shape.size().
 template <class T>
