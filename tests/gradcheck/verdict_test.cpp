@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -381,6 +382,26 @@ TEST(GradcheckVerdict, AnEmptyFunctionIsRefused) {
                       [&] { (void)gradcheck_backward([](Inputs in) { return in[0] * 1.0; }, {}, {x}); }));
   EXPECT_TRUE(refuses("gradcheck", {"the transposed function is empty"},
                       [&] { (void)gradcheck_adjoint(same, {}, {3}); }));
+}
+
+// What comes after a NaN does not take its place in the report.
+TEST(GradcheckVerdict, TheLargestErrorKeepsANaN) {
+  const Tensor x = tensor({1, 2, 3, 4}, DType::Float64);
+  for (const index_t at : {0, 1, 3}) {
+    const auto f = [at](const std::vector<Tensor>& in) {
+      return record("twice", stop_gradient(2.0 * in[0]),
+                    {{in[0], [at](const Tensor& g) {
+                        Tensor wrong = copy(2.0 * g);
+                        wrong.set({at}, std::numeric_limits<double>::quiet_NaN());
+                        return wrong;
+                      }}});
+    };
+    const GradcheckReport report = gradcheck(f, {x});
+    EXPECT_FALSE(report.passed);
+    EXPECT_TRUE(std::isnan(report.tensors[0].largest_error)) << at;
+    EXPECT_TRUE(std::isnan(report.tensors[0].largest_relative_error)) << at;
+    EXPECT_TRUE(std::isnan(report.tensors[0].largest_gradient)) << at;
+  }
 }
 
 }  // namespace

@@ -57,6 +57,11 @@ GradcheckEntry entry(const Difference& d, double analytic) {
           .error = std::abs(d.numeric - analytic)};
 }
 
+// The larger of two numbers that are not negative; a NaN is larger than any, and what comes after it does not replace it.
+double larger(double a, double b) {
+  return std::isnan(b) || a <= b ? b : a;
+}
+
 double largest_of(const Tensor& x) {
   double found = 0;
   for (const double v : x.values<double>())
@@ -254,7 +259,7 @@ void Check::prepare(std::size_t k) {
   tensor.analytic = analytic_[k];
   tensor.numeric = full(xs_[k].shape(), kNaN, DType::Float64);
   for (const double a : analytic_[k].values<double>())
-    if (!(std::abs(a) <= tensor.largest_gradient)) tensor.largest_gradient = std::abs(a);
+    tensor.largest_gradient = larger(std::abs(a), tensor.largest_gradient);
 }
 
 // A backward pass is linear in the output gradient: that of -2 dy is -2 times that of dy. In the second order
@@ -455,7 +460,6 @@ void Check::summarize(GradcheckTensor& tensor, std::vector<GradcheckEntry> found
   bool all_zero = !found.empty(), exactly = true;
   tensor.wrong = tensor.kinks = tensor.unclear = tensor.below_noise = tensor.not_judged = 0;
   tensor.largest_error = tensor.largest_relative_error = 0;
-  const auto larger = [](double a, double b) { return !(a <= b) ? a : b; };  // NaN is the largest
   double seen = 0;
   for (const GradcheckEntry& e : found) {
     tensor.wrong += e.behaviour == GradcheckBehaviour::Wrong;
