@@ -352,7 +352,8 @@ TEST(ThreadCountScope, IsOfItsThreadOnly) {
 TEST(ThreadCountScope, RefusesWhatIsNoNumberOfThreads) {
   const int before = thread_count();
   for (const int count : {0, -1, 1025, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()})
-    EXPECT_TRUE(refuses("threads", {std::to_string(count), "1024"}, [&] { (void)ThreadCountScope{count}; }));
+    EXPECT_TRUE(
+        refuses("ThreadCountScope", {std::to_string(count), "1024"}, [&] { (void)ThreadCountScope{count}; }));
   EXPECT_EQ(thread_count(), before);
   EXPECT_EQ((static_cast<void>(ThreadCountScope(1024)), thread_count()), 1024);
   EXPECT_EQ(thread_count(), before);

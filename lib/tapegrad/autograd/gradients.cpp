@@ -13,20 +13,21 @@ Gradients::Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradien
     : parameters_(std::move(parameters)), tensors_(std::move(gradients)) {
   constexpr const char* kName = "Gradients";
   if (parameters_.size() != tensors_.size())
-    fail(kName, "{} gradients were given for {} parameters", tensors_.size(), parameters_.size());
+    fail(kName, "there must be one gradient for each parameter, got {} gradients for {} parameters",
+         tensors_.size(), parameters_.size());
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const Tensor &p = parameters_[i], &g = tensors_[i];
     if (!p.defined() || !g.defined())
       fail(kName, "{} {} is a Tensor that was never given a value", p.defined() ? "gradient" : "parameter",
            i);
     if (g.shape() != p.shape() || g.dtype() != p.dtype())
-      fail(kName, "gradient {} is {} {} but its parameter is {} {}", i, g.dtype(), g.shape(), p.dtype(),
-           p.shape());
+      fail(kName, "gradient {} must be {} {}, as its parameter, got {} {}", i, p.dtype(), p.shape(),
+           g.dtype(), g.shape());
   }
 }
 
 const Tensor& Gradients::at(std::size_t i) const {
-  if (i >= size()) fail("Gradients", "there is no gradient {} among {}", i, size());
+  if (i >= size()) fail("Gradients", "there is no gradient {}, as there are {}", i, size());
   return tensors_[i];
 }
 
@@ -35,8 +36,8 @@ Gradients Gradients::of(const std::vector<Tensor>& parameters) const {
   Gradients found;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (positions[i] == detail::kNotFound)
-      fail("Gradients", "parameter {} (shape {}) has no gradient here: it was not among the sources", i,
-           parameters[i].shape());
+      fail("Gradients", "parameter {} (shape {}) has no gradient here: add it to the sources of gradient()",
+           i, parameters[i].shape());
     found.parameters_.push_back(parameters_[positions[i]]);
     found.tensors_.push_back(tensors_[positions[i]]);
   }
@@ -88,8 +89,8 @@ void require_all_parameters(const Recording& recording, const Node& last, index_
   if (missing.empty()) return;
   fail(
       "gradient",
-      "the result depends on {} that {} not among the sources (shape{} {}): did visit() forget a member, does a "
-      "lambda hold a parameter, or does a clone use the original's?",
+      "the result depends on {} that {} not among the sources (shape{} {}): did visit() forget a member, did a "
+      "lambda capture a parameter, or does a clone use a parameter of the original?",
       missing.size() == 1 ? "a parameter" : fmt::format("{} parameters", missing.size()),
       missing.size() == 1 ? "is" : "are", missing.size() == 1 ? "" : "s", join(missing, ", "));
 }

@@ -18,10 +18,11 @@ std::uint64_t Saved::saved_version(const Tensor& x) {
 }
 
 void Saved::refuse_changed() const {
-  fail("saved",
-       "a tensor of shape {} was changed in place after the op used it, so its gradient cannot be computed; "
-       "change it after gradient(), or give the op a copy",
-       tensor_.shape());
+  fail(
+      "saved",
+      "a tensor of shape {} was changed in place after the op used it, so the gradient cannot be computed: change the "
+      "tensor after gradient(), or give the op a copy()",
+      tensor_.shape());
 }
 
 namespace {

@@ -14,8 +14,8 @@ void require_same_loop(const char* op, int loop_depth) {
   if (context().loop_depth != loop_depth)
     fail(
         op,
-        "a layer that counts samples or random numbers was called inside a parallel loop of the function: call "
-        "it outside of the loop");
+        "a layer that counts samples or random numbers must not be called inside a parallel loop of the function: "
+        "call the layer outside of the loop");
 }
 
 }  // namespace
@@ -34,7 +34,11 @@ std::uint64_t SampleChunk::count_samples(const void* layer, std::uint64_t next, 
   constexpr const char* kOp = "batch_gradient";
   require_same_loop(kOp, loop_depth_);
   if (samples % count_ != 0)
-    fail(kOp, "a layer that numbers its samples got {} of them for {} samples of the batch", samples, count_);
+    fail(
+        kOp,
+        "a layer that numbers its samples (Dropout) must get a multiple of the chunk's {} samples, got {}: do not mix "
+        "or drop samples before it",
+        count_, samples);
   auto at = std::ranges::find(counts_, layer, &Count::layer);
   if (at == counts_.end()) at = counts_.insert(at, {layer, next, std::move(store)});
   const std::uint64_t begin = at->next;
@@ -61,7 +65,10 @@ std::uint64_t CheckpointRun::replay(std::uint64_t value) {
     return value;
   }
   if (next_ == values_.size())
-    fail("checkpoint", "the function asks for more than in its first run: it must do the same each time");
+    fail(
+        "checkpoint",
+        "the second run of the function, for the gradient, asks its layers for more than the first: the function must "
+        "do the same each time");
   return values_[next_++];
 }
 
@@ -71,8 +78,8 @@ void require_whole_batch(const char* op) {
   if (detail::SampleChunk::current() != nullptr)
     fail(
         op,
-        "mixes the samples of a batch, and batch_gradient() shows it a few at a time: take the gradient with a "
-        "Tape, or use a layer that treats each sample for itself");
+        "mixes the samples of a batch, but batch_gradient() computes a few samples at a time: take the gradient with a "
+        "Tape, or use a layer that treats each sample by itself");
 }
 
 std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t samples,

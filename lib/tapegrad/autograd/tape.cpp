@@ -61,18 +61,21 @@ class Running {
 void require_here(const TapeState& tape, const char* what) {
   const Recording& recording = *tape.recording;
   if (recording.thread != std::this_thread::get_id())
-    fail("tape", "{} was called on another thread than the one that made the tape", what);
+    fail("tape", "{}() must be called on the thread that made the tape", what);
   if (recording.loop_depth != detail::context().loop_depth)
-    fail("tape", "{} was called inside a parallel loop on a tape from outside of it", what);
+    fail("tape",
+         "{}() must not be called inside a parallel loop that began after the tape: open a Tape in the loop",
+         what);
 }
 
 void require_usable(const TapeState& tape, const char* what) {
   require_here(tape, what);
   if (tape.spent || tape.recording->spent)
-    fail("tape",
-         "{} was called on a spent tape: gradient() frees what the tape saved. For several calls make it "
-         "Tape({{.persistent = true}}), for gradients of gradients pass {{.create_graph = true}}",
-         what);
+    fail(
+        "tape",
+        "{}() was called on a spent tape: gradient() frees what the tape saved. For several calls use "
+        "Tape({{.persistent = true}}); for gradients of gradients pass {{.create_graph = true}} to gradient()",
+        what);
 }
 
 // The recording that a new tape of this thread would be a part of, nullptr when it is on its own.
@@ -237,9 +240,10 @@ Graph Tape::graph(const State& names) const {
   require_usable(*state_, "graph");
   const Recording& recording = *state_->recording;
   if (recording.freeing)
-    fail("tape",
-         "graph was called while gradient() frees what the tape saved: call it before, or make the tape "
-         "Tape({{.persistent = true}})");
+    fail(
+        "tape",
+        "graph() was called while gradient() frees what the tape saved: call graph() before, or make the tape "
+        "Tape({{.persistent = true}})");
   Graph graph;
   for (index_t i = 0; i < recording.size(); ++i) {
     const Node& node = recording[i];

@@ -25,7 +25,7 @@ std::ostream& operator<<(std::ostream& stream, DType dtype) {
 }
 
 void detail::refuse_not_floating(DType dtype) {
-  fail("dtype", "must be Float32 or Float64, got {}", dtype);
+  fail("dtype", "the dtype must be Float32 or Float64, got {}: convert with cast()", dtype);
 }
 
 }  // namespace tapegrad::inline v0

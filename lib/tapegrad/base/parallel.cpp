@@ -217,7 +217,8 @@ int thread_count() {
 
 ThreadCountScope::ThreadCountScope(int count)
     : previous_(detail::context().thread_count), context_(&detail::context()) {
-  if (count < 1 || count > 1024) fail("threads", "the number of threads must be 1 to 1024, got {}", count);
+  if (count < 1 || count > 1024)
+    fail("ThreadCountScope", "the number of threads must be 1 to 1024, got {}", count);
   detail::context().thread_count = count;
 }
 
@@ -239,8 +240,7 @@ int& loop_depth() {
 }
 
 void run_pieces(index_t count, index_t piece, RangeFunction f) {
-  if (piece < 1)
-    fail("parallel_for", "the size of a piece must be 1 or more, got {} (for {} elements)", piece, count);
+  if (piece < 1) fail("parallel_for", "piece must be at least 1, got {} (count: {})", piece, count);
   const index_t pieces = (count - 1) / piece + 1;
   const int helpers = static_cast<int>(std::min<index_t>(thread_count(), pieces)) - 1;
 

@@ -138,7 +138,7 @@ void fill_units(Generator& generator, std::span<double> values) {
 
 void require_range(double low, double high) {
   if (!(low <= high) || !std::isfinite(low) || !std::isfinite(high))
-    fail("uniform", "the range [{}, {}) is empty or not finite", low, high);
+    fail("uniform", "the range [low, high) must be finite, with low at most high, got [{}, {})", low, high);
 }
 
 }  // namespace
@@ -216,7 +216,7 @@ void Generator::fill_normal(std::span<double> values, double mean, double standa
 }
 
 std::uint64_t Generator::below(std::uint64_t bound) {
-  if (bound == 0) fail("generator", "a whole number below 0 was asked for");
+  if (bound == 0) fail("generator", "below() needs a bound of at least 1, got 0");
   // The largest multiple of bound; draws at or above it are thrown away, so that no residue is favoured.
   const std::uint64_t excess = (~std::uint64_t{0} % bound + 1) % bound;
   for (;;) {

@@ -13,9 +13,9 @@ constexpr index_t kMaxElements = std::numeric_limits<index_t>::max() / 16;
 
 Shape::Shape(std::span<const index_t> sizes) {
   if (sizes.size() > static_cast<std::size_t>(kMaxRank))
-    fail("shape", "{} axes were given; a tensor has at most {}", sizes.size(), kMaxRank);
+    fail("shape", "a tensor has at most {} axes, got {}", kMaxRank, sizes.size());
   for (const index_t size : sizes) {
-    if (size < 0) fail("shape", "a size is negative in [{}]", join(sizes, ", "));
+    if (size < 0) fail("shape", "no size may be negative, got [{}]", join(sizes, ", "));
     sizes_[rank_++] = size;
   }
   // An empty tensor is empty however large its other axes are, but their product must still be a number.
@@ -23,7 +23,7 @@ Shape::Shape(std::span<const index_t> sizes) {
   for (const index_t size : sizes) {
     if (size == 0) continue;
     if (nonzero > kMaxElements / size)
-      fail("shape", "the sizes of [{}] multiply to more elements than can be addressed", join(sizes, ", "));
+      fail("shape", "[{}] has more elements than memory can address", join(sizes, ", "));
     nonzero *= size;
   }
   size_ = std::find(sizes.begin(), sizes.end(), 0) == sizes.end() ? nonzero : 0;
@@ -38,15 +38,16 @@ std::ostream& operator<<(std::ostream& stream, const Shape& shape) {
 }
 
 std::vector<index_t> Shape::position(index_t i) const {
-  if (i < 0 || i >= size_) fail("shape", "element {} of shape {}: elements are 0 to {}", i, *this, size_ - 1);
+  if (i < 0 || i >= size_)
+    fail("shape", "an element of shape {} must be 0 to {}, got {}", *this, size_ - 1, i);
   std::vector<index_t> at(static_cast<std::size_t>(rank_));
   for (int axis = rank_; axis-- > 0; i /= sizes_[axis]) at[static_cast<std::size_t>(axis)] = i % sizes_[axis];
   return at;
 }
 
 void Shape::refuse_axis(int axis) const {
-  if (rank_ == 0) fail("shape", "axis {} of a scalar: it has no axes", axis);
-  fail("shape", "axis {} of a tensor of shape {}: axes are {} to {}", axis, *this, -rank_, rank_ - 1);
+  if (rank_ == 0) fail("shape", "a scalar has no axes, and so no axis {}", axis);
+  fail("shape", "an axis of a tensor of shape {} must be {} to {}, got {}", *this, -rank_, rank_ - 1, axis);
 }
 
 Shape broadcast(std::string_view op, const Shape& a, const Shape& b) {

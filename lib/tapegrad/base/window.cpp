@@ -10,8 +10,8 @@ Padding Padding::Explicit(index_t top, index_t bottom, index_t left, index_t rig
   constexpr index_t kLargest = std::numeric_limits<std::int32_t>::max();
   for (const index_t side : {top, bottom, left, right})
     if (side < 0 || side > kLargest)
-      fail("padding", "top {}, bottom {}, left {}, right {}: each must lie in 0 to {}", top, bottom, left,
-           right, kLargest);
+      fail("padding", "each side must be 0 to {}, got top {}, bottom {}, left {}, right {}", kLargest, top,
+           bottom, left, right);
   Padding padding(Kind::Explicit);
   padding.sides_ = {top, bottom, left, right};
   return padding;

@@ -51,7 +51,9 @@ void require_distinct(const char* op, const std::vector<Tensor>& tensors, const 
 void require_writable(const std::vector<Tensor>& tensors) {
   for (const Tensor& x : tensors)
     if (TensorAccess::storage(x)->read_only())
-      fail("tensor", "a tensor of shape {} wraps read-only memory; copy it first", x.shape());
+      fail("tensor",
+           "a tensor of shape {} cannot be written, as it wraps read-only memory: write to a copy()",
+           x.shape());
   for (Tensor x : tensors)
     dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { (void)x.mutable_data<T>(); });
 }

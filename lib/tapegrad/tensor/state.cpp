@@ -30,7 +30,7 @@ double State::number(std::string_view op, const std::string& name) const {
 std::int64_t State::count(std::string_view op, const std::string& name) const {
   const double value = number(op, name);
   if (!(value >= 0 && value <= 0x1p53 && value == std::floor(value)))
-    fail(op, "the state's number '{}' is {} but must be a whole number, 0 or more", name, value);
+    fail(op, "the state's number '{}' must be a whole number and at least 0, got {}", name, value);
   return static_cast<std::int64_t>(value);
 }
 

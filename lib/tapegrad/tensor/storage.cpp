@@ -115,7 +115,8 @@ Storage* Storage::allocate(DType dtype, std::int64_t count) {
     if (block == nullptr) block = std::aligned_alloc(64, (block_bytes(size_class) + 63) / 64 * 64);
     if (block == nullptr && own != nullptr) own->in_use -= block_bytes(size_class);
   }
-  if (block == nullptr) fail("tensor", "no memory for {} elements of {} ({} bytes)", count, dtype, bytes);
+  if (block == nullptr)
+    fail("tensor", "there is no memory for {} elements of {} ({} bytes)", count, dtype, bytes);
   void* data = static_cast<std::byte*>(block) + kHeader;
   return new (block) Storage(dtype, data, count, static_cast<std::int16_t>(size_class), false);
 }

@@ -16,9 +16,9 @@ void detail::require_draws_in_order(std::string_view op) {
   if (context().chunk != nullptr)
     fail(
         op,
-        "draws from a generator inside batch_gradient(), whose chunks run on several threads in no order: draw for the "
-        "whole batch before, and give the result as one more tensor of the batch, or use a layer that numbers its "
-        "samples (Dropout)");
+        "cannot draw from a generator inside batch_gradient(), whose chunks run on several threads in no order: draw "
+        "for the whole batch before batch_gradient() and pass the result as one more tensor of the batch, or use a "
+        "layer that numbers its samples (Dropout)");
 }
 
 namespace {
@@ -49,7 +49,7 @@ Tensor generate(std::string_view op, const Shape& shape, DType dtype, F&& value)
 }
 
 void require_floating(std::string_view op, DType dtype) {
-  if (!is_floating(dtype)) fail(op, "takes Float32 or Float64, not {}", dtype);
+  if (!is_floating(dtype)) fail(op, "the dtype must be Float32 or Float64, got {}", dtype);
 }
 
 // The new tensor that fill(generator, values) makes, on several threads. `words` tells how many of the
@@ -93,7 +93,7 @@ void literal_shape(const Literal& literal, std::vector<index_t>& sizes) {
 void flatten(const Literal& literal, std::span<const index_t> sizes, std::vector<double>& values) {
   if (literal.is_number() != sizes.empty() ||
       (!sizes.empty() && static_cast<index_t>(literal.rows().size()) != sizes.front()))
-    fail("tensor", "the rows of the literal do not all have the same length");
+    fail("tensor", "the nested braces must have rows of the same length");
   if (literal.is_number()) values.push_back(literal.value());
   for (const Literal& row : literal.rows()) flatten(row, sizes.subspan(1), values);
 }
@@ -105,7 +105,8 @@ void Tensor::refuse_undefined(const char* asked_by) {
 }
 
 Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool read_only) {
-  if (data == nullptr && shape.size() > 0) fail("wrap", "a null pointer cannot hold shape {}", shape);
+  if (data == nullptr && shape.size() > 0)
+    fail("wrap", "the pointer must not be null, as shape {} has {} elements", shape, shape.size());
   Tensor made;
   made.shape_ = shape;
   made.storage_ = detail::StorageHandle(detail::Storage::wrap(dtype, data, shape.size(), read_only));
@@ -115,8 +116,8 @@ Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool rea
 const void* Tensor::raw(const char* asked_by, DType asked) const {
   const detail::Storage& memory = storage(asked_by);
   if (asked != memory.dtype())
-    fail("tensor", "the elements of a {} tensor of shape {} were asked for as {}; convert with cast()",
-         memory.dtype(), shape_, asked);
+    fail("tensor", "{}() of a {} tensor of shape {} was called for elements of {}: convert with cast()",
+         asked_by, memory.dtype(), shape_, asked);
   return static_cast<const std::byte*>(memory.data()) + static_cast<std::size_t>(offset_) * size_of(asked);
 }
 
@@ -124,12 +125,13 @@ void* Tensor::raw_mutable(DType asked) {
   const void* elements = raw("mutable_values", asked);
   detail::Storage& memory = *storage_.get();
   if (memory.read_only())
-    fail("tensor", "a tensor of shape {} wraps read-only memory; copy it first", shape_);
+    fail("tensor", "a tensor of shape {} cannot be written, as it wraps read-only memory: write to a copy()",
+         shape_);
   if (detail::is_open(memory.recorded_by) || detail::is_open(origin_.tape))
     fail(
         "tensor",
-        "a tensor of shape {} is part of a tape that is still recording: writing to it would make gradients wrong. "
-        "Write before the tape, after gradient(), or to a copy",
+        "a tensor of shape {} cannot be written while its tape is recording, as gradients would be wrong: "
+        "write before the tape, after gradient(), or to a copy()",
         shape_);
   memory.raise_version();
   return const_cast<void*>(elements);
@@ -143,7 +145,8 @@ index_t Tensor::element(std::initializer_list<index_t> index) const {
     inside = i >= -size && i < size;
     if (inside) at = at * size + (i < 0 ? i + size : i);
   }
-  if (!inside) fail("tensor", "no element [{}] in a tensor of shape {}", join(index, ", "), shape_);
+  if (!inside)
+    fail("tensor", "index [{}] is out of bounds for a tensor of shape {}", join(index, ", "), shape_);
   return at;
 }
 
@@ -166,7 +169,7 @@ void Tensor::set(std::initializer_list<index_t> index, double value) {
 
 double Tensor::item() const {
   storage("item");
-  if (size() != 1) fail("item", "a tensor of shape {} has {} elements, not one", shape_, size());
+  if (size() != 1) fail("item", "the tensor must have one element, got shape {} with {}", shape_, size());
   return dispatch(dtype(),
                   [&](auto type) { return static_cast<double>(data<typename decltype(type)::type>()[0]); });
 }
@@ -258,7 +261,8 @@ Tensor ones_like(const Tensor& x) {
 Tensor arange(double start, double stop, double step, DType dtype) {
   const double steps = std::ceil((stop - start) / step);
   if (!(std::abs(steps) < 0x1p53))
-    fail("arange", "start {}, stop {}, step {} give no finite number of values", start, stop, step);
+    fail("arange", "start and stop must be finite, and step not 0, got start {}, stop {}, step {}", start,
+         stop, step);
   const auto value = [&](index_t i) { return start + static_cast<double>(i) * step; };
   auto count = std::max(static_cast<index_t>(steps), index_t{0});
   // The quotient may have been rounded up past stop.

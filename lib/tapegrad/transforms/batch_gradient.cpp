@@ -23,21 +23,28 @@ constexpr const char* kOp = "batch_gradient";
 
 void check_arguments(const TensorFunction& loss, const std::vector<Tensor>& batch,
                      const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
-  if (!loss) fail(kOp, "the loss is an empty function");
+  if (!loss) fail(kOp, "the loss must not be an empty function");
   if (is_recording())
-    fail(kOp, "was called while a tape records: it has tapes of its own. Open a NoGrad to call it there");
-  if (SampleChunk::current() != nullptr) fail(kOp, "was called by the loss of another batch_gradient");
+    fail(
+        kOp,
+        "must not be called while a tape records, as it opens tapes of its own: call it outside of the tape, or "
+        "inside a NoGrad");
+  if (SampleChunk::current() != nullptr)
+    fail(kOp, "must not be called by the loss of another batch_gradient");
   if (options.chunk && *options.chunk < 1)
-    fail(kOp, "cannot cut a batch into chunks of {} samples: chunk must be at least 1", *options.chunk);
-  if (batch.empty()) fail(kOp, "the batch has no tensors");
+    fail(kOp, "chunk must be at least 1, got chunks of {} samples", *options.chunk);
+  if (batch.empty()) fail(kOp, "the batch must have at least one tensor, got no tensors");
   for (const Tensor& x : batch)
     if (x.rank() == 0 || x.shape()[0] != batch[0].shape()[0])
-      fail(kOp, "the tensors of the batch have shapes {} and {}: their first axes must be the same samples",
+      fail(kOp,
+           "the tensors of the batch must have the same number of samples (first axis), got shapes {} and {}",
            batch[0].shape(), x.shape());
-  if (batch[0].shape()[0] == 0) fail(kOp, "the batch has no samples (shape {})", batch[0].shape());
+  if (batch[0].shape()[0] == 0)
+    fail(kOp, "the batch must have at least one sample, got no samples (shape {})", batch[0].shape());
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!parameters[i].is_parameter() || parameters[i].is_stopped())
-      fail(kOp, "tensor {} (shape {}) is not a parameter(): it has no gradient", i, parameters[i].shape());
+      fail(kOp, "tensor {} of the parameters (shape {}) must be a parameter() that is not frozen", i,
+           parameters[i].shape());
 }
 
 double bytes_of(const std::vector<Tensor>& tensors) {
@@ -230,16 +237,16 @@ void require_same_as_one_tape(const Problem& problem, const Whole& found) {
       continue;
     fail(
         kOp,
-        "the gradient of parameter {} (shape {}) is not that of the whole batch on one tape but {:.4g} times as "
-        "large (apart from that, {:.2g} of it is different). {}",
+        "the gradient of parameter {} (shape {}) differs from that of the whole batch on one tape: it is {:.4g} times "
+        "as large, and the rest differs by {:.2g} of its size. {}",
         i, r.shape(), rr > 0 ? rg / rr : 0, rr > 0 ? std::sqrt(std::max(gg - rg * rg / rr, 0.0) / rr) : 1,
         kWays);
   }
   const DType dtype = right.gradients.empty() ? DType::Float32 : right.gradients[0].dtype();
   if (!(std::abs(found.loss - right.loss) <= tolerance(dtype) * std::abs(right.loss) + 1e-6) &&
       std::isfinite(right.loss))
-    fail(kOp, "the loss is {} but on one tape {}, {:.4g} times that. {}", found.loss, right.loss,
-         right.loss != 0 ? found.loss / right.loss : 0, kWays);
+    fail(kOp, "the loss in chunks is {} but on one tape {}: {:.4g} times as large. {}", found.loss,
+         right.loss, right.loss != 0 ? found.loss / right.loss : 0, kWays);
 }
 
 bool check_by_default() {

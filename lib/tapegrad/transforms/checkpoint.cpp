@@ -16,8 +16,8 @@ namespace {
 
 constexpr const char* kOp = "checkpoint";
 constexpr const char* kWays =
-    "The function must do the same each time: draw random numbers before and give them to it as an input (or draw them "
-    "with a layer, such as Dropout), and do not change what it has captured before gradient()";
+    "The function must do the same each time: draw random numbers before checkpoint() and pass them as an input (or "
+    "draw them with a layer, such as Dropout), and do not change what the function has captured before gradient()";
 
 std::set<const detail::Storage*> used_parameters(const Tape& tape) {
   std::set<const detail::Storage*> used;

@@ -12,16 +12,18 @@ namespace tapegrad::inline v0 {
 namespace {
 
 void check_directions(const char* what, const std::vector<Tensor>& xs, const std::vector<Tensor>& vs) {
-  if (xs.empty()) fail(what, "takes at least one input");
-  if (xs.size() != vs.size()) fail(what, "{} directions were given for {} inputs", vs.size(), xs.size());
+  if (xs.empty()) fail(what, "there must be at least one input, got none");
+  if (xs.size() != vs.size())
+    fail(what, "there must be one direction for each input, got {} directions for {} inputs", vs.size(),
+         xs.size());
   for (std::size_t i = 0; i < xs.size(); ++i)
     if (vs[i].shape() != xs[i].shape() || vs[i].dtype() != xs[i].dtype())
-      fail(what, "direction {} is {} {} but its input is {} {}", i, vs[i].dtype(), vs[i].shape(),
-           xs[i].dtype(), xs[i].shape());
+      fail(what, "direction {} must be {} {}, as its input, got {} {}", i, xs[i].dtype(), xs[i].shape(),
+           vs[i].dtype(), vs[i].shape());
 }
 
 void check_scalar(const char* what, const Tensor& y) {
-  if (y.size() != 1) fail(what, "the function must have one element, but its result has shape {}", y.shape());
+  if (y.size() != 1) fail(what, "the function's result must have one element, got shape {}", y.shape());
 }
 
 // The sum over all pairs of the inner product.
@@ -47,7 +49,7 @@ Tensor empty_of(const char* what, const Shape& shape, DType dtype) {
   try {
     return TensorAccess::empty(shape, dtype);
   } catch (const Error& error) {
-    fail(what, "a result of shape {}: {}", shape, error.message());
+    fail(what, "the result would have shape {}: {}", shape, error.message());
   }
 }
 
