@@ -1,0 +1,211 @@
+// Writes the one file that an exercise's untouched text, its solution and its mistakes are compiled in, each in a
+// namespace of its own:  exercise_generate NN NAME TITLE SOURCE_FOLDER OUTPUT
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+std::string trimmed(const std::string& line) {
+  const std::size_t first = line.find_first_not_of(" \t\r");
+  return first == std::string::npos ? "" : line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
+}
+
+Lines read(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error(path + " cannot be read");
+  Lines lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
+/// Lines of the solution, and what stands there instead.
+struct Change {
+  Lines from, to;
+};
+
+struct Mistake {
+  std::string title, at;
+  Lines hints;
+  std::vector<Change> changes;
+};
+
+[[noreturn]] void refuse(const std::string& path, std::size_t line, const std::string& what) {
+  throw std::runtime_error(path + ":" + std::to_string(line + 1) + ": " + what);
+}
+
+Lines split(const std::string& text) {
+  Lines parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, '|');) parts.push_back(trimmed(part));
+  return parts;
+}
+
+std::vector<Mistake> read_mistakes(const std::string& path) {
+  const Lines lines = read(path);
+  std::vector<Mistake> all;
+  bool replacing = false;  // whether the last line was one with +
+  for (std::size_t k = 0; k < lines.size(); ++k) {
+    const std::string& line = lines[k];
+    const std::size_t colon = line.find(':');
+    const std::string key = colon == std::string::npos ? "" : line.substr(0, colon);
+    if (line.empty() || line[0] == '#') {
+      replacing = replacing || (!all.empty() && !all.back().changes.empty());
+      continue;
+    }
+    if (key == "mistake") {
+      all.push_back({trimmed(line.substr(colon + 1)), {}, {}, {}});
+      replacing = false;
+      continue;
+    }
+    if (all.empty()) refuse(path, k, "\"mistake: TITLE\" must come first, got " + line);
+    Mistake& mistake = all.back();
+    if (key == "hint") {
+      mistake.hints = split(line.substr(colon + 1));
+    } else if (key == "at") {
+      mistake.at = trimmed(line.substr(colon + 1));
+    } else if (line[0] == '-') {
+      if (mistake.changes.empty() || replacing) mistake.changes.emplace_back();
+      mistake.changes.back().from.push_back(line.substr(1));
+      replacing = false;
+    } else if (line[0] == '+') {
+      if (mistake.changes.empty()) refuse(path, k, "a line with + must follow one with -");
+      mistake.changes.back().to.push_back(line.substr(1));
+      replacing = true;
+    } else {
+      refuse(path, k, "must be \"mistake:\", \"hint:\", \"at:\", or begin with -, + or #, got " + line);
+    }
+  }
+  for (const Mistake& mistake : all) {
+    if (mistake.hints.empty() && mistake.at.empty())
+      throw std::runtime_error(path + ": \"" + mistake.title + "\" has neither hint: nor at:");
+    if (mistake.changes.empty())
+      throw std::runtime_error(path + ": \"" + mistake.title + "\" changes nothing");
+  }
+  return all;
+}
+
+/// Blanks at both ends of a line do not matter, so that nothing breaks when a solution is formatted.
+void apply(const Change& change, Lines& text, const std::string& title) {
+  std::vector<std::size_t> found;
+  for (std::size_t k = 0; k + change.from.size() <= text.size(); ++k) {
+    bool same = true;
+    for (std::size_t i = 0; i < change.from.size(); ++i)
+      same = same && trimmed(text[k + i]) == trimmed(change.from[i]);
+    if (same) found.push_back(k);
+  }
+  if (found.size() != 1)
+    throw std::runtime_error("\"" + title +
+                             "\": these lines must stand once in the solution, and stand there " +
+                             std::to_string(found.size()) + " times: " + change.from[0]);
+  const auto at = text.begin() + static_cast<std::ptrdiff_t>(found[0]);
+  const auto after = text.erase(at, at + static_cast<std::ptrdiff_t>(change.from.size()));
+  text.insert(after, change.to.begin(), change.to.end());
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + "\"";
+}
+
+/// Includes must not stand in a namespace: they are moved to the top.
+class Unit {
+ public:
+  void add(const std::string& space, const std::string& path, const Lines& text) {
+    body_ += "\nnamespace " + space + " {\n";
+    if (!path.empty()) body_ += "#line 1 " + quoted(path) + "\n";
+    for (const std::string& line : text) {
+      const bool include = trimmed(line).rfind("#include", 0) == 0 || trimmed(line).rfind("#pragma", 0) == 0;
+      if (include) includes_.insert(trimmed(line));
+      body_ += (include ? "" : line) + "\n";
+    }
+    body_ += "}\n";
+  }
+  std::string text(const std::string& header) const {
+    std::string all = "// Made by exercise_generate: an exercise's answers, each in its namespace.\n";
+    all += "#include " + quoted(header) + "\n";
+    for (const std::string& include : includes_) all += include + "\n";
+    return all + body_;
+  }
+
+ private:
+  std::set<std::string> includes_;
+  std::string body_;
+};
+
+/// Whether the learner has written in the file: then it is not compiled here, as it may not compile.
+bool edited(const std::string& folder, const std::string& file) {
+  bool left = false;
+  for (const std::string& line : read(folder + "/" + file))
+    left = left || trimmed(line).rfind("not_written();", 0) == 0;
+  if (!left) return true;
+  const std::string command =
+      "cd '" + folder + "' && git rev-parse HEAD >/dev/null 2>&1 && ! git diff --quiet HEAD -- '" + file +
+      "' >/dev/null 2>&1 && git ls-files --error-unmatch '" + file + "' >/dev/null 2>&1";
+  return std::system(command.c_str()) == 0;
+}
+
+std::string judge(const std::string& number, const std::string& space) {
+  return "[](exercises::Check& c) { exercise_" + number + "::check(c, " + space + "::answers()); }";
+}
+
+void generate(const std::string& number, const std::string& name, const std::string& title,
+              const std::string& folder, const std::string& output) {
+  const std::string stem = number + "_" + name;
+  const std::string solution_path = folder + "/solutions/" + stem + ".cpp";
+  const Lines solution = read(solution_path);
+  Unit unit;
+  const bool untouched = !edited(folder, stem + ".cpp");
+  if (untouched)
+    unit.add("catalogue_" + number + "::untouched", folder + "/" + stem + ".cpp",
+             read(folder + "/" + stem + ".cpp"));
+  unit.add("catalogue_" + number + "::solution", solution_path, solution);
+  std::string list;
+  const std::string mistakes_path = folder + "/mistakes/" + stem + ".txt";
+  std::size_t count = 0;
+  for (const Mistake& mistake : read_mistakes(mistakes_path)) {
+    Lines text = solution;
+    for (const Change& change : mistake.changes) apply(change, text, stem + ": " + mistake.title);
+    const std::string space = "mistake_" + std::to_string(++count);
+    unit.add("catalogue_" + number + "::" + space, "", text);
+    std::string hints;
+    for (const std::string& hint : mistake.hints) hints += (hints.empty() ? "" : ", ") + quoted(hint);
+    list += "        {" + quoted(mistake.title) + ", {" + hints + "}, " + quoted(mistake.at) +
+            ",\n         " + judge(number, space) + "},\n";
+  }
+  std::ofstream file(output);
+  file << unit.text("checks/" + stem + ".h") << "\n#line 1 " << quoted(output) << "\nnamespace catalogue_"
+       << number << " {\nconst bool entered = exercises::enter(\n    {{" << std::stoi(number) << ", "
+       << quoted(name) << ", " << quoted(title) << ", " << quoted("examples/exercises/" + stem + ".cpp")
+       << "},\n     " << (untouched ? judge(number, "untouched") : "nullptr") << ",\n     "
+       << judge(number, "solution") << ",\n     {\n"
+       << list << "     }});\n}\n";
+  if (!file.flush()) throw std::runtime_error(output + " cannot be written");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    if (argc != 6) throw std::runtime_error("usage: exercise_generate NN NAME TITLE SOURCE_FOLDER OUTPUT");
+    generate(argv[1], argv[2], argv[3], argv[4], argv[5]);
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "exercise_generate: " << error.what() << "\n";
+    return 1;
+  }
+}

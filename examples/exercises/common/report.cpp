@@ -1,0 +1,177 @@
+// What a learner reads after a check, and the same for programs.
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "common/exercise.h"
+
+namespace exercises {
+namespace {
+
+constexpr std::string_view kRed = "\033[31m", kGreen = "\033[32m", kYellow = "\033[33m", kBold = "\033[1m";
+constexpr std::size_t kWidth = 96;
+
+class Painter {
+ public:
+  explicit Painter(bool colour) : colour_(colour) {}
+  std::string operator()(std::string_view code, std::string_view text) const {
+    return colour_ ? fmt::format("{}{}\033[0m", code, text) : std::string(text);
+  }
+
+ private:
+  bool colour_;
+};
+
+/// Wrapped; the lines after the first are set in as well.
+std::string wrapped(std::string_view first, std::string_view text, std::string_view indent) {
+  std::istringstream in{std::string(text)};
+  std::string all, line(first), word;
+  bool empty = true;
+  while (in >> word) {
+    if (!empty && line.size() + 1 + word.size() > kWidth) {
+      all += line + "\n";
+      line = indent;
+      empty = true;
+    }
+    line += (empty ? "" : " ") + word;
+    empty = false;
+  }
+  return all + line + "\n";
+}
+
+std::string indented(std::string_view lines, std::string_view by) {
+  std::istringstream in{std::string(lines)};
+  std::string all;
+  for (std::string line; std::getline(in, line);)
+    all += line.empty() ? "\n" : fmt::format("{}{}\n", by, line);
+  return all;
+}
+
+/// The two axes of a tensor that are drawn as rows and columns: those of an image or a filter.
+struct Plane {
+  int row = -1, column = -1;
+};
+Plane plane_of(const ErrorMap& map) {
+  const int rank = map.error.rank();
+  if (rank == 1) return {-1, 0};
+  if (rank == 2) return {0, 1};
+  if (rank != 4) return {};
+  const bool filter = map.axes.starts_with("k") || map.axes.starts_with("i j");
+  return filter ? Plane{0, 1} : Plane{1, 2};
+}
+
+/// A drawing of the plane with the first wrong entry: where it is wrong, and to which side.
+std::string drawing_of(const ErrorMap& map) {
+  const Plane plane = plane_of(map);
+  if (plane.column < 0) return "";
+  const Shape& shape = map.error.shape();
+  const auto errors = map.error.values<double>();
+  const auto is_wrong = [](double e) { return std::isnan(e) || std::abs(e) > 1e-9; };
+  std::size_t first = 0, count = 0;
+  for (std::size_t k = errors.size(); k-- > 0;)
+    if (is_wrong(errors[k])) first = k, ++count;
+  const index_t rows = plane.row < 0 ? 1 : shape[plane.row], columns = shape[plane.column];
+  if (count == 0 || count == errors.size() || rows > 24 || columns > 40) return "";
+  std::vector<index_t> at = shape.position(static_cast<index_t>(first));
+  std::string name = map.tensor + "[";
+  for (int d = 0; d < shape.rank(); ++d)
+    name += (d == 0 ? "" : ", ") +
+            (d == plane.row || d == plane.column ? ":" : std::to_string(at[static_cast<std::size_t>(d)]));
+  std::string text = name + "]   . right   + must be larger   - must be smaller\n";
+  for (index_t r = 0; r < rows; ++r) {
+    text += "   ";
+    for (index_t c = 0; c < columns; ++c) {
+      if (plane.row >= 0) at[static_cast<std::size_t>(plane.row)] = r;
+      at[static_cast<std::size_t>(plane.column)] = c;
+      index_t flat = 0;
+      for (int d = 0; d < shape.rank(); ++d) flat = flat * shape[d] + at[static_cast<std::size_t>(d)];
+      const double e = errors[static_cast<std::size_t>(flat)];
+      text += std::isnan(e) ? " ?" : !is_wrong(e) ? " ." : e > 0 ? " +" : " -";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string text_of(const Part& part, const Exercise& exercise, const Painter& paint, bool colour) {
+  if (part.status == Part::Status::Passed)
+    return fmt::format("{} {}: {} check{}\n", paint(kGreen, "passed"), part.function, part.checks,
+                       part.checks == 1 ? "" : "s");
+  std::string text;
+  if (part.status == Part::Status::NotWritten) {
+    text = fmt::format("{} {}: open {}, read its text, and write the body in place of not_written()\n",
+                       paint(kYellow, "not written yet"), part.function, exercise.file);
+    return text + wrapped("  to begin: ", part.look_next, "    ");
+  }
+  text = fmt::format(
+      "{} {}{}\n", paint(kRed, "FAILED"), part.function,
+      part.checks == 0 ? ""
+                       : fmt::format(" (after {} check{} passed)", part.checks, part.checks == 1 ? "" : "s"));
+  if (!part.context.empty()) text += wrapped("  with ", part.context, "    ");
+  const Finding& f = part.finding;
+  if (!f.text.empty()) text += indented(f.text, "  ");
+  for (const std::string& hint : f.hints)
+    if (!f.report || f.report->str().find(hint) == std::string::npos)
+      text += wrapped(paint(kYellow, "  hint:") + " ", hint, "    ");
+  if (f.report) text += indented(f.report->str(colour), "  ");
+  for (const ErrorMap& map : f.maps) text += indented(drawing_of(map), "  ");
+  return text + wrapped(paint(kBold, "  look next at:") + " ", part.look_next, "    ");
+}
+
+using Json = nlohmann::ordered_json;
+
+std::string_view word(Part::Status status) {
+  return status == Part::Status::Passed   ? "passed"
+         : status == Part::Status::Failed ? "failed"
+                                          : "not written";
+}
+
+Json json_of(const Part& part, const Exercise& exercise) {
+  Json maps = Json::array();
+  for (const ErrorMap& map : part.finding.maps) {
+    Json values = Json::array();
+    for (const double e : map.error.values<double>())
+      values.push_back(std::isfinite(e) ? Json(e) : Json());  // null where nothing was compared
+    maps.push_back({{"tensor", map.tensor},
+                    {"axes", map.axes},
+                    {"shape", std::vector<index_t>(map.error.shape().begin(), map.error.shape().end())},
+                    {"error", values}});
+  }
+  Json json = {{"function", part.function},
+               {"status", word(part.status)},
+               {"checks", part.checks},
+               {"context", part.context},
+               {"tensors", part.finding.tensors},
+               {"hints", part.finding.hints},
+               {"text", text_of(part, exercise, Painter(false), false)},
+               {"maps", maps}};
+  if (part.finding.report) json["gradcheck"] = Json::parse(part.finding.report->json());
+  return json;
+}
+
+}  // namespace
+
+std::string text_of(const Exercise& exercise, const Check& check, bool colour) {
+  const Painter paint(colour);
+  std::string text = paint(kBold, fmt::format("Exercise {}: {}", exercise.number, exercise.title)) + "\n\n";
+  for (const Part& part : check.parts()) text += text_of(part, exercise, paint, colour);
+  if (check.passed())
+    text += "\n" + paint(kGreen, fmt::format("Exercise {} is solved.", exercise.number)) + "\n";
+  return text;
+}
+
+std::string json_of(const Exercise& exercise, const Check& check) {
+  Json parts = Json::array();
+  for (const Part& part : check.parts()) parts.push_back(json_of(part, exercise));
+  const Json json = {{"exercise", exercise.number},
+                     {"name", exercise.name},
+                     {"title", exercise.title},
+                     {"passed", check.passed()},
+                     {"parts", parts}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace exercises

@@ -1,0 +1,192 @@
+// What proves that the exercises judge rightly: every untouched file is reported as not written, every solution passes, and
+// every mistake of the catalogue fails, most of them by name.
+//
+//   exercises --exercise 6     the solution and the mistakes of exercise 6
+//   exercises --untouched 6    the file as the learner finds it
+//   exercises --score          all mistakes, and how many of them weaker checks would find
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/command_line.h"
+#include "common/exercise.h"
+#include "mistakes.h"
+
+namespace {
+
+using namespace exercises;
+using Judge = std::function<void(Check&)>;
+
+/// One mistake of the catalogue, of an exercise or of gradcheck's own tests.
+struct Wrong {
+  std::string title;
+  std::vector<std::string> hints;
+  std::string at;
+  Judge judge;
+  bool sized = true;  // whether it can be checked in easy cases
+};
+
+struct Score {
+  int all = 0, killed = 0, named = 0, placed = 0;
+};
+
+bool contains(const std::string& text, const std::string& words) {
+  return text.find(words) != std::string::npos;
+}
+
+/// Adds up, and tells of every mistake that is not named (of all, if verbose).
+void score(const Exercise& exercise, const Wrong& wrong, bool verbose, Score& total) {
+  Check check;
+  wrong.judge(check);
+  ++total.all;
+  const auto failed = [](const Part& p) { return p.status == Part::Status::Failed; };
+  const bool killed = std::ranges::any_of(check.parts(), failed);
+  bool named = false, placed = false;
+  for (const Part& part : check.parts()) {
+    if (!failed(part)) continue;
+    for (const std::string& words : wrong.hints) {
+      named = named || std::ranges::any_of(part.finding.hints,
+                                           [&](const std::string& h) { return contains(h, words); });
+    }
+    placed = placed || part.function == wrong.at ||
+             std::ranges::find(part.finding.tensors, wrong.at) != part.finding.tensors.end();
+  }
+  total.killed += killed ? 1 : 0;
+  total.named += named ? 1 : 0;
+  total.placed += named || placed ? 1 : 0;
+  if (!verbose && killed && (named || (placed && wrong.hints.empty()))) return;
+  fmt::print("{}: {}\n",
+             !killed  ? "NOT FOUND"
+             : named  ? "named"
+             : placed ? "placed"
+                      : "NEITHER NAMED NOR PLACED",
+             wrong.title);
+  if (!named || verbose) fmt::print("{}\n", text_of(exercise, check, false));
+}
+
+/// A mistake of gradcheck's own tests as one of an exercise: the tensor it makes wrong is the place.
+Wrong shared(const tapegrad::testing::Mistake& m) {
+  return {m.what, m.words, "d" + m.tensor,
+          [m](Check& check) {
+            check.part(m.what, "", [&] { check.backward(m.forward, m.backward, m.inputs, m.options); });
+          },
+          false};
+}
+
+std::vector<Wrong> mistakes_of(const Entry& entry) {
+  std::vector<Wrong> all;
+  for (const Mistake& m : entry.mistakes) all.push_back({m.title, m.hints, m.at, m.judge});
+  return all;
+}
+
+const Entry& find(int number) {
+  for (const Entry& entry : catalogue())
+    if (entry.exercise.number == number) return entry;
+  throw std::runtime_error(fmt::format("there is no exercise {}", number));
+}
+
+/// Whether the learner's file is still as it came, and is reported as that.
+int check_untouched(const Entry& entry) {
+  if (entry.untouched == nullptr) {
+    fmt::print("skipped: {} has been edited\n", entry.exercise.file);
+    return 0;
+  }
+  Check check;
+  entry.untouched(check);
+  const std::string text = text_of(entry.exercise, check, false);
+  fmt::print("{}", text);
+  const bool helpful = !check.parts().empty() && std::ranges::all_of(check.parts(), [](const Part& p) {
+    return p.status == Part::Status::NotWritten && !p.look_next.empty();
+  });
+  if (!helpful)
+    fmt::print("An untouched file must be reported as not written, with a hint where to begin.\n");
+  return helpful ? 0 : 1;
+}
+
+int check_exercise(const Entry& entry, bool verbose) {
+  bool good = true;
+  for (const Rigour rigour :
+       {Rigour::Strict, Rigour::OnesGradient, Rigour::EasyCases, Rigour::Loose, Rigour::Means}) {
+    Check check(rigour);
+    entry.solution(check);
+    if (check.passed() && !check.parts().empty()) continue;
+    fmt::print("The solution does not pass {}:\n{}\n", name(rigour), text_of(entry.exercise, check, false));
+    good = false;
+  }
+  Score total;
+  for (const Wrong& wrong : mistakes_of(entry)) score(entry.exercise, wrong, verbose, total);
+  fmt::print("exercise {}: killed {} of {}, hint right for {}, at least the place for {}\n",
+             entry.exercise.number, total.killed, total.all, total.named, total.placed);
+  return good && total.all >= 3 && total.killed == total.all && total.placed == total.all ? 0 : 1;
+}
+
+int killed_under(Rigour rigour, const std::vector<Wrong>& all) {
+  int killed = 0;
+  for (const Wrong& wrong : all) {
+    Check check(rigour);
+    wrong.judge(check);
+    killed += check.passed() ? 0 : 1;
+  }
+  return killed;
+}
+
+int print_score() {
+  std::vector<Wrong> own, all;
+  Score total;
+  for (const Entry& entry : catalogue())
+    for (Wrong& wrong : mistakes_of(entry)) {
+      score(entry.exercise, wrong, false, total);
+      own.push_back(std::move(wrong));
+    }
+  all = own;
+  const Score of_exercises = total;
+  for (const auto& list : {tapegrad::testing::convolution_mistakes(), tapegrad::testing::op_mistakes()})
+    for (const auto& m : list) {
+      score({}, shared(m), false, total);
+      all.push_back(shared(m));
+    }
+  fmt::print("exercises: killed {} of {}, hint right for {}\n", of_exercises.killed, of_exercises.all,
+             of_exercises.named);
+  fmt::print("with those of gradcheck's own tests: killed {} of {}, hint right for {}\n\n", total.killed,
+             total.all, total.named);
+  fmt::print("The same mistakes under checks as courses use them:\n");
+  for (const Rigour rigour : {Rigour::OnesGradient, Rigour::Loose, Rigour::Means})
+    fmt::print("  {:<30}  killed {} of {}\n", name(rigour), killed_under(rigour, all), all.size());
+  fmt::print("  {:<30}  killed {} of {} (those of the exercises: the others have sizes of their own)\n",
+             name(Rigour::EasyCases), killed_under(Rigour::EasyCases, own), own.size());
+  return total.killed == total.all && total.placed == total.all && total.named * 10 >= total.all * 9 &&
+                 of_exercises.named * 10 >= of_exercises.all * 9
+             ? 0
+             : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int exercise = 0, untouched = 0;
+  bool score = false, verbose = false;
+  CLI::App app(
+      "Proves that the exercises judge rightly: untouched files, solutions, and the catalogue of mistakes.",
+      "exercises");
+  const int last = exercises::catalogue().empty() ? 1 : exercises::catalogue().back().exercise.number;
+  common::add_whole(app, "--exercise", exercise, 1, "check the solution and the mistakes of this exercise",
+                    last);
+  common::add_whole(app, "--untouched", untouched, 1, "check what is said of this exercise's untouched file",
+                    last);
+  app.add_flag("--score", score, "how many mistakes are found and named, here and by weaker checks");
+  app.add_flag("--verbose", verbose, "with --exercise: the report of every mistake");
+  return common::run_program(app, argc, argv, [&] {
+    if (exercise > 0) return check_exercise(find(exercise), verbose);
+    if (untouched > 0) return check_untouched(find(untouched));
+    if (score) return print_score();
+    int failed = 0;
+    for (const exercises::Entry& entry : exercises::catalogue())
+      failed += check_untouched(entry) + check_exercise(entry, verbose);
+    return failed == 0 ? 0 : 1;
+  });
+}
