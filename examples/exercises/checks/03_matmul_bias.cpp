@@ -62,7 +62,12 @@ void check(Check& check, const Answers& answers) {
                 return answers.linear_backward(in[0], in[1], dy);
               },
               {x, w, b},
-              {.tolerance = 1e-10, .step = 1, .names = {"x", "w", "b"}, .axes = {"n in", "in out", "out"}});
+              {.tolerance = 1e-10, .step = 1, .names = {"x", "w", "b"}, .axes = {"n in", "in out", "out"}},
+              {{2,
+                "dy is added once for every input: b[o] stands outside of the sum over i, and so does its gradient",
+                [&](const Tensors&, const Tensor&, const Tensor& dy) {
+                  return tg::sum(dy, {0}) * static_cast<double>(s.in);
+                }}});
         }
       });
 }

@@ -71,15 +71,18 @@ void check_turned(Check& check, const Answers& answers, const Shape& shape) {
 void check_dx(Check& check, const Answers& answers, const Tensor& x, const Tensor& w) {
   check.context(fmt::format("x {}, w {}", x.shape().str(), w.shape().str()));
   check.backward(
-      [&](const Tensors& in) { return tg::conv2d(in[0], w); },
-      [&](const Tensors&, const Tensor&, const Tensor& dy) { return Tensors{answers.conv2d_dx(dy, w)}; }, {x},
-      {.tolerance = 1e-10, .step = 1, .names = {"x"}, .axes = {"n h w c"}},
+      [](const Tensors& in) { return tg::conv2d(in[0], in[1]); },
+      [&](const Tensors& in, const Tensor&, const Tensor& dy) {
+        return Tensors{answers.conv2d_dx(dy, in[1]), tg::conv2d_backprop_filter(in[0], in[1].shape(), dy)};
+      },
+      {x, w}, {.tolerance = 1e-10, .step = 1, .names = {"x", "w"}, .axes = {"n h w c", "kh kw in out"}},
       {{0,
         "'w' is not turned where dx is a convolution of the padded dy: the gradient would be right if it were "
         "turned by 180 degrees",
-        [=](const Tensors& in, const Tensor&, const Tensor& dy) {
-          return tg::conv2d_backprop_input(in[0].shape(), tg::rot180(w), dy);
-        }}});
+        [](const Tensors& in, const Tensor&, const Tensor& dy) {
+          return tg::conv2d_backprop_input(in[0].shape(), tg::rot180(in[1]), dy);
+        }}},
+      {1});
 }
 
 }  // namespace
@@ -120,6 +123,9 @@ void check(Check& check, const Answers& answers) {
                   "the padded dy",
                   [=] {
                     return tg::conv2d_backprop_input({1, 4, 4, 1}, tg::rot180(w), dy);
+                  }},
+                 {"dy is not padded: without its zeros the result is smaller than x", [=] {
+                    return tg::conv2d(dy, tg::slice(w, {{0, 1}, {0, 1}}));
                   }}}});
         const std::vector<Sizes> all = {
             {{1, 5, 6, 1}, {3, 2, 1, 1}}, {{2, 4, 6, 2}, {2, 4, 2, 3}}, {{2, 6, 4, 3}, {1, 3, 3, 2}}};

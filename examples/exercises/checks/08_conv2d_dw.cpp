@@ -70,29 +70,32 @@ void check_dw(Check& check, const Answers& answers, const Tensor& x, const Tenso
   check.context(fmt::format("x {}, w {}", x.shape().str(), w.shape().str()));
   const index_t images = x.shape()[0];
   check.backward(
-      [&](const Tensors& in) { return tg::conv2d(x, in[0]); },
-      [&](const Tensors&, const Tensor&, const Tensor& dy) { return Tensors{answers.conv2d_dw(x, dy)}; }, {w},
-      {.tolerance = 1e-10, .step = 1, .names = {"w"}, .axes = {"kh kw in out"}},
-      {{0, "only the first image of the batch counts: dw is the sum over all",
+      [](const Tensors& in) { return tg::conv2d(in[0], in[1]); },
+      [&](const Tensors& in, const Tensor&, const Tensor& dy) {
+        return Tensors{tg::conv2d_backprop_input(in[0].shape(), in[1], dy), answers.conv2d_dw(in[0], dy)};
+      },
+      {x, w}, {.tolerance = 1e-10, .step = 1, .names = {"x", "w"}, .axes = {"n h w c", "kh kw in out"}},
+      {{1, "only the first image of the batch counts: dw is the sum over all",
         [=](const Tensors& in, const Tensor&, const Tensor& dy) {
-          return tg::conv2d_backprop_filter(only_image(x, 0), in[0].shape(), only_image(dy, 0));
+          return tg::conv2d_backprop_filter(only_image(x, 0), in[1].shape(), only_image(dy, 0));
         }},
-       {0, "only the last image of the batch is left: overwritten (=) where all must be added up (+=)",
+       {1, "only the last image of the batch is left: overwritten (=) where all must be added up (+=)",
         [=](const Tensors& in, const Tensor&, const Tensor& dy) {
-          return tg::conv2d_backprop_filter(only_image(x, images - 1), in[0].shape(),
+          return tg::conv2d_backprop_filter(only_image(x, images - 1), in[1].shape(),
                                             only_image(dy, images - 1));
         }},
-       {0, "every image meets every image's dy: each belongs to its own alone",
+       {1, "every image meets every image's dy: each belongs to its own alone",
         [=](const Tensors& in, const Tensor&, const Tensor& dy) {
-          return tg::conv2d_backprop_filter(tg::sum(x, {0}, {.keepdims = true}), in[0].shape(),
+          return tg::conv2d_backprop_filter(tg::sum(x, {0}, {.keepdims = true}), in[1].shape(),
                                             tg::sum(dy, {0}, {.keepdims = true}));
         }},
-       {0,
+       {1,
         "only the shape is changed at the end: [in, kh, kw, out] must become [kh, kw, in, out], so move each entry",
         [=](const Tensors& in, const Tensor&, const Tensor& dy) {
-          const Tensor dw = tg::conv2d_backprop_filter(x, in[0].shape(), dy);
-          return tg::reshape(tg::permute(dw, {2, 0, 1, 3}), in[0].shape());
-        }}});
+          const Tensor dw = tg::conv2d_backprop_filter(x, in[1].shape(), dy);
+          return tg::reshape(tg::permute(dw, {2, 0, 1, 3}), in[1].shape());
+        }}},
+      {0});
 }
 
 }  // namespace

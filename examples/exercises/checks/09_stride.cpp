@@ -57,30 +57,46 @@ void check_zeros(Check& check, const Answers& answers, const Shape& shape, index
        }});
 }
 
-void check_dx(Check& check, const Answers& answers, const Sizes& s) {
+void check_gradient(Check& check, const Answers& answers, const Sizes& s, bool of_x) {
   check.context(fmt::format("x {}, w {}, strides {} and {}", s.x.str(), s.w.str(), s.sh, s.sw));
-  const Tensor w = check.draw(s.w);
-  check.backward(
-      [&](const Tensors& in) {
-        return tg::conv2d(in[0], w, {.strides = {s.sh, s.sw}});
-      },
-      [&](const Tensors& in, const Tensor&, const Tensor& dy) {
-        return Tensors{answers.strided_dx(dy, w, in[0].shape(), s.sh, s.sw)};
-      },
-      {check.draw(s.x)}, {.tolerance = 1e-10, .step = 1, .names = {"x"}, .axes = {"n h w c"}});
+  const tg::Conv2DOptions options = {.strides = {s.sh, s.sw}};
+  check.backward([=](const Tensors& in) { return tg::conv2d(in[0], in[1], options); },
+                 [&](const Tensors& in, const Tensor&, const Tensor& dy) {
+                   if (of_x)
+                     return Tensors{answers.strided_dx(dy, in[1], in[0].shape(), s.sh, s.sw),
+                                    tg::conv2d_backprop_filter(in[0], in[1].shape(), dy, options)};
+                   return Tensors{tg::conv2d_backprop_input(in[0].shape(), in[1], dy, options),
+                                  answers.strided_dw(in[0], dy, in[1].shape(), s.sh, s.sw)};
+                 },
+                 {check.draw(s.x), check.draw(s.w)},
+                 {.tolerance = 1e-10, .step = 1, .names = {"x", "w"}, .axes = {"n h w c", "kh kw in out"}},
+                 {}, {of_x ? std::size_t{1} : std::size_t{0}});
 }
 
-void check_dw(Check& check, const Answers& answers, const Sizes& s) {
-  check.context(fmt::format("x {}, w {}, strides {} and {}", s.x.str(), s.w.str(), s.sh, s.sw));
-  const Tensor x = check.draw(s.x);
-  check.backward(
-      [&](const Tensors& in) {
-        return tg::conv2d(x, in[0], {.strides = {s.sh, s.sw}});
-      },
-      [&](const Tensors& in, const Tensor&, const Tensor& dy) {
-        return Tensors{answers.strided_dw(x, dy, in[0].shape(), s.sh, s.sw)};
-      },
-      {check.draw(s.w)}, {.tolerance = 1e-10, .step = 1, .names = {"w"}, .axes = {"kh kw in out"}});
+/// The numbers of the text.
+void check_question(Check& check, const Answers& answers) {
+  const auto tensor = [](const tg::Literal& rows, const Shape& shape) {
+    return tg::reshape(tg::tensor(rows, tg::DType::Float64), shape);
+  };
+  const Tensor dy = tensor({{-67, -77}, {-117, -127}}, {1, 2, 2, 1});
+  const Tensor w = tensor({{-1, 2, -3}, {4, -5, 6}, {-7, 8, -9}}, {3, 3, 1, 1});
+  const auto with_strides = [=](index_t a, index_t b) {
+    const Tensor dx = given_conv2d_dx(spread(dy, a + 1, b + 1, a, b), w);
+    return tg::pad(dx, {{}, {0, 5 - dx.shape()[1]}, {0, 5 - dx.shape()[2]}, {}});
+  };
+  check.context("the numbers of the text, dy = ((-67, -77), (-117, -127)), strides 2 and 2");
+  check.compare("dx", answers.strided_dx(dy, w, {1, 5, 5, 1}, 2, 2),
+                tg::conv2d_backprop_input({1, 5, 5, 1}, w, dy, {.strides = 2}),
+                {.axes = "n h w c",
+                 .explanations = {
+                     {"the stride is forgotten: this is dx of stride 1", [=] { return with_strides(1, 1); }},
+                     {"the stride is forgotten: this is dx of stride 1, smaller than x",
+                      [=] { return given_conv2d_dx(dy, w); }},
+                     {"the filter is turned: given_conv2d_dx() does all the turning that is needed",
+                      [=] {
+                        return tg::conv2d_backprop_input({1, 5, 5, 1}, tg::rot180(w), dy, {.strides = 2});
+                      }},
+                 }});
 }
 
 }  // namespace
@@ -106,17 +122,8 @@ void check(Check& check, const Answers& answers) {
       "given_conv2d_dx(insert_zeros(dy, sh, sw), w) is dx as far as windows reach: (p - 1) sh + kh rows. x may have more; no "
       "window reaches them, so their gradient is 0: copy the result into new_tensor(x_shape).",
       [&] {
-        const auto tensor = [](const tg::Literal& rows, const Shape& shape) {
-          return tg::reshape(tg::tensor(rows, tg::DType::Float64), shape);
-        };
-        const Tensor dy = tensor({{-67, -77}, {-117, -127}}, {1, 2, 2, 1});
-        const Tensor w = tensor({{-1, 2, -3}, {4, -5, 6}, {-7, 8, -9}}, {3, 3, 1, 1});
-        if (check.rigour() != Rigour::EasyCases) {
-          check.context("the numbers of the text, dy = ((-67, -77), (-117, -127)), strides 2 and 2");
-          check.compare("dx", answers.strided_dx(dy, w, {1, 5, 5, 1}, 2, 2),
-                        tg::conv2d_backprop_input({1, 5, 5, 1}, w, dy, {.strides = 2}), {.axes = "n h w c"});
-        }
-        for (const Sizes& s : check.cases(all, easy)) check_dx(check, answers, s);
+        if (check.rigour() != Rigour::EasyCases) check_question(check, answers);
+        for (const Sizes& s : check.cases(all, easy)) check_gradient(check, answers, s, true);
       });
   check.part(
       "strided_dw",
@@ -124,7 +131,7 @@ void check(Check& check, const Answers& answers) {
       "x to (p - 1) sh + kh rows first (tg::slice(x, {{}, {0, rows}, {0, columns}})), or keep only the first kh rows and kw "
       "columns of the result.",
       [&] {
-        for (const Sizes& s : check.cases(all, easy)) check_dw(check, answers, s);
+        for (const Sizes& s : check.cases(all, easy)) check_gradient(check, answers, s, false);
       });
 }
 

@@ -88,7 +88,8 @@ struct Part {
 };
 
 /// Judges an answer. Each of the learner's functions is one part(), and each part ends at its first failure:
-/// begin with the simplest case.
+/// begin with the simplest case. A learner sees the report of the first part that fails; the parts of functions that
+/// others use come first.
 class Check {
  public:
   explicit Check(Rigour rigour = Rigour::Strict) : rigour_(rigour) {}
@@ -103,7 +104,7 @@ class Check {
   void context(std::string_view text) { context_ = text; }
   /// The cases to go through: all of them, or under Rigour::EasyCases those that a course has.
   template <class Case>
-  const std::vector<Case>& cases(const std::vector<Case>& all, const std::vector<Case>& easy) const {
+  std::vector<Case> cases(const std::vector<Case>& all, const std::vector<Case>& easy) const {
     return rigour_ == Rigour::EasyCases ? easy : all;
   }
   /// Normally distributed, Float64; never the same twice.
@@ -115,11 +116,13 @@ class Check {
   /// The same for a number.
   void number(std::string_view name, double got, double expected, double tolerance = 1e-10,
               const std::vector<std::pair<double, std::string>>& explanations = {});
-  /// Whether the gradients are those of forward: gradcheck_backward(). options.names and options.axes are for the
-  /// inputs; the learner reads "d" before a name: give "x", not "dx".
+  /// Whether the gradients are those of forward: gradcheck_backward(). options.names are those of the inputs: the
+  /// learner reads "d" before them. Inputs in `given` are not the answer's: backward has their gradients from the
+  /// library, so that gradcheck knows all operands and names more mistakes; the report leaves them out.
   void backward(const tg::TensorFunction& forward, const tg::BackwardFunction& backward,
                 const Tensors& inputs, const tg::GradcheckOptions& options = {},
-                const std::vector<GradientExplanation>& explanations = {});
+                const std::vector<GradientExplanation>& explanations = {},
+                const std::vector<std::size_t>& given = {});
   /// Anything else: text says what is wrong when holds is false, and hint what the mistake is.
   void expect(bool holds, std::string_view text, std::string_view hint = {});
   /// Fails with a finding that the check made itself.
@@ -133,7 +136,8 @@ class Check {
 
  private:
   void weak_backward(const tg::TensorFunction& forward, const tg::BackwardFunction& backward,
-                     const Tensors& inputs, const tg::GradcheckOptions& options);
+                     const Tensors& inputs, const tg::GradcheckOptions& options,
+                     const std::vector<std::size_t>& given);
   void differ(std::string_view name, const Tensor& got, const Tensor& expected,
               const CompareOptions& options);
 

@@ -1,6 +1,7 @@
 // Writes the one file that an exercise's untouched text, its solution and its mistakes are compiled in, each in a
 // namespace of its own:  exercise_generate NN NAME TITLE SOURCE_FOLDER OUTPUT
 
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -95,22 +96,29 @@ std::vector<Mistake> read_mistakes(const std::string& path) {
   return all;
 }
 
-/// Blanks at both ends of a line do not matter, so that nothing breaks when a solution is formatted.
-void apply(const Change& change, Lines& text, const std::string& title) {
-  std::vector<std::size_t> found;
-  for (std::size_t k = 0; k + change.from.size() <= text.size(); ++k) {
-    bool same = true;
-    for (std::size_t i = 0; i < change.from.size(); ++i)
-      same = same && trimmed(text[k + i]) == trimmed(change.from[i]);
-    if (same) found.push_back(k);
-  }
-  if (found.size() != 1)
+std::string joined(const Lines& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+/// Blanks and line ends do not matter, so that nothing breaks when a solution is formatted.
+void apply(const Change& change, std::string& text, const std::string& title) {
+  std::string dense, wanted;
+  std::vector<std::size_t> at;  // where each character of dense stands in text
+  for (std::size_t k = 0; k < text.size(); ++k)
+    if (!std::isspace(static_cast<unsigned char>(text[k]))) dense += text[k], at.push_back(k);
+  for (const char c : joined(change.from))
+    if (!std::isspace(static_cast<unsigned char>(c))) wanted += c;
+  std::size_t found = 0, first = 0;
+  for (std::size_t k = dense.find(wanted); k != std::string::npos; k = dense.find(wanted, k + 1))
+    if (found++ == 0) first = k;
+  if (found != 1)
     throw std::runtime_error("\"" + title +
                              "\": these lines must stand once in the solution, and stand there " +
-                             std::to_string(found.size()) + " times: " + change.from[0]);
-  const auto at = text.begin() + static_cast<std::ptrdiff_t>(found[0]);
-  const auto after = text.erase(at, at + static_cast<std::ptrdiff_t>(change.from.size()));
-  text.insert(after, change.to.begin(), change.to.end());
+                             std::to_string(found) + " times: " + change.from[0]);
+  const std::size_t begin = at[first], end = at[first + wanted.size() - 1] + 1;
+  text.replace(begin, end - begin, joined(change.to));
 }
 
 std::string quoted(const std::string& text) {
@@ -125,10 +133,11 @@ std::string quoted(const std::string& text) {
 /// Includes must not stand in a namespace: they are moved to the top.
 class Unit {
  public:
-  void add(const std::string& space, const std::string& path, const Lines& text) {
+  void add(const std::string& space, const std::string& path, const std::string& text) {
     body_ += "\nnamespace " + space + " {\n";
     if (!path.empty()) body_ += "#line 1 " + quoted(path) + "\n";
-    for (const std::string& line : text) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
       const bool include = trimmed(line).rfind("#include", 0) == 0 || trimmed(line).rfind("#pragma", 0) == 0;
       if (include) includes_.insert(trimmed(line));
       body_ += (include ? "" : line) + "\n";
@@ -167,18 +176,18 @@ void generate(const std::string& number, const std::string& name, const std::str
               const std::string& folder, const std::string& output) {
   const std::string stem = number + "_" + name;
   const std::string solution_path = folder + "/solutions/" + stem + ".cpp";
-  const Lines solution = read(solution_path);
+  const std::string solution = joined(read(solution_path));
   Unit unit;
   const bool untouched = !edited(folder, stem + ".cpp");
   if (untouched)
     unit.add("catalogue_" + number + "::untouched", folder + "/" + stem + ".cpp",
-             read(folder + "/" + stem + ".cpp"));
+             joined(read(folder + "/" + stem + ".cpp")));
   unit.add("catalogue_" + number + "::solution", solution_path, solution);
   std::string list;
   const std::string mistakes_path = folder + "/mistakes/" + stem + ".txt";
   std::size_t count = 0;
   for (const Mistake& mistake : read_mistakes(mistakes_path)) {
-    Lines text = solution;
+    std::string text = solution;
     for (const Change& change : mistake.changes) apply(change, text, stem + ": " + mistake.title);
     const std::string space = "mistake_" + std::to_string(++count);
     unit.add("catalogue_" + number + "::" + space, "", text);

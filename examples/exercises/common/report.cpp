@@ -96,27 +96,46 @@ std::string drawing_of(const ErrorMap& map) {
   return text;
 }
 
-std::string text_of(const Part& part, const Exercise& exercise, const Painter& paint, bool colour) {
+/// gradcheck's report, its hints wrapped.
+std::string text_of(const tg::GradcheckReport& report, bool colour) {
+  std::istringstream in(report.str(colour));
+  std::string all;
+  for (std::string line; std::getline(in, line);) {
+    const bool hint = line.size() > kWidth && line.find("  hint: ") < 8;
+    all += hint ? wrapped("    ", line, "      ") : line.empty() ? "\n" : "  " + line + "\n";
+  }
+  return all;
+}
+
+std::string plural(index_t n, std::string_view word) {
+  return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
+}
+
+/// The whole report of a part. `first` is the first one that is not passed: where a learner goes on.
+std::string text_of(const Part& part, const Exercise& exercise, const Part* first, bool colour) {
+  const Painter paint(colour);
   if (part.status == Part::Status::Passed)
-    return fmt::format("{} {}: {} check{}\n", paint(kGreen, "passed"), part.function, part.checks,
-                       part.checks == 1 ? "" : "s");
-  std::string text;
+    return fmt::format("{} {}: {}\n", paint(kGreen, "passed"), part.function, plural(part.checks, "check"));
   if (part.status == Part::Status::NotWritten) {
-    text = fmt::format("{} {}: open {}, read its text, and write the body in place of not_written()\n",
-                       paint(kYellow, "not written yet"), part.function, exercise.file);
+    std::string text = fmt::format("{} {}\n", paint(kYellow, "not written yet"), part.function);
+    if (&part != first) return text;
+    text += wrapped(
+        "  ",
+        fmt::format("open {}, read its text, and write the body in place of not_written()", exercise.file),
+        "    ");
     return text + wrapped("  to begin: ", part.look_next, "    ");
   }
-  text = fmt::format(
-      "{} {}{}\n", paint(kRed, "FAILED"), part.function,
-      part.checks == 0 ? ""
-                       : fmt::format(" (after {} check{} passed)", part.checks, part.checks == 1 ? "" : "s"));
+  std::string text = fmt::format("{} {}", paint(kRed, "FAILED"), part.function);
+  if (first != nullptr && &part != first && first->status == Part::Status::Failed)
+    return text + fmt::format(": mend {} first\n", first->function);
+  text += part.checks == 0 ? "\n" : fmt::format(" (after {} passed)\n", plural(part.checks, "check"));
   if (!part.context.empty()) text += wrapped("  with ", part.context, "    ");
   const Finding& f = part.finding;
   if (!f.text.empty()) text += indented(f.text, "  ");
-  for (const std::string& hint : f.hints)
-    if (!f.report || f.report->str().find(hint) == std::string::npos)
-      text += wrapped(paint(kYellow, "  hint:") + " ", hint, "    ");
-  if (f.report) text += indented(f.report->str(colour), "  ");
+  if (f.report)
+    text += text_of(*f.report, colour);
+  else
+    for (const std::string& hint : f.hints) text += wrapped(paint(kYellow, "  hint:") + " ", hint, "    ");
   for (const ErrorMap& map : f.maps) text += indented(drawing_of(map), "  ");
   return text + wrapped(paint(kBold, "  look next at:") + " ", part.look_next, "    ");
 }
@@ -146,7 +165,7 @@ Json json_of(const Part& part, const Exercise& exercise) {
                {"context", part.context},
                {"tensors", part.finding.tensors},
                {"hints", part.finding.hints},
-               {"text", text_of(part, exercise, Painter(false), false)},
+               {"text", text_of(part, exercise, &part, false)},
                {"maps", maps}};
   if (part.finding.report) json["gradcheck"] = Json::parse(part.finding.report->json());
   return json;
@@ -157,7 +176,10 @@ Json json_of(const Part& part, const Exercise& exercise) {
 std::string text_of(const Exercise& exercise, const Check& check, bool colour) {
   const Painter paint(colour);
   std::string text = paint(kBold, fmt::format("Exercise {}: {}", exercise.number, exercise.title)) + "\n\n";
-  for (const Part& part : check.parts()) text += text_of(part, exercise, paint, colour);
+  const Part* first = nullptr;
+  for (const Part& part : check.parts())
+    if (first == nullptr && part.status != Part::Status::Passed) first = &part;
+  for (const Part& part : check.parts()) text += text_of(part, exercise, first, colour);
   if (check.passed())
     text += "\n" + paint(kGreen, fmt::format("Exercise {} is solved.", exercise.number)) + "\n";
   return text;

@@ -47,7 +47,7 @@ void score(const Exercise& exercise, const Wrong& wrong, bool verbose, Score& to
   const auto failed = [](const Part& p) { return p.status == Part::Status::Failed; };
   const bool killed = std::ranges::any_of(check.parts(), failed);
   bool named = false, placed = false;
-  for (const Part& part : check.parts()) {
+  for (const Part& part : check.parts()) {  // a learner sees the first part that fails
     if (!failed(part)) continue;
     for (const std::string& words : wrong.hints) {
       named = named || std::ranges::any_of(part.finding.hints,
@@ -55,6 +55,7 @@ void score(const Exercise& exercise, const Wrong& wrong, bool verbose, Score& to
     }
     placed = placed || part.function == wrong.at ||
              std::ranges::find(part.finding.tensors, wrong.at) != part.finding.tensors.end();
+    break;
   }
   total.killed += killed ? 1 : 0;
   total.named += named ? 1 : 0;
