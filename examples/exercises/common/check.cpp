@@ -178,8 +178,13 @@ void Check::part(std::string_view function, std::string_view look_next, const st
   } catch (Failed& failure) {
     failed(std::move(failure.finding));
   } catch (const std::exception& error) {
-    failed({.text = fmt::format("{}() ends with an error: {}", function, error.what()),
-            .tensors = {part.function}});
+    Finding finding{.text = fmt::format("{}() ends with an error: {}", function, error.what()),
+                    .tensors = {part.function}};
+    if (finding.text.find("[tensor] ") != std::string::npos &&
+        finding.text.find("element") != std::string::npos)
+      finding.hints = {
+          "an index is too large for its axis: are two axes exchanged, or does a loop go too far?"};
+    failed(std::move(finding));
   }
   part.checks = passed_;
   parts_.push_back(std::move(part));
