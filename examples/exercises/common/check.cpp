@@ -180,8 +180,7 @@ void Check::part(std::string_view function, std::string_view look_next, const st
   } catch (const std::exception& error) {
     Finding finding{.text = fmt::format("{}() ends with an error: {}", function, error.what()),
                     .tensors = {part.function}};
-    if (finding.text.find("[tensor] ") != std::string::npos &&
-        finding.text.find("element") != std::string::npos)
+    if (finding.text.find("is out of bounds") != std::string::npos)
       finding.hints = {
           "an index is too large for its axis: are two axes exchanged, or does a loop go too far?"};
     failed(std::move(finding));
