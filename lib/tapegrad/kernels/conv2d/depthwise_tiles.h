@@ -62,7 +62,7 @@ struct DepthwiseAccumulateJob {
 template <class T>
 void accumulate_depthwise(const DepthwiseAccumulateJob<T>& job);
 
-// Defined in depthwise_tiles_float.cpp and depthwise_tiles_double.cpp.
+// Defined in depthwise_tiles_internal.h, which depthwise_tiles_float.cpp and depthwise_tiles_double.cpp include.
 template <>
 void correlate_depthwise(const DepthwiseCorrelateJob<float>& job);
 template <>

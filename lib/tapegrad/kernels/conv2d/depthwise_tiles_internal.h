@@ -1,16 +1,18 @@
-// The tiles of the depthwise convolutions, included once for each instruction set: no include guard but this one.
-#if defined(TAPEGRAD_CONV2D_DEPTHWISE_TILES) == defined(HWY_TARGET_TOGGLE)
-#ifdef TAPEGRAD_CONV2D_DEPTHWISE_TILES
-#undef TAPEGRAD_CONV2D_DEPTHWISE_TILES
-#else
-#define TAPEGRAD_CONV2D_DEPTHWISE_TILES
-#endif
+// The tiles of the depthwise convolutions, for the numbers that TAPEGRAD_CONV2D_NUMBER tells. No include guard: Highway
+// includes this file once more for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/depthwise_tiles_internal.h"
+// The order matters.
+// clang-format off
+#include "tapegrad/kernels/highway_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+// clang-format on
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "hwy/highway.h"
 #include "tapegrad/kernels/conv2d/depthwise_tiles.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -21,7 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 static_assert(!HWY_HAVE_SCALABLE,
               "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
-template <class T>
+using T = TAPEGRAD_CONV2D_NUMBER;
 using Full = hn::ScalableTag<T>;
 
 // Where a vector of channels begins: the last one may begin within the one before.
@@ -50,9 +52,8 @@ HWY_INLINE bool Inside(index_t column, index_t width) {
 }
 
 // GCC would load a vector again for each of its uses.
-template <class T>
-HWY_INLINE hn::Vec<Full<T>> LoadOnce(const T* x) {
-  auto v = hn::LoadU(Full<T>(), x);
+HWY_INLINE hn::Vec<Full> LoadOnce(const T* x) {
+  auto v = hn::LoadU(Full(), x);
 #if HWY_ARCH_X86
   __asm__("" : "+v"(v.raw));
 #endif
@@ -61,16 +62,15 @@ HWY_INLINE hn::Vec<Full<T>> LoadOnce(const T* x) {
 
 // For the next rows, which the processor does not foresee: into the second cache, since the first one is
 // full. An address outside of the array does no harm.
-template <class T>
 HWY_INLINE void Prefetch(const T* x) {
   __builtin_prefetch(x, 0, 2);
 }
 
-template <class T, int kRows, int kTaps, int kStride>
+template <int kRows, int kTaps, int kStride>
 void CorrelateWindow(const DepthwiseCorrelateJob<T>& job, index_t channel) {
   constexpr int kLast = kOpen<kTaps, kStride> - 1;
-  const Full<T> d;
-  using V = hn::Vec<Full<T>>;
+  const Full d;
+  using V = hn::Vec<Full>;
   const DepthwiseWindows<T> in = job.windows;
   V tap[kRows * kTaps], sum[kLast + 1];  // of the outputs j, j - 1, ...
   HWY_UNROLL(8)
@@ -111,11 +111,11 @@ void CorrelateWindow(const DepthwiseCorrelateJob<T>& job, index_t channel) {
 }
 
 // The filter's rows [row, row + kRows).
-template <class T, int kRows, int kTaps, int kStride>
+template <int kRows, int kTaps, int kStride>
 void AccumulateWindow(const DepthwiseAccumulateJob<T>& job, index_t row, index_t vector) {
   constexpr int kLast = kOpen<kTaps, kStride> - 1;
-  const Full<T> d;
-  using V = hn::Vec<Full<T>>;
+  const Full d;
+  using V = hn::Vec<Full>;
   const DepthwiseWindows<T> in = job.windows;
   const index_t channel = ChannelAt(d, vector, in.channels), tap_sums = job.tap_sums;
   T* sums = job.sums + (row * kTaps * tap_sums + vector);
@@ -168,7 +168,6 @@ void AccumulateWindow(const DepthwiseAccumulateJob<T>& job, index_t row, index_t
 
 // The functions for kTaps and kStride, each for 1, 2, ... rows; null where there is none.
 constexpr int kMostRows = 5, kMostRowsOfSums = 3;
-template <class T>
 struct SmallWindows {
   int taps, stride;
   std::array<void (*)(const DepthwiseCorrelateJob<T>&, index_t channel), kMostRows> correlate;
@@ -176,25 +175,35 @@ struct SmallWindows {
       accumulate;
   index_t rows_of_sums;  // that fit into the registers: 32 with AVX-512, 16 before
 };
-template <class T, int kTaps, int kStride, int... kRowsMinusOne>
-constexpr SmallWindows<T> MakeSmall(std::integer_sequence<int, kRowsMinusOne...>) {
-  return {.taps = kTaps,
-          .stride = kStride,
-          .correlate = {CorrelateWindow<T, kRowsMinusOne + 1, kTaps, kStride>...},
-          .accumulate = {AccumulateWindow<T, 1, kTaps, kStride>, AccumulateWindow<T, 2, kTaps, kStride>,
-                         AccumulateWindow<T, 3, kTaps, kStride>},
-          .rows_of_sums = HWY_TARGET <= HWY_AVX3 || kTaps <= 3 ? 3 : 2};
+template <int kTaps, int kStride, int... kRowsMinusOne>
+constexpr SmallWindows MakeSmall(std::integer_sequence<int, kRowsMinusOne...>) {
+  SmallWindows small = {.taps = kTaps,
+                        .stride = kStride,
+                        .correlate = {CorrelateWindow<kRowsMinusOne + 1, kTaps, kStride>...},
+                        .accumulate = {},
+                        .rows_of_sums = 0};
+  if constexpr (kTaps >=
+                3) {  // fewer are the phases of a transpose, whose filter gradient is the convolution's
+    small.accumulate = {AccumulateWindow<1, kTaps, kStride>, AccumulateWindow<2, kTaps, kStride>,
+                        AccumulateWindow<3, kTaps, kStride>};
+    small.rows_of_sums = HWY_TARGET <= HWY_AVX3 || kTaps == 3 ? 3 : 2;
+  }
+  return small;
 }
-template <class T, int kTaps, int kStride>
-constexpr SmallWindows<T> kSmall =
-    MakeSmall<T, kTaps, kStride>(std::make_integer_sequence<int, std::max(3, kTaps)>());
+template <int kTaps, int kStride>
+constexpr SmallWindows kSmall =
+    MakeSmall<kTaps, kStride>(std::make_integer_sequence<int, std::max(3, kTaps)>());
 
-template <class T>
-const SmallWindows<T>* ChooseSmall(const Axis& a) {
-  static constexpr const SmallWindows<T>* kAll[] = {&kSmall<T, 1, 1>, &kSmall<T, 2, 1>, &kSmall<T, 3, 1>,
-                                                    &kSmall<T, 5, 1>, &kSmall<T, 3, 2>};
-  for (const SmallWindows<T>* small : kAll)
+// Processors without AVX2 are old: the library stays small without windows of their own.
+const SmallWindows* ChooseSmall(const Axis& a) {
+#if HWY_TARGET <= HWY_AVX2
+  static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>, &kSmall<5, 1>,
+                                                 &kSmall<3, 2>};
+  for (const SmallWindows* small : kAll)
     if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
+#else
+  static_cast<void>(a);
+#endif
   return nullptr;
 }
 
@@ -204,9 +213,8 @@ constexpr int kAnyPixels = 8;
 
 // kPixels pixels from q on, of the taps [first, last), which lie inside of the image for all of them.
 template <class D, int kPixels>
-void CorrelateAny(const DepthwiseCorrelateJob<hn::TFromD<D>>& job, index_t q, index_t first, index_t last,
+void CorrelateAny(const DepthwiseCorrelateJob<T>& job, index_t q, index_t first, index_t last,
                   index_t channel) {
-  using T = hn::TFromD<D>;
   const D d;
   using V = hn::Vec<D>;
   const DepthwiseWindows<T>& in = job.windows;
@@ -230,9 +238,7 @@ void CorrelateAny(const DepthwiseCorrelateJob<hn::TFromD<D>>& job, index_t q, in
 
 // One tap of one row, over the pixels [q, end) for which it lies inside of the image.
 template <class D>
-void AccumulateTap(const DepthwiseAccumulateJob<hn::TFromD<D>>& job, index_t r, index_t t, index_t channel,
-                   hn::TFromD<D>* to) {
-  using T = hn::TFromD<D>;
+void AccumulateTap(const DepthwiseAccumulateJob<T>& job, index_t r, index_t t, index_t channel, T* to) {
   const D d;
   using V = hn::Vec<D>;
   const DepthwiseWindows<T>& in = job.windows;
@@ -264,7 +270,6 @@ inline bool Interleaved(const Axis& a) {
 
 // The outputs `offset`, offset + dilation, ... read every dilation-th column, and between these nothing is
 // dilated.
-template <class T>
 DepthwiseWindows<T> Interleave(const DepthwiseWindows<T>& in, index_t offset) {
   const Axis& a = in.columns;
   const index_t begin = offset - a.pad;  // the column of tap 0
@@ -281,7 +286,7 @@ DepthwiseWindows<T> Interleave(const DepthwiseWindows<T>& in, index_t offset) {
 
 // Any window, with vectors of D.
 template <class D>
-void CorrelateRow(const DepthwiseCorrelateJob<hn::TFromD<D>>& job) {
+void CorrelateRow(const DepthwiseCorrelateJob<T>& job) {
   const D d;
   constexpr index_t kWidth = hn::MaxLanes(d);
   const auto& in = job.windows;
@@ -305,7 +310,7 @@ void CorrelateRow(const DepthwiseCorrelateJob<hn::TFromD<D>>& job) {
 }
 
 template <class D>
-void AccumulateRows(const DepthwiseAccumulateJob<hn::TFromD<D>>& job) {
+void AccumulateRows(const DepthwiseAccumulateJob<T>& job) {
   const D d;
   constexpr index_t kWidth = hn::MaxLanes(d);
   const auto& in = job.windows;
@@ -316,7 +321,6 @@ void AccumulateRows(const DepthwiseAccumulateJob<hn::TFromD<D>>& job) {
         AccumulateTap<D>(job, r, t, ChannelAt(d, c, in.channels), to);
 }
 
-template <class T>
 void Correlate(const DepthwiseCorrelateJob<T>& job) {
   const DepthwiseWindows<T>& in = job.windows;
   const Axis& a = in.columns;
@@ -330,21 +334,20 @@ void Correlate(const DepthwiseCorrelateJob<T>& job) {
     }
     return;
   }
-  constexpr index_t kLanes = hn::MaxLanes(Full<T>());
+  constexpr index_t kLanes = hn::MaxLanes(Full());
   if (in.channels < kLanes) {
     if (in.channels >= 4) return CorrelateRow<hn::CappedTag<T, 4>>(job);
     if (in.channels >= 2) return CorrelateRow<hn::CappedTag<T, 2>>(job);
     return CorrelateRow<hn::CappedTag<T, 1>>(job);
   }
-  const SmallWindows<T>* small = ChooseSmall<T>(a);
+  const SmallWindows* small = ChooseSmall(a);
   const auto window = small && in.rows > 0 && in.rows <= kMostRows
                           ? small->correlate[static_cast<std::size_t>(in.rows - 1)]
                           : nullptr;
-  if (!window) return CorrelateRow<Full<T>>(job);
-  for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(Full<T>(), c, in.channels));
+  if (!window) return CorrelateRow<Full>(job);
+  for (index_t c = 0; c < in.channels; c += kLanes) window(job, ChannelAt(Full(), c, in.channels));
 }
 
-template <class T>
 void Accumulate(const DepthwiseAccumulateJob<T>& job) {
   const DepthwiseWindows<T>& in = job.windows;
   const Axis& a = in.columns;
@@ -358,14 +361,14 @@ void Accumulate(const DepthwiseAccumulateJob<T>& job) {
     }
     return;
   }
-  constexpr index_t kLanes = hn::MaxLanes(Full<T>());
+  constexpr index_t kLanes = hn::MaxLanes(Full());
   if (in.channels < kLanes) {
     if (in.channels >= 4) return AccumulateRows<hn::CappedTag<T, 4>>(job);
     if (in.channels >= 2) return AccumulateRows<hn::CappedTag<T, 2>>(job);
     return AccumulateRows<hn::CappedTag<T, 1>>(job);
   }
-  const SmallWindows<T>* small = ChooseSmall<T>(a);
-  if (!small) return AccumulateRows<Full<T>>(job);
+  const SmallWindows* small = ChooseSmall(a);
+  if (!small || small->rows_of_sums == 0) return AccumulateRows<Full>(job);
   for (index_t row = 0, rows; row < in.rows; row += rows) {
     rows = std::min(small->rows_of_sums, in.rows - row);
     const auto window = small->accumulate[static_cast<std::size_t>(rows - 1)];
@@ -378,4 +381,22 @@ void Accumulate(const DepthwiseAccumulateJob<T>& job) {
 }  // namespace tapegrad::inline v0::kernels
 HWY_AFTER_NAMESPACE();
 
+#if HWY_ONCE
+namespace tapegrad::inline v0::kernels {
+namespace {
+using T = TAPEGRAD_CONV2D_NUMBER;
+HWY_EXPORT(Correlate);
+HWY_EXPORT(Accumulate);
+}  // namespace
+
+template <>
+void correlate_depthwise(const DepthwiseCorrelateJob<T>& job) {
+  HWY_DYNAMIC_DISPATCH(Correlate)(job);
+}
+template <>
+void accumulate_depthwise(const DepthwiseAccumulateJob<T>& job) {
+  HWY_DYNAMIC_DISPATCH(Accumulate)(job);
+}
+
+}  // namespace tapegrad::inline v0::kernels
 #endif

@@ -15,25 +15,28 @@ void pack(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_
           const T* bias, T* packed, T* packed_bias) {
   const Correlation& c = plan.c;
   const Phase& phase = c.phases[static_cast<std::size_t>(p.phase)];
-  const index_t first = block * p.block, channels = plan.channels_of(p, block);
+  const index_t first = plan.first_of(p, block), channels = plan.channels_of(p, block);
   const index_t width = plan.vectors_of(p, block) * p.lanes, apart = p.group;
   const index_t w_in = c.g.group_in(), w_out = c.g.out_channels;  // the filter's last two axes
   // In the filter of conv2d the channels that are read are its inputs; in that of the transpose, its outputs.
   const index_t from_step = c.transposed ? 1 : w_out, to_step = c.transposed ? w_out : 1;
   const index_t origin = group * c.g.group_out() + first * to_step;
   const bool whole_rows = p.taps_in_row == p.taps_in_run();
-  if (channels * apart < width || p.length % p.group != 0) std::fill_n(packed, p.taps * width, T{0});
+  // The last vector ends with the last channel, if there are enough: `back` channels of the one before are in it, too.
+  const index_t back = channels > p.lanes && apart == 1 ? width - channels : 0;
+  if ((channels + back) * apart < width || p.length % p.group != 0) std::fill_n(packed, p.taps * width, T{0});
+  const auto copy = [&](const T* from, index_t count, T* to) {
+    if (c.transposed) return transpose(count, c.group_in, from, to_step, to, width);
+    for (index_t k = 0; k < c.group_in; ++k) std::copy_n(from + k * from_step, count, to + k * width);
+  };
   index_t lane = 0;  // of the group that is being filled
   for (index_t i = 0; i < phase.h.taps; ++i)
     for (index_t j = p.first_column; j < p.first_column + p.column_taps; ++j) {
       const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
       const T* from = w + (row * c.g.kernel_w + column) * w_in * w_out + origin;
       if (apart == 1) {
-        if (c.transposed)
-          transpose(channels, c.group_in, from, to_step, packed, width);
-        else
-          for (index_t k = 0; k < c.group_in; ++k)
-            std::copy_n(from + k * from_step, channels, packed + k * width);
+        copy(from, channels, packed);
+        if (back > 0) copy(from + (channels - p.lanes) * to_step, p.lanes, packed + (width - p.lanes));
         packed += c.group_in * width;
         continue;
       }
@@ -49,8 +52,10 @@ void pack(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_
       packed += width;
     }
   std::fill_n(packed_bias, width, T{0});
-  if (bias)
-    for (index_t o = 0; o < channels; ++o) packed_bias[o * p.group] = bias[group * c.group_out + first + o];
+  if (!bias) return;
+  bias += group * c.group_out + first;
+  for (index_t o = 0; o < channels; ++o) packed_bias[o * p.group] = bias[o];
+  if (back > 0) std::copy_n(bias + (channels - p.lanes), p.lanes, packed_bias + (width - p.lanes));
 }
 
 // Everything about a rectangle of pixels but the channels: x and y are counted from the arrays' beginnings.
@@ -137,13 +142,13 @@ void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
     if (rows.size() <= 0) return;
     auto [job, x_begin, y_begin] = rectangle<T>(c, p, strip, rows, columns);
     job.taps = plan.taps.data() + p.first_tap;
-    job.lanes = p.lanes;
+    job.narrow = p.narrow;
     job.group = p.group;
     job.relu = epilogue.relu;
     for (index_t at = 0; at < c.g.groups * p.blocks; ++at) {
       const index_t group = at / p.blocks, block = at % p.blocks;
       job.x = x + x_begin + group * c.group_in;
-      job.y = y + y_begin + group * c.group_out + block * p.block;
+      job.y = y + y_begin + group * c.group_out + plan.first_of(p, block);
       job.weights = packed.weights + p.first_weight + at * p.packed();
       job.bias = packed.biases + p.first_bias + at * p.vectors * p.lanes;
       job.vectors = plan.vectors_of(p, block);

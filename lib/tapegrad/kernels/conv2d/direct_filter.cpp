@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -34,50 +35,100 @@ struct Runs {
   index_t first, last, start, length;
 };
 
+// How the products of a run are cut into tiles.
+struct Cut {
+  index_t in_vectors;        // numbers of the side that fills vectors
+  index_t scalars, vectors;  // of the two sides
+  index_t room, runs;
+  index_t panels;  // of vectors that a tile takes
+
+  Cut(const FilterPlan& p, const Runs& r)
+      : in_vectors(p.vectors_from_x ? r.length : p.c.g.group_out()),
+        scalars(p.vectors_from_x ? p.c.g.group_out() : r.length),
+        vectors(divide_up(in_vectors, p.traits.lanes)),
+        room(p.traits.filter_sums),
+        runs(r.last - r.first) {
+    // Scalars that lie in one cache line are cheaper than those in two: of doubles, tiles take fewer.
+    const bool fewer = vectors == 4 || (!p.vectors_from_x && scalars > 1 && p.traits.bytes < 8);
+    panels = divide_up(vectors, fewer ? 2 : kMostFilterVectors);
+  }
+  index_t first_vector(index_t panel) const { return panel * vectors / panels; }
+
+  // A tile has as many products as there are accumulators, with few loads for each.
+  struct Tile {
+    index_t scalars;
+    bool several;  // taps
+  };
+  Tile tile(index_t tile_vectors) const {
+    const auto split = [&](index_t most) {
+      return divide_up(scalars, divide_up(scalars, std::min(kMostScalars, most)));
+    };
+    index_t tile_scalars = split(room / tile_vectors);
+    if (runs >= kMostTaps && tile_scalars * tile_vectors * 6 < room * 5)
+      tile_scalars = split(std::max<index_t>(1, room / tile_vectors / kMostTaps));
+    return {tile_scalars, kMostTaps * tile_vectors * tile_scalars <= room};
+  }
+};
+
+// Copies the vectors of each pixel to where those of all pixels are neighbours: the lines of a tensor with many
+// channels are so far apart that they drive each other out of the first cache.
+template <class T>
+void bring_together(FilterJob<T>& job, index_t lanes) {
+  struct Panel;
+  constexpr index_t kAtOnce = 16 / sizeof(T);
+  const index_t width = job.vector_count * lanes;
+  T* to = scratch<T, Panel>(job.line_count * job.pixels * width);
+  FilterLine<T>* lines = scratch<FilterLine<T>, Panel>(job.line_count);
+  for (index_t line = 0; line < job.line_count; ++line) {
+    const T* from = job.lines[line].vectors + job.vector_offset;
+    lines[line] = {job.lines[line].scalars, to};
+    for (index_t q = 0; q < job.pixels; ++q, from += job.vector_step, to += width)
+      for (index_t i = 0; i < width; i += kAtOnce) std::memcpy(to + i, from + i, 16);
+  }
+  job.lines = lines;
+  job.vector_offset = 0;
+  job.vector_step = width;
+}
+
 // Adds the products of lines of pixels to the sums. Lines tell where their first pixel finds the first run;
 // offsets are those of all runs.
 template <class T>
 void accumulate(const FilterPlan& p, const Runs& runs, FilterJob<T> job, T* sums) {
+  constexpr index_t kOften = 8;
   const Conv2DGeometry& g = p.c.g;
-  const index_t lanes = p.traits.lanes, room = p.traits.filter_sums;
+  const index_t lanes = p.traits.lanes;
   const index_t* const offsets = p.offsets.data();
-  const index_t in_vectors = p.vectors_from_x ? runs.length : g.group_out();
-  const index_t scalars = p.vectors_from_x ? g.group_out() : runs.length,
-                vectors = divide_up(in_vectors, lanes);
-  // A tile has as many products as there are accumulators, with few loads for each.
-  index_t tile_vectors = std::min<index_t>(vectors, vectors == 4 ? 2 : kMostFilterVectors);
-  if (!p.vectors_from_x && scalars > 1) tile_vectors = std::min<index_t>(tile_vectors, 2);
-  const auto split = [&](index_t most) {
-    return divide_up(scalars, divide_up(scalars, std::min(kMostScalars, most)));
-  };
-  index_t tile_scalars = split(room / tile_vectors);
-  if (runs.last - runs.first >= kMostTaps && tile_scalars * tile_vectors * 6 < room * 5)
-    tile_scalars = split(std::max<index_t>(1, room / tile_vectors / kMostTaps));
-  const bool several = kMostTaps * tile_vectors * tile_scalars <= room;
-
+  const Cut cut(p, runs);
   job.tap_sums_step = p.run_step();
   job.scalar_sums_step = p.vectors * lanes;
-  for (index_t run = runs.first; run < runs.last; run += job.tap_count) {
-    index_t taps[kMostTaps];
-    job.taps = taps;
-    job.tap_count = several && runs.last - run >= kMostTaps ? kMostTaps : 1;
-    for (index_t t = 0; t < job.tap_count; ++t) taps[t] = offsets[run + t] - offsets[run];
-    for (index_t group = 0; group < g.groups; ++group)
-      for (index_t v = 0; v < vectors; v += tile_vectors)
-        for (index_t s = 0; s < scalars; s += tile_scalars) {
-          const index_t x_offset = offsets[run] - offsets[runs.first] + group * g.group_in();
-          const index_t dy_offset = group * g.group_out();
-          job.scalar_offset = s + (p.vectors_from_x ? dy_offset : x_offset);
-          job.vector_offset = v * lanes + (p.vectors_from_x ? x_offset : dy_offset);
-          job.scalar_count = std::min(tile_scalars, scalars - s);
-          job.vector_count = std::min(tile_vectors, vectors - v);
-          job.last_lanes = std::min(lanes, in_vectors - (v + job.vector_count - 1) * lanes);
-          const index_t first_scalar = p.vectors_from_x ? s : runs.start + s;
-          const index_t first_lane = p.vectors_from_x ? runs.start : 0;
-          job.sums = sums + group * p.sums + run * p.run_step() + (first_scalar * p.vectors + v) * lanes +
-                     first_lane;
-          accumulate_filter(job);
-        }
+  for (index_t at = 0; at < g.groups * cut.panels; ++at) {
+    const index_t group = at % g.groups, v = cut.first_vector(at / g.groups);
+    FilterJob<T> part = job;
+    part.vector_count = cut.first_vector(at / g.groups + 1) - v;
+    part.last_lanes = std::min(lanes, cut.in_vectors - (v + part.vector_count - 1) * lanes);
+    const auto [tile_scalars, several] = cut.tile(part.vector_count);
+    const index_t of_x = group * g.group_in(), of_dy = group * g.group_out();
+    const index_t scalar_offset = p.vectors_from_x ? of_dy : of_x;
+    const index_t vector_offset = v * lanes + (p.vectors_from_x ? of_x : of_dy);
+    part.vector_offset = vector_offset;
+    if (!p.vectors_from_x && cut.panels > 1 && cut.runs * divide_up(cut.scalars, tile_scalars) >= kOften)
+      bring_together(part, lanes);
+    for (index_t run = runs.first; run < runs.last; run += part.tap_count) {
+      index_t taps[kMostTaps];
+      part.taps = taps;
+      part.tap_count = several && runs.last - run >= kMostTaps ? kMostTaps : 1;
+      for (index_t t = 0; t < part.tap_count; ++t) taps[t] = offsets[run + t] - offsets[run];
+      const index_t run_offset = offsets[run] - offsets[runs.first];
+      if (p.vectors_from_x) part.vector_offset = vector_offset + run_offset;
+      T* const to = sums + group * p.sums + run * p.run_step() + v * lanes;
+      for (index_t s = 0; s < cut.scalars; s += tile_scalars) {
+        part.scalar_offset = scalar_offset + s + (p.vectors_from_x ? 0 : run_offset);
+        part.scalar_count = std::min(tile_scalars, cut.scalars - s);
+        part.sums = to + (p.vectors_from_x ? s * p.vectors * lanes + runs.start
+                                           : (runs.start + s) * p.vectors * lanes);
+        accumulate_filter(part);
+      }
+    }
   }
 }
 
@@ -110,10 +161,14 @@ class Accumulator {
   void add(const Strip& strip, const Stretch& rows, const Stretch& columns, T* sums) const {
     if (rows.size() <= 0 || rows.taps() * columns.taps() == 0) return;
     const bool across = columns.size() >= rows.size();  // lines are rows, or columns
-    const std::span<FilterLine<T>> lines = list_lines(strip, rows, columns, across);
+    // Rows that follow each other without a gap are one line.
+    const bool joined =
+        across && x_down_ == columns.size() * x_right_ && dy_down_ == columns.size() * dy_right_;
+    const index_t count = joined ? 1 : across ? rows.size() : columns.size();
+    const std::span<FilterLine<T>> lines = list_lines(strip, rows, columns, count, across);
     FilterJob<T> job{.lines = lines.data(),
                      .line_count = static_cast<index_t>(lines.size()),
-                     .pixels = across ? columns.size() : rows.size(),
+                     .pixels = rows.size() * columns.size() / count,
                      .scalars_are_x = !p_.vectors_from_x,
                      .scalar_step = across ? x_right_ : x_down_,
                      .vector_step = across ? dy_right_ : dy_down_};
@@ -134,10 +189,9 @@ class Accumulator {
   }
 
  private:
-  // Where the lines of a rectangle begin, in x and in dy.
+  // Where the `count` lines of a rectangle begin in each image, in x and in dy.
   std::span<FilterLine<T>> list_lines(const Strip& strip, const Stretch& rows, const Stretch& columns,
-                                      bool across) const {
-    const index_t count = across ? rows.size() : columns.size();
+                                      index_t count, bool across) const {
     const index_t x_top = rows.begin * g_.stride_h - g_.pad_top + rows.first_tap * g_.dilation_h;
     const index_t x_left = columns.begin * g_.stride_w - g_.pad_left + columns.first_tap * g_.dilation_w;
     FilterLine<T>* const lines = scratch<FilterLine<T>>(strip.images() * count);

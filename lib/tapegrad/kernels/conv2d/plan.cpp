@@ -24,8 +24,9 @@ PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> co
   p.columns = std::move(columns);
   p.first_column = first;
   p.column_taps = last - first;
-  const bool narrow = c.group_out <= traits.narrow_lanes && 2 * c.group_out > traits.narrow_lanes;
-  p.lanes = narrow ? traits.narrow_lanes : traits.lanes;
+  p.narrow = traits.narrow_lanes < traits.lanes && c.group_out <= traits.narrow_lanes &&
+             2 * c.group_out > traits.narrow_lanes;
+  p.lanes = p.narrow ? traits.narrow_lanes : traits.lanes;
   const bool whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
   p.length = whole_rows ? p.column_taps * c.in_channels : c.group_in;
   // At the sides of the image a run may be a part of a row.
@@ -79,14 +80,15 @@ index_t rows_together(const Correlation& c, index_t rows, const VectorTraits& tr
 }
 
 // Rows of dy whose pixels stay in a cache while all tiles read them: in the second, if these are few; else in
-// the first one, of which a tile reads only some lines a pixel. More rows mean fewer additions to the sums.
+// the first one, of which a tile reads only some lines a pixel (as many of doubles, since their vectors are brought
+// together). More rows mean fewer additions to the sums.
 index_t rows_together(const FilterPlan& p) {
   constexpr index_t kFew = 16, kSecond = 128 * 1024, kFirst = 24 * 1024, kPixels = 128;
   const Conv2DGeometry& g = p.c.g;
   const index_t row = g.out_w * g.out_channels + g.stride_h * g.in_w * g.in_channels;
   if (g.groups * p.sums <= kFew * p.traits.filter_sums * p.traits.lanes)
     return fitting(kSecond, p.traits) / row;
-  return std::max(fitting(kFirst, p.traits) / row, kPixels / g.out_w);
+  return std::max(kFirst / row, kPixels / g.out_w);
 }
 
 constexpr index_t kMostChunks = 16, kMostSums = 4 << 20;  // of a filter gradient
@@ -136,8 +138,12 @@ Family family_of(const Conv2DGeometry& g) {
   return depthwise ? Family::Depthwise : Family::Direct;
 }
 
+index_t CorrelationPlan::first_of(const PhasePlan& p, index_t block) const {
+  const bool fill = p.group == 1 && c.group_out >= p.lanes;
+  return fill ? std::min(block * p.block, c.group_out - p.lanes) : block * p.block;
+}
 index_t CorrelationPlan::channels_of(const PhasePlan& p, index_t block) const {
-  return std::min(p.block, c.group_out - block * p.block);
+  return std::min(p.block, c.group_out - first_of(p, block));
 }
 index_t CorrelationPlan::vectors_of(const PhasePlan& p, index_t block) const {
   return std::min(p.vectors, divide_up(channels_of(p, block) * p.group, p.lanes));

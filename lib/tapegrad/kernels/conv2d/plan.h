@@ -30,6 +30,7 @@ struct PhasePlan {
   index_t phase;  ///< of the correlation
   std::vector<Stretch> rows, columns;
   index_t first_column, column_taps;  ///< the window's columns that these output columns touch
+  bool narrow;                        ///< vectors
   index_t lanes;                      ///< of a vector
   index_t length;                     ///< neighbours in memory that one run of taps reads
   index_t group;  ///< of them in one tap; if that is all lanes, the last tap of a run may have fewer
@@ -54,7 +55,10 @@ struct CorrelationPlan {
   Strips strips;
   index_t strips_in_piece = 1;
 
-  /// Channels of a block, and vectors that these need: the last block of a group may have fewer.
+  /// The first channel of a block, its channels, and vectors that these need: the last block of a group may have fewer.
+  /// Vectors of single inputs are always full if there are that many channels: the last block may begin within the one
+  /// before, and its last vector within its first one.
+  index_t first_of(const PhasePlan& p, index_t block) const;
   index_t channels_of(const PhasePlan& p, index_t block) const;
   index_t vectors_of(const PhasePlan& p, index_t block) const;
 };

@@ -33,9 +33,9 @@ VectorTraits vector_traits();
 /// from first_tap on and next_run apart.
 ///
 /// A vector holds `group` inputs of each of lanes / group channels, so that few channels fill it as well:
-/// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector. If it
-/// is lanes, each run may end with one more tap that has only `tail` inputs. Bias has the same layout, its
-/// number in lane o * group and zeros in the others.
+/// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector; then the last
+/// vector holds the last channels, and may begin within the one before. If group is lanes, each run may end with one
+/// more tap that has only `tail` inputs. Bias has the same layout, its number in lane o * group and zeros in the others.
 template <class T>
 struct CorrelateJob {
   const T* x = nullptr;  ///< the first tap of the first pixel
@@ -48,7 +48,8 @@ struct CorrelateJob {
   index_t tail = 0;
   const T* weights = nullptr;  ///< [tap][vectors * lanes], aligned
   const T* bias = nullptr;     ///< [vectors * lanes], aligned
-  index_t lanes = 0;           ///< lanes or narrow_lanes of vector_traits(): these with one vector of group 1
+  bool narrow =
+      false;  ///< narrow_lanes of vector_traits() in a vector, not lanes: with one vector of group 1
   index_t group = 1, vectors = 1, channels = 0;
   bool relu = false;
 };
@@ -90,7 +91,7 @@ void accumulate_filter(const FilterJob<T>& job);
 template <class T>
 void transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step);
 
-// Defined in tiles_float.cpp and tiles_double.cpp.
+// Defined in tiles_internal.h, which tiles_float.cpp and tiles_double.cpp include.
 template <>
 VectorTraits vector_traits<float>();
 template <>

@@ -1,10 +1,13 @@
-// The tiles of the direct convolutions, included once for each instruction set: no include guard but this one.
-#if defined(TAPEGRAD_CONV2D_TILES) == defined(HWY_TARGET_TOGGLE)
-#ifdef TAPEGRAD_CONV2D_TILES
-#undef TAPEGRAD_CONV2D_TILES
-#else
-#define TAPEGRAD_CONV2D_TILES
-#endif
+// The tiles of the direct convolutions, for the numbers that TAPEGRAD_CONV2D_NUMBER tells. No include guard: Highway
+// includes this file once more for each instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/tiles_internal.h"
+// The order matters.
+// clang-format off
+#include "tapegrad/kernels/highway_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+// clang-format on
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -15,7 +18,6 @@
 #include <cstring>
 #include <utility>
 
-#include "hwy/highway.h"
 #include "tapegrad/kernels/conv2d/tiles.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -26,25 +28,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 static_assert(!HWY_HAVE_SCALABLE,
               "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
-template <class T>
+using T = TAPEGRAD_CONV2D_NUMBER;
 using Full = hn::ScalableTag<T>;
-template <class T>
-constexpr index_t kLanes = hn::MaxLanes(Full<T>());
+constexpr index_t kLanes = hn::MaxLanes(Full());
 
-// Tiles are unrolled by the compiler, and all their accumulators live in registers: 32 of them with AVX-512,
-// 16 before.
-constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : 12;
-constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : 12;
+// Tiles are unrolled by the compiler, and all their accumulators live in registers: 32 of them with AVX-512, 16 before.
+// Processors without AVX2 add once a cycle, with a latency of 3: there, half of the accumulators are enough.
+constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : HWY_TARGET <= HWY_AVX2 ? 12 : 8;
+constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : HWY_TARGET <= HWY_AVX2 ? 12 : 6;
 constexpr int kMostPixels = 7;
 
-// Some CPUs have 512-bit registers but a data path of 256 bits: vectors of half the width are as fast there, and a
-// number that is spread over all lanes costs nothing extra when the product itself does that (which is possible for
-// single numbers, not for groups of them). AMD's CPUs tell the width of the data path; others are taken to be as wide
-// as their registers.
-template <class T>
-constexpr index_t kNarrowLanes = HWY_TARGET <= HWY_AVX3 ? kLanes<T> / 2 : kLanes<T>;
+// Some CPUs have 512-bit registers but a data path of 256 bits: there, vectors of half the width are as fast, and the
+// tiles of AVX2 take them. AMD's CPUs tell the width of the data path; others are taken to be as wide as their
+// registers.
 inline bool NarrowIsAsFast() {
-#if HWY_TARGET <= HWY_AVX3
+#if HWY_TARGET <= HWY_AVX3 && (HWY_TARGETS & HWY_AVX2) != 0
   constexpr unsigned kOptimizations = 0x8000001A, kPath256 = 1U << 2, kPath512 = 1U << 3;
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid(kOptimizations, &eax, &ebx, &ecx, &edx) != 0 &&
@@ -54,10 +52,9 @@ inline bool NarrowIsAsFast() {
 #endif
 }
 
-template <class T>
 VectorTraits Traits() {
-  static const index_t narrow_lanes = NarrowIsAsFast() ? kNarrowLanes<T> : kLanes<T>;
-  return {kLanes<T>, narrow_lanes, kFilterAccumulators, sizeof(T)};
+  static const bool narrow = NarrowIsAsFast();
+  return {kLanes, narrow ? kLanes / 2 : kLanes, kFilterAccumulators, sizeof(T)};
 }
 
 // In a segment of a line; a tile is two segments.
@@ -65,7 +62,6 @@ constexpr index_t MostPixels(index_t vectors) {
   return std::min<index_t>(kMostPixels, kAccumulators / 2 / vectors);
 }
 
-template <class T>
 struct Segment {
   const T* x;
   T* y;
@@ -73,8 +69,8 @@ struct Segment {
 
 // x[0 .. kGroup), again and again until the vector is full.
 template <int kGroup, class D>
-HWY_INLINE hn::Vec<D> LoadGroup(D d, const hn::TFromD<D>* x) {
-  constexpr std::size_t kBytes = kGroup * sizeof(*x);
+HWY_INLINE hn::Vec<D> LoadGroup(D d, const T* x) {
+  constexpr std::size_t kBytes = kGroup * sizeof(T);
   if constexpr (kGroup == 1) {
     return hn::Set(d, *x);
   } else if constexpr (kGroup == hn::MaxLanes(D())) {
@@ -95,11 +91,11 @@ HWY_INLINE hn::Vec<D> LoadGroup(D d, const hn::TFromD<D>* x) {
 
 // x[0 .. count), and zeros.
 template <class D>
-HWY_INLINE hn::Vec<D> LoadFirst(D d, const hn::TFromD<D>* x, index_t count) {
+HWY_INLINE hn::Vec<D> LoadFirst(D d, const T* x, index_t count) {
   if constexpr (HWY_TARGET <= HWY_AVX2) {
     return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, x);
   } else {
-    HWY_ALIGN hn::TFromD<D> lanes[hn::MaxLanes(d)] = {};
+    HWY_ALIGN T lanes[hn::MaxLanes(d)] = {};
     std::copy_n(x, count, lanes);
     return hn::Load(d, lanes);
   }
@@ -126,27 +122,32 @@ HWY_INLINE V Relu(V v) {
   return hn::Max(hn::Zero(hn::DFromV<V>()), v);  // in this order a NaN stays
 }
 
-// Stores the first count (1 ... all) lanes.
-template <class V>
-HWY_INLINE void StoreFirst(V v, index_t count, hn::TFromV<V>* to) {
-  const hn::DFromV<V> d;
-  constexpr index_t kWidth = hn::MaxLanes(d);
-  if (count == kWidth) {
-    hn::StoreU(v, d, to);
-  } else if constexpr (HWY_TARGET <= HWY_AVX2) {
-    hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
-  } else {
-    HWY_ALIGN hn::TFromV<V> lanes[kWidth];
-    hn::Store(v, d, lanes);
-    std::copy_n(lanes, count, to);
+// Copies count numbers, at most 2 * kPiece, as two pieces that may overlap.
+template <int kPiece>
+HWY_INLINE void CopyFew(const T* from, index_t count, T* to) {
+  if (count >= kPiece) {
+    std::array<T, kPiece> first, last;
+    std::memcpy(&first, from, sizeof(first));
+    std::memcpy(&last, from + count - kPiece, sizeof(last));
+    std::memcpy(to, &first, sizeof(first));
+    std::memcpy(to + count - kPiece, &last, sizeof(last));
+  } else if constexpr (kPiece > 1) {
+    CopyFew<kPiece / 2>(from, count, to);
   }
+}
+
+// Writes pixels whose channels do not fill a vector, and which stand `step` apart in `from`. Masked stores would be slow
+// on some CPUs.
+HWY_NOINLINE void WritePixels(const CorrelateJob<T>& job, const T* from, index_t step, index_t pixels, T* y) {
+  for (; pixels > 0; --pixels, from += step, y += job.y_pixel)
+    CopyFew<std::max<int>(1, kLanes / 2)>(from, job.channels, y);
 }
 
 // Writes the pixels of one segment, whose sums are v.
 template <int kGroup, int kVectors, int kPixels, class V>
-HWY_INLINE void Finish(const CorrelateJob<hn::TFromV<V>>& job, V (&v)[kPixels * kVectors], hn::TFromV<V>* y) {
+HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T* y) {
   const hn::DFromV<V> d;
-  constexpr index_t kWidth = hn::MaxLanes(d);
+  constexpr index_t kChannels = kLanes / kGroup;  // of a vector
   AddNeighbours<kGroup, kPixels>(v);
   constexpr int kResults = kGroup == 1 ? kPixels * kVectors : (kPixels + kGroup - 1) / kGroup;
   if (job.relu) {
@@ -154,54 +155,53 @@ HWY_INLINE void Finish(const CorrelateJob<hn::TFromV<V>>& job, V (&v)[kPixels * 
     for (int i = 0; i < kResults; ++i) v[i] = Relu(v[i]);
   }
   if constexpr (kGroup == 1) {
-    const index_t last = job.channels - (kVectors - 1) * kWidth;  // channels in the last vector
-    HWY_UNROLL(7)
-    for (int p = 0; p < kPixels; ++p, y += job.y_pixel) {
-      HWY_UNROLL(2)
-      for (int i = 0; i + 1 < kVectors; ++i) hn::StoreU(v[p * kVectors + i], d, y + i * kWidth);
-      StoreFirst(v[(p + 1) * kVectors - 1], last, y + (kVectors - 1) * kWidth);
-    }
-  } else {
-    constexpr index_t kChannels = kWidth / kGroup;
-    if (job.channels == kChannels && job.y_pixel == kChannels) {
+    if (kVectors > 1 || job.channels == kLanes) {
+      const index_t last = job.channels - kLanes;  // the last vector ends with the last channel
       HWY_UNROLL(7)
-      for (int i = 0; i < kResults; ++i)
-        StoreFirst(v[i], std::min<index_t>(kWidth, kPixels * kChannels - i * kWidth), y + i * kWidth);
+      for (int p = 0; p < kPixels; ++p, y += job.y_pixel) {
+        HWY_UNROLL(2)
+        for (int i = 0; i + 1 < kVectors; ++i) hn::StoreU(v[p * kVectors + i], d, y + i * kLanes);
+        hn::StoreU(v[(p + 1) * kVectors - 1], d, y + last);
+      }
       return;
     }
-    HWY_ALIGN hn::TFromV<V> lanes[kResults * kWidth];
+  } else if (job.channels == kChannels && job.y_pixel == kChannels) {
+    constexpr int kWhole = kPixels * kChannels / kLanes;
     HWY_UNROLL(7)
-    for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kWidth);
-    const hn::TFromV<V>* from = lanes;
-    if (job.channels == kChannels)
-      for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel) std::copy_n(from, kChannels, y);
-    else
-      for (int p = 0; p < kPixels; ++p, from += kChannels, y += job.y_pixel)
-        for (index_t o = 0; o < job.channels; ++o) y[o] = from[o];
+    for (int i = 0; i < kWhole; ++i) hn::StoreU(v[i], d, y + i * kLanes);
+    if constexpr (kWhole < kResults) {
+      HWY_ALIGN T lanes[kLanes];
+      hn::Store(v[kWhole], d, lanes);
+      std::memcpy(y + kWhole * kLanes, lanes, (kPixels * kChannels - kWhole * kLanes) * sizeof(T));
+    }
+    return;
   }
+  HWY_ALIGN T lanes[kResults * kLanes];
+  HWY_UNROLL(14)
+  for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kLanes);
+  WritePixels(job, lanes, kChannels, kPixels, y);
 }
 
 // Two segments at a time.
-template <class D, int kGroup, int kVectors, int kPixels>
-void Tile(const CorrelateJob<hn::TFromD<D>>& job, const Segment<hn::TFromD<D>>* segment, index_t times) {
-  using T = hn::TFromD<D>;
-  const D d;
-  constexpr index_t kWidth = hn::MaxLanes(d);
+template <int kGroup, int kVectors, int kPixels>
+void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
+  using V = hn::Vec<Full>;
+  const Full d;
   const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
   for (; times > 0; --times, segment += 2) {
-    hn::Vec<D> sum[2][kPixels * kVectors];
+    V sum[2][kPixels * kVectors];
     HWY_UNROLL(2)
     for (int s = 0; s < 2; ++s) HWY_UNROLL(14)
-    for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kWidth);
+    for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kLanes);
 
     for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
-      const T* w = job.weights + first * (kVectors * kWidth);
+      const T* w = job.weights + first * (kVectors * kLanes);
       const index_t *tap = job.taps + first, *const end = tap + job.tap_run;
-      for (; tap != end; ++tap, w += kVectors * kWidth) {
+      for (; tap != end; ++tap, w += kVectors * kLanes) {
         const index_t at = *tap - origin;
-        hn::Vec<D> channels[kVectors];
+        V channels[kVectors];
         HWY_UNROLL(2)
-        for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kWidth);
+        for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kLanes);
         HWY_UNROLL(2)
         for (int s = 0; s < 2; ++s) {
           const T* x = segment[s].x + at;
@@ -214,7 +214,7 @@ void Tile(const CorrelateJob<hn::TFromD<D>>& job, const Segment<hn::TFromD<D>>* 
           }
         }
       }
-      if constexpr (kGroup == kWidth && kGroup > 1) {
+      if constexpr (kGroup == kLanes && kGroup > 1) {
         if (job.tail == 0) continue;
         const index_t at = *tap - origin;
         const auto channels = hn::Load(d, w);
@@ -230,56 +230,46 @@ void Tile(const CorrelateJob<hn::TFromD<D>>& job, const Segment<hn::TFromD<D>>* 
   }
 }
 
-template <class T>
-using TileFunction = void (*)(const CorrelateJob<T>&, const Segment<T>*, index_t);
-template <class T>
-using Tiles = std::array<TileFunction<T>, kMostPixels>;  // [pixels - 1]
+using TileFunction = void (*)(const CorrelateJob<T>&, const Segment*, index_t);
+using Tiles = std::array<TileFunction, kMostPixels>;  // [pixels - 1]
 
-template <class D, int kGroup, int kVectors, int... kPixelsMinusOne>
-constexpr Tiles<hn::TFromD<D>> MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
+template <int kGroup, int kVectors, int... kPixelsMinusOne>
+constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
   return {(kPixelsMinusOne < MostPixels(kVectors)
-               ? &Tile<D, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
+               ? &Tile<kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
                : nullptr)...};
 }
-template <class D, int kGroup, int kVectors>
-constexpr Tiles<hn::TFromD<D>> kTiles =
-    MakeTiles<D, kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
+template <int kGroup, int kVectors>
+constexpr Tiles kTiles = MakeTiles<kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
 
-template <class T>
-TileFunction<T> ChooseTile(const CorrelateJob<T>& job, index_t pixels) {
-  using D = Full<T>;
-  constexpr int kMost = kLanes<T>;
-  const auto tiles = [&]() -> const Tiles<T>& {
-    if (job.lanes < kMost) return kTiles<hn::CappedTag<T, kNarrowLanes<T>>, 1, 1>;
-    switch (job.group) {
-      case 2:
-        return kTiles<D, std::min<int>(2, kMost), 1>;
-      case 4:
-        return kTiles<D, std::min<int>(4, kMost), 1>;
-      case 8:
-        return kTiles<D, std::min<int>(8, kMost), 1>;
-      case 16:
-        return kTiles<D, std::min<int>(16, kMost), 1>;
-      default:
-        return job.vectors == 1 ? kTiles<D, 1, 1> : kTiles<D, 1, 2>;
-    }
-  };
-  return tiles()[static_cast<std::size_t>(pixels - 1)];
+const Tiles& ChooseTiles(index_t group, index_t vectors) {
+  switch (group) {
+    case 2:
+      return kTiles<std::min<int>(2, kLanes), 1>;
+    case 4:
+      return kTiles<std::min<int>(4, kLanes), 1>;
+    case 8:
+      return kTiles<std::min<int>(8, kLanes), 1>;
+    case 16:
+      return kTiles<std::min<int>(16, kLanes), 1>;
+    default:
+      return vectors == 1 ? kTiles<1, 1> : kTiles<1, 2>;
+  }
 }
 
 // Lines are cut into segments that are as equal as can be: some of one size, and some of the next smaller
 // one.
-template <class T>
 void Correlate(const CorrelateJob<T>& job) {
+  const Tiles& tiles = ChooseTiles(job.group, job.vectors);
   const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
   const index_t size = job.pixels / count, longer = job.pixels % count;
   constexpr index_t kTogether = 32;  // an even number
-  std::array<Segment<T>, kTogether> segments;
+  std::array<Segment, kTogether> segments;
   for (index_t pixels = size; pixels <= size + 1; ++pixels) {
     const index_t in_line = pixels == size ? count - longer : longer;
     if (in_line == 0) continue;
     const index_t begin = pixels == size ? longer * (size + 1) : 0;
-    const TileFunction<T> tile = ChooseTile(job, pixels);
+    const TileFunction tile = tiles[static_cast<std::size_t>(pixels - 1)];
     index_t gathered = 0;
     for (index_t image = 0, x_image = begin * job.x_pixel, y_image = begin * job.y_pixel; image < job.images;
          ++image, x_image += job.x_image, y_image += job.y_image)
@@ -302,10 +292,11 @@ void Correlate(const CorrelateJob<T>& job) {
 
 // ---- filter gradients
 
-template <class T, int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
-void FilterTile(const FilterJob<T>& job) {
-  const Full<T> d;
-  using V = hn::Vec<Full<T>>;
+// Writes its sums to `to`, [tap][scalar][vector].
+template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
+void FilterTile(const FilterJob<T>& job, T* HWY_RESTRICT to) {
+  const Full d;
+  using V = hn::Vec<Full>;
   V sum[kTaps * kScalars * kVectors];
   HWY_UNROLL(28)
   for (int i = 0; i < kTaps * kScalars * kVectors; ++i) sum[i] = hn::Zero(d);
@@ -322,67 +313,75 @@ void FilterTile(const FilterJob<T>& job) {
       HWY_UNROLL(3)
       for (int t = 0; t < kVectorRows; ++t) HWY_UNROLL(3)
       for (int i = 0; i < kVectors; ++i)
-        row[t * kVectors + i] = hn::LoadU(d, v[t] + q * job.vector_step + i * kLanes<T>);
+        row[t * kVectors + i] = hn::LoadU(d, v[t] + q * job.vector_step + i * kLanes);
       HWY_UNROLL(3)
       for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
       for (int a = 0; a < kScalars; ++a) {
         const V scalar = hn::Set(d, s[kScalarsAreX ? t : 0][q * job.scalar_step + a]);
         HWY_UNROLL(3)
         for (int i = 0; i < kVectors; ++i) {
-          V& to = sum[(t * kScalars + a) * kVectors + i];
-          to = hn::MulAdd(scalar, row[(kScalarsAreX ? 0 : t) * kVectors + i], to);
+          V& into = sum[(t * kScalars + a) * kVectors + i];
+          into = hn::MulAdd(scalar, row[(kScalarsAreX ? 0 : t) * kVectors + i], into);
         }
       }
     }
   }
 
-  const auto last = hn::FirstN(d, static_cast<std::size_t>(job.last_lanes));
-  HWY_UNROLL(3)
-  for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
-  for (int a = 0; a < kScalars; ++a) HWY_UNROLL(3)
-  for (int i = 0; i < kVectors; ++i) {
-    T* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step + i * kLanes<T>;
-    const V v = sum[(t * kScalars + a) * kVectors + i];
-    hn::StoreU(hn::Add(hn::LoadU(d, to), i + 1 < kVectors ? v : hn::IfThenElseZero(last, v)), d, to);
-  }
+  HWY_UNROLL(28)
+  for (int i = 0; i < kTaps * kScalars * kVectors; ++i) hn::Store(sum[i], d, to + i * kLanes);
 }
 
-template <class T>
-using FilterTileFunction = void (*)(const FilterJob<T>&);
-template <class T>
-using FilterTilesOfScalars = std::array<FilterTileFunction<T>, kMostScalars>;
+using FilterTileFunction = void (*)(const FilterJob<T>&, T*);
+using FilterTilesOfScalars = std::array<FilterTileFunction, kMostScalars>;
 
-template <class T, int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
-constexpr FilterTileFunction<T> OneFilterTile() {
+template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
+constexpr FilterTileFunction OneFilterTile() {
   if constexpr (kTaps * kScalars * kVectors <= kFilterAccumulators) {
     constexpr bool kTapsOfScalars = kTaps == 1 || kScalarsAreX;
-    return &FilterTile<T, kTaps, kScalars, kVectors, kTapsOfScalars>;
+    return &FilterTile<kTaps, kScalars, kVectors, kTapsOfScalars>;
   } else {
     return nullptr;
   }
 }
-template <class T, int kTaps, int kVectors, bool kScalarsAreX, int... kScalarsMinusOne>
-constexpr FilterTilesOfScalars<T> FilterTiles(std::integer_sequence<int, kScalarsMinusOne...>) {
-  return {OneFilterTile<T, kTaps, kScalarsMinusOne + 1, kVectors, kScalarsAreX>()...};
+template <int kTaps, int kVectors, bool kScalarsAreX, int... kScalarsMinusOne>
+constexpr FilterTilesOfScalars FilterTiles(std::integer_sequence<int, kScalarsMinusOne...>) {
+  return {OneFilterTile<kTaps, kScalarsMinusOne + 1, kVectors, kScalarsAreX>()...};
 }
-template <class T, int kTaps, bool kScalarsAreX>
-constexpr std::array<FilterTilesOfScalars<T>, kMostFilterVectors> kFilterTiles = {
-    FilterTiles<T, kTaps, 1, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
-    FilterTiles<T, kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
-    FilterTiles<T, kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
+template <int kTaps, bool kScalarsAreX>
+constexpr std::array<FilterTilesOfScalars, kMostFilterVectors> kFilterTiles = {
+    FilterTiles<kTaps, 1, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
+    FilterTiles<kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
 
-template <class T>
 void AccumulateFilter(const FilterJob<T>& job) {
-  const auto& tiles = job.tap_count == 1  ? kFilterTiles<T, 1, true>  // the sides are alike
-                      : job.scalars_are_x ? kFilterTiles<T, kMostTaps, true>
-                                          : kFilterTiles<T, kMostTaps, false>;
-  tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job);
+  const auto& tiles = job.tap_count == 1  ? kFilterTiles<1, true>  // the sides are alike
+                      : job.scalars_are_x ? kFilterTiles<kMostTaps, true>
+                                          : kFilterTiles<kMostTaps, false>;
+  for (index_t t = 0; t < job.tap_count; ++t)
+    for (index_t a = 0; a < job.scalar_count; ++a) {
+      const T* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step;
+      __builtin_prefetch(to);
+      __builtin_prefetch(to + job.vector_count * kLanes - 1);
+    }
+  HWY_ALIGN T sums[kFilterAccumulators * kLanes];
+  tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job,
+                                                                                                        sums);
+  const Full d;
+  const auto last = hn::FirstN(d, static_cast<std::size_t>(job.last_lanes));
+  const T* from = sums;
+  for (index_t t = 0; t < job.tap_count; ++t)
+    for (index_t a = 0; a < job.scalar_count; ++a) {
+      T* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step;
+      for (index_t i = 1; i < job.vector_count; ++i, from += kLanes, to += kLanes)
+        hn::StoreU(hn::Add(hn::LoadU(d, to), hn::Load(d, from)), d, to);
+      hn::StoreU(hn::Add(hn::LoadU(d, to), hn::IfThenElseZero(last, hn::Load(d, from))), d, to);
+      from += kLanes;
+    }
 }
 
 // ---- filters, in another order
 
 // Transposes a square of four floats, or of two doubles.
-template <class T>
 constexpr index_t kSquare = 16 / sizeof(T);
 
 HWY_INLINE void TransposeSquare(const float* at, index_t from_step, float* to, index_t to_step) {
@@ -406,9 +405,8 @@ HWY_INLINE void TransposeSquare(const double* at, index_t from_step, double* to,
   hn::StoreU(hn::InterleaveUpper(d, v0, v1), d, to + to_step);
 }
 
-template <class T>
 void Transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step) {
-  constexpr index_t k = kSquare<T>;
+  constexpr index_t k = kSquare;
   const index_t whole_rows = rows / k * k, whole_columns = columns / k * k;
   for (index_t r = 0; r < whole_rows; r += k)
     for (index_t c = 0; c < whole_columns; c += k)
@@ -423,4 +421,35 @@ void Transpose(index_t rows, index_t columns, const T* from, index_t from_step, 
 }  // namespace tapegrad::inline v0::kernels
 HWY_AFTER_NAMESPACE();
 
+#if HWY_ONCE
+namespace tapegrad::inline v0::kernels {
+namespace {
+using T = TAPEGRAD_CONV2D_NUMBER;
+HWY_EXPORT(Traits);
+HWY_EXPORT(Correlate);
+HWY_EXPORT(AccumulateFilter);
+HWY_EXPORT(Transpose);
+}  // namespace
+
+template <>
+VectorTraits vector_traits<T>() {
+  return HWY_DYNAMIC_DISPATCH(Traits)();
+}
+template <>
+void correlate(const CorrelateJob<T>& job) {
+#if (HWY_TARGETS & HWY_AVX2) != 0
+  if (job.narrow) return N_AVX2::Correlate(job);
+#endif
+  HWY_DYNAMIC_DISPATCH(Correlate)(job);
+}
+template <>
+void accumulate_filter(const FilterJob<T>& job) {
+  HWY_DYNAMIC_DISPATCH(AccumulateFilter)(job);
+}
+template <>
+void transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step) {
+  HWY_DYNAMIC_DISPATCH(Transpose)(rows, columns, from, from_step, to, to_step);
+}
+
+}  // namespace tapegrad::inline v0::kernels
 #endif
