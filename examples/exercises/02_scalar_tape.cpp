@@ -1,7 +1,7 @@
 // Exercise 2 (30 minutes): a scalar tape: node reuse, accumulation, why backward twice differs
 //
-// A tape is a list of all numbers of a computation, in the order in which they were computed. Each knows what it was made of, and
-// its derivative with respect to that. y = u v, with u = 2 a and v = 7 a, at a = 1.5:
+// A tape is a list of all numbers of a computation, in the order in which they were computed. Each knows what
+// it was made of, and its derivative with respect to that. y = u v, with u = 2 a and v = 7 a, at a = 1.5:
 //
 //      number   value   operands (place, derivative)                      a
 //      0  a      1.5                                                   2 / \ 7
@@ -9,8 +9,8 @@
 //      2  v     10.5    (0, 7)                                     10.5  \ /  3
 //      3  y     31.5    (1, 10.5) (2, 3)                                  y
 //
-// The backward pass goes through the list from the end. The gradient of y with respect to itself is 1, and each number passes
-// on to each operand: gradient * derivative.
+// The backward pass goes through the list from the end. The gradient of y with respect to itself is 1, and
+// each number passes on to each operand: gradient * derivative.
 //
 //      y: 1    u: 1 * 10.5 = 10.5    v: 1 * 3 = 3    a: 3 * 7, from v, plus 10.5 * 2, from u = 42
 //
@@ -18,13 +18,14 @@
 //
 // Three things that go wrong most often:
 //
-//  - a is used twice, so two gradients arrive: they are added (+=). With = only the last one is left. The same holds for a a,
-//    where one number is both operands.
-//  - A number passes its gradient on only when all of it has arrived. From the end of the tape to its beginning that is always so,
-//    because a number is used only after it was computed.
-//  - In PyTorch, calling backward() twice gives twice the gradient: it adds to .grad, and zero_grad() is the user's task. Whoever
-//    forgets that trains with the sum of all steps. (Adding to the gradients of intermediate numbers as well would even give
-//    three times as much.) Here a call means: the gradients of this result. So it begins with zeros, however often it is called.
+//  - a is used twice, so two gradients arrive: they are added (+=). With = only the last one is left. The
+//    same holds for a a, where one number is both operands.
+//  - A number passes its gradient on only when all of it has arrived. From the end of the tape to its
+//    beginning that is always so, because a number is used only after it was computed.
+//  - In PyTorch, calling backward() twice gives twice the gradient: it adds to .grad, and zero_grad() is the
+//    user's task. Whoever forgets that trains with the sum of all steps. (Adding to the gradients of
+//    intermediate numbers as well would even give three times as much.) Here a call means: the gradients of
+//    this result. So it begins with zeros, however often it is called.
 
 #include "checks/02_scalar_tape.h"
 
@@ -32,8 +33,9 @@
 
 using namespace exercise_02;
 
-// Each of these appends a Node (value, gradient 0, operands) to the tape and returns its place there, as tape_input(tape,
-// value) does. tape[a].value is a's value. A node is made so:  tape.push_back({value, 0, {{a, derivative}, {b, derivative}}});
+// Each of these appends a Node (value, gradient 0, operands) to the tape and returns its place there, as
+// tape_input(tape, value) does. tape[a].value is a's value. A node is made so:  tape.push_back({value, 0,
+// {{a, derivative}, {b, derivative}}});
 std::size_t tape_add(Tape& tape, std::size_t a, std::size_t b) {
   not_written();  // write the body in place of this line
 }

@@ -1,7 +1,8 @@
 // Exercise 6 (20 minutes): conv2d, VALID
 //
-// A convolution lays a small filter on an image, multiplies what lies on each other, and adds up. It does so at every
-// place where the filter fits (VALID: it never hangs over the border), and every place gives one pixel of the result.
+// A convolution lays a small filter on an image, multiplies what lies on each other, and adds up. It does so
+// at every place where the filter fits (VALID: it never hangs over the border), and every place gives one
+// pixel of the result.
 //
 //      x, 4 rows of 5             w, 2 x 3          y, 3 rows of 3
 //      . . . . .                                    y[1, 2] = x[1, 2] w[0, 0] + x[1, 3] w[0, 1] + x[1, 4] w[0, 2]
@@ -10,19 +11,20 @@
 //      . . |d e f|                                  rows:    4 - 2 + 1 = 3 places from top to bottom
 //      . . +-----+                                  columns: 5 - 3 + 1 = 3 places from left to right
 //
-// With a batch of images and with channels, in the layout of TensorFlow (images n h w c, filters kh kw in out):
+// With a batch of images and with channels, in the layout of TensorFlow (images n h w c, filters kh kw in
+// out):
 //
 //      y[n, p, q, o] = sum over i, j, c of  x[n, p + i, q + j, c] w[i, j, c, o]
 //
 // Questions that people ask about it:
 //
-//  - "Is the filter turned?" ("What does tf.nn.conv2d_transpose do?", the answer that lists four functions and says that
-//    all of them are just 2d convolutions.) In mathematics a convolution turns the filter: w[i, j] would meet
-//    x[p - i, q - j]. What networks call a convolution does not; its exact name is correlation. Nothing is turned here.
-//    The turned filter comes in with the gradient, in exercise 7.
-//  - "out = conv2d(x, w, padding='VALID')", the first line of the same answer: its text assumes one channel in and one
-//    out. For more, the sum runs over the input channels, and each output channel has a filter of its own: the
-//    answer's words "the same reasoning holds" hide exactly this sum.
+//  - "Is the filter turned?" ("What does tf.nn.conv2d_transpose do?", the answer that lists four functions
+//    and says that all of them are just 2d convolutions.) In mathematics a convolution turns the filter: w[i,
+//    j] would meet x[p - i, q - j]. What networks call a convolution does not; its exact name is correlation.
+//    Nothing is turned here. The turned filter comes in with the gradient, in exercise 7.
+//  - "out = conv2d(x, w, padding='VALID')", the first line of the same answer: its text assumes one channel
+//    in and one out, and says that the arguments can be changed "to generalize it". What changes is the sum:
+//    it runs over the input channels as well, and each output channel has a filter of its own.
 //
 // The first case of the check, with its result by hand for one pixel:
 //
@@ -32,7 +34,8 @@
 //          -3 -3  3  2  2  0
 //           2 -1  0  2 -3 -1
 //
-// What you have: x.shape()[1], x.at({n, h, w, c}), new_tensor({a, b, c, d}) (all zeros), add_to(y, {n, p, q, o}, value).
+// What you have: x.shape()[1], x.at({n, h, w, c}), new_tensor({a, b, c, d}) (all zeros), add_to(y, {n, p, q,
+// o}, value).
 
 #include "checks/06_conv2d_valid.h"
 

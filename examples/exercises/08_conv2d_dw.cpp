@@ -1,11 +1,13 @@
 // Exercise 8 (30 minutes): the gradient of the filter: a convolution with the roles changed
 //
-// y = conv2d_valid(x, w), and dy is the gradient of y. The entry w[i, j] was multiplied by x[p + i, q + j], for every pixel y[p, q]:
+// y = conv2d_valid(x, w), and dy is the gradient of y. The entry w[i, j] was multiplied by x[p + i, q + j],
+// for every pixel y[p, q]:
 //
 //      dw[i, j] = sum over p, q of x[p + i, q + j] dy[p, q]
 //
-// That is conv2d_valid(x, dy): dy is the filter now, large as it is, and dw is the small result. Nothing is turned. The sizes come
-// out right: an image of 5 rows, a filter of 3, so dy has 3 rows; and 5 - 3 + 1 = 3 rows of dw.
+// That is conv2d_valid(x, dy): dy is the filter now, large as it is, and dw is the small result. Nothing is
+// turned. The sizes come out right: an image of 5 rows, a filter of 3, so dy has 3 rows; and 5 - 3 + 1 = 3
+// rows of dw.
 //
 //      x . . . . .      dy fits at 3 places from top to bottom
 //        . +---+ .      and at 3 places from left to right,
@@ -15,8 +17,9 @@
 //
 // With a batch and channels:   dw[i, j, c, o] = sum over n, p, q of x[n, p + i, q + j, c] dy[n, p, q, o]
 //
-// A convolution sums over the third axis of its filter, the channels, and keeps its images apart. Here the sum runs over the images n,
-// and the channels c stay apart. So they change their roles, and dw comes out with its axes in another order:
+// A convolution sums over the third axis of its filter, the channels, and keeps its images apart. Here the
+// sum runs over the images n, and the channels c stay apart. So they change their roles, and dw comes out
+// with its axes in another order:
 //
 //      x  [n, h, w, c]        as [c, h, w, n]      "images" c, "channels" n
 //      dy [n, p, q, o]        as [p, q, n, o]      a filter from n channels to o
@@ -24,16 +27,19 @@
 //
 // Questions that people ask about it, and claims that are loose or wrong:
 //
-//  - "d_w = conv2d(x, d_out, padding='VALID')" (an answer to "What does tf.nn.conv2d_transpose do?"). For one image and one channel it
-//    is so. The list of its assumptions names channels, stride and padding, and forgets the batch: with two images every image would
-//    meet every dy, where each belongs to its own. What the answer then does in code, "NHWC to HWIO", is the exchange above.
-//  - "All of these are just 2d convolutions, with other arguments" (same answer). True: three calls of one function give y, dx and dw.
-//  - dlsys' homework 4 checks this function with y.sum(), so that dy is all ones. Then dw does not depend on o at all, and whoever
-//    mixes up the output channels passes. The check here draws dy.
+//  - "d_w = conv2d(x, d_out, padding='VALID')" (an answer to "What does tf.nn.conv2d_transpose do?"). For one
+//    image and one channel it is so. It assumes one channel in and out and VALID, and does not say that the
+//    batch must be one image: with two, every image would meet every dy, where each belongs to its own. What
+//    the answer then does in code, "NHWC to HWIO", is the exchange above.
+//  - "All of these are just 2d convolutions, with other arguments" (same answer). True: three calls of one
+//    function give y, dx and dw.
+//  - dlsys' homework 4 checks this function with y.sum(), so that dy is all ones. Then dw does not depend on
+//    o at all, and whoever mixes up the output channels passes. The check here draws dy.
 //  - If the loss is a mean, its 1 / n is in dy already: dw is a sum over the images, not a mean.
 //
-// What you have: given_conv2d_valid(image, filter), which is exercise 6; t.shape()[0], t.at({n, h, w, c}), new_tensor({...}) (zeros),
-// t.set({...}, value). reshape() would not do: it keeps the order of the elements in memory.
+// What you have: given_conv2d_valid(image, filter), which is exercise 6; t.shape()[0], t.at({n, h, w, c}),
+// new_tensor({...}) (zeros), t.set({...}, value). reshape() would not do: it keeps the order of the elements
+// in memory.
 
 #include "checks/08_conv2d_dw.h"
 

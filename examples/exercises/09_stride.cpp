@@ -1,7 +1,8 @@
 // Exercise 9 (30 minutes): stride: zeros inserted
 //
-// With a stride s the filter is laid down at every s-th place only. It is the same as with stride 1, followed by throwing away all
-// pixels of y but every s-th. Whatever is thrown away has the gradient 0: so the dy of stride 1 is dy with zeros in between.
+// With a stride s the filter is laid down at every s-th place only. It is the same as with stride 1, followed
+// by throwing away all pixels of y but every s-th. Whatever is thrown away has the gradient 0: so the dy of
+// stride 1 is dy with zeros in between.
 //
 //      y[n, p, q, o] = sum over i, j, c of x[n, p sh + i, q sw + j, c] w[i, j, c, o]
 //
@@ -9,32 +10,37 @@
 //          3 4                           . . . .        (columns - 1) sw + 1 columns
 //                                        3 . . 4
 //
-// From there on everything is as in exercises 7 and 8, with two things to look after: where (h - kh) is no multiple of sh, rows at the
-// bottom of x are in no window. dx must have them, with zeros; and dw must not see them.
+// From there on everything is as in exercises 7 and 8, with two things to look after: where (h - kh) is no
+// multiple of sh, rows at the bottom of x are in no window. dx must have them, with zeros; and dw must not
+// see them.
 //
 //      dx = conv2d_dx(insert_zeros(dy), w), and zeros up to x's shape            rows that windows reach: (p - 1) sh + kh
 //      dw = conv2d_dw(x without the rows that no window reaches, insert_zeros(dy))
 //
 // Questions that people ask about it, and claims that are loose or wrong:
 //
-//  - "How to understand the conv2d_transpose in tensorflow" asks: with the map ((-67, -77), (-117, -127)), the filter
-//    ((-1, 2, -3), (4, -5, 6), (-7, 8, -9)) and stride 2 the first element should be -67 * -9 = 603, "why does it turn out to be 67?"
-//    A transposed convolution is this exercise's dx. The first pixel of x is met by one entry of w alone, w[0, 0], when the first
-//    window is laid down: -67 * -1 = 67. Who draws zeros in between and lays a filter on them, as in the figure that the question cites,
-//    must lay down the turned one: its corner is w[0, 0] = -1, and not -9. The numbers, which are the first case of the check:
+//  - "How to understand the conv2d_transpose in tensorflow" asks: with the map ((-67, -77), (-117, -127)),
+//    the filter ((-1, 2, -3), (4, -5, 6), (-7, 8, -9)) and stride 2 the first element should be -67 * -9 =
+//    603, "why does it turn out to be 67?" A transposed convolution is this exercise's dx. The first pixel of
+//    x is met by one entry of w alone, w[0, 0], when the first window is laid down: -67 * -1 = 67. Who draws
+//    zeros in between and lays a filter on them, as in the figure that the question cites, must lay down the
+//    turned one: the entry at its lower right, which meets the first pixel, is w[0, 0] = -1, and not -9. The
+//    numbers, which are the first case of the check:
 //
 //         67  -134   278  -154   231       In the middle of row 0: 278 = -67 * -3 + -77 * -1, where two windows overlap.
 //       -268   335  -710   385  -462
 //        586  -770  1620  -870  1074
 //       -468   585 -1210   635  -762
 //        819  -936  1942 -1016  1143
-//  - "It applies the convolution with a fractional stride. In other words, the input's values are spaced out with zeros" (first answer to
-//    "What does tf.nn.conv2d_transpose do?"). The second sentence is right, s - 1 zeros between neighbours. The filter itself moves with
-//    stride 1.
-//  - The most frequent mistake in handwritten code is older than all that: the window of y[p] begins at x[p sh], not at x[p].
+//  - "It applies the convolution with a fractional stride. In other words, the input's values are spaced out
+//    with zeros" (first answer to "What does tf.nn.conv2d_transpose do?"). The second sentence is right, s -
+//    1 zeros between neighbours. The filter itself moves with stride 1.
+//  - The most frequent mistake in handwritten code is older than all that: the window of y[p] begins at x[p
+//    sh], not at x[p].
 //
-// What you have: given_conv2d_dx(dy, w) and given_conv2d_dw(x, dy), exercises 7 and 8 for stride 1; new_tensor(shape) (zeros),
-// tg::slice(t, {{}, {0, rows}, {0, columns}}) (rows 0 to rows - 1, ...), x_shape[1], t.at({n, h, w, c}), t.set({n, h, w, c}, value).
+// What you have: given_conv2d_dx(dy, w) and given_conv2d_dw(x, dy), exercises 7 and 8 for stride 1;
+// new_tensor(shape) (zeros), tg::slice(t, {{}, {0, rows}, {0, columns}}) (rows 0 to rows - 1, ...),
+// x_shape[1], t.at({n, h, w, c}), t.set({n, h, w, c}, value).
 
 #include "checks/09_stride.h"
 

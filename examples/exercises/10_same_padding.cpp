@@ -1,33 +1,38 @@
 // Exercise 10 (30 minutes): SAME: where the odd pixel goes
 //
-// SAME adds so many zeros around an image that y has size / stride rows, rounded up (with stride 1: as many as x). Along one axis:
+// SAME adds so many zeros around an image that y has size / stride rows, rounded up (with stride 1: as many
+// as x). Along one axis:
 //
 //      p     = size / s, rounded up          the number of windows
 //      total = (p - 1) s + k - size          what the last window needs beyond the image; 0 if that is negative
 //      before = total / 2, rounded down      after = total - before
 //
-//      size 6, k 3, s 2:  p = 3, total = 4 + 3 - 6 = 1: before 0, after 1          x x x x x x .
-//                                                                                 [-----]
-//      The odd pixel is put after: at the bottom and on the right.                     [-----]
-//      (PyTorch's padding=1 puts one on both sides: a net                                  [-----]
-//      with strides moved from one to the other is off by one pixel.)
+//      size 6, k 3, s 2:  p = 3, total = 4 + 3 - 6 = 1: before 0, after 1         x x x x x x .
+//                                                                                 [---]
+//      The odd pixel is put after: at the bottom and on the right.                    [---]
+//      (PyTorch's padding=1 puts one on both sides: a net with                            [---]
+//      strides that is moved from one to the other is off by one pixel.)
 //
-// In the backward pass the zeros have gradients as well, which nobody wants: they are cut off, as many before and after as were added.
-// Forward pad, then convolve; backward the convolution's dx, of the padded shape, then crop.
+// In the backward pass the zeros have gradients as well, which nobody wants: they are cut off, as many before
+// and after as were added. Forward pad, then convolve; backward the convolution's dx, of the padded shape,
+// then crop.
 //
 // Questions that people ask about it, and claims that are loose or wrong:
 //
-//  - "conv2d_transpose() simply transposes the weights and turns them by 180 degrees, then applies the standard conv2d()" (an answer in
-//    French, also found under "What does tf.nn.conv2d_transpose do?"; its example: an MNIST image of 28 x 28, 32 filters of 7 x 7, stride
-//    1, SAME). For that example it is so: k = 7, total = 27 + 7 - 28 = 6, three zeros before and three after, and the same for the way
-//    back.
-//  - "It is a simple case, but the same reasoning could be applied to the others." It cannot. For an even filter total is odd. With k = 2,
-//    size 28: before 0, after 1. On the way back through a turned filter the zero belongs before: conv2d with SAME puts it after, and
-//    everything is shifted by one pixel. And with a stride conv2d makes the image smaller again, where the way back makes it larger.
-//  - The same answer compares three results "cast to int". Differences below 1 disappear in such a comparison.
+//  - "conv2d_transpose() simply transposes the weights and turns them by 180 degrees, then applies the
+//    standard conv2d()" (an answer in French, also found under "What does tf.nn.conv2d_transpose do?"; its
+//    example: an MNIST image of 28 x 28, 32 filters of 7 x 7, stride 1, SAME). For that example it is so: k =
+//    7, total = 27 + 7 - 28 = 6, three zeros before and three after, and the same for the way back.
+//  - "It is a simple case, but the same reasoning could be applied to the others." It cannot. For an even
+//    filter total is odd. With k = 2, size 28: before 0, after 1. On the way back through a turned filter the
+//    zero belongs before: conv2d with SAME puts it after, and everything is shifted by one pixel. And with a
+//    stride conv2d makes the image smaller again, where the way back makes it larger.
+//  - The program that the answer points to compares the results after a cast to whole numbers. Differences
+//    below 1 disappear in such a comparison.
 //
-// What you have: given_pad(x, rows, columns) with two Margins; given_conv2d_valid(x, w, sh, sw); given_strided_dx(dy, w, x_shape, sh, sw),
-// which is exercise 9; tg::slice(t, {{}, {from, to}, {from, to}}) (to is not included); Margins{before, after}; std::max<index_t>(a, b).
+// What you have: given_pad(x, rows, columns) with two Margins; given_conv2d_valid(x, w, sh, sw);
+// given_strided_dx(dy, w, x_shape, sh, sw), which is exercise 9; tg::slice(t, {{}, {from, to}, {from, to}})
+// (to is not included); Margins{before, after}; std::max<index_t>(a, b).
 
 #include "checks/10_same_padding.h"
 

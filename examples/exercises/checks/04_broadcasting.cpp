@@ -100,7 +100,11 @@ void check(Check& check, const Answers& answers) {
                            return answers.product_backward(in[0], in[1], dy);
                          },
                          {check.draw(p.a), check.draw(p.b)},
-                         {.tolerance = 1e-10, .step = 1, .names = {"a", "b"}});
+                         {.tolerance = 1e-10, .step = 1, .names = {"a", "b"}},
+                         {{0, "a's gradient has the shape of the result: sum_to_shape() brings it to a's",
+                           [](const Tensors& in, const Tensor&, const Tensor& dy) { return dy * in[1]; }},
+                          {1, "b's gradient has the shape of the result: sum_to_shape() brings it to b's",
+                           [](const Tensors& in, const Tensor&, const Tensor& dy) { return dy * in[0]; }}});
         }
       });
 }

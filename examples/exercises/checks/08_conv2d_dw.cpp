@@ -94,6 +94,10 @@ void check_dw(Check& check, const Answers& answers, const Tensor& x, const Tenso
         [=](const Tensors& in, const Tensor&, const Tensor& dy) {
           const Tensor dw = tg::conv2d_backprop_filter(x, in[1].shape(), dy);
           return tg::reshape(tg::permute(dw, {2, 0, 1, 3}), in[1].shape());
+        }},
+       {1, "the axes are left as the convolution gives them, [in, kh, kw, out]: w is [kh, kw, in, out]",
+        [=](const Tensors& in, const Tensor&, const Tensor& dy) {
+          return tg::permute(tg::conv2d_backprop_filter(x, in[1].shape(), dy), {2, 0, 1, 3});
         }}},
       {0});
 }

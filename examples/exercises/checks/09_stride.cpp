@@ -60,17 +60,29 @@ void check_zeros(Check& check, const Answers& answers, const Shape& shape, index
 void check_gradient(Check& check, const Answers& answers, const Sizes& s, bool of_x) {
   check.context(fmt::format("x {}, w {}, strides {} and {}", s.x.str(), s.w.str(), s.sh, s.sw));
   const tg::Conv2DOptions options = {.strides = {s.sh, s.sw}};
-  check.backward([=](const Tensors& in) { return tg::conv2d(in[0], in[1], options); },
-                 [&](const Tensors& in, const Tensor&, const Tensor& dy) {
-                   if (of_x)
-                     return Tensors{answers.strided_dx(dy, in[1], in[0].shape(), s.sh, s.sw),
-                                    tg::conv2d_backprop_filter(in[0], in[1].shape(), dy, options)};
-                   return Tensors{tg::conv2d_backprop_input(in[0].shape(), in[1], dy, options),
-                                  answers.strided_dw(in[0], dy, in[1].shape(), s.sh, s.sw)};
-                 },
-                 {check.draw(s.x), check.draw(s.w)},
-                 {.tolerance = 1e-10, .step = 1, .names = {"x", "w"}, .axes = {"n h w c", "kh kw in out"}},
-                 {}, {of_x ? std::size_t{1} : std::size_t{0}});
+  check.backward(
+      [=](const Tensors& in) { return tg::conv2d(in[0], in[1], options); },
+      [&](const Tensors& in, const Tensor&, const Tensor& dy) {
+        if (of_x)
+          return Tensors{answers.strided_dx(dy, in[1], in[0].shape(), s.sh, s.sw),
+                         tg::conv2d_backprop_filter(in[0], in[1].shape(), dy, options)};
+        return Tensors{tg::conv2d_backprop_input(in[0].shape(), in[1], dy, options),
+                       answers.strided_dw(in[0], dy, in[1].shape(), s.sh, s.sw)};
+      },
+      {check.draw(s.x), check.draw(s.w)},
+      {.tolerance = 1e-10, .step = 1, .names = {"x", "w"}, .axes = {"n h w c", "kh kw in out"}},
+      {{0, "dx ends where the last window ends: x has more rows or columns, and their gradient is 0",
+        [=](const Tensors& in, const Tensor&, const Tensor& dy) {
+          const Shape& y = dy.shape();
+          const Tensor dx = tg::conv2d_backprop_input(in[0].shape(), in[1], dy, options);
+          return tg::slice(dx, {{}, {0, (y[1] - 1) * s.sh + s.w[0]}, {0, (y[2] - 1) * s.sw + s.w[1]}});
+        }},
+       {1, "x was not cut: rows and columns that no window reaches made dw larger than w",
+        [=](const Tensors& in, const Tensor&, const Tensor& dy) {
+          const Shape& y = dy.shape();
+          return given_conv2d_dw(in[0], spread(dy, (y[1] - 1) * s.sh + 1, (y[2] - 1) * s.sw + 1, s.sh, s.sw));
+        }}},
+      {of_x ? std::size_t{1} : std::size_t{0}});
 }
 
 /// The numbers of the text.

@@ -106,7 +106,9 @@ void check_dx(Check& check, const Answers& answers, const Sizes& s) {
       },
       {check.draw(s.x), check.draw(s.w)},
       {.tolerance = 1e-10, .step = 1, .names = {"x", "w"}, .axes = {"n h w c", "kh kw in out"}},
-      {{0, "the crop begins at 0: the gradient of the zeros before x must be cut off, too",
+      {{0, "dx is not cropped: it has the gradients of the zeros around x, too",
+        [=](const Tensors& in, const Tensor&, const Tensor& dy) { return whole(in[1], dy); }},
+       {0, "the crop begins at 0: the gradient of the zeros before x must be cut off, too",
         [=](const Tensors& in, const Tensor&, const Tensor& dy) {
           return tg::slice(whole(in[1], dy), {{}, {0, s.x[1]}, {0, s.x[2]}});
         }},

@@ -110,23 +110,37 @@ bool contains(const std::vector<std::size_t>& list, std::size_t k) {
   return std::ranges::find(list, k) != list.end();
 }
 
-/// Puts what the exercise knows about its own mistakes in the place of gradcheck's more general hints.
-void explain(tg::GradcheckReport& report, const tg::TensorFunction& forward,
-             const tg::BackwardFunction& backward, const Tensors& inputs,
-             const std::vector<GradientExplanation>& explanations, const Tensor& dy) {
-  if (explanations.empty()) return;
-  const Tensor y = forward(inputs);
-  const Tensors got = backward(inputs, y, dy);
+/// Whether this is what a known mistake gives. A mistake that cannot be made with these sizes throws, and is not it.
+bool is(const Tensor& got, const std::function<Tensor()>& mistake) {
+  try {
+    const Tensor wrong = mistake();
+    return wrong.shape() == got.shape() && close_enough(Rigour::Strict, got, wrong, 1e-9);
+  } catch (const tg::Error&) {
+    return false;
+  }
+}
+
+/// Fails unless there is one gradient for each input, with its shape.
+void check_form(const Tensors& got, const Tensors& inputs, const tg::GradcheckOptions& options,
+                const std::function<std::vector<std::string>(std::size_t)>& known) {
+  if (got.size() != inputs.size())
+    throw Failed{{.text = fmt::format("{} gradients must be returned, one for each input, got {}",
+                                      inputs.size(), got.size())}};
   for (std::size_t k = 0; k < inputs.size(); ++k) {
-    if (report.tensors[k].verdict == tg::GradcheckVerdict::Pass) continue;
-    std::vector<tg::GradcheckHint> found;
-    for (const GradientExplanation& e : explanations) {
-      if (e.input != k) continue;
-      const Tensor wrong = e.wrong(inputs, y, dy);
-      if (wrong.shape() == got[k].shape() && close_enough(Rigour::Strict, got[k], wrong, 1e-9))
-        found.push_back({"exercise", e.text});
-    }
-    if (!found.empty()) report.tensors[k].hints = found;
+    const std::string name = k < options.names.size() ? options.names[k] : fmt::format("input {}", k);
+    if (!got[k].defined())
+      throw Failed{
+          {.text = fmt::format("d{} is a Tensor without a value: return what new_tensor() gave", name),
+           .tensors = {"d" + name}}};
+    if (got[k].dtype() != tg::DType::Float64)
+      throw Failed{{.text = fmt::format("d{} is {}, and must be Float64: make it with new_tensor()", name,
+                                        tg::to_string(got[k].dtype())),
+                    .tensors = {"d" + name}}};
+    if (got[k].shape() != inputs[k].shape())
+      throw Failed{{.text = fmt::format("d{} has the shape {}, and must have {}, that of {}", name,
+                                        got[k].shape().str(), inputs[k].shape().str(), name),
+                    .tensors = {"d" + name},
+                    .hints = known(k)}};
   }
 }
 
@@ -208,9 +222,7 @@ void Check::compare(std::string_view tensor, const Tensor& got, const Tensor& ex
     Finding finding{.text = std::move(text), .tensors = {std::string(tensor)}};
     for (const Explanation& e : options.explanations) {
       if (!got.defined() || got.dtype() != tg::DType::Float64) break;
-      const Tensor wrong = e.wrong();
-      if (wrong.shape() == got.shape() && close_enough(Rigour::Strict, got, wrong, 1e-9))
-        finding.hints.push_back(e.text);
+      if (is(got, e.wrong)) finding.hints.push_back(e.text);
     }
     fail(std::move(finding));
   };
@@ -250,9 +262,7 @@ void Check::differ(std::string_view tensor, const Tensor& got, const Tensor& exp
     error.mutable_values<double>()[k] = (b[k] - a[k]) / (largest > 0 ? largest : 1);
   finding.maps.push_back({std::string(tensor), options.axes, error});
   for (const Explanation& e : options.explanations) {
-    const Tensor candidate = e.wrong();
-    if (candidate.shape() == got.shape() && close_enough(Rigour::Strict, got, candidate, 1e-9))
-      finding.hints.push_back(e.text);
+    if (is(got, e.wrong)) finding.hints.push_back(e.text);
   }
   if (finding.hints.empty()) finding.hints = general_hints(tensor, got, expected, options.axes);
   fail(std::move(finding));
@@ -294,12 +304,29 @@ void Check::backward(const tg::TensorFunction& forward, const tg::BackwardFuncti
     weak_backward(forward, backward, inputs, options, given);
     return;
   }
+  const Tensor y = forward(inputs), dy = draw(y.shape());
+  const Tensors got = backward(inputs, y, dy);
+  const auto known = [&](std::size_t k) {  // the explanations of what was got for input k
+    std::vector<std::string> texts;
+    for (const GradientExplanation& e : explanations) {
+      if (e.input != k || got[k].dtype() != tg::DType::Float64) continue;
+      if (is(got[k], [&] { return e.wrong(inputs, y, dy); })) texts.push_back(e.text);
+    }
+    return texts;
+  };
+  check_form(got, inputs, options, known);
   tg::GradcheckReport report = tg::gradcheck_backward(forward, backward, inputs, options);
   if (report.passed) {
     ++passed_;
     return;
   }
-  explain(report, forward, backward, inputs, explanations, draw(forward(inputs).shape()));
+  // What the exercise knows about its own mistakes stands in the place of gradcheck's more general hints.
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    const std::vector<std::string> texts = known(k);
+    if (report.tensors[k].verdict == tg::GradcheckVerdict::Pass || texts.empty()) continue;
+    report.tensors[k].hints.clear();
+    for (const std::string& text : texts) report.tensors[k].hints.push_back({"exercise", text});
+  }
   for (std::size_t k = inputs.size(); k-- > 0;)
     if (contains(given, k)) report.tensors.erase(report.tensors.begin() + static_cast<std::ptrdiff_t>(k));
   Finding finding{.report = report};
