@@ -17,9 +17,11 @@ cp examples/exercises/05_conv1d_matrix.cpp untouched_05
 for file in untouched_03 untouched_05; do
   grep -q '^ *not_written();' "$file" || { echo "skipped: the exercises have been edited"; exit 77; }
 done
-git init -q .
-git -c user.name=a -c user.email=a@b add examples
-git -c user.name=a -c user.email=a@b commit -q -m "As it came"
+if command -v git >/dev/null; then
+  git init -q .
+  git -c user.name=a -c user.email=a@b add examples
+  git -c user.name=a -c user.email=a@b commit -q -m "As it came"
+fi
 
 cmake --install "$library" --prefix "$scratch/installed" >log || { cat log; exit 1; }
 cmake -S examples/exercises -B build -G Ninja -DCMAKE_PREFIX_PATH="$scratch/installed" >log || { cat log; exit 1; }
@@ -69,9 +71,13 @@ expect 2 '05_conv1d_matrix.cpp does not compile' $script 5
 grep -q 'error: ' said || fail "the compiler's message is missing"
 
 # Reset, from git, keeps what was written.
-expect 0 '05_conv1d_matrix.cpp is as it came' $script --reset 5
-cmp examples/exercises/05_conv1d_matrix.cpp untouched_05 || fail "--reset gave another file"
-grep -q broken examples/exercises/05_conv1d_matrix.cpp.mine || fail "--reset lost what was written"
+if command -v git >/dev/null; then
+  expect 0 '05_conv1d_matrix.cpp is as it came' $script --reset 5
+  cmp examples/exercises/05_conv1d_matrix.cpp untouched_05 || fail "--reset gave another file"
+  grep -q broken examples/exercises/05_conv1d_matrix.cpp.mine || fail "--reset lost what was written"
+else
+  expect 2 '--reset takes the file from git' $script --reset 5
+fi
 
 # A crash is a report, too.
 sed 's/Tensor dx = new_tensor({n});/Tensor dx = new_tensor({n}); *static_cast<volatile int*>(nullptr) = 1;/' \
