@@ -245,7 +245,7 @@ TEST(Optimizers, WrongArguments) {
 TEST(Optimizers, WrongOptionsOfEach) {
   const std::vector<Tensor> ps = {parameter(ones({2}))};
   EXPECT_TRUE(refuses("SGD", {"weight_decay", "-1"}, [&] { SGD(ps, {.weight_decay = -1}); }));
-  EXPECT_TRUE(refuses("SGD", {"nesterov", "momentum is 0"}, [&] { SGD(ps, {.nesterov = true}); }));
+  EXPECT_TRUE(refuses("SGD", {"nesterov", "momentum must be above 0"}, [&] { SGD(ps, {.nesterov = true}); }));
   EXPECT_TRUE(refuses("AdamW", {"beta1", "2"}, [&] { AdamW(ps, {.beta1 = 2}); }));
   EXPECT_TRUE(refuses("AdamW", {"weight_decay", "-1"}, [&] { AdamW(ps, {.weight_decay = -1}); }));
   EXPECT_TRUE(refuses("RMSprop", {"rho", "1"}, [&] { RMSprop(ps, {.rho = 1}); }));

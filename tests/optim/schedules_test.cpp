@@ -93,6 +93,7 @@ TEST(Schedules, OnesOwn) {
   const Schedule schedule([](std::int64_t step) { return 1.0 / static_cast<double>(1 + step); });
   EXPECT_EQ(schedule.at(3), 0.25);
   EXPECT_TRUE(refuses("schedule", {"-1"}, [&] { (void)schedule.at(-1); }));
+  EXPECT_TRUE(refuses("schedule", {"empty"}, [] { (void)Schedule(Schedule::Function()).learning_rate(); }));
 }
 
 TEST(Schedules, WrongOptions) {

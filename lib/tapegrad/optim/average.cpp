@@ -26,19 +26,22 @@ ExponentialMovingAverage::ExponentialMovingAverage(const ParameterList& tensors,
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& x = tensors.tensors()[i];
     if (!is_floating(x.dtype()))
-      fail(kName, "tensor {} is {} {}: only Float32 and Float64 have an average", i, x.dtype(), x.shape());
+      fail(kName, "tensor {} must be Float32 or Float64 to be averaged, got {} {}", i, x.dtype(), x.shape());
     if (!known.insert({TensorAccess::storage(x), TensorAccess::offset(x), x.size()}).second)
       continue;  // tied
     names_.push_back(tensors.names()[i].empty() ? fmt::format("{}", parameters_.size()) : tensors.names()[i]);
     parameters_.push_back(x);
   }
-  detail::require_distinct(kName, parameters_, "the average of the shared elements would be taken twice");
+  detail::require_distinct(kName, parameters_, "the shared elements would be averaged twice");
   for (const Tensor& x : parameters_) averages_.push_back(TensorAccess::clone(x));
   state_view().require_names_once(kName);
 }
 
 void ExponentialMovingAverage::require_not_swapped(const char* what) const {
-  if (swapped_) fail(kName, "{} while the averages are swapped in: swap() them back first", what);
+  if (swapped_)
+    fail(kName,
+         "{} was called while the averages are swapped in: call swap() to bring the parameters back first",
+         what);
 }
 
 void ExponentialMovingAverage::update() {
@@ -105,8 +108,8 @@ void ExponentialMovingAverage::load_state(const State& state) {
     const Tensor* given = state.find(names_[i]);
     if (given == nullptr) fail(kName, "the state has no tensor '{}'", names_[i]);
     if (given->shape() != averages_[i].shape() || given->dtype() != averages_[i].dtype())
-      fail(kName, "'{}' is {} {} in the state but {} {} here", names_[i], given->dtype(), given->shape(),
-           averages_[i].dtype(), averages_[i].shape());
+      fail(kName, "'{}' is {} {} in the state but the average is {} {}", names_[i], given->dtype(),
+           given->shape(), averages_[i].dtype(), averages_[i].shape());
     loaded.push_back(TensorAccess::clone(*given));
   }
   averages_ = std::move(loaded);

@@ -97,7 +97,8 @@ double clip_norm_of(std::span<Tensor> gradients, double max_norm) {
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     require_floating(kName, i, gradients[i]);
     if (!std::isfinite(largest_magnitude(gradients[i])))
-      fail(kName, "gradient {} (shape {}) has elements that are not finite, so it has no direction", i,
+      fail(kName,
+           "gradient {} (shape {}) has elements that are not finite, so it cannot be scaled to max_norm", i,
            gradients[i].shape());
   }
   const std::vector<Tensor> all(gradients.begin(), gradients.end());
@@ -164,8 +165,9 @@ void GradientAccumulator::add(const Gradients& gradients, double weight) {
   const std::vector<Tensor> owners = parameters_.empty() && !fixed_ ? gradients.parameters() : parameters_;
   const bool first = means_.empty();
   if (gradients.size() != owners.size() || (!first && owners.size() != means_.size()))
-    fail(kAccumulator, "{} gradients were given but {} before", gradients.size(),
-         first ? owners.size() : means_.size());
+    fail(kAccumulator,
+         "add() must get the gradients of the same parameters each time, got {} gradients but {} before",
+         gradients.size(), first ? owners.size() : means_.size());
   const std::vector<std::size_t> positions = detail::positions_of(owners, gradients.parameters());
   for (std::size_t i = 0; i < owners.size(); ++i) {
     if (positions[i] == detail::kNotFound)
@@ -201,7 +203,7 @@ void GradientAccumulator::add(const Gradients& gradients, double weight) {
 }
 
 Gradients GradientAccumulator::take() {
-  if (weight_ == 0) fail(kAccumulator, "nothing was added");
+  if (weight_ == 0) fail(kAccumulator, "take() was called but nothing was added: call add() first");
   if (parameters_.empty() && !means_.empty())
     fail(
         kAccumulator,

@@ -14,7 +14,7 @@ namespace tapegrad::inline v0 {
 namespace {
 
 void require(const char* optimizer, bool fits, const char* option, double value, const char* range) {
-  if (!fits) fail(optimizer, "{} is {} but must be {}", option, value, range);
+  if (!fits) fail(optimizer, "{} must be {}, got {}", option, range, value);
 }
 
 void require_fraction(const char* optimizer, const char* option, double value) {
@@ -46,7 +46,7 @@ void require_epsilon(const char* optimizer, const ParameterList& parameters, dou
   require(optimizer, epsilon > 0 && std::isfinite(epsilon), "epsilon", epsilon, "positive");
   for (const Tensor& p : parameters.tensors())
     if (p.dtype() == DType::Float32 && static_cast<float>(epsilon) == 0)
-      fail(optimizer, "epsilon is {}, which is 0 as a Float32: it must be positive", epsilon);
+      fail(optimizer, "epsilon must be positive, got {}, which is 0 as a Float32", epsilon);
 }
 
 // A finite gradient whose square would leave T's range counts as one whose square does not: a mean of squares that is
@@ -75,20 +75,25 @@ void Optimizer::add_group(const ParameterList& parameters, double learning_rate,
     ratios_.push_back(1);
   } else {
     if (learning_rate_ == 0 && learning_rate != 0)
-      fail(name_,
-           "the first group's learning_rate is 0 and another's {}, but they are kept in proportion: put a "
-           "group that is trained first",
-           learning_rate);
+      fail(
+          name_,
+          "the first group's learning_rate must not be 0 if another group's is {}, as the groups keep the ratio of their "
+          "rates: put a group with a learning_rate above 0 first",
+          learning_rate);
     ratios_.push_back(learning_rate == learning_rate_ ? 1 : learning_rate / learning_rate_);
   }
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& p = parameters.tensors()[i];
     const std::size_t number = parameters_.size();
     if (!p.is_parameter())
-      fail(name_, "tensor {} (shape {}) is not a parameter(): it would not be trained", number, p.shape());
+      fail(name_, "tensor {} (shape {}) must be a parameter(): no tape would compute its gradient", number,
+           p.shape());
     if (p.is_stopped())
-      fail(name_, "tensor {} (shape {}) is frozen (stop_gradient(), freeze()): it would not be trained",
-           number, p.shape());
+      fail(
+          name_,
+          "tensor {} (shape {}) is frozen (stop_gradient(), freeze()), so it would not be trained: leave it out, or "
+          "unfreeze() it",
+          number, p.shape());
     parameters_.push_back(p);
     names_.push_back(parameters.names()[i]);
     group_of_.push_back(ratios_.size() - 1);
@@ -117,7 +122,7 @@ std::string Optimizer::described(std::size_t parameter) const {
 
 double Optimizer::learning_rate(std::size_t group) const {
   if (group >= ratios_.size())
-    fail(name_, "there is no group {} among {}: they are counted from 0", group, ratios_.size());
+    fail(name_, "there is no group {} among the {} groups of the optimizer", group, ratios_.size());
   return learning_rate_ * ratios_[group];
 }
 
@@ -144,7 +149,7 @@ std::vector<std::size_t> Optimizer::gradient_of_each(const Gradients& gradients)
       fail(name_, "gradient {} is {} {} but {} is {} {}", i, g.dtype(), g.shape(), described(trained[i]),
            p.dtype(), p.shape());
     if (gradient_of[trained[i]] != detail::kNotFound)
-      fail(name_, "gradients {} and {} are both that of {}: add them up", gradient_of[trained[i]], i,
+      fail(name_, "gradients {} and {} both belong to {}: add them up", gradient_of[trained[i]], i,
            described(trained[i]));
     gradient_of[trained[i]] = i;
   }
@@ -183,7 +188,7 @@ void Optimizer::load_state(const State& state) {
   const State own = state_view();
   for (const auto& [key, value] : state.integers)
     if (key.starts_with(kClassKey) && !own.integers.contains(key))
-      fail(name_, "the state is that of {}, whose memory of the gradients means something else",
+      fail(name_, "the state must be that of an optimizer of the same class and options, got that of {}",
            key.substr(std::string_view(kClassKey).size()));
   (void)state.integer(name_, std::string(kClassKey) + name_);
   state.require_names_once(name_);
@@ -199,8 +204,8 @@ void Optimizer::load_state(const State& state) {
     const Tensor* given = state.find(key);
     if (given == nullptr) fail(name_, "the state has no tensor '{}': {}", key, kOther);
     if (given->shape() != tensor.shape() || given->dtype() != tensor.dtype())
-      fail(name_, "'{}' is {} {} in the state but {} {} here", key, given->dtype(), given->shape(),
-           tensor.dtype(), tensor.shape());
+      fail(name_, "'{}' is {} {} in the state but {} {} in the optimizer", key, given->dtype(),
+           given->shape(), tensor.dtype(), tensor.shape());
   }
   auto loaded = memory_;
   for (std::size_t i = 0; i < memory_.size(); ++i)
@@ -216,7 +221,7 @@ SGD::SGD(const std::vector<Group>& groups) : Optimizer("SGD") {
     require_fraction("SGD", "momentum", options.momentum);
     require_not_negative("SGD", "weight_decay", options.weight_decay);
     if (options.nesterov && options.momentum == 0)
-      fail("SGD", "nesterov is set but momentum is 0: there is nothing to look ahead with");
+      fail("SGD", "momentum must be above 0 if nesterov is set, got 0");
     options_.push_back(options);
     std::vector<const char*> memories;
     if (options.momentum != 0) memories.push_back("velocity");

@@ -9,7 +9,7 @@ namespace tapegrad::inline v0 {
 namespace {
 
 void require(const char* who, bool fits, const char* option, double value, const char* range) {
-  if (!fits) fail(who, "{} is {} but must be {}", option, value, range);
+  if (!fits) fail(who, "{} must be {}, got {}", option, range, value);
 }
 
 void require_not_negative(const char* who, const char* option, double value) {
@@ -38,7 +38,7 @@ bool BestValue::improves(double value) {
 }
 
 double BestValue::best() const {
-  if (!any_) fail("improvement", "there was no finite value yet");
+  if (!any_) fail("improvement", "best() was called, but there is no finite value yet");
   return best_;
 }
 

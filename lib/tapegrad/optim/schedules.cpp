@@ -10,7 +10,7 @@ namespace tapegrad::inline v0 {
 namespace {
 
 void require(const char* schedule, bool fits, const char* option, double value, const char* range) {
-  if (!fits) fail(schedule, "{} is {} but must be {}", option, value, range);
+  if (!fits) fail(schedule, "{} must be {}, got {}", option, range, value);
 }
 
 void require_rate(const char* schedule, const char* option, double value) {
@@ -18,7 +18,7 @@ void require_rate(const char* schedule, const char* option, double value) {
 }
 
 void require_steps(const char* schedule, const char* option, std::int64_t steps, std::int64_t least = 1) {
-  if (steps < least) fail(schedule, "{} is {} but must be at least {}", option, steps, least);
+  if (steps < least) fail(schedule, "{} must be at least {}, got {}", option, least, steps);
 }
 
 // From `from`, where part is 0, to `to`, where it is 1.
@@ -29,7 +29,8 @@ double half_cosine(double from, double to, double part) {
 }  // namespace
 
 double Schedule::at(std::int64_t step) const {
-  if (step < 0) fail("schedule", "there is no step {}: they are counted from 0", step);
+  if (step < 0) fail("schedule", "the step must be at least 0, got {}", step);
+  if (!function_) fail("schedule", "the function that it was made of must not be empty");
   return function_(step);
 }
 
