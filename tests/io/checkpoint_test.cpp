@@ -188,12 +188,12 @@ TEST(Checkpoint, OtherFilesAreRefused) {
   write_safetensors(folder / "weights", {.tensors = {{"w", zeros({3})}}});
   EXPECT_TRUE(refuses("read_checkpoint", {"weights", "not a checkpoint"},
                       [&] { read_checkpoint(folder / "weights"); }));
-  EXPECT_TRUE(refuses("read_safetensors", {"No such file"}, [&] { read_checkpoint(folder / "none"); }));
+  EXPECT_TRUE(refuses("read_checkpoint", {"No such file"}, [&] { read_checkpoint(folder / "none"); }));
   EXPECT_TRUE(refuses("write_checkpoint", {"'tapegrad.x'"}, [&] {
     write_checkpoint(folder / "y", {.state = {.numbers = {{"tapegrad.x", 1}}}});
   }));
   EXPECT_TRUE(
-      refuses("write_checkpoint", {"step -1"}, [&] { write_checkpoint(folder / "y", {.step = -1}); }));
+      refuses("write_checkpoint", {"step", "got -1"}, [&] { write_checkpoint(folder / "y", {.step = -1}); }));
   EXPECT_EQ(folder.entries(), 1u);
 }
 
@@ -440,7 +440,8 @@ TEST(Checkpoints, KeepsTheNewest) {
   }
   EXPECT_EQ(names_in(folder / "new/run"),
             (Names{"step-100000000.safetensors", "step-1000000000.safetensors"}));
-  EXPECT_TRUE(refuses("checkpoints", {"keep is 0"}, [&] { Checkpoints(folder / "x", {.keep = 0}); }));
+  EXPECT_TRUE(refuses("checkpoints", {"keep must be at least 1, got 0"},
+                      [&] { Checkpoints(folder / "x", {.keep = 0}); }));
 }
 
 TEST(Checkpoints, KeepsTheBest) {

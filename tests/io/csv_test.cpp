@@ -131,7 +131,9 @@ TEST(Csv, MistakesAreNamedWithLineAndColumn) {
   expect_contains(refusal("a,b\n\"1\"x,2\n"), "behind a closing quote in line 2, column 1");
   expect_contains(refusal("a\r1\r\r2x\r"), "'2x', which is not a number that fits, in line 4");
   expect_contains(refusal("a,y\n1,\n2,3\n", {.label = "y"}), "nothing in line 2, column 2 ('y')");
-  expect_contains(refusal("a,y\n1,cat\n2,\"\"\n", {.label = "y"}), "nothing in line 3, column 2 ('y')");
+  for (const char* blank : {"\"\"", "\" \"", "\"\t \"", "  "})
+    expect_contains(refusal("a,y\n1,cat\n2," + std::string(blank) + "\n", {.label = "y"}),
+                    "nothing in line 3, column 2 ('y')");
   expect_contains(refusal("a,y\n1,0.5\n2,1e39\n", {.label = "y"}),
                   "1e39, which Float32 does not hold, in line 3");
   for (const std::string& text : {std::string("\xff\xfe"

@@ -445,7 +445,7 @@ TEST(Image, ResizedKeepsWhatIsFlat) {
   EXPECT_LT(*small.at(0, 0), 40);  // Mitchell's filter is wider than a pixel
   EXPECT_EQ(*small.at(0, 0) + *small.at(1, 0), 255);
   EXPECT_EQ(*small.at(0, 1), *small.at(0, 0));
-  error_of("image", [&] { resized(half, 0, 2); });
+  error_of("resized", [&] { resized(half, 0, 2); });
 }
 
 TEST(Image, WrongNumberOfPixelsIsNotWritten) {

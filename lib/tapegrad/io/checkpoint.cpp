@@ -135,8 +135,7 @@ std::map<std::int64_t, fs::path, std::greater<>> checkpoints_in(const fs::path& 
 
 template <class T>
 void require_same(T given, T value) {
-  if (given != value)
-    fail(kTrainingState, "it was {} in the run that is to be continued, and is {} now", given, value);
+  if (given != value) fail(kTrainingState, "the value was {} in the saved run and is {} now", given, value);
 }
 
 // Rethrows what a part threw, nested in an Error that names it; memory that is lacking is nobody's fault.
@@ -165,7 +164,7 @@ void require_same(T given, T value) {
 
 TrainingState& TrainingState::add(const std::string& name, Save save, Load load) {
   if (name.empty() || name.find('/') != std::string::npos)
-    fail(kTrainingState, "a part cannot be called '{}'", name);
+    fail(kTrainingState, "the name of a part must not be empty or contain '/', got '{}'", name);
   if (std::ranges::find(parts_, name, &Part::name) != parts_.end())
     fail(kTrainingState, "two parts are called '{}'", name);
   parts_.push_back({name, std::move(save), std::move(load)});
@@ -225,7 +224,7 @@ TrainingState& TrainingState::require_integer(const std::string& name, std::uint
 }
 
 void TrainingState::refuse_integer(std::uint64_t value) {
-  fail(kTrainingState, "the state's {} is not a value of the variable", value);
+  fail(kTrainingState, "the variable's type cannot hold the state's value {}", value);
 }
 
 State TrainingState::state_view() const {
@@ -249,7 +248,7 @@ void TrainingState::load_state(const State& state) {
     const std::size_t slash = name.find('/');
     const auto part = given.find(name.substr(0, slash));
     if (part == given.end())
-      fail(kTrainingState, "the state has '{}', of which this run knows nothing", name);
+      fail(kTrainingState, "the state has '{}', but no part of that name was added", name);
     return {part->second, slash == std::string::npos ? "" : name.substr(slash + 1)};
   };
   // What shares memory with the run would change while its parts are restored one after the other.
@@ -287,25 +286,39 @@ void TrainingState::load_state(const State& state) {
 // ---- One file
 // --------------------------------------------------------------------------------------------------
 
+namespace {
+
+// f(), whose errors are those of op: what reads and writes the file is not what the user called.
+template <class F>
+auto in_the_name_of(std::string_view op, F f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    throw Error(op, error.message());
+  }
+}
+
+}  // namespace
+
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   State state = checkpoint.state;
   const auto check_names = [](const auto& named) {
     for (const auto& [name, value] : named)
       if (name.starts_with(kReserved))
-        fail(kWrite, "the state has the name '{}': those with '{}' are taken", name, kReserved);
+        fail(kWrite, "names that begin with '{1}' are reserved, got '{0}'", name, kReserved);
   };
   check_names(state.tensors);
   check_names(state.numbers);
   check_names(state.integers);
-  if (checkpoint.step < 0) fail(kWrite, "there is no step {}: they are counted from 0", checkpoint.step);
+  if (checkpoint.step < 0) fail(kWrite, "the step must be at least 0, got {}", checkpoint.step);
   state.integers[kStep] = static_cast<std::uint64_t>(checkpoint.step);
   if (checkpoint.metric) state.numbers[kMetric] = *checkpoint.metric;
   state.integers[kChecksum] = checksum(state);
-  write_safetensors(path, state);
+  in_the_name_of(kWrite, [&] { write_safetensors(path, state); });
 }
 
 Checkpoint read_checkpoint(const fs::path& path) {
-  Checkpoint checkpoint{.state = read_safetensors(path)};
+  Checkpoint checkpoint{.state = in_the_name_of(kRead, [&] { return read_safetensors(path); })};
   State& state = checkpoint.state;
   const auto sum = state.integers.extract(kChecksum);
   if (!sum) detail::fail_file(kRead, path, "is not a checkpoint: it has no checksum");
@@ -314,7 +327,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
                       sum.mapped(), expected);
   const auto step = state.integers.extract(kStep);
   if (!step || step.mapped() > std::uint64_t{std::numeric_limits<std::int64_t>::max()})
-    detail::fail_file(kRead, path, "is not a checkpoint: it does not tell its step");
+    detail::fail_file(kRead, path, "is not a checkpoint: it has no step");
   checkpoint.step = static_cast<std::int64_t>(step.mapped());
   if (const auto metric = state.numbers.extract(kMetric)) checkpoint.metric = metric.mapped();
   return checkpoint;
@@ -330,7 +343,7 @@ struct Checkpoints::Lock : detail::Descriptor {  // of the folder
 Checkpoints::Checkpoints(fs::path folder, const CheckpointsOptions& options)
     : folder_(std::move(folder)), options_(options) {
   if (!folder_.has_filename()) folder_ = folder_.parent_path();  // "runs/" is "runs"
-  if (options.keep < 1) fail(kFolder, "keep is {} but must be at least 1", options.keep);
+  if (options.keep < 1) fail(kFolder, "keep must be at least 1, got {}", options.keep);
 }
 
 Checkpoints::~Checkpoints() = default;
@@ -348,7 +361,7 @@ void Checkpoints::lock() {
   if (lock->get() < 0) check("open", folder_, {errno, std::generic_category()});
   if (::flock(lock->get(), LOCK_EX | LOCK_NB) != 0 &&
       errno == EWOULDBLOCK)  // not all file systems have locks
-    fail(kFolder, "another run saves to '{}': end that one, or choose another folder", folder_.string());
+    fail(kFolder, "another run saves to '{}': end that run, or choose another folder", folder_.string());
   lock_ = std::move(lock);
 }
 

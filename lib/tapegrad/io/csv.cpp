@@ -203,7 +203,7 @@ void read_rows(RowReader& reader, const std::vector<std::string>& columns, std::
     if (!reader.next(fields) || fields.size() != columns.size())
       reader.file().fail("was changed while it was read");
     for (std::size_t column = 0; column < columns.size(); ++column) {
-      if (fields[column].empty()) fail_at(column, "nothing");
+      if (fields[column].find_first_not_of(" \t") == std::string::npos) fail_at(column, "nothing");
       const std::optional<double> value = number(fields[column]);
       if (column == label && (row == 0 ? !value : labels.are_names())) {
         labels.add(fields[column]);
@@ -226,9 +226,10 @@ void read_rows(RowReader& reader, const std::vector<std::string>& columns, std::
 }  // namespace
 
 Table read_csv(const std::filesystem::path& path, const CsvOptions& options) {
-  if (!is_floating(options.dtype)) fail(kOp, "values are read as Float32 or Float64, not {}", options.dtype);
+  if (!is_floating(options.dtype)) fail(kOp, "dtype must be Float32 or Float64, got {}", options.dtype);
   if (std::string_view("\"\r\n .+-").find(options.separator) != std::string_view::npos)
-    fail(kOp, "'{}' cannot separate fields", options.separator);
+    fail(kOp, "separator must not be a quote, a line end, a space, or one of . + -, got '{}'",
+         options.separator);
   RowReader reader(path, options.separator);
   const auto [columns, label] = read_columns(reader, options);
   Table table{.columns = columns};

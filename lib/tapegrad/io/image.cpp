@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "tapegrad/base/fail_internal.h"
 
@@ -48,14 +49,17 @@ std::vector<Mix> mixes(int from, int to) {
   return made;
 }
 
+void require_size(std::string_view op, int height, int width, int channels) {
+  if (channels != 1 && channels != 3) fail(op, "channels must be 1 (grey) or 3 (colour), got {}", channels);
+  if (height < 1 || width < 1 || static_cast<double>(height) * width * channels > kMaxBytes)
+    fail(op, "height and width must be at least 1 and the image at most {} bytes, got {} x {} x {}",
+         kMaxBytes, height, width, channels);
+}
+
 }  // namespace
 
 Image::Image(int rows, int columns, int depth, Colour fill) : height(rows), width(columns), channels(depth) {
-  if (channels != 1 && channels != 3)
-    fail("image", "channels must be 1 (grey) or 3 (colour), got {}", channels);
-  if (height < 1 || width < 1 || static_cast<double>(height) * width * channels > kMaxBytes)
-    fail("image", "height and width must be at least 1 and the image at most {} bytes, got {} x {} x {}",
-         kMaxBytes, height, width, channels);
+  require_size("image", height, width, channels);
   pixels.resize(offset(height, 0));
   if (channels == 1) {
     std::ranges::fill(pixels, fill.brightness());
@@ -69,6 +73,7 @@ Image::Image(int rows, int columns, int depth, Colour fill) : height(rows), widt
 }
 
 Image resized(const Image& image, int height, int width) {
+  require_size("resized", height, width, image.channels);
   Image made(height, width, image.channels);
   const std::vector<Mix> down = mixes(image.height, height), right = mixes(image.width, width);
   const auto channels = static_cast<std::size_t>(image.channels);
