@@ -177,15 +177,15 @@ TEST(Dataset, SplitDealsEverySampleOnce) {
   }
   EXPECT_EQ(sizes(split_fractions(data, {0.5}, 0)), std::vector<index_t>{50});
 
-  expect_contains(error_of("split",
+  expect_contains(error_of("split_counts",
                            [&] {
                              split_counts(data, {70, 31}, 0);
                            }),
-                  "100 samples cannot be split into 70, 31");
-  error_of("split", [&] { split_counts(data, {-1, 31}, 0); });
-  error_of("split", [&] { split_fractions(data, {0.7, 0.31}, 0); });
-  error_of("split", [&] { split_fractions(data, {-0.1}, 0); });
-  error_of("split", [&] { split_fractions(data, {std::nan("")}, 0); });
+                  "at most 100, the number of samples, got 70, 31");
+  error_of("split_counts", [&] { split_counts(data, {-1, 31}, 0); });
+  error_of("split_fractions", [&] { split_fractions(data, {0.7, 0.31}, 0); });
+  error_of("split_fractions", [&] { split_fractions(data, {-0.1}, 0); });
+  error_of("split_fractions", [&] { split_fractions(data, {std::nan("")}, 0); });
 }
 
 // ---- Data sets in files

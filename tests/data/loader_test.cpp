@@ -342,11 +342,11 @@ TEST(LoaderErrors, NameTheSample) {
         failure(make([](Tensor image, Generator&) {
           return image.at({0, 0}) < 30 ? image : zeros({1, 1});
         })).first,
-        "sample 10: [transform] it became an image of shape [1, 1], but the first one has [2, 1]");
+        "sample 10: [transform] the transforms must make images of one shape, got [1, 1] after [2, 1]");
     expect_contains(failure(make([](const Tensor&, Generator&) {
                       return zeros({2, 1}, DType::Float64);
                     })).first,
-                    "sample 0: [transform] an image of Float32 became one of Float64");
+                    "sample 0: [transform] the transforms must keep the dtype Float32, got Float64");
     expect_contains(failure(make([](const Tensor&, Generator&) { return Tensor(); })).first, "sample 0: ");
     expect_contains(failure(make([](const Tensor&, Generator&) -> Tensor { throw 7; })).first, "sample 0: ");
     expect_contains(failure(make(random_shift(1))).first, "sample 0: [random_shift]");
@@ -525,7 +525,7 @@ TEST(Loader, MistakesAreNamed) {
   expect_contains(refused(Tensor()), "must be defined");
   error_of("loader", [] { Loader(zeros({3})).epoch(-1); });
   expect_contains(error_of("loader", [] { Loader(zeros({3})).epoch(0, 2); }),
-                  "1 batches cannot begin at batch 2");
+                  "must be 0 to 1, the number of batches, got 2");
   error_of("loader", [] { Loader(zeros({3})).epoch(0, -1); });
 }
 

@@ -52,6 +52,7 @@ TEST(Transforms, NormalizeSubtractsAndDivides) {
   EXPECT_TRUE(refuses("normalize", {"0 means"}, [] { normalize({}, {}); }));
   EXPECT_TRUE(refuses("normalize", {"must be positive", "got 0"}, [] { normalize({1}, {0}); }));
   EXPECT_TRUE(refuses("normalize", {"nan"}, [] { normalize({1}, {std::nan("")}); }));
+  EXPECT_TRUE(refuses("normalize", {"means", "nan"}, [] { normalize({std::nan("")}, {1}); }));
 }
 
 TEST(Transforms, NoiseHasItsDeviation) {
@@ -108,7 +109,7 @@ TEST(Transforms, ShiftMovesWholePixelsEverywhere) {
     EXPECT_EQ(transformed(random_shift(1 << 20), x, seed).shape(), x.shape());
   EXPECT_TRUE(refuses("random_shift", {"-1"}, [] { random_shift(-1); }));
   EXPECT_TRUE(refuses("random_shift", {"[4]"}, [] { transformed(random_shift(1), zeros({4})); }));
-  EXPECT_TRUE(refuses("full", {"0.5", "UInt8"}, [] {
+  EXPECT_TRUE(refuses("random_shift", {"fill", "UInt8", "0.5"}, [] {
     transformed(random_shift(1, 0.5), zeros({4, 4, 1}, DType::UInt8));
   }));
 }
@@ -125,7 +126,7 @@ TEST(Transforms, FlipMirrorsOneAxis) {
     flipped += equal(transformed(random_flip(0.25), x, seed), x) ? 0 : 1;
   EXPECT_NEAR(flipped, 250, 55);  // four standard deviations
   EXPECT_TRUE(refuses("random_flip", {"1.5"}, [] { random_flip(1.5); }));
-  EXPECT_TRUE(refuses("random_flip", {"axis 2"}, [] { random_flip(0.5, 2); }));
+  EXPECT_TRUE(refuses("random_flip", {"axis must be", "got 2"}, [] { random_flip(0.5, 2); }));
 }
 
 TEST(Transforms, CropCutsAWindow) {
@@ -154,10 +155,14 @@ TEST(Transforms, CropCutsAWindow) {
   EXPECT_EQ(seen.size(), 24u);
   EXPECT_TRUE(equal(transformed(random_crop(4, 5), x), x));
   EXPECT_TRUE(refuses("random_crop", {"5 x 5", "[4, 5, 2]"}, [&] { transformed(random_crop(5, 5), x); }));
-  EXPECT_TRUE(refuses("random_crop", {"0 pixels"}, [] { random_crop(0, 5); }));
-  EXPECT_TRUE(refuses("random_crop", {"0 pixels"}, [] { random_crop(5, 0); }));
-  EXPECT_TRUE(refuses("random_crop", {"-1 pixels"}, [] { random_crop(3, 3, -1); }));
-  EXPECT_TRUE(refuses("random_shift", {"-1 pixels"}, [] { random_shift(-1); }));
+  EXPECT_TRUE(refuses("random_crop", {"pixels", "got 0"}, [] { random_crop(0, 5); }));
+  EXPECT_TRUE(refuses("random_crop", {"pixels", "got 0"}, [] { random_crop(5, 0); }));
+  EXPECT_TRUE(refuses("random_crop", {"pixels", "got -1"}, [] { random_crop(3, 3, -1); }));
+  EXPECT_TRUE(refuses("random_shift", {"pixels", "got -1"}, [] { random_shift(-1); }));
+  for (const double fill : {0.5, 256.0, -1.0, std::nan("")})
+    EXPECT_TRUE(refuses("random_crop", {"fill", "UInt8"}, [&] {
+      transformed(random_crop(4, 4, 1, fill), zeros({4, 4, 1}, DType::UInt8));
+    }));
 }
 
 TEST(Transforms, ComposeIsOneAfterTheOther) {

@@ -128,7 +128,7 @@ Dataset subset(const Dataset& data, std::vector<index_t> numbers) {
 }
 
 Dataset concatenate(const std::vector<Dataset>& sets) {
-  if (sets.empty()) fail(kConcatenate, "there are no data sets");
+  if (sets.empty()) fail(kConcatenate, "there must be at least one data set, got none");
   std::vector<Samples> inputs, targets;
   for (const Dataset& set : sets) {
     if (set.class_names != sets.front().class_names)
@@ -151,7 +151,9 @@ std::vector<Dataset> split_counts(const Dataset& data, const std::vector<index_t
   auto at = order.begin();
   for (const index_t count : counts) {
     if (count < 0 || count > order.end() - at)
-      fail("split", "{} samples cannot be split into {}", order.size(), join(counts, ", "));
+      fail("split_counts",
+           "counts must be at least 0 and add up to at most {}, the number of samples, got {}", order.size(),
+           join(counts, ", "));
     sets.push_back(subset(data, std::vector<index_t>(at, at + count)));
     at += count;
   }
@@ -167,7 +169,8 @@ std::vector<Dataset> split_fractions(const Dataset& data, const std::vector<doub
     sum += fraction;
     constexpr double kRounding = 1e-9;
     if (!(fraction >= 0) || sum > 1 + kRounding)
-      fail("split", "{} are not fractions of a data set", join(fractions, ", "));
+      fail("split_fractions", "fractions must be at least 0 and add up to at most 1, got {}",
+           join(fractions, ", "));
     const auto end =
         std::min(static_cast<index_t>(std::floor(sum * static_cast<double>(data.inputs.size()) + 0.5)),
                  data.inputs.size());

@@ -53,7 +53,7 @@ struct Loader::Source {
                               .child(static_cast<std::uint64_t>(number));
     image = options.transform(std::move(image), generator);
     if (image.dtype() != options.dtype)  // throws when it is not defined
-      fail("transform", "an image of {} became one of {}", options.dtype, image.dtype());
+      fail("transform", "the transforms must keep the dtype {}, got {}", options.dtype, image.dtype());
     return image;
   }
 };
@@ -106,7 +106,7 @@ struct Loader::Epoch::Pass {
         next->inputs = room(count, *image_shape, source->options.dtype);
       }
       if (image.shape() != *image_shape)
-        fail("transform", "it became an image of shape {}, but the first one has {}", image.shape(),
+        fail("transform", "the transforms must make images of one shape, got {} after {}", image.shape(),
              *image_shape);
       detail::copy_converted(image, next->inputs, place * image.size());
       if (next->targets.defined()) {
@@ -172,9 +172,9 @@ Loader::Loader(Samples inputs, Samples targets, const LoaderOptions& options) {
 }
 
 Loader::Epoch Loader::epoch(index_t number, index_t first_batch) const {
-  if (number < 0) fail("loader", "epoch {} was asked for; they are counted from 0", number);
+  if (number < 0) fail("loader", "the epoch must be at least 0, got {}", number);
   if (first_batch < 0 || first_batch > batches())
-    fail("loader", "an epoch of {} batches cannot begin at batch {}", batches(), first_batch);
+    fail("loader", "the first batch must be 0 to {}, the number of batches, got {}", batches(), first_batch);
   return Epoch(std::make_unique<Epoch::Pass>(source_, number, first_batch));
 }
 

@@ -19,7 +19,7 @@ Shape without_first(const Shape& shape) {
 
 Samples::Samples(Tensor rows) {
   if (!rows.defined()) return;
-  if (rows.rank() == 0) fail("samples", "a scalar has no axis of samples");
+  if (rows.rank() == 0) fail("samples", "the tensor must have samples along its first axis, got a scalar");
   const Shape shape = rows.shape(), one = without_first(shape);
   const DType dtype = rows.dtype();
   *this = Samples(shape, dtype, [rows = std::move(rows), one](index_t i) {
@@ -34,8 +34,10 @@ Samples::Samples(const ArrayFile& file)
 
 Samples::Samples(const Shape& shape, DType dtype, Read read)
     : shape_(shape), dtype_(dtype), read_(std::move(read)) {
-  if (shape.rank() == 0) fail("samples", "the shape of samples is [n, ...], not {}", shape);
-  if (!read_) fail("samples", "there is no function to read samples of shape {}", shape);
+  if (shape.rank() == 0) fail("samples", "the shape must be [n, ...], for n samples, got {}", shape);
+  if (!read_)
+    fail("samples", "there is no function that reads samples (shape {}): pass a function that is not empty",
+         shape);
   sample_shape_ = without_first(shape);
 }
 
@@ -43,7 +45,7 @@ Tensor Samples::operator[](index_t i) const {
   if (i < 0 || i >= size()) fail("samples", "there is no sample {}: there are {}", i, size());
   Tensor sample = read_(i);
   if (!sample.defined() || sample.shape() != sample_shape_ || sample.dtype() != dtype_)
-    fail("samples", "sample {} should be {} of shape {}, but is {}", i, dtype_, sample_shape_,
+    fail("samples", "sample {} must be {} of shape {}, but is {}", i, dtype_, sample_shape_,
          sample.defined() ? fmt::format("{} of shape {}", sample.dtype(), sample.shape()) : "not defined");
   return sample;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -35,8 +36,15 @@ void for_floats(std::string_view op, Tensor& x, F&& f) {
 }
 
 // The window of this size whose first pixel is (top, left) of x; what lies outside of x is fill.
-Tensor window(const Tensor& x, index_t top, index_t left, index_t height, index_t width, double fill) {
+Tensor window(std::string_view op, const Tensor& x, index_t top, index_t left, index_t height, index_t width,
+              double fill) {
   const index_t channels = x.shape()[2];
+  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    if constexpr (std::is_integral_v<T>)
+      if (!(fill >= std::numeric_limits<T>::lowest() && fill <= std::numeric_limits<T>::max()) ||
+          fill != std::trunc(fill))
+        fail(op, "fill must be a value of {}, the dtype of the image, got {}", x.dtype(), fill);
+  });
   Tensor cut = full({height, width, channels}, fill, x.dtype());
   const index_t first = std::max(index_t{0}, -left), last = std::min(width, x.shape()[1] - left);
   if (first >= last) return cut;
@@ -61,14 +69,14 @@ constexpr index_t kMost = index_t{1} << 30;
 
 void require_pixels(std::string_view op, index_t pixels, index_t least) {
   if (pixels < least || pixels > kMost)
-    fail(op, "{} pixels were asked for; {} to {} are possible", pixels, least, kMost);
+    fail(op, "the number of pixels must be {} to {}, got {}", least, kMost, pixels);
 }
 
 }  // namespace
 
 Transform compose(std::vector<Transform> transforms) {
   for (const Transform& transform : transforms)
-    if (!transform) fail("compose", "one of the transforms is empty");
+    if (!transform) fail("compose", "no transform may be an empty function");
   return [transforms = std::move(transforms)](Tensor image, Generator& generator) {
     for (const Transform& transform : transforms) image = transform(std::move(image), generator);
     return image;
@@ -77,8 +85,11 @@ Transform compose(std::vector<Transform> transforms) {
 
 Transform normalize(std::vector<double> means, std::vector<double> standard_deviations) {
   if (means.empty() || means.size() != standard_deviations.size())
-    fail(kNormalize, "there are {} means and {} standard deviations", means.size(),
-         standard_deviations.size());
+    fail(kNormalize,
+         "there must be as many standard deviations as means, got {} means and {} standard deviations",
+         means.size(), standard_deviations.size());
+  for (const double mean : means)
+    if (!std::isfinite(mean)) fail(kNormalize, "means must be finite, got {}", mean);
   for (const double standard_deviation : standard_deviations)
     if (!(standard_deviation > 0))
       fail(kNormalize, "standard deviations must be positive, got {}", standard_deviation);
@@ -119,14 +130,15 @@ Transform random_shift(index_t most, double fill) {
   return [most, fill](const Tensor& image, Generator& generator) {
     require_image(kShift, image);
     const index_t down = draw(generator, -most, most), right = draw(generator, -most, most);
-    return window(image, -down, -right, image.shape()[0], image.shape()[1], fill);
+    return window(kShift, image, -down, -right, image.shape()[0], image.shape()[1], fill);
   };
 }
 
 Transform random_flip(double probability, int axis) {
-  if (!(probability >= 0 && probability <= 1)) fail(kFlip, "{} is not a probability", probability);
+  if (!(probability >= 0 && probability <= 1))
+    fail(kFlip, "probability must be in [0, 1], got {}", probability);
   if (axis != 0 && axis != 1)
-    fail(kFlip, "axis {} was asked for; 0 (top and bottom) and 1 (left and right) are possible", axis);
+    fail(kFlip, "axis must be 0 (top and bottom) or 1 (left and right), got {}", axis);
   return [probability, axis](Tensor image, Generator& generator) {
     require_image(kFlip, image);
     if (generator.uniform() >= probability) return image;
@@ -153,10 +165,11 @@ Transform random_crop(index_t height, index_t width, index_t padding, double fil
     const index_t down = image.shape()[0] + 2 * padding - height,
                   right = image.shape()[1] + 2 * padding - width;
     if (down < 0 || right < 0)
-      fail(kCrop, "a window of {} x {} pixels is larger than the image {} with {} pixels around it", height,
-           width, image.shape(), padding);
+      fail(kCrop,
+           "the window of {} x {} pixels must not be larger than the image {} with {} pixels of padding",
+           height, width, image.shape(), padding);
     const index_t top = draw(generator, 0, down), left = draw(generator, 0, right);
-    return window(image, top - padding, left - padding, height, width, fill);
+    return window(kCrop, image, top - padding, left - padding, height, width, fill);
   };
 }
 
