@@ -1,7 +1,7 @@
 #!/bin/sh
 # Opens a report in headless Chromium, 1280 and 390 pixels wide, in light and dark colours, and fails when something
-# sticks out of the page, a picture does not load, or the colours are not those that were asked for. Fails as well when
-# the page contains a script or refers to anything outside of it. Leaves screenshots in DIRECTORY if one is given.
+# sticks out of the page, a picture does not load, the last line of a gallery is not full, or the colours are not those
+# that were asked for. Fails as well when the page contains a script or refers to anything outside of it. Leaves screenshots in DIRECTORY if one is given.
 # Exits with 77 when there is no Chromium.    check_report.sh PAGE [DIRECTORY]
 set -eu
 page=$1
@@ -33,6 +33,11 @@ addEventListener('load', () => {
       found.push(`${e.tagName}.${e.className.baseVal ?? e.className} reaches from ${box.left} to ${box.right} of ${wide}`);
   }
   for (const image of document.images) if (!image.naturalWidth) found.push('a picture does not load');
+  for (const gallery of document.querySelectorAll('.lines > div')) {
+    const tops = [...gallery.children].filter(e => e.offsetParent).map(e => e.offsetTop);
+    const first = tops.filter(top => top === tops[0]).length, last = tops.filter(top => top === tops.at(-1)).length;
+    if (last !== first) found.push(`the last line of a gallery has ${last} images, its first ${first}`);
+  }
   const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).map(Number);
   const dark = matchMedia('(prefers-color-scheme: dark)').matches;
   if ((r + g + b < 384) !== dark) found.push('the paper does not follow the colour scheme');

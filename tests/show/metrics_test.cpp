@@ -102,6 +102,18 @@ TEST(Metrics, GoOnFromTheirState) {
   EXPECT_EQ(text_of(path), "");
 }
 
+// The file has no infinities: a run that is continued must not see other numbers than one that was not interrupted.
+TEST(Metrics, WhatIsNotFiniteIsTheSameInMemoryAndInTheFile) {
+  const TemporaryFolder folder;
+  Metrics metrics(folder / "m.jsonl");
+  const double infinity = std::numeric_limits<double>::infinity();
+  metrics.write({{"step", 1}, {"up", infinity}, {"down", -infinity}});
+  Metrics continued(folder / "m.jsonl", {.keep = true});
+  continued.load_state(metrics.state());
+  for (const Metrics* m : {&metrics, &continued})
+    for (const char* name : {"up", "down"}) EXPECT_TRUE(std::isnan(m->series("step", name, "").y.at(0)));
+}
+
 TEST(Metrics, StatesThatDoNotFitTheFile) {
   const TemporaryFolder folder;
   const auto path = folder / "m.jsonl";

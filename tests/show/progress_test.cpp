@@ -77,6 +77,21 @@ TEST(Progress, DrawsInPlaceOnATerminal) {
   EXPECT_EQ(parts[5], "epoch 2/2 [>                             ] 0%\x1b[K");
 }
 
+TEST(Progress, WhatIsSlowHasNoRateOfZero) {
+  Screen screen;
+  ProgressOptions options = screen.options(false);
+  options.samples = 10;
+  options.unit = "epochs";
+  Progress progress(screen.out(), options);
+  progress.advance(0);
+  screen.now += 400;
+  progress.advance(10);
+  progress.end_epoch();
+  EXPECT_EQ(screen.take(),
+            "epoch 1/2 100% 0.025 epochs/s left: epoch 0:00, run 6:40\n"
+            "epoch 1/2 10 epochs in 6:40 at 0.025 epochs/s\n");
+}
+
 TEST(Progress, GoesOnWhereAnotherRunEnded) {
   Screen screen;
   ProgressOptions options = screen.options(false);

@@ -235,6 +235,27 @@ TEST(Report, GalleryRowsHaveLabels) {
                   "2 for 1 rows");
 }
 
+// Where 2, 3 or 4 of 5 images fit into a line, those of a last line that is not full are hidden.
+TEST(Report, GalleriesHaveNoRaggedLastLine) {
+  Report report("t");
+  report.gallery(std::vector<Tensor>{zeros({5, 4, 3, 1})}, {.scale = 2});
+  report.gallery(std::vector<Tensor>{zeros({2, 4, 3, 1})});
+  const std::string html = report.html();
+  expect_contains(
+      html,
+      "@container (min-width: 18px) and (max-width: 29.99px) { .g0 > :nth-child(n+5) { display: none; } }");
+  expect_contains(
+      html,
+      "@container (min-width: 30px) and (max-width: 41.99px) { .g0 > :nth-child(n+4) { display: none; } }");
+  expect_contains(
+      html,
+      "@container (min-width: 42px) and (max-width: 53.99px) { .g0 > :nth-child(n+5) { display: none; } }");
+  EXPECT_EQ(html.find("54px) and"), std::string::npos);
+  EXPECT_EQ(html.find(".g1 > :nth-child"), std::string::npos)
+      << "two images are one line, or two of one image";
+  expect_contains(html, "<div class=\"lines\"><div class=\"g1\">");
+}
+
 TEST(Report, ChartsWithoutAPointAreRefused) {
   Report report("t");
   const std::vector<Series> none = {{"a", {1}, {kNan}}}, uneven = {{"a", {1, 2}, {1}}},

@@ -131,10 +131,11 @@ TEST(Sheet, MistakesAreNamed) {
   refused({x}, {.columns = 0});
   refused({x}, {.scale = 0});
   refused({x}, {.gap = -1});
-  expect_contains(refused({x}, {.labels = {"a", "b"}}), "2 labels for 1 rows");
+  expect_contains(refused({x}, {.labels = {"a", "b"}}), "one label for each row, got 2 for 1 rows");
   refused({x}, {.scale = std::numeric_limits<int>::max()});
   refused({x}, {.gap = std::numeric_limits<int>::max()});
   EXPECT_THROW(grid(Tensor()), Error);
+  expect_contains(error_of("grid", [] { grid(zeros({4})); }), "got [4]");
 }
 
 TEST(Filters, ColoursAreSymmetricAndEachTileHasItsOwnScale) {

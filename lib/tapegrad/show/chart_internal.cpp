@@ -127,7 +127,7 @@ Chart lay_out_chart(std::string_view op, std::span<const Series> series, bool lo
   bool any = false;
   for (const Series& s : series) {
     if (s.x.size() != s.y.size())
-      fail(op, "the series '{}' has {} x and {} y", s.name, s.x.size(), s.y.size());
+      fail(op, "the series '{}' must have as many x as y, got {} x and {} y", s.name, s.x.size(), s.y.size());
     for (std::size_t i = 0; i < s.x.size(); ++i)
       if (chart.x.shows(s.x[i]) && chart.y.shows(s.y[i])) {
         chart.x.include(s.x[i]);
@@ -135,7 +135,9 @@ Chart lay_out_chart(std::string_view op, std::span<const Series> series, bool lo
         any = true;
       }
   }
-  if (!any) fail(op, "there is no point that can be drawn{}", log_y ? " over a logarithmic axis" : "");
+  if (!any)
+    fail(op, "there is no point that can be drawn: x and y must be finite{}",
+         log_y ? "; on a logarithmic axis y must be positive" : "");
   chart.x.widen(0);
   if (dots) chart.x.widen(0.05);
   chart.y.widen(0.05);

@@ -36,7 +36,9 @@ const double* find(const std::vector<std::pair<std::string, double>>& line, std:
 }  // namespace
 
 Metrics::Value::Value(double value)
-    : number_(value), text_(std::isfinite(value) ? fmt::format("{}", value) : "null") {}
+    : number_(std::isfinite(value) ? value
+                                   : std::numeric_limits<double>::quiet_NaN()),  // as load_state() reads null
+      text_(std::isfinite(value) ? fmt::format("{}", value) : "null") {}
 
 Metrics::Metrics(std::filesystem::path path, const MetricsOptions& options)
     : path_(std::move(path)),
@@ -106,7 +108,7 @@ void Metrics::load_state(const State& state) {
                           value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
       }
     if (!fits)
-      detail::fail_file(kName, path_, "has something else than an object of numbers in line {}",
+      detail::fail_file(kName, path_, "has something other than an object of numbers in line {}",
                         lines.size());
     at = end + 1;
   }

@@ -31,6 +31,12 @@ double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// 8123 images/s, 7.2 images/s, 0.031 images/s: never 0 for what is slow.
+std::string rate_text(double rate, std::string_view unit) {
+  if (rate < 0.05) return fmt::format("{:.2g} {}/s", rate, unit);
+  return fmt::format("{:.{}f} {}/s", rate, rate < 10 ? 1 : 0, unit);
+}
+
 // What took so long: 0.55 s, 7.2 s, and then as clock_text() shows it.
 std::string clock_text(double seconds);
 std::string duration(double seconds) {
@@ -137,7 +143,7 @@ void Progress::advance(index_t samples, std::span<const Value> values) {
   add_values(pieces, values);
   if (const double elapsed = now - started_; elapsed > 0 && done_ > done_before_) {
     const double rate = static_cast<double>(done_ - done_before_) / elapsed;
-    pieces.push_back({fmt::format("{:.{}f} {}/s", rate, rate < 10 ? 1 : 0, options_.unit), kRate});
+    pieces.push_back({rate_text(rate, options_.unit), kRate});
     pieces.push_back({time_left(rate), kTimeLeft});
   }
   write_line(std::move(pieces), share);
@@ -160,8 +166,7 @@ void Progress::end_epoch(std::span<const Value> values) {
   add_values(pieces, values);
   pieces.push_back({fmt::format("{} {} in {}", done, options_.unit, duration(elapsed)), kOtherValues});
   if (elapsed > 0)
-    pieces.push_back(
-        {fmt::format("at {:.0f} {}/s", static_cast<double>(done) / elapsed, options_.unit), kOtherValues});
+    pieces.push_back({"at " + rate_text(static_cast<double>(done) / elapsed, options_.unit), kOtherValues});
   write_line(std::move(pieces), {});
   if (!line_open_) return;
   std::fputc('\n', out_);

@@ -294,14 +294,34 @@ Report& Report::image(const Image& image, std::string_view caption, int scale) {
   return *this;
 }
 
+namespace {
+
+// Hides the images of a last line that is not full: how many fit into a line is known to the reader's browser only. A
+// browser without container queries shows all of them.
+std::string full_lines(std::string_view gallery, index_t count, index_t width) {
+  std::string style;
+  const auto of = [=](index_t columns) {
+    return columns * (width + detail::kGalleryGap) - detail::kGalleryGap;
+  };
+  for (index_t columns = 2; columns < count; ++columns) {
+    if (count % columns == 0) continue;
+    style += fmt::format(
+        "@container (min-width: {}px) and (max-width: {}.99px) {{ .{} > :nth-child(n+{}) {{ display: none; }} }}\n",
+        of(columns), of(columns + 1) - 1, gallery, count / columns * columns + 1);
+  }
+  return style;
+}
+
+}  // namespace
+
 Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& options) {
   if (rows.empty() || std::ranges::any_of(rows, [&](const Tensor& row) {
         return row.rank() != 4 || row.size() == 0 || row.shape() != rows.front().shape();
       }))
     sheet(rows);  // says what is wrong
   if (!options.labels.empty() && options.labels.size() != rows.size())
-    fail("report", "labels must be one for each row of images, got {} for {} rows", options.labels.size(),
-         rows.size());
+    fail("report", "there must be one label for each row of images, got {} for {} rows",
+         options.labels.size(), rows.size());
   const Shape& shape = rows.front().shape();
   body_ += "<figure><div class=\"gallery\">\n";
   if (!options.labels.empty()) {
@@ -310,28 +330,32 @@ Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& opti
       body_ += fmt::format("<span style=\"height:{}px\">{}</span>", shape[1] * options.scale, escaped(label));
     body_ += "</div>\n";
   }
-  for (index_t i = 0; i < std::min(shape[0], options.count); ++i) {
+  const index_t count = std::min(shape[0], options.count);
+  const std::string name = fmt::format("g{}", galleries_++);
+  gallery_styles_ += full_lines(name, count, shape[2] * options.scale);
+  body_ += fmt::format("<div class=\"lines\"><div class=\"{}\">\n", name);
+  for (index_t i = 0; i < count; ++i) {
     body_ += "<div>";
     for (const Tensor& row : rows) {
       const index_t size = shape.size() / shape[0];
       const Tensor one = TensorAccess::view(row, {1, shape[1], shape[2], shape[3]}, i * size);
-      body_ += img(grid(one, {.columns = 1, .gap = 0}), options.scale, "");
+      body_ += img(sheet({&one, 1}, {.columns = 1, .gap = 0}), options.scale, "");
     }
     body_ += "</div>\n";
   }
-  body_ += fmt::format("</div>\n{}</figure>\n", caption_of(options.caption));
+  body_ += fmt::format("</div></div></div>\n{}</figure>\n", caption_of(options.caption));
   return *this;
 }
 
 Report& Report::matrix(const Tensor& counts, const MatrixOptions& options) {
   const index_t n = counts.rank() == 2 ? counts.shape()[0] : 0;
   if (n == 0 || counts.shape()[1] != n)
-    fail("report", "a matrix of counts has the shape [n, n], not {}", counts.shape());
+    fail("report", "the matrix of counts must have the shape [n, n], got {}", counts.shape());
   std::vector<std::string> labels = options.labels;
   if (labels.empty())
     for (index_t i = 0; i < n; ++i) labels.push_back(std::to_string(i));
   if (static_cast<index_t>(labels.size()) != n)
-    fail("report", "there are {} labels for {} classes", labels.size(), n);
+    fail("report", "there must be one label for each of the {1} classes, got {0}", labels.size(), n);
 
   body_ += fmt::format(
       "<figure><div class=\"scroll\" tabindex=\"0\"><table class=\"matrix{}\">\n"
@@ -344,7 +368,7 @@ Report& Report::matrix(const Tensor& counts, const MatrixOptions& options) {
     for (index_t j = 0; j < n; ++j) {
       const double count = counts.at({i, j});
       if (!(count >= 0 && std::isfinite(count)))
-        fail("report", "[{}, {}] of a matrix of counts is {}", i, j, count);
+        fail("report", "counts must be finite and at least 0, got {2} at [{0}, {1}]", i, j, count);
       total += count;
     }
     body_ += fmt::format("<tr><th>{}</th>", escaped(labels[static_cast<std::size_t>(i)]));
@@ -371,7 +395,7 @@ std::string Report::html() const {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{0}</title>
-<style>{2}</style>
+<style>{2}{5}</style>
 </head>
 <body>
 <main>
@@ -383,7 +407,7 @@ std::string Report::html() const {
 </html>
 )",
       escaped(title_), subtitle_.empty() ? "" : fmt::format("<p>{}</p>\n", escaped(subtitle_)),
-      detail::kReportStyle, body_, in_section_ ? "</section>\n" : "");
+      detail::kReportStyle, body_, in_section_ ? "</section>\n" : "", gallery_styles_);
 }
 
 void Report::write(const std::filesystem::path& path) const {

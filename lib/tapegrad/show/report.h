@@ -83,7 +83,8 @@ class Report {
  private:
   Report& chart(std::string_view op, std::span<const Series> series, const ChartOptions& options, bool dots);
 
-  std::string title_, subtitle_, body_;
+  std::string title_, subtitle_, body_, gallery_styles_;
+  int galleries_ = 0;
   bool in_section_ = false;
 };
 

@@ -6,6 +6,9 @@
 
 namespace tapegrad::inline v0::detail {
 
+// Pixels between the columns of a gallery, as in .gallery below.
+inline constexpr int kGalleryGap = 6;
+
 inline constexpr std::string_view kReportStyle = R"css(
 :root {
   color-scheme: light dark;
@@ -99,10 +102,12 @@ pre {
 .s0 { --c: var(--c0); } .s1 { --c: var(--c1); } .s2 { --c: var(--c2); } .s3 { --c: var(--c3); } .s4 { --c: var(--c4); }
 .s5 { --c: var(--c5); } .s6 { --c: var(--c6); } .s7 { --c: var(--c7); } .s8 { --c: var(--c8); } .s9 { --c: var(--c9); }
 
-.gallery { display: flex; flex-wrap: wrap; gap: .75rem .4rem; }
-.gallery div { display: grid; gap: .2rem; }
+.gallery { display: flex; }
+.gallery .lines { container-type: inline-size; flex: 1; min-width: 0; }
+.gallery .lines > div { display: flex; flex-wrap: wrap; gap: .75rem 6px; }
+.gallery .lines > div > div, .gallery .labels { display: grid; gap: .2rem; align-content: start; }
 .gallery img { border-radius: 2px; }
-.gallery .labels { color: var(--soft); font-size: .8125rem; padding-right: .4rem; }
+.gallery .labels { color: var(--soft); font-size: .8125rem; padding-right: .8rem; }
 .gallery .labels span { display: flex; align-items: center; }
 
 .matrix { width: auto; margin: 0; font-size: .875rem; line-height: 1; }

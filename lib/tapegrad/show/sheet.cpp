@@ -15,10 +15,12 @@ constexpr index_t kLabelGap = 6;  // pixels left and right of a label
 constexpr double kSwatch = 12;    // pixels of a colour in a legend
 
 void check_size(std::string_view op, double height, double width, int channels) {
-  if (channels != 1 && channels != 3) fail(op, "an image has 1 or 3 channels, not {}", channels);
+  if (channels != 1 && channels != 3) fail(op, "an image must have 1 or 3 channels, got {}", channels);
   if (!(height >= 1 && width >= 1 && height * width * channels <= kMaxBytes))
-    fail(op, "an image of {} x {} pixels with {} channels is empty or larger than {} bytes", height, width,
-         channels, kMaxBytes);
+    fail(
+        op,
+        "the image must have at least one pixel and at most {3} bytes, got {0} x {1} pixels with {2} channels",
+        height, width, channels, kMaxBytes);
 }
 
 template <class T>
@@ -32,22 +34,23 @@ std::uint8_t to_byte(T value) {
   }
 }
 
-void check_rows(std::span<const Tensor> rows, const SheetOptions& options) {
-  if (rows.empty()) fail("sheet", "no tensor of images was given");
+void check_rows(std::string_view op, std::span<const Tensor> rows, const SheetOptions& options) {
+  if (rows.empty()) fail(op, "there must be at least one tensor of images, got none");
   const Shape& shape = rows.front().shape();
   for (const Tensor& row : rows) {
-    if (row.dtype() == DType::Int32) fail("sheet", "images are UInt8, Float32 or Float64, not Int32");
+    if (row.dtype() == DType::Int32)
+      fail(op, "images must be UInt8, Float32 or Float64, got Int32: convert with cast()");
     if (row.rank() != 4 || row.size() == 0 || (row.shape()[3] != 1 && row.shape()[3] != 3))
-      fail("sheet", "images have the shape [n, height, width, channels] with 1 or 3 channels, not {}",
+      fail(op, "images must have the shape [n, height, width, channels] with 1 or 3 channels, got {}",
            row.shape());
     if (row.shape() != shape)
-      fail("sheet", "rows of one sheet have the same shape, not {} and {}", shape, row.shape());
+      fail(op, "the rows of a sheet must have the same shape, got {} and {}", shape, row.shape());
   }
   if (options.columns < 1 || options.scale < 1 || options.gap < 0)
-    fail("sheet", "{} columns, scale {} and gap {} were asked for", options.columns, options.scale,
-         options.gap);
+    fail(op, "columns and scale must be at least 1 and gap at least 0, got {} columns, scale {} and gap {}",
+         options.columns, options.scale, options.gap);
   if (!options.labels.empty() && options.labels.size() != rows.size())
-    fail("sheet", "there are {} labels for {} rows", options.labels.size(), rows.size());
+    fail(op, "there must be one label for each row, got {} for {} rows", options.labels.size(), rows.size());
 }
 
 // Copies image number of images to (top, left), every pixel as a square.
@@ -111,10 +114,8 @@ bool is_grey(Colour colour) {
   return colour.red == colour.green && colour.green == colour.blue;
 }
 
-}  // namespace
-
-Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
-  check_rows(rows, options);
+Image sheet_of(std::string_view op, std::span<const Tensor> rows, const SheetOptions& options) {
+  check_rows(op, rows, options);
   const Shape& shape = rows.front().shape();
   const index_t count = shape[0], lines = static_cast<index_t>(rows.size());
   const index_t columns = std::min<index_t>(options.columns, count);
@@ -133,7 +134,7 @@ Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
   const Colour background = options.background;
   const bool grey = shape[3] == 1 && is_grey(background) && options.legend.empty();
   const double with_legend = height + legend_height(options.legend, width);
-  check_size("sheet", with_legend, width, grey ? 1 : 3);
+  check_size(op, with_legend, width, grey ? 1 : 3);
   Image made(static_cast<int>(with_legend), static_cast<int>(width), grey ? 1 : 3, background);
   draw_legend(made, options.legend, height, background);
 
@@ -153,8 +154,14 @@ Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
   return made;
 }
 
+}  // namespace
+
+Image sheet(std::span<const Tensor> rows, const SheetOptions& options) {
+  return sheet_of("sheet", rows, options);
+}
+
 Image grid(const Tensor& images, const SheetOptions& options) {
-  return sheet({&images, 1}, options);
+  return sheet_of("grid", {&images, 1}, options);
 }
 
 namespace {
@@ -187,7 +194,7 @@ Image with_scale_of_colours(const Image& picture, Colour background) {
 
 Image filters_image(const Tensor& w, int scale, int gap) {
   if (!is_floating(w.dtype()) || w.rank() != 4 || w.size() == 0)
-    fail("filters_image", "filters are Float32 or Float64 of shape [kh, kw, in, out], not {} of shape {}",
+    fail("filters_image", "filters must be Float32 or Float64 of shape [kh, kw, in, out], got {} of shape {}",
          w.dtype(), w.shape());
   const index_t area = w.shape()[0] * w.shape()[1], in = w.shape()[2], out = w.shape()[3], filters = in * out;
   Tensor tiles = TensorAccess::empty({filters, w.shape()[0], w.shape()[1], 3}, DType::UInt8);
