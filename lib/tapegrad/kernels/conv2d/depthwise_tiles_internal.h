@@ -25,6 +25,12 @@ static_assert(!HWY_HAVE_SCALABLE,
 
 using T = TAPEGRAD_CONV2D_NUMBER;
 using Full = hn::ScalableTag<T>;
+constexpr index_t kLanes = hn::MaxLanes(Full());
+// Fewer channels than AVX-512 has lanes are left to AVX2, if that is there.
+constexpr bool kFewHere = HWY_TARGET > HWY_AVX3 || (HWY_TARGETS & HWY_AVX2) == 0;
+bool Takes(index_t channels) {
+  return kFewHere || channels >= kLanes;
+}
 
 // Where a vector of channels begins: the last one may begin within the one before.
 template <class D>
@@ -321,6 +327,20 @@ void AccumulateRows(const DepthwiseAccumulateJob<T>& job) {
         AccumulateTap<D>(job, r, t, ChannelAt(d, c, in.channels), to);
 }
 
+// Fewer channels than lanes, in vectors of depthwise_lanes().
+template <index_t kWidth>
+void CorrelateFew(const DepthwiseCorrelateJob<T>& job) {
+  if constexpr (kFewHere && kWidth > 0)
+    job.windows.channels < kWidth ? CorrelateFew<kWidth / 2>(job)
+                                  : CorrelateRow<hn::CappedTag<T, kWidth>>(job);
+}
+template <index_t kWidth>
+void AccumulateFew(const DepthwiseAccumulateJob<T>& job) {
+  if constexpr (kFewHere && kWidth > 0)
+    job.windows.channels < kWidth ? AccumulateFew<kWidth / 2>(job)
+                                  : AccumulateRows<hn::CappedTag<T, kWidth>>(job);
+}
+
 void Correlate(const DepthwiseCorrelateJob<T>& job) {
   const DepthwiseWindows<T>& in = job.windows;
   const Axis& a = in.columns;
@@ -334,12 +354,7 @@ void Correlate(const DepthwiseCorrelateJob<T>& job) {
     }
     return;
   }
-  constexpr index_t kLanes = hn::MaxLanes(Full());
-  if (in.channels < kLanes) {
-    if (in.channels >= 4) return CorrelateRow<hn::CappedTag<T, 4>>(job);
-    if (in.channels >= 2) return CorrelateRow<hn::CappedTag<T, 2>>(job);
-    return CorrelateRow<hn::CappedTag<T, 1>>(job);
-  }
+  if (in.channels < kLanes) return CorrelateFew<kLanes / 2>(job);
   const SmallWindows* small = ChooseSmall(a);
   const auto window = small && in.rows > 0 && in.rows <= kMostRows
                           ? small->correlate[static_cast<std::size_t>(in.rows - 1)]
@@ -361,12 +376,7 @@ void Accumulate(const DepthwiseAccumulateJob<T>& job) {
     }
     return;
   }
-  constexpr index_t kLanes = hn::MaxLanes(Full());
-  if (in.channels < kLanes) {
-    if (in.channels >= 4) return AccumulateRows<hn::CappedTag<T, 4>>(job);
-    if (in.channels >= 2) return AccumulateRows<hn::CappedTag<T, 2>>(job);
-    return AccumulateRows<hn::CappedTag<T, 1>>(job);
-  }
+  if (in.channels < kLanes) return AccumulateFew<kLanes / 2>(job);
   const SmallWindows* small = ChooseSmall(a);
   if (!small || small->rows_of_sums == 0) return AccumulateRows<Full>(job);
   for (index_t row = 0, rows; row < in.rows; row += rows) {
@@ -385,16 +395,23 @@ HWY_AFTER_NAMESPACE();
 namespace tapegrad::inline v0::kernels {
 namespace {
 using T = TAPEGRAD_CONV2D_NUMBER;
+HWY_EXPORT(Takes);
 HWY_EXPORT(Correlate);
 HWY_EXPORT(Accumulate);
 }  // namespace
 
 template <>
 void correlate_depthwise(const DepthwiseCorrelateJob<T>& job) {
+#if (HWY_TARGETS & HWY_AVX2) != 0
+  if (!HWY_DYNAMIC_DISPATCH(Takes)(job.windows.channels)) return N_AVX2::Correlate(job);
+#endif
   HWY_DYNAMIC_DISPATCH(Correlate)(job);
 }
 template <>
 void accumulate_depthwise(const DepthwiseAccumulateJob<T>& job) {
+#if (HWY_TARGETS & HWY_AVX2) != 0
+  if (!HWY_DYNAMIC_DISPATCH(Takes)(job.windows.channels)) return N_AVX2::Accumulate(job);
+#endif
   HWY_DYNAMIC_DISPATCH(Accumulate)(job);
 }
 

@@ -179,7 +179,12 @@ HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T
   HWY_ALIGN T lanes[kResults * kLanes];
   HWY_UNROLL(14)
   for (int i = 0; i < kResults; ++i) hn::Store(v[i], d, lanes + i * kLanes);
-  WritePixels(job, lanes, kChannels, kPixels, y);
+  if constexpr (kChannels == 1) {
+    HWY_UNROLL(7)
+    for (int p = 0; p < kPixels; ++p, y += job.y_pixel) *y = lanes[p];
+  } else {
+    WritePixels(job, lanes, kChannels, kPixels, y);
+  }
 }
 
 // Two segments at a time.
