@@ -101,13 +101,44 @@ HWY_INLINE hn::Vec<D> LoadFirst(D d, const T* x, index_t count) {
   }
 }
 
+// Adds the numbers of each block of 16 bytes: block b of v[i] has the sums of the blocks b of several vectors, in their
+// order.
+template <int kCount, class V, int kSize>
+HWY_INLINE void AddBlocks(V (&v)[kSize]) {
+  const hn::DFromV<V> d;
+  const hn::Repartition<double, hn::DFromV<V>> pairs;
+  HWY_UNROLL(16)
+  for (int i = 0; i < kCount; i += 2) {
+    const V low = v[i], high = v[i + 1 < kCount ? i + 1 : i];
+    v[i / 2] = hn::Add(hn::InterleaveLower(d, low, high), hn::InterleaveUpper(d, low, high));
+  }
+  if constexpr (sizeof(T) == 4) {
+    constexpr int kLeft = (kCount + 1) / 2;
+    HWY_UNROLL(16)
+    for (int i = 0; i < kLeft; i += 2) {
+      const auto low = hn::BitCast(pairs, v[i]), high = hn::BitCast(pairs, v[i + 1 < kLeft ? i + 1 : i]);
+      v[i / 2] = hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, low, high)),
+                         hn::BitCast(d, hn::InterleaveUpper(pairs, low, high)));
+    }
+  }
+}
+
 // Adds every kGroup neighbours. The first ceil(kCount / kGroup) vectors hold the sums of all of them, in
 // order.
 template <int kGroup, int kCount, class V, int kSize>
 HWY_INLINE void AddNeighbours(V (&v)[kSize]) {
-  if constexpr (kGroup > 1) {
-    const hn::DFromV<V> d;
-    constexpr int kLeft = (kCount + 1) / 2;
+  const hn::DFromV<V> d;
+  constexpr int kLeft = (kCount + 1) / 2;
+  if constexpr (kGroup == kLanes && kLanes * sizeof(T) == 32) {
+    // All lanes of a vector: first within blocks of 16 bytes, in any order. That takes half of the instructions.
+    AddBlocks<kCount>(v);
+    constexpr int kBlock = 16 / sizeof(T), kSums = (kCount + kBlock - 1) / kBlock;
+    HWY_UNROLL(16)
+    for (int i = 0; i < kSums; i += 2) {
+      const V low = v[i], high = v[i + 1 < kSums ? i + 1 : i];
+      v[i / 2] = hn::Add(hn::ConcatLowerLower(d, high, low), hn::ConcatUpperUpper(d, high, low));
+    }
+  } else if constexpr (kGroup > 1) {
     HWY_UNROLL(16)
     for (int i = 0; i < kLeft; ++i) {
       const V low = v[2 * i], high = v[2 * i + 1 < kCount ? 2 * i + 1 : 2 * i];
@@ -358,30 +389,48 @@ constexpr std::array<FilterTilesOfScalars, kMostFilterVectors> kFilterTiles = {
     FilterTiles<kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
     FilterTiles<kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
 
-void AccumulateFilter(const FilterJob<T>& job) {
-  const auto& tiles = job.tap_count == 1  ? kFilterTiles<1, true>  // the sides are alike
-                      : job.scalars_are_x ? kFilterTiles<kMostTaps, true>
-                                          : kFilterTiles<kMostTaps, false>;
+// Adds what a tile wrote.
+template <int kVectors>
+void AddSums(const FilterJob<T>& job, const T* from) {
+  const Full d;
+  const auto last = hn::FirstN(d, static_cast<std::size_t>(job.last_lanes));
+  T* tap = job.sums;
+  for (index_t t = 0; t < job.tap_count; ++t, tap += job.tap_sums_step) {
+    T* to = tap;
+    for (index_t a = 0; a < job.scalar_count; ++a, to += job.scalar_sums_step, from += kVectors * kLanes) {
+      HWY_UNROLL(3)
+      for (int i = 0; i < kVectors; ++i) {
+        const auto v = hn::Load(d, from + i * kLanes);
+        hn::StoreU(hn::Add(hn::LoadU(d, to + i * kLanes), i + 1 < kVectors ? v : hn::IfThenElseZero(last, v)),
+                   d, to + i * kLanes);
+      }
+    }
+  }
+}
+
+// Brings the sums into the first cache while a tile computes.
+void PrefetchSums(const FilterJob<T>& job) {
   for (index_t t = 0; t < job.tap_count; ++t)
     for (index_t a = 0; a < job.scalar_count; ++a) {
       const T* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step;
-      __builtin_prefetch(to);
-      __builtin_prefetch(to + job.vector_count * kLanes - 1);
+      __builtin_prefetch(to, 1);
+      __builtin_prefetch(to + job.vector_count * kLanes - 1, 1);
     }
+}
+
+void AccumulateFilter(const FilterJob<T>& job) {
+  constexpr index_t kLong = 64;                                    // pixels
+  const auto& tiles = job.tap_count == 1  ? kFilterTiles<1, true>  // the sides are alike
+                      : job.scalars_are_x ? kFilterTiles<kMostTaps, true>
+                                          : kFilterTiles<kMostTaps, false>;
+  if (job.line_count * job.pixels >= kLong) PrefetchSums(job);
   HWY_ALIGN T sums[kFilterAccumulators * kLanes];
   tiles[static_cast<std::size_t>(job.vector_count - 1)][static_cast<std::size_t>(job.scalar_count - 1)](job,
                                                                                                         sums);
-  const Full d;
-  const auto last = hn::FirstN(d, static_cast<std::size_t>(job.last_lanes));
-  const T* from = sums;
-  for (index_t t = 0; t < job.tap_count; ++t)
-    for (index_t a = 0; a < job.scalar_count; ++a) {
-      T* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step;
-      for (index_t i = 1; i < job.vector_count; ++i, from += kLanes, to += kLanes)
-        hn::StoreU(hn::Add(hn::LoadU(d, to), hn::Load(d, from)), d, to);
-      hn::StoreU(hn::Add(hn::LoadU(d, to), hn::IfThenElseZero(last, hn::Load(d, from))), d, to);
-      from += kLanes;
-    }
+  static_assert(kMostFilterVectors == 3);
+  job.vector_count == 1   ? AddSums<1>(job, sums)
+  : job.vector_count == 2 ? AddSums<2>(job, sums)
+                          : AddSums<3>(job, sums);
 }
 
 // ---- filters, in another order
