@@ -123,6 +123,14 @@ TEST(Initializers, WrongArguments) {
     const Initializer& make = initializer;
     EXPECT_TRUE(refuses(name, {"[3]", "two axes"}, [&] { (void)make({3}, generator, DType::Float32); }));
   }
+  const Tensor w = parameter(ones({2}));
+  EXPECT_TRUE(refuses("orthogonal", {"batch_gradient"}, [&] {
+    batch_gradient(
+        [&](const auto& part) {
+          return mean(part[0] * w) * sum(orthogonal({2, 2}, generator));
+        },
+        {ones({4, 2})}, {w}, {.chunk = 1});
+  }));
   EXPECT_TRUE(refuses("orthogonal", {"Int32"}, [&] { (void)orthogonal({2, 2}, generator, DType::Int32); }));
   EXPECT_TRUE(refuses("uniform_initializer", {"-1"}, [] { uniform_initializer(-1); }));
   EXPECT_TRUE(refuses("normal_initializer", {"-1"}, [] { normal_initializer(-1); }));

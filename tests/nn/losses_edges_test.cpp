@@ -81,6 +81,23 @@ TEST(LossesAtTheEnds, BinaryCrossEntropyWithLogitsTwiceDifferentiated) {
   }
 }
 
+// A logit of infinity is a probability of 0 or 1.
+TEST(LossesAtTheEnds, BinaryCrossEntropyOfInfiniteLogits) {
+  for (const DType dtype : kBoth) {
+    const Tensor logits = tensor({-kInfinity, kInfinity, -kInfinity, kInfinity, kInfinity}, dtype);
+    const Tensor targets = tensor({0, 1, 1, 0, 0.5}, dtype);
+    const Function loss = [&](const Tensor& x) {
+      return binary_cross_entropy_with_logits(x, targets, kEach);
+    };
+    EXPECT_TRUE(equal(loss(logits), tensor({0, 0, kInfinity, kInfinity, kInfinity}, dtype))) << loss(logits);
+    EXPECT_TRUE(equal(gradient_of(loss, logits), tensor({0, 0, -1, 1, 0.5}, dtype)))
+        << gradient_of(loss, logits);
+    EXPECT_TRUE(equal(second_of(loss, logits), zeros({5}, dtype))) << second_of(loss, logits);
+    EXPECT_TRUE(std::isnan(
+        binary_cross_entropy_with_logits(tensor({std::nan("")}, dtype), tensor({0}, dtype)).item()));
+  }
+}
+
 TEST(LossesAtTheEnds, WhatHasNoWeightDoesNotCount) {
   for (const DType dtype : kBoth) {
     const auto x = [&](const Literal& values) { return tensor(values, dtype); };

@@ -372,6 +372,8 @@ TEST_F(LossesTest, WrongArgumentsOfTheOthers) {
     EXPECT_TRUE(refuses(name, {"Float32", "Float64"}, [&] { call(row, wide); }));
     EXPECT_TRUE(refuses(name, {"Int32"}, [&] { call(zeros({3}, DType::Int32), row); }));
   }
+  EXPECT_TRUE(
+      refuses("smooth_l1_loss", {"nothing to average"}, [] { smooth_l1_loss(ones({0}), ones({0})); }));
   EXPECT_TRUE(refuses("huber_loss", {"delta", "0"}, [&] { huber_loss(row, row, {.delta = 0}); }));
 }
 

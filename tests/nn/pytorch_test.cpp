@@ -76,6 +76,33 @@ TEST(PyTorch, ALayerByItself) {
   EXPECT_TRUE(equal(embedding.embeddings, tensor({{1, 2}, {3, 4}})));
 }
 
+// A tensor of rank 4 that no layer of the library holds may be a filter or not: never a guess.
+TEST(PyTorch, TensorsOfRank4InAModuleOfOnesOwn) {
+  struct Own : Module {
+    explicit Own(const Shape& shape) : table(parameter(zeros(shape))) {}
+    Tensor forward(const Tensor& x) override { return x; }
+    void visit(Visitor& visitor) override { visitor("table", table); }
+    Tensor table;
+  };
+  const auto numbers = [](const Shape& shape) {
+    return reshape(arange(static_cast<double>(shape.size())), shape);
+  };
+  Own filter({3, 3, 2, 5}), table({1, 2, 7, 3}), either({2, 2, 2, 2});
+  filter.load_state(of({{"table", numbers({5, 2, 3, 3})}}), {.layout = Layout::OIHW});
+  EXPECT_TRUE(equal(filter.table, oihw_to_hwio(numbers({5, 2, 3, 3}))));
+  table.load_state(of({{"table", numbers({1, 2, 7, 3})}}), {.layout = Layout::OIHW});
+  EXPECT_TRUE(equal(table.table, numbers({1, 2, 7, 3})));
+  EXPECT_TRUE(refuses("load_state", {"'table'", "[2, 2, 2, 2]", "oihw_to_hwio()"}, [&] {
+    either.load_state(of({{"table", numbers({2, 2, 2, 2})}}), {.layout = Layout::OIHW});
+  }));
+  EXPECT_TRUE(equal(either.table, zeros({2, 2, 2, 2})));
+  Generator generator(1);
+  Conv2D conv({.in_channels = 2, .filters = 2, .kernel_size = 2, .use_bias = false},
+              generator);  // is known to hold one
+  conv.load_state(of({{"weight", numbers({2, 2, 2, 2})}}), {.layout = Layout::OIHW});
+  EXPECT_TRUE(equal(conv.kernel, oihw_to_hwio(numbers({2, 2, 2, 2}))));
+}
+
 TEST(PyTorch, WhatDoesNotFitIsRefused) {
   Generator generator(1);
   Conv2D conv({.in_channels = 2, .filters = 3, .kernel_size = {4, 5}}, generator);

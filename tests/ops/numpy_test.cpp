@@ -293,6 +293,11 @@ TEST(Losses, Accuracy) {
   }));
   EXPECT_TRUE(refuses("accuracy", {"Float32", "cast()"}, [] { accuracy(ones({4, 2}), zeros({4})); }));
   EXPECT_TRUE(refuses("accuracy", {"[0]"}, [] { accuracy(ones({0, 2}), zeros({0}, DType::Int32)); }));
+  for (const int label : {2, -1, 255})  // never right, whatever the scores are
+    EXPECT_TRUE(refuses("accuracy", {"at [1] is " + std::to_string(label), "2 classes"}, [&] {
+      accuracy(ones({2, 2}), tensor({0, label}, DType::Int32));
+    }));
+  EXPECT_TRUE(refuses("accuracy", {"never given a value"}, [] { accuracy(Tensor(), whole({0})); }));
 }
 
 }  // namespace

@@ -60,9 +60,10 @@ void logistic_loss(index_t n, const T* x, const T* t, T* losses, T* slopes, T sc
   }
   log1p_of(n, losses);
   for (index_t i = 0; i < n; ++i) {
-    // Two terms, one of which is 0: a loop without a branch, which would be mispredicted half the time.
-    const T up = x[i] > 0 ? x[i] : T{0}, down = x[i] > 0 ? T{0} : -x[i];
-    losses[i] += up * (1 - t[i]) + down * t[i];
+    // Two terms, one of which is 0: a loop without a branch, which would be mispredicted half the time. A weight of 0
+    // makes 0 of an infinite logit, too.
+    const T up = x[i] > 0 ? x[i] : T{0}, down = x[i] > 0 ? T{0} : -x[i], rest = 1 - t[i];
+    losses[i] += (rest == 0 ? T{0} : up * rest) + (t[i] == 0 ? T{0} : down * t[i]);
   }
 }
 

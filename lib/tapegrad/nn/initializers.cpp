@@ -6,6 +6,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/tensor/draws_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -15,7 +16,8 @@ struct Fans {
 };
 
 Fans fans_of(const char* initializer, const Shape& shape) {
-  if (shape.rank() < 2) fail(initializer, "shape {} has no fan-in and fan-out: two axes at least", shape);
+  if (shape.rank() < 2)
+    fail(initializer, "the shape must have at least two axes (fan-in and fan-out), got {}", shape);
   double taps = 1;
   for (int axis = 0; axis < shape.rank() - 2; ++axis) taps *= static_cast<double>(shape[axis]);
   return {taps * static_cast<double>(shape[-2]), taps * static_cast<double>(shape[-1])};
@@ -90,8 +92,9 @@ Tensor lecun_normal(const Shape& shape, Generator& generator, DType dtype) {
 }
 
 Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype) {
-  if (shape.rank() < 2) fail("orthogonal", "shape {} is no matrix: two axes at least", shape);
-  if (!is_floating(dtype)) fail("orthogonal", "makes Float32 or Float64, not {}", dtype);
+  detail::require_draws_in_order("orthogonal");
+  if (shape.rank() < 2) fail("orthogonal", "the shape must have at least two axes, got {}", shape);
+  if (!is_floating(dtype)) fail("orthogonal", "the dtype must be Float32 or Float64, got {}", dtype);
   if (shape.size() == 0) return zeros(shape, dtype);
   const auto columns = static_cast<std::size_t>(shape[-1]);
   const std::size_t rows = static_cast<std::size_t>(shape.size()) / columns;

@@ -164,7 +164,7 @@ void DepthwiseConv2D::visit(Visitor& visitor) {
 }
 
 Tensor Flatten::forward(const Tensor& x) {
-  if (x.rank() == 0) fail("Flatten", "takes a batch, not a scalar");
+  if (x.rank() == 0) fail("Flatten", "takes a batch [n, ...], not a scalar");
   const index_t batch = x.shape()[0];
   index_t rest = 1;
   for (int axis = 1; axis < x.rank(); ++axis) rest *= x.shape()[axis];
@@ -172,7 +172,7 @@ Tensor Flatten::forward(const Tensor& x) {
 }
 
 Tensor Reshape::forward(const Tensor& x) {
-  if (x.rank() == 0) fail("Reshape", "takes a batch, not a scalar");
+  if (x.rank() == 0) fail("Reshape", "takes a batch [n, ...], not a scalar");
   std::vector<index_t> sizes = {x.shape()[0]};
   sizes.insert(sizes.end(), shape_.begin(), shape_.end());
   return as_layer("Reshape", [&] { return reshape(x, sizes); });
@@ -240,7 +240,8 @@ Sequential::Sequential(const Sequential& other) : Module(other) {
 }
 
 Module& Sequential::operator[](std::size_t index) {
-  if (index >= items_.size()) fail("Sequential", "no module {} among {}", index, items_.size());
+  if (index >= items_.size())
+    fail("Sequential", "the index of a module must be less than {}, got {}", items_.size(), index);
   return *items_[index].module;
 }
 

@@ -183,17 +183,18 @@ void require_labels(const Tensor& labels, const Tensor& logits) {
   if (shape == logits.shape())
     fail(
         "cross_entropy",
-        "the target is Int32 of the logits' shape {}: labels have one axis less; distributions (as one_hot() "
+        "the target is Int32 and has the logits' shape {}: labels have one axis less; distributions (as one_hot() "
         "makes them) must have the logits' dtype {}: convert with cast()",
         shape, logits.dtype());
   if (shape.rank() + 1 != logits.rank() || !std::equal(shape.begin(), shape.end(), logits.shape().begin()))
-    fail("cross_entropy", "the labels have shape {} but the logits {}: it must be that without the last axis",
-         shape, logits.shape());
+    fail("cross_entropy",
+         "the labels must have the logits' shape without the last axis, got {} for logits {}", shape,
+         logits.shape());
   const index_t classes = logits.shape()[-1];
   const auto values = labels.values<std::int32_t>();
   const auto wrong = std::ranges::find_if(values, [&](auto label) { return label < 0 || label >= classes; });
   if (wrong == values.end()) return;
-  fail("cross_entropy", "the label at [{}] is {}, which is none of the {} classes of logits of shape {}",
+  fail("cross_entropy", "the label at [{}] is {}, which is not one of the {} classes of logits of shape {}",
        join(shape.position(wrong - values.begin()), ", "), *wrong, classes, logits.shape());
 }
 
@@ -238,12 +239,21 @@ Tensor mae_loss(const Tensor& prediction, const Tensor& target, const LossOption
   return reduce("mae_loss", abs(prediction - target), options.reduction);
 }
 
-Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options) {
-  require_alike("huber_loss", prediction, target);
-  if (!(options.delta > 0)) fail("huber_loss", "delta is {} but must be positive", options.delta);
+namespace {
+
+Tensor huber(const char* loss, const Tensor& prediction, const Tensor& target, double delta,
+             Reduction reduction) {
+  require_alike(loss, prediction, target);
   const Tensor d = prediction - target;
-  const Tensor cut = clamp(d, -options.delta, options.delta);
-  return reduce("huber_loss", cut * (d - 0.5 * cut), options.reduction);
+  const Tensor cut = clamp(d, -delta, delta);
+  return reduce(loss, cut * (d - 0.5 * cut), reduction);
+}
+
+}  // namespace
+
+Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options) {
+  if (!(options.delta > 0)) fail("huber_loss", "delta must be positive, got {}", options.delta);
+  return huber("huber_loss", prediction, target, options.delta, options.reduction);
 }
 
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options) {
@@ -279,7 +289,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   require_classes("cross_entropy", logits);
   const double spread = options.label_smoothing;
   if (!(spread >= 0 && spread <= 1))
-    fail("cross_entropy", "label_smoothing is {} but must be in [0, 1]", spread);
+    fail("cross_entropy", "label_smoothing must be in [0, 1], got {}", spread);
   detail::require_defined("cross_entropy", target);
   if (target.dtype() == DType::Int32) return of_labels(logits, target, spread, options.reduction);
   if (target.rank() + 1 == logits.rank())
@@ -319,12 +329,12 @@ Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, con
 Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options) {
   if (!(options.beta > 0 && std::isfinite(options.beta)))
     fail("smooth_l1_loss", "beta must be positive and finite, got {}", options.beta);
-  require_alike("smooth_l1_loss", prediction, target);
-  return huber_loss(prediction, target, {.delta = options.beta, .reduction = options.reduction}) /
-         options.beta;
+  return huber("smooth_l1_loss", prediction, target, options.beta, options.reduction) / options.beta;
 }
 
 double accuracy(const Tensor& scores, const Tensor& labels) {
+  detail::require_defined("accuracy", scores);
+  detail::require_defined("accuracy", labels);
   if (scores.rank() == 0 ||
       labels.shape() != detail::with_sizes("accuracy", scores.shape(), scores.rank() - 1, 1, {}))
     fail("accuracy", "the labels must have the shape of the scores without the last axis, got {} for {}",
@@ -332,7 +342,14 @@ double accuracy(const Tensor& scores, const Tensor& labels) {
   if (is_floating(labels.dtype()))
     fail("accuracy", "the labels must be Int32 or UInt8, got {}: convert with cast()", labels.dtype());
   if (labels.size() == 0) fail("accuracy", "there must be at least one label, got shape {}", labels.shape());
-  const Tensor is_right = equals(argmax(scores, -1), cast(labels, DType::Int32));
+  const Tensor numbers = cast(labels, DType::Int32);
+  const index_t classes = scores.shape()[-1];
+  const auto values = numbers.values<std::int32_t>();
+  const auto wrong = std::ranges::find_if(values, [&](auto label) { return label < 0 || label >= classes; });
+  if (wrong != values.end())
+    fail("accuracy", "the label at [{}] is {}, which is not one of the {} classes of scores of shape {}",
+         join(labels.shape().position(wrong - values.begin()), ", "), *wrong, classes, scores.shape());
+  const Tensor is_right = equals(argmax(scores, -1), numbers);
   const auto right = count_nonzero(is_right).item();
   return right / static_cast<double>(labels.size());
 }

@@ -84,16 +84,17 @@ void require_same_where_tied(const std::vector<Copy>& copies) {
           return TensorAccess::elements(copy.from) + static_cast<std::size_t>(begin - first) * width;
         };
         if (std::memcmp(at(a, a_begin), at(b, b_begin), static_cast<std::size_t>(end - begin) * width) != 0)
-          fail("load_state",
-               "'{}' and '{}' are tied in the module (they share elements) but differ in the state", a.path,
-               b.path);
+          fail(
+              "load_state",
+              "'{}' and '{}' share elements in the module (tied weights) but have different values in the state",
+              a.path, b.path);
       }
 }
 
 }  // namespace
 
 void Visitor::operator()(std::string_view name, Tensor& tensor) {
-  if (tensor.defined()) on_tensor_(path_ + std::string(name), tensor);
+  if (tensor.defined() && on_tensor_) on_tensor_(path_ + std::string(name), tensor);
 }
 
 void Visitor::operator()(std::string_view name, Module& module) {
@@ -216,7 +217,7 @@ void Module::load_state(const State& given_state, const LoadOptions& options) {
 }
 
 void Module::to(DType dtype) {
-  if (!is_floating(dtype)) fail("module", "parameters are Float32 or Float64, not {}", dtype);
+  if (!is_floating(dtype)) fail("to", "the dtype of parameters must be Float32 or Float64, got {}", dtype);
   for_modules(*this, [](Module& module) { module.draws_.list.clear(); });  // they hold the old memory
   renew_memory(
       *this, [dtype](const Tensor& tensor) { return is_floating(tensor.dtype()) && tensor.dtype() != dtype; },
@@ -256,8 +257,10 @@ void separate(Module& copy) {
 }
 
 void refuse_clone(const Module& module, const std::type_info& as) {
-  fail("clone", "a {} was given as a {}: the copy would lack what it adds", class_name(typeid(module)),
-       class_name(as));
+  fail(
+      "clone",
+      "a {} was given as a {}, so the copy would lack the members of the derived class: call clone() with it",
+      class_name(typeid(module)), class_name(as));
 }
 
 }  // namespace detail

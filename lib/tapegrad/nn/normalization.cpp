@@ -71,9 +71,10 @@ Tensor BatchNorm::forward(const Tensor& x) {
   double correction = 1;
   if (options_.moving_variance == MovingVariance::Unbiased) {
     if (result.count < 2)
-      fail("BatchNorm",
-           "an input of shape {} has one element for each channel: the unbiased variance needs two",
-           x.shape());
+      fail(
+          "BatchNorm",
+          "the input must have at least two elements for each channel, as the variance is unbiased, got shape {}",
+          x.shape());
     correction = static_cast<double>(result.count) / static_cast<double>(result.count - 1);
   }
   if (!is_replaying()) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <string_view>
 
+#include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/layers.h"
 #include "tapegrad/ops/layout.h"
 
@@ -26,11 +27,24 @@ std::string_view pytorch_name(std::string_view name) {
 
 // The filter of a convolution is [out, in / groups, kh, kw] there, that of a transposed one [in, out /
 // groups, kh, kw]: turned around, both are ours. A depthwise filter has its two channel axes in one.
-Tensor converted(const Module& owner, const Tensor& own, const Tensor& given) {
+//
+// A tensor of rank 4 in a module of the user's may be a filter or anything else: its shape tells, unless all sizes are equal.
+Tensor converted(const Module& owner, const std::string& path, const Tensor& own, const Tensor& given) {
   if (own.rank() == 4 && given.rank() == 4) {
     const Tensor turned = permute(given, {2, 3, 1, 0});
     const bool depthwise = dynamic_cast<const DepthwiseConv2D*>(&owner) != nullptr;
+    const bool filter = depthwise || dynamic_cast<const Conv2D*>(&owner) != nullptr ||
+                        dynamic_cast<const Conv2DTranspose*>(&owner) != nullptr;
     const Shape& shape = own.shape();
+    if (!filter && shape == given.shape()) {
+      if (shape == turned.shape())
+        fail(
+            "load_state",
+            "'{}' of shape {} may be a filter of PyTorch, whose axes must be permuted, or another tensor: hold a filter "
+            "in a Conv2D, or convert filters with oihw_to_hwio() and load the state without Layout::OIHW",
+            path, shape);
+      return given;
+    }
     return depthwise && turned.shape() == Shape{shape[0], shape[1], 1, shape[2] * shape[3]}
                ? reshape(turned, shape)
                : turned;
@@ -54,7 +68,7 @@ State from_oihw(Module& module, const State& state) {
         const Tensor* given = state.find(path);
         const std::string& name = given != nullptr ? path : other;
         if (given == nullptr) given = state.find(other);
-        if (given != nullptr) renamed[name] = {path, converted(*modules.at(outer), tensor, *given)};
+        if (given != nullptr) renamed[name] = {path, converted(*modules.at(outer), path, tensor, *given)};
       },
       [&](const std::string& path, Module& inner) { modules[path] = &inner; });
   module.visit(visitor);
