@@ -243,15 +243,15 @@ TEST(Report, GalleriesHaveNoRaggedLastLine) {
   const std::string html = report.html();
   expect_contains(
       html,
-      "@container (min-width: 18px) and (max-width: 29.99px) { .g0 > :nth-child(n+5) { display: none; } }");
+      "@container (min-width: 18px) and (max-width: 29.99px) { .lines > .g0 > :nth-child(n+5) { display: none; } }");
   expect_contains(
       html,
-      "@container (min-width: 30px) and (max-width: 41.99px) { .g0 > :nth-child(n+4) { display: none; } }");
+      "@container (min-width: 30px) and (max-width: 41.99px) { .lines > .g0 > :nth-child(n+4) { display: none; } }");
   expect_contains(
       html,
-      "@container (min-width: 42px) and (max-width: 53.99px) { .g0 > :nth-child(n+5) { display: none; } }");
+      "@container (min-width: 42px) and (max-width: 53.99px) { .lines > .g0 > :nth-child(n+5) { display: none; } }");
   EXPECT_EQ(html.find("54px) and"), std::string::npos);
-  EXPECT_EQ(html.find(".g1 > :nth-child"), std::string::npos)
+  EXPECT_EQ(html.find("> .g1 > :nth-child"), std::string::npos)
       << "two images are one line, or two of one image";
   expect_contains(html, "<div class=\"lines\"><div class=\"g1\">");
 }

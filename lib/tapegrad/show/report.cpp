@@ -306,7 +306,7 @@ std::string full_lines(std::string_view gallery, index_t count, index_t width) {
   for (index_t columns = 2; columns < count; ++columns) {
     if (count % columns == 0) continue;
     style += fmt::format(
-        "@container (min-width: {}px) and (max-width: {}.99px) {{ .{} > :nth-child(n+{}) {{ display: none; }} }}\n",
+        "@container (min-width: {}px) and (max-width: {}.99px) {{ .lines > .{} > :nth-child(n+{}) {{ display: none; }} }}\n",
         of(columns), of(columns + 1) - 1, gallery, count / columns * columns + 1);
   }
   return style;
