@@ -27,6 +27,18 @@
 //    filter total is odd. With k = 2, size 28: before 0, after 1. On the way back through a turned filter the
 //    zero belongs before: conv2d with SAME puts it after, and everything is shifted by one pixel. And with a
 //    stride conv2d makes the image smaller again, where the way back makes it larger.
+//  - "Insert zeros between the entries and around them, convolve, and drop the last row and column" (an article in
+//    Japanese, "Tensorflow deconvolution", that writes it in Python: 4 channels of 3 x 3 become 2 of 6 x 6, stride 2,
+//    a 3 x 3 kernel). That is this exercise's dx for an x of 6 x 6, where total is 1: before 0, after 1, so the last row
+//    and column go. SAME leads from 5 x 5 to 3 x 3 as well; there total is 2, and a row before and one after go.
+//    Whoever drops the last ones only is off by one pixel everywhere. The article's result, which the check ends with:
+//
+//             4 3  6 2  7 3       4 1  7  0  7 2       (its listing shows 2 x 6 x 6; TensorFlow gives [1, 6, 6, 2],
+//             4 3  3 2  7 5       5 6  0  1  8 5        channels last)
+//             8 6  8 5 11 2       8 0  8 -2 14 2
+//             3 2  7 2  3 3       3 3  9  8  1 0
+//             5 5 11 3  9 3       3 0 13  0 11 2
+//             2 1  4 5  4 4       3 5  3  1  3 0
 //  - The program that the answer points to compares the results after a cast to whole numbers. Differences
 //    below 1 disappear in such a comparison.
 //

@@ -121,6 +121,28 @@ void check_dx(Check& check, const Answers& answers, const Sizes& s) {
       {1});
 }
 
+/// The numbers of the text: 4 channels of 3 x 3, kernels [2, 4, 3, 3] (out, in, rows, columns), and the result [2, 6, 6].
+const std::vector<double> kInput = {1, 0, 1, 0, 2, 1, 1, 1, 0, 2, 0, 2, 0, 1, 0, 1, 0, 0,
+                                    1, 1, 1, 2, 2, 0, 1, 1, 1, 1, 1, 2, 1, 0, 1, 0, 2, 2};
+const std::vector<double> kKernels = {1, 0, 1, -1, 1, 0, 0, -1, 0, -1, 0, 1, 0,  0,  1, 1, 1, 1,
+                                      0, 1, 1, 2,  0, 1, 1, 2,  1, 1,  1, 1, 0,  2,  1, 1, 0, 1,
+                                      1, 0, 2, -2, 1, 1, 1, -1, 0, -1, 0, 1, -1, 2,  1, 1, 1, 1,
+                                      0, 0, 0, 2,  2, 1, 1, -1, 1, 2,  1, 1, 0,  -1, 1, 1, 1, 1};
+const std::vector<double> kResult = {4, 3, 6, 2, 7, 3, 4, 3, 3,  2, 7,  5, 8, 6, 8, 5,  11, 2,
+                                     3, 2, 7, 2, 3, 3, 5, 5, 11, 3, 9,  3, 2, 1, 4, 5,  4,  4,
+                                     4, 1, 7, 0, 7, 2, 5, 6, 0,  1, 8,  5, 8, 0, 8, -2, 14, 2,
+                                     3, 3, 9, 8, 1, 0, 3, 0, 13, 0, 11, 2, 3, 5, 3, 1,  3,  0};
+
+void check_question(Check& check, const Answers& answers) {
+  check.context(
+      "the numbers of the text: dy of 3 x 3 and 4 channels, x of 6 x 6 and 2 channels, strides 2 and 2");
+  const Tensor dy = tg::permute(tg::tensor(kInput, {1, 4, 3, 3}), {0, 2, 3, 1});
+  // The document lays its kernels on dy. What is laid on x is turned.
+  const Tensor w = tg::rot180(tg::permute(tg::tensor(kKernels, {2, 4, 3, 3}), {2, 3, 0, 1}));
+  check.compare("dx", answers.conv2d_same_dx(dy, w, {1, 6, 6, 2}, 2, 2),
+                tg::permute(tg::tensor(kResult, {1, 2, 6, 6}), {0, 2, 3, 1}), {.axes = "n h w c"});
+}
+
 }  // namespace
 
 void check(Check& check, const Answers& answers) {
@@ -155,6 +177,8 @@ void check(Check& check, const Answers& answers) {
       "off what was added: tg::slice(t, {{}, {rows.before, rows.before + h}, {columns.before, columns.before + w}}).",
       [&] {
         for (const Sizes& s : check.cases(all, easy)) check_dx(check, answers, s);
+        if (check.rigour() != Rigour::EasyCases && check.rigour() != Rigour::OnesGradient)
+          check_question(check, answers);
       });
 }
 

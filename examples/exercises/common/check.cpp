@@ -346,6 +346,7 @@ void Check::backward(const tg::TensorFunction& forward, const tg::BackwardFuncti
                              finding.tensors.size() == 1 ? "is" : "are");
   if (!right.empty())
     finding.text += fmt::format("; {} {} right", fmt::join(right, " and "), right.size() == 1 ? "is" : "are");
+  finding.text += "\nnumeric: from differences of the forward pass. analytic: what your function returned";
   fail(std::move(finding));
 }
 
