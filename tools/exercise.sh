@@ -315,5 +315,7 @@ case ${1:-} in
   *)
     [ $# -eq 1 ] || die "one exercise at a time (--help tells the options)"
     check "$1"
+    number=$(next)
+    [ -z "$number" ] || echo "Next: tools/exercise.sh $number, $(title_of "$(file_of "$number")")"
     ;;
 esac
