@@ -110,7 +110,24 @@ tg::Dataset read_digits(const fs::path& folder, tg::Split split) {
         fmt::format("--data must be a folder with MNIST's files, and {} holds none (data/README.md tells "
                     "where to get them)",
                     folder.string()));
-  return tg::read_mnist(folder, split);
+  tg::Dataset data = tg::read_mnist(folder, split);
+  const tg::Tensor labels = tg::read_all(data.targets);
+  if (labels.size() > 0 && tg::max(labels).item() > 9)
+    throw std::invalid_argument(
+        fmt::format("--data must be a folder with digits, whose labels are 0 to 9, and {} holds the label {}",
+                    folder.string(), tg::max(labels).item()));
+  return data;
+}
+
+void make_folder(const fs::path& folder, const std::string& option) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  std::error_code none;
+  if (fs::is_directory(folder, none)) return;
+  if (!error) error = std::make_error_code(std::errc::not_a_directory);
+  throw std::invalid_argument(
+      fmt::format("{} must be a folder that is there or can be made, and '{}' cannot: {}", option,
+                  folder.string(), error.message()));
 }
 
 CLI::Option* detail::check_whole(CLI::Option* option, std::int64_t least, std::uint64_t most) {
@@ -155,12 +172,12 @@ void add_options(CLI::App& app, TrainingOptions& options) {
   add_whole(app, "--epochs", options.epochs, 1, "passes over the training images",
             (std::numeric_limits<int>::max)());
   add_whole(app, "--batch", options.batch, 1, "images in a step");
-  add_number(app, "--learning-rate", options.learning_rate, "of Adam, the highest if it changes");
-  add_whole(app, "--threads", options.threads, 1, "threads to compute with; the result does not depend on it",
-            1024);
-  add_whole(app, "--seed", options.seed, 0, "of all that is random");
-  add_whole(app, "--max-steps", options.max_steps, 0,
-            "stop after that many steps (0: when the epochs are over)");
+  add_number(app, "--learning-rate", options.learning_rate,
+             "learning rate of Adam; the highest one if it changes");
+  add_whole(app, "--threads", options.threads, 1,
+            "threads to compute with; results do not depend on their number", 1024);
+  add_whole(app, "--seed", options.seed, 0, "seed of all random numbers");
+  add_whole(app, "--max-steps", options.max_steps, 0, "stop after this many steps (0: after the last epoch)");
   app.add_option("--out", options.out, "folder for the results, created if missing")->type_name("FOLDER");
   CLI::Option* resume = app.add_flag(
       "--resume", options.resume,

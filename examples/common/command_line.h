@@ -22,8 +22,11 @@ namespace tg = tapegrad;
 /// that tree is now, or else in the current folder.
 std::filesystem::path default_data();
 
-/// The digits in a folder. Throws an error that names --data when the folder holds none.
+/// The digits in a folder. Throws an error that names --data when the folder holds none, or labels other than 0 to 9.
 tg::Dataset read_digits(const std::filesystem::path& folder, tg::Split split);
+
+/// Makes the folder for results, if it is missing. Throws an error that names the option when that cannot be done.
+void make_folder(const std::filesystem::path& folder, const std::string& option = "--out");
 
 /// What the examples that train have in common on their command lines.
 struct TrainingOptions {

@@ -19,18 +19,38 @@ tg::State TrainingRun::Sums::state() const {
   return state;
 }
 
-TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run)
-    : options_(options),
-      loader_(loader),
-      run_(run),
-      metrics_(options.metrics.empty() ? options.out / "metrics.jsonl" : options.metrics,
-               {.keep = options.resume}),
-      checkpoints_(options.out / "checkpoints",
-                   {.keep = options.keep, .higher_is_better = run.higher_is_better}) {
+namespace {
+
+// Checks the options before anything of an earlier run is touched, and moves that run aside if this one begins anew, its
+// metrics with its checkpoints: without them it could not be continued. Returns the file of the metrics.
+std::filesystem::path prepare(const TrainingOptions& options, const tg::Loader& loader,
+                              tg::Checkpoints& checkpoints) {
   if (options.batch > loader.samples())
     throw std::invalid_argument(fmt::format(
         "--batch must be at most {}the number of training images, got {}",
         loader.samples() > 0 ? fmt::format("{}, ", loader.samples()) : std::string(), options.batch));
+  const std::filesystem::path metrics =
+      options.metrics.empty() ? options.out / "metrics.jsonl" : options.metrics;
+  if (options.resume) return metrics;
+  if (const auto aside = checkpoints.set_aside()) {
+    std::error_code none;  // there may be no metrics, or on another disk
+    std::filesystem::rename(metrics, *aside / "metrics.jsonl", none);
+    fmt::print(
+        "the checkpoints and metrics of an earlier run, which --resume would have continued, are in {}\n",
+        aside->string());
+  }
+  return metrics;
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run)
+    : options_(options),
+      loader_(loader),
+      run_(run),
+      checkpoints_(options.out / "checkpoints",
+                   {.keep = options.keep, .higher_is_better = run.higher_is_better}),
+      metrics_(prepare(options, loader, checkpoints_), {.keep = options.resume}) {
   state_.add("metrics", metrics_);
   state_.add("step", step_).add("epoch", epoch_).add("next", next_).add("seen", seen_).add("sums", sums_);
   state_.require("--batch", options.batch).require("--seed", options.seed);
@@ -43,12 +63,7 @@ tg::index_t TrainingRun::planned_steps(const TrainingOptions& options, const tg:
 
 void TrainingRun::restore() {
   const std::string folder = checkpoints_.folder().string();
-  if (!options_.resume) {
-    if (const auto aside = checkpoints_.set_aside())
-      fmt::print("the checkpoints of an earlier run, which --resume would have continued, are in {}\n",
-                 aside->string());
-    return;
-  }
+  if (!options_.resume) return;
   const auto newest = checkpoints_.newest();
   if (!newest) {
     fmt::print("there is no checkpoint in {}: a new run begins\n", folder);
@@ -146,6 +161,17 @@ std::optional<double> TrainingRun::note_epoch(tg::Progress& progress, const Valu
   metrics_.write(line);
   progress.end_epoch(values);
   return metric;
+}
+
+Speed speed_of(const tg::Metrics& metrics) {
+  const tg::Series rates = metrics.series("images", "images_per_s", "");
+  Speed speed{.steps = static_cast<tg::index_t>(rates.x.size())};
+  // The mean of the rates would count a fast step as much as a slow one.
+  for (std::size_t i = 0; i < rates.x.size(); ++i) {
+    speed.images += rates.x[i];
+    speed.seconds += rates.x[i] / rates.y[i];
+  }
+  return speed;
 }
 
 double TrainingRun::mean(std::string_view name) const {

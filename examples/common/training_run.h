@@ -26,6 +26,15 @@ struct RunOptions {
   bool higher_is_better = false;  ///< of the metric: for an accuracy, not for a loss
 };
 
+/// How fast a run was, by the metrics of its steps, those of an earlier process included.
+struct Speed {
+  tg::index_t steps = 0;
+  double images = 0;
+  double seconds = 0;  ///< in steps, without evaluations
+  double images_per_second() const { return seconds > 0 ? images / seconds : 0; }
+};
+Speed speed_of(const tg::Metrics& metrics);
+
 /// A training run that can be interrupted (Ctrl-C) and continued (--resume) to the same bits; it shows on the
 /// standard output how it gets on, and keeps the metrics as lines of JSON, one for every step and every epoch:
 ///
@@ -37,8 +46,9 @@ class TrainingRun {
  public:
   using Values = std::vector<tg::Progress::Value>;
 
-  /// Both must outlive it. Throws when a batch is larger than the data set, and when the file of the metrics
-  /// cannot be written.
+  /// Both must outlive it. Without --resume, moves the checkpoints and metrics of an earlier run aside. Throws, and
+  /// leaves the earlier run alone, when a batch is larger than the data set; throws when the file of the metrics cannot
+  /// be written.
   TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run = {});
 
   /// What the run has to remember to be continued: nets, optimizers, schedules, generators. They must outlive
@@ -56,7 +66,7 @@ class TrainingRun {
   }
 
   /// Runs step for each batch, and end_epoch after each epoch, and keeps and shows the values that they return.
-  /// Continues the newest checkpoint first if --resume says so; without it, sets those of an earlier run aside.
+  /// Continues the newest checkpoint first if --resume says so.
   /// Throws when a value is not finite, and Interrupted, after a checkpoint, when Ctrl-C was pressed.
   void train(const std::function<Values(const tg::Batch&)>& step, const std::function<Values()>& end_epoch);
 
@@ -92,8 +102,8 @@ class TrainingRun {
   const TrainingOptions& options_;
   const tg::Loader& loader_;
   RunOptions run_;
-  tg::Metrics metrics_;
   tg::Checkpoints checkpoints_;
+  tg::Metrics metrics_;
   tg::TrainingState state_;
   // Where the run is: steps done, the batch that comes next; and, of this epoch, images and sums so far.
   tg::index_t step_ = 0, epoch_ = 0, next_ = 0, seen_ = 0;

@@ -37,7 +37,7 @@ void even_kernels(Lesson& lesson) {
 
 void compared_as_whole_numbers(Lesson& lesson) {
   lesson.say(
-      "A script that is often pointed to compares the two results after a cast to whole numbers. Differences below 1 "
+      "A script that is often recommended compares the two results after a cast to whole numbers. Differences below 1 "
       "disappear: here the filter was not even turned.");
   const tg::Tensor x = as_image(tg::tensor({{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}));
   const tg::Tensor w = as_filter(tg::tensor({{0.01, 0, 0}, {0, 0.02, 0}, {0, 0, 0.03}}));
@@ -70,21 +70,19 @@ void several_channels_and_images(Lesson& lesson) {
   const tg::Tensor formula = tg::conv2d(images, as_filters);
   const tg::Tensor dw = tg::conv2d_backprop_filter(images, {2, 2, 1, 1}, dys);
   lesson.say(
-      "Two images: by the formula every image meets every d_out. What is asked for is the sum over the "
-      "images, each with its own d_out; so the images must take the place of the channels, over which "
-      "conv2d sums.");
+      "Two images: the formula combines every image with every d_out. The right d_w is the sum over the images, each with "
+      "its own d_out; so images and channels must be exchanged, as conv2d sums over channels.");
   lesson.check(fmt::format("d_w by the formula has the shape {} instead of {}", formula.shape().str(),
                            dw.shape().str()),
                formula.shape() != dw.shape());
-  lesson.check("with the roles changed it is right",
+  lesson.check("with images and channels exchanged it is right",
                tg::equal(filter_gradient_by_conv2d(images, {2, 2, 1, 1}, dys, {}), dw));
 }
 
 void default_initializer(Lesson& lesson) {
   lesson.say(
       "'What exactly does Conv2DTranspose(64, (2, 2), strides=(2, 2)) do?' Nearest-neighbour upsampling "
-      "only with a kernel of ones and a bias of zero. As it comes, its kernel is random (Glorot "
-      "uniform).");
+      "only with a kernel of ones and a bias of zero. The kernel of a new layer is random (Glorot uniform).");
   const tg::Tensor x = as_image(tg::tensor({{0, 1, 2, 3, 4}, {5, 6, 7, 8, 9}, {10, 11, 12, 13, 14}}));
   const tg::Tensor nearest = tg::conv2d_transpose(x, tg::ones({2, 2, 64, 1}), {.strides = 2});
   tg::Generator generator(1);
@@ -274,7 +272,7 @@ void corrections(Lesson& lesson) {
       {"'Insert zeros, convolve, drop the last row and column': always?", margins_depend_on_the_size},
       {"'The padding of the plain convolution is output_padding'?", padding_is_not_output_padding},
       {"'C^T undoes C'?", transpose_is_no_inverse},
-      {"A formula for the size that leaves things out", size_leaves_out},
+      {"A formula for the size that is incomplete", size_leaves_out},
       {"'The first element should be 603', and the order of the filter's axes", order_of_the_channels},
       {"Is 5 x 5 the only possible output size?", several_sizes},
   };

@@ -34,20 +34,21 @@ void one_channel(Lesson& lesson) {
   const tg::Tensor dy = as_image(tg::tensor({{3, -2, 0, -2, -3}, {2, -3, -2, 0, 0}, {-3, 3, 2, 3, -3}}));
   lesson.show("x", x);
   lesson.show("w", w);
-  lesson.show("dy, the gradient of whatever comes after y = conv2d(x, w)", dy);
+  lesson.show("dy, the gradient of the loss by y = conv2d(x, w)", dy);
   const Gradients tape = on_tape(x, w, dy, {});
 
   lesson.say(
-      "A pixel of x was multiplied by every tap of w, each for another pixel of y. So its gradient "
-      "collects those pixels of dy, in the opposite direction: a convolution of dy with the turned "
-      "filter, wherever the two overlap at all (FULL).");
+      "A pixel of x was multiplied by every tap of w, each for another pixel of y. So the gradient of the "
+      "pixel collects those pixels of dy, in the opposite direction: a convolution of dy with the turned "
+      "filter, at all places where the two overlap (FULL).");
   const tg::Tensor dx = tg::conv2d(dy, tg::rot180(w), {.padding = tg::Padding::Full});
   lesson.show("dx = conv2d(dy, rot180(w), FULL)", dx);
   lesson.check("equal to the tape, conv2d_backprop_input and conv2d_transpose",
                all_equal({dx, tape.dx, tg::conv2d_backprop_input(x.shape(), w, dy),
                           tg::conv2d_transpose(dy, w, {.output_shape = {{5, 6}}})}));
 
-  lesson.say("A tap of w met the pixels of x in a window as large as y. So dy itself is the filter:");
+  lesson.say(
+      "A tap of w was multiplied by the pixels of x in a window as large as y. So dy itself is the filter:");
   const tg::Tensor dw = as_filter(tg::reshape(
       tg::conv2d(x, as_filter(tg::reshape(dy, {3, 5})), {.padding = tg::Padding::Valid}), {3, 2}));
   lesson.show("dw = conv2d(x, dy, VALID)", dw);
@@ -87,9 +88,8 @@ void gradients(Lesson& lesson) {
       "dx by conv2d: zeros between the pixels of dy where there was a stride, the filter's channels "
       "exchanged, and around dy the zeros of FULL less the padding of the convolution.");
   lesson.say(
-      "dw by conv2d: the channels of x take the place of the images and the images that of the "
-      "channels, so that the sum runs over the images; dy is the filter, with strides turned into "
-      "dilations.");
+      "dw by conv2d: images and channels of x are exchanged, so that conv2d sums over the images; dy is the "
+      "filter, and the strides become dilations.");
   tg::Generator generator(1);
   const tg::Tensor x = random_integers({2, 8, 7, 3}, -3, 3, generator);
   const tg::Tensor w = random_integers({3, 2, 3, 4}, -3, 3, generator);
@@ -170,9 +170,9 @@ void derivatives(Lesson& lesson) {
 
 void identity(Lesson& lesson) {
   lesson.say(
-      "Multiply conv2d(x, w) by any y of its shape, element by element, and add everything up. The "
-      "number is linear in each of x, w and y, and every product in it is x[.] w[.] y[.] of three "
-      "elements that met. Sorted by the elements of y, of x or of w, it is written in three ways:");
+      "Multiply conv2d(x, w) by any y of its shape, element by element, and add up the products. The sum is "
+      "linear in each of x, w and y: every term is a product x[.] w[.] y[.] of three elements. Sorted by the "
+      "elements of y, of x or of w, the same sum is written in three ways:");
   lesson.print("<conv2d(x, w), y>  =  <x, conv2d_transpose(y, w)>  =  <w, conv2d_backprop_filter(x, y)>");
   three_sides(lesson, "VALID", {2, 6, 7, 3}, {3, 2, 3, 4}, {});
   three_sides(lesson, "SAME, stride 2", {2, 7, 6, 3}, {3, 3, 3, 4},
@@ -183,9 +183,9 @@ void identity(Lesson& lesson) {
               {.strides = {2, 3}, .padding = tg::Padding::Same, .groups = 2});
 
   lesson.say(
-      "The derivative of a linear function is what its argument is multiplied by. So the three "
-      "functions are each other's derivatives, and no fourth one is ever needed, however often one "
-      "differentiates (g is the gradient of the function's result):");
+      "The derivative of a linear function is the factor of its argument. So the three functions are each "
+      "other's derivatives, and derivatives of any order need no fourth function (g is the gradient of the "
+      "function's result):");
   lesson.print(
       "function                        is the plain conv2d of              its derivatives\n"
       "------------------------------  ----------------------------------  --------------------------------\n"

@@ -29,13 +29,13 @@ struct Section {
 
 constexpr Section kSections[] = {
     {"one_stamp", "One stamp", "What does a transposed convolution do with a single pixel?", one_stamp},
-    {"side_by_side", "Stamps side by side", "How does it make a 3 x 3 image into one of 6 x 6?",
-     side_by_side},
+    {"side_by_side", "Stamps side by side",
+     "How does a transposed convolution turn a 3 x 3 image into a 6 x 6 image?", side_by_side},
     {"nearest_neighbour", "Nearest-neighbour upsampling",
      "What does Conv2DTranspose(64, (2, 2), strides=(2, 2)) do?", nearest_neighbour},
     {"overlapping_stamps", "Overlapping stamps", "Why is the first element 67, and not 603?",
      overlapping_stamps},
-    {"four_steps", "Four steps", "How is a transposed convolution computed as a plain one?",
+    {"four_steps", "Four steps", "How is a transposed convolution computed with a plain convolution?",
      four_steps_of_torch},
     {"sizes", "Sizes", "How large is the result?", sizes},
     {"matrix", "A matrix and its transpose", "What is transposed in a transposed convolution?", matrix},
@@ -44,8 +44,8 @@ constexpr Section kSections[] = {
      "Are conv2d_transpose, conv2d with a turned filter and conv2d_backprop_input the same?", three_calls},
     {"gradients", "Gradients are convolutions", "In how many ways can dx and dw be computed?", gradients},
     {"corrections", "Common claims, checked",
-     "Which explanations that one reads about these functions are loose or wrong?", corrections},
-    {"identity", "One identity behind it all", "How do the four functions hang together?", identity},
+     "Which common explanations of these functions are imprecise or wrong?", corrections},
+    {"identity", "One identity behind it all", "How are the four functions related?", identity},
 };
 
 /// The section with this name or number, or nullptr.

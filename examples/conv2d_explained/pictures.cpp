@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/command_line.h"
 #include "recipes.h"
 #include "tapegrad/io/image.h"
 #include "tapegrad/show/draw.h"
@@ -339,7 +340,7 @@ Image draw_matrix(const Example& example) {
 }  // namespace
 
 void draw_pictures(const std::filesystem::path& folder) {
-  std::filesystem::create_directories(folder);
+  common::make_folder(folder, "--pictures");
   const Example example = overlapping_example();
   const auto write = [&](const char* name, const Image& image) {
     tg::write_png(folder / name, image);

@@ -131,7 +131,7 @@ int run(const Options& options) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator random(options.seed);
   tg::Sequential generator = make_generator(random);
-  fs::create_directories(options.out);
+  common::make_folder(options.out);
   if (options.load.empty()) {
     train(generator, options, random);
     tg::write_safetensors(options.out / "weights.safetensors", generator.state_view());

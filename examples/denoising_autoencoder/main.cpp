@@ -106,7 +106,7 @@ int run(const Options& options) {
   tg::Generator generator(options.seed);
   tg::Sequential net = make_net(generator);
   const tg::Samples test = common::read_digits(options.data, tg::Split::Test).inputs;
-  fs::create_directories(options.out);
+  common::make_folder(options.out);
   if (options.load.empty()) {
     train(net, options, test);
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());

@@ -68,6 +68,7 @@ tg::Tensor penalty(tg::Module& critic, const tg::Tensor& real, const tg::Tensor&
 }
 
 int run(const Options& options) {
+  common::make_folder(options.out);
   tg::Generator generator(options.seed);
   tg::Sequential critic = make_critic(generator);
   const auto parameters = critic.parameters();
@@ -91,7 +92,6 @@ int run(const Options& options) {
                  distance.item());
   }
   if (penalties.y.empty()) throw common::Interrupted{"interrupted before the first step"};
-  std::filesystem::create_directories(options.out);
   const std::vector<tg::Series> series = {penalties, distances};
   tg::write_png(options.out / "training.png",
                 tg::line_chart(series, {.title = "A critic with a gradient penalty",
@@ -102,8 +102,9 @@ int run(const Options& options) {
     throw common::Interrupted{fmt::format("interrupted; the picture of {} steps is in {}", penalties.y.size(),
                                           options.out.string())};
   const bool fallen = penalties.y.back() < 0.2 * penalties.y.front() && distances.y.back() > 0;
-  fmt::print("the penalty fell from {:.4f} to {:.4f}; the picture is in {}\n", penalties.y.front(),
-             penalties.y.back(), options.out.string());
+  fmt::print("the penalty {} from {:.4f} to {:.4f}; the picture is in {}\n",
+             fallen ? "fell" : "did not fall to a fifth: it went", penalties.y.front(), penalties.y.back(),
+             options.out.string());
   return fallen ? 0 : 1;
 }
 
@@ -116,7 +117,7 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   common::add_whole(app, "--steps", options.steps, 1, "training steps");
   common::add_whole(app, "--batch", options.batch, 1, "images of each kind in a step");
-  common::add_whole(app, "--seed", options.seed, 0, "of weights and images");
+  common::add_whole(app, "--seed", options.seed, 0, "seed of the weights and images");
   app.add_option("--out", options.out, "folder for the picture, created if missing")->type_name("FOLDER");
   return common::run_program(app, argc, argv, [&] { return run(options); });
 }

@@ -77,10 +77,9 @@ int run(const Options& options, const CLI::App& app) {
 
   const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
   const tg::Loader test(data.inputs, {}, {.batch_size = 500, .shuffle = false});
-  fs::create_directories(options.out);
+  common::make_folder(options.out);
   std::optional<tg::Loader> loader;
   std::optional<TrainingRun> training;
-  const auto started = std::chrono::steady_clock::now();
   if (options.load.empty()) {
     loader.emplace(common::read_digits(options.data, tg::Split::Train).inputs, tg::Samples{},
                    tg::LoaderOptions{.batch_size = options.batch, .seed = options.seed});
@@ -89,14 +88,12 @@ int run(const Options& options, const CLI::App& app) {
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());
     tg::write_png(options.out / "filters.png", tg::filters_image(dynamic_cast<tg::Conv2D&>(net[0]).kernel));
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
   write_reconstructions(net, test, options.out / "reconstructions.png");
   const double test_loss = evaluate(net, test);
   if (options.report)
     write_report(options.out / "report.html", {.net = net,
                                                .test = data,
                                                .test_loss = test_loss,
-                                               .seconds = took.count(),
                                                .options = option_facts(app),
                                                .metrics = training ? &training->metrics() : nullptr});
   fmt::print("test loss {:.5f}; results are in {}\n", test_loss, options.out.string());

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "common/training_run.h"
+
 namespace tg = tapegrad;
 
 namespace {
@@ -84,16 +86,11 @@ void write_report(const std::filesystem::path& path, const Run& run) {
   tg::Report::Facts figures = {{"Test loss (MSE)", fmt::format("{:.5f}", run.test_loss)},
                                {"Parameters", grouped(parameters)}};
   if (run.metrics != nullptr) {
-    const tg::Series speed = run.metrics->series("images", "images_per_s", "");
-    double seen = 0, seconds = 0;  // a mean of rates would count fast steps as much as slow ones
-    for (std::size_t i = 0; i < speed.x.size(); ++i) {
-      seen += speed.x[i];
-      seconds += speed.x[i] / speed.y[i];
-    }
-    figures.emplace_back("Steps", grouped(static_cast<tg::index_t>(speed.y.size())));
-    if (seconds > 0)
-      figures.emplace_back("Images per second", grouped(static_cast<tg::index_t>(seen / seconds)));
-    figures.emplace_back("Trained for", fmt::format("{:.1f} s", run.seconds));
+    const common::Speed speed = common::speed_of(*run.metrics);
+    figures.emplace_back("Steps", grouped(speed.steps));
+    if (speed.seconds > 0)
+      figures.emplace_back("Images per second", grouped(static_cast<tg::index_t>(speed.images_per_second())));
+    figures.emplace_back("Trained for", fmt::format("{:.1f} s", speed.seconds));
   }
   report.figures(figures);
   if (run.metrics != nullptr) add_training(report, *run.metrics);

@@ -8,7 +8,6 @@ struct Run {
   tapegrad::Sequential& net;
   const tapegrad::Dataset& test;
   double test_loss = 0;
-  double seconds = 0;  // of training
   tapegrad::Report::Facts options;
   const tapegrad::Metrics* metrics = nullptr;  // nullptr: nothing was trained
 };

@@ -131,16 +131,18 @@ void train(Vae& vae, const Options& options, const tg::Loader& test, tg::Generat
            {.title = "Negative evidence lower bound", .x_label = "epoch", .y_label = "nats per image"});
 }
 
-/// From the code of a 0 in a straight line to that of a 1, from there to that of a 2, and so on.
+/// From the code of a 0 in a straight line to that of a 1, from there to that of a 2, and so on. Digits that the data lack
+/// are left out.
 tg::Image latent_walk(Vae& vae, const tg::Dataset& data) {
   std::vector<tg::Tensor> digits(10);  // the first image of each
   for (tg::index_t i = data.inputs.size() - 1; i >= 0; --i)
-    digits[static_cast<std::size_t>(data.targets[i].item())] = data.inputs[i];
+    digits.at(static_cast<std::size_t>(data.targets[i].item())) = data.inputs[i];
+  std::erase_if(digits, [](const tg::Tensor& image) { return !image.defined(); });
   const tg::Tensor codes = vae.encode(tg::cast(tg::stack(digits), tg::DType::Float32) / 255.0).mean;
 
   constexpr int kStages = 12;
   std::vector<tg::Tensor> walk;
-  for (tg::index_t digit = 0; digit < 9; ++digit)
+  for (tg::index_t digit = 0; digit + 1 < codes.shape()[0]; ++digit)
     for (int stage = 0; stage < kStages; ++stage) {
       const double way = static_cast<double>(stage) / (kStages - 1);
       walk.push_back((1.0 - way) * tg::row(codes, digit) + way * tg::row(codes, digit + 1));
@@ -154,7 +156,7 @@ int run(const Options& options) {
   Vae vae(options.code, generator);
   const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
   const tg::Loader test(data, {.batch_size = 500, .shuffle = false});
-  fs::create_directories(options.out);
+  common::make_folder(options.out);
   if (options.load.empty()) {
     train(vae, options, test, generator);
     tg::write_safetensors(options.out / "weights.safetensors", vae.state_view());
@@ -179,7 +181,8 @@ int main(int argc, char** argv) {
   CLI::App app("Trains a variational autoencoder on handwritten digits, and draws digits with it.",
                "mnist_vae");
   common::add_options(app, options);
-  common::add_whole(app, "--code", options.code, 1, "numbers that describe a digit", 1'000'000);
+  common::add_whole(app, "--code", options.code, 1, "size of the code, the numbers that describe a digit",
+                    1'000'000);
   app.add_option("--classifier", options.classifier,
                  "weights of mnist_classifier, to count the digits among the samples (default: train one)");
   return common::run_program(app, argc, argv, [&] { return run(options); });

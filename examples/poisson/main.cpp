@@ -66,7 +66,7 @@ tg::Tensor grid_points(tg::index_t n) {
 void draw_map(tg::Image& image, int left, int top, const std::string& title, const tg::Tensor& values,
               tg::index_t n, double largest) {
   constexpr int pixel = 5;
-  tg::draw_text(image, left, top, fmt::format("{}, at most {:.2g}", title, largest), tg::kBlack, 1.2);
+  tg::draw_text(image, left, top, fmt::format("{}, {:.2g} to {:.2g}", title, -largest, largest));
   for (tg::index_t row = 0; row < n; ++row)
     for (tg::index_t column = 0; column < n; ++column) {
       const double v = std::clamp(values.at({row * n + column, 0}) / largest, -1.0, 1.0);
@@ -89,6 +89,7 @@ struct Options {
 };
 
 int run(const Options& options) {
+  common::make_folder(options.out);
   tg::Generator generator(options.seed);
   tg::Sequential net{tg::Dense({.in_features = 2, .units = 32, .activation = tg::tanh}, generator),
                      tg::Dense({.in_features = 32, .units = 32, .activation = tg::tanh}, generator),
@@ -122,13 +123,14 @@ int run(const Options& options) {
     if (interrupt.requested()) break;
   }
 
-  std::filesystem::create_directories(options.out);
   const tg::Tensor found = solution(net, grid);
   const double worst = tg::max(tg::abs(found - known)).item();
-  tg::Image picture(320, 860, 3, tg::kWhite);
+  tg::Image picture(345, 860, 3, tg::kWhite);
   draw_map(picture, 20, 20, "Found", found, 50, 1);
   draw_map(picture, 300, 20, "Exact", known, 50, 1);
   draw_map(picture, 580, 20, "Difference", found - known, 50, worst);
+  tg::draw_text(picture, 20, 315,
+                "blue: negative, white: 0, red: positive; x to the right, y down, both from 0 to 1");
   tg::write_png(options.out / "solution.png", picture);
   const std::vector<tg::Series> series = {losses, errors};
   tg::write_png(
@@ -150,7 +152,7 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   common::add_whole(app, "--steps", options.steps, 1, "training steps");
   common::add_whole(app, "--points", options.points, 1, "random points in a step");
-  common::add_whole(app, "--seed", options.seed, 0, "of weights and points");
+  common::add_whole(app, "--seed", options.seed, 0, "seed of the weights and points");
   app.add_option("--out", options.out, "folder for the pictures, created if missing")->type_name("FOLDER");
   return common::run_program(app, argc, argv, [&] { return run(options); });
 }

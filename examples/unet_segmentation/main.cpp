@@ -127,7 +127,7 @@ int run(const Options& options) {
   tg::Generator generator(options.seed);
   UNet net({.in_channels = 3, .classes = kClassCount}, generator);
   const Scenes test = make_scenes(200, options.seed + 1);
-  fs::create_directories(options.out);
+  common::make_folder(options.out);
   if (options.load.empty()) {
     train(net, options, test);
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());

@@ -68,7 +68,8 @@ execute_process(COMMAND head -c 1000 ${weights} OUTPUT_FILE ${SCRATCH}/cut.safet
 refuses("cut.safetensors" --data ${DATA} --load ${SCRATCH}/cut.safetensors)
 refuses("shape" --data ${DATA} --load ${weights} --net wide)
 file(WRITE ${SCRATCH}/occupied "")
-refuses("occupied" --data ${DATA} --out ${SCRATCH}/occupied/inside)
+refuses("--out must be a folder .*occupied/inside" --data ${DATA} --out ${SCRATCH}/occupied/inside)
+refuses("--out must be a folder .*occupied' cannot: Not a directory" --data ${DATA} --out ${SCRATCH}/occupied)
 refuses("metrics" --data ${DATA} --metrics ${SCRATCH}/nowhere/metrics.jsonl)
 
 # Options.
