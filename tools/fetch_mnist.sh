@@ -7,7 +7,14 @@
 #   TAPEGRAD_CHECKSUMS   a file of other checksums, as md5sum writes them (the tests use it)
 set -eu
 
-usage() { echo "usage: fetch_mnist.sh [--fashion] [FOLDER]   (default: out/mnist or out/fashion_mnist)"; }
+usage() { echo "usage: tools/fetch_mnist.sh [--fashion] [FOLDER]   (--help tells more)"; }
+help() {
+  echo "usage: tools/fetch_mnist.sh [--fashion] [FOLDER]"
+  echo "Fetches the four files of MNIST (11 MB), or of Fashion-MNIST (31 MB), to FOLDER, and checks them. Files that are there"
+  echo "already are kept; a download that broke off is continued. Needs curl or wget."
+  echo "  --fashion   Fashion-MNIST instead of MNIST"
+  echo "  FOLDER      default: out/mnist or out/fashion_mnist; give it to an example as --data FOLDER"
+}
 say() { echo "fetch_mnist.sh: $*" >&2; }
 
 name=mnist
@@ -15,9 +22,9 @@ folder=
 for argument; do
   case $argument in
     --fashion) name=fashion_mnist ;;
-    --help | -h) usage; exit 0 ;;
-    -*) usage >&2; exit 2 ;;
-    *) [ -z "$folder" ] || { usage >&2; exit 2; }; folder=$argument ;;
+    --help | -h) help; exit 0 ;;
+    -*) say "there is no option $argument"; usage >&2; exit 2 ;;
+    *) [ -z "$folder" ] || { say "there can be one folder only, got $folder and $argument"; usage >&2; exit 2; }; folder=$argument ;;
   esac
 done
 folder=${folder:-out/$name}

@@ -1,6 +1,16 @@
 #!/bin/sh
 # Installs the Debian packages of tools/packages.txt that are missing, and any named on the command line.
 set -eu
+for argument; do
+  case $argument in
+    --help | -h)
+      echo "usage: tools/setup.sh [PACKAGE...]"
+      echo "Installs the Debian packages of tools/packages.txt that are missing, and the named ones. Needs root or sudo."
+      exit 0
+      ;;
+    -*) echo "setup.sh: there is no option $argument (--help says what it does)" >&2; exit 2 ;;
+  esac
+done
 here=$(cd "$(dirname "$0")" && pwd)
 
 missing=

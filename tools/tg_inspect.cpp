@@ -249,7 +249,7 @@ int main(int argc, char** argv) {
       ->type_name("NAME OUT")
       ->expected(2);
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("tg-inspect: {} (--help tells the options)\n", error.what());
+    return fmt::format("tg-inspect: {} (--help lists the options)\n", error.what());
   });
   CLI11_PARSE(app, argc, argv);
   try {

@@ -194,7 +194,7 @@ TEST(Inspect, WhatCannotBeReadIsOneLine) {
   refused("\x1f\x8b\x08", "[read_idx]");
   const Result usage = inspect("--colour");
   EXPECT_NE(usage.code, 0);
-  expect_contains(usage.text, "--help tells the options");
+  expect_contains(usage.text, "--help lists the options");
 }
 
 }  // namespace

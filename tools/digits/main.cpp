@@ -34,7 +34,13 @@ int main(int argc, char** argv) {
   std::string directory;
   std::uint64_t seed = 28;
   app.add_option("directory", directory, "where the files go; it is made if it does not exist")->required();
-  app.add_option("--seed", seed, "another seed draws other digits")->capture_default_str();
+  app.add_option("--seed", seed, "seed of the random numbers: another seed draws other digits")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        // CLI11 takes -1 for 2^64 - 1.
+        const bool whole = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return whole ? std::string() : fmt::format("must be a whole number of at least 0, got {}", text);
+      });
   CLI11_PARSE(app, argc, argv);
   try {
     std::filesystem::create_directories(directory);
