@@ -268,9 +268,17 @@ void step_part(Check& check, const Answers& answers) {
 
 // ---- The training
 
+// data/ of the tree that the current folder or the program lies in.
+fs::path data_folder() {
+  for (fs::path start : {fs::current_path(), fs::read_symlink("/proc/self/exe")})
+    for (; start.has_relative_path(); start = start.parent_path())
+      if (fs::exists(start / "data" / "train-images-idx3-ubyte.gz")) return start / "data";
+  throw std::runtime_error(
+      "the digits were not found: there is no folder data/ here or above; call it in the repository");
+}
+
 Tensor digits(tg::Split split, index_t count) {
-  const fs::path folder = fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path() / "data";
-  const tg::Dataset data = tg::read_mnist(fs::exists(folder) ? folder : fs::path("data"), split);
+  const tg::Dataset data = tg::read_mnist(data_folder(), split);
   std::vector<index_t> numbers;
   for (index_t k = 0; k < count; ++k) numbers.push_back(k);
   return tg::read_all(tg::subset(data, numbers).inputs, tg::DType::Float64);
