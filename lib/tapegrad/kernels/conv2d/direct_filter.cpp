@@ -70,20 +70,28 @@ struct Cut {
   }
 };
 
+// Copies `count` numbers of each pixel.
+template <class T>
+void copy_pixels(index_t pixels, const T* from, index_t from_step, index_t count, T* to, index_t to_step) {
+  constexpr index_t kAtOnce = 16 / sizeof(T);
+  for (; pixels > 0; --pixels, from += from_step, to += to_step) {
+    index_t i = 0;
+    for (; i + kAtOnce <= count; i += kAtOnce) std::memcpy(to + i, from + i, 16);
+    for (; i < count; ++i) to[i] = from[i];
+  }
+}
+
 // Copies the vectors of each pixel to where those of all pixels are neighbours: the lines of a tensor with many
 // channels are so far apart that they drive each other out of the first cache.
 template <class T>
 void bring_together(FilterJob<T>& job, index_t lanes) {
   struct Panel;
-  constexpr index_t kAtOnce = 16 / sizeof(T);
   const index_t width = job.vector_count * lanes;
   T* to = scratch<T, Panel>(job.line_count * job.pixels * width);
   FilterLine<T>* lines = scratch<FilterLine<T>, Panel>(job.line_count);
-  for (index_t line = 0; line < job.line_count; ++line) {
-    const T* from = job.lines[line].vectors + job.vector_offset;
+  for (index_t line = 0; line < job.line_count; ++line, to += job.pixels * width) {
     lines[line] = {job.lines[line].scalars, to};
-    for (index_t q = 0; q < job.pixels; ++q, from += job.vector_step, to += width)
-      for (index_t i = 0; i < width; i += kAtOnce) std::memcpy(to + i, from + i, 16);
+    copy_pixels(job.pixels, job.lines[line].vectors + job.vector_offset, job.vector_step, width, to, width);
   }
   job.lines = lines;
   job.vector_offset = 0;
@@ -158,7 +166,14 @@ class Accumulator {
         x_images_(x, g_.batch, g_.in_h * g_.in_w * g_.in_channels, slack(true)),
         dy_images_(dy, g_.batch, g_.out_h * g_.out_w * g_.out_channels, slack(false)) {}
 
-  void add(const Strip& strip, const Stretch& rows, const Stretch& columns, T* sums) const {
+  void add(const Strip& strip, T* sums) const {
+    if (p_.by_taps) return add_by_taps(strip, sums);
+    for (const Stretch& rows : p_.rows)
+      for (const Stretch& columns : p_.columns) add_rectangle(strip, clip(rows, strip), columns, sums);
+  }
+
+ private:
+  void add_rectangle(const Strip& strip, const Stretch& rows, const Stretch& columns, T* sums) const {
     if (rows.size() <= 0 || rows.taps() * columns.taps() == 0) return;
     const bool across = columns.size() >= rows.size();  // lines are rows, or columns
     // Rows that follow each other without a gap are one line.
@@ -188,7 +203,91 @@ class Accumulator {
     }
   }
 
- private:
+  // Many channels fill tiles tap by tap: there are no borders then, only the pixels that a tap reaches. The vectors of
+  // dy are brought together for all taps: in panels, of what a tile takes. Of many panels all are used in turn, with
+  // inputs that are brought together, too; of few, one stays in the first cache.
+  void add_by_taps(const Strip& strip, T* sums) const {
+    constexpr index_t kManyPanels = 5;
+    struct Vectors;
+    struct Inputs;
+    const index_t lanes = p_.traits.lanes, image_pixels = (strip.end - strip.begin) * g_.out_w,
+                  pixels = strip.images() * image_pixels;
+    const Cut cut(p_, {0, 1, 0, g_.in_channels});
+    const index_t width = divide_up(cut.vectors, cut.panels) * lanes, most = cut.tile(width / lanes).scalars;
+    const bool many = cut.panels >= kManyPanels;
+    T* const dy = scratch<T, Vectors>(cut.panels * pixels * width);
+    for (index_t panel = 0; panel < cut.panels; ++panel) {
+      const index_t v = cut.first_vector(panel), count = cut.first_vector(panel + 1) - v;
+      for (index_t i = 0; i < strip.images(); ++i)
+        copy_pixels(image_pixels, dy_images_[strip.first + i] + strip.begin * dy_down_ + v * lanes, dy_right_,
+                    count * lanes, dy + (panel * pixels + i * image_pixels) * width, width);
+    }
+    const auto add_panels = [&](FilterJob<T> job, index_t tap, index_t first, index_t last) {
+      for (index_t s = 0; s < g_.in_channels; s += most) {
+        FilterJob<T> part = job;
+        part.scalar_count = std::min(most, g_.in_channels - s);
+        part.scalar_offset = s;
+        if (many) bring_inputs_together(part, scratch<T, Inputs>(pixels * most));
+        for (index_t panel = first; panel < last; ++panel) {
+          const index_t v = cut.first_vector(panel);
+          part.vector_offset = panel * pixels * width;
+          part.vector_count = cut.first_vector(panel + 1) - v;
+          part.last_lanes = std::min(lanes, cut.in_vectors - (v + part.vector_count - 1) * lanes);
+          part.sums = sums + ((tap * g_.in_channels + s) * p_.vectors + v) * lanes;
+          accumulate_filter(part);
+        }
+      }
+    };
+    for (index_t first = 0, step = many ? cut.panels : 1; first < cut.panels; first += step)
+      for (index_t tap = 0; tap < g_.kernel_h * g_.kernel_w; ++tap)
+        if (const FilterJob<T> job = job_of_tap(strip, tap, dy, width); job.line_count > 0)
+          add_panels(job, tap, first, first + step);
+  }
+
+  // What a tap reaches in a strip, of x and of the panels of dy.
+  FilterJob<T> job_of_tap(const Strip& strip, index_t tap, const T* dy, index_t width) const {
+    static constexpr index_t kNoOffset = 0;
+    const Axis &h = p_.c.phases.front().h, &w = p_.c.phases.front().w;
+    const index_t i = tap / g_.kernel_w, j = tap % g_.kernel_w, height = strip.end - strip.begin;
+    const auto [top, bottom] = h.reaching(i, g_.in_h);
+    const auto [left, right] = w.reaching(j, g_.in_w);
+    const index_t begin = std::max(top, strip.begin), end = std::min(bottom, strip.end);
+    if (begin >= end || left >= right) return {};
+    FilterLine<T>* const lines = scratch<FilterLine<T>>(strip.images() * (end - begin));
+    const index_t x_column = left * g_.stride_w + j * g_.dilation_w - g_.pad_left;
+    index_t count = 0;
+    for (index_t image = strip.first; image < strip.last; ++image)
+      for (index_t row = begin; row < end; ++row) {
+        const index_t x_row = row * g_.stride_h + i * g_.dilation_h - g_.pad_top;
+        const index_t line = (image - strip.first) * height + row - strip.begin;
+        lines[count++] = {x_images_[image] + (x_row * g_.in_w + x_column) * g_.in_channels,
+                          dy + (line * g_.out_w + left) * width};
+      }
+    return {.lines = lines,
+            .line_count = count,
+            .pixels = right - left,
+            .taps = &kNoOffset,
+            .tap_count = 1,
+            .scalars_are_x = true,
+            .scalar_step = x_right_,
+            .vector_step = width,
+            .scalar_sums_step = p_.vectors * p_.traits.lanes};
+  }
+
+  // The inputs of a job's pixels.
+  void bring_inputs_together(FilterJob<T>& job, T* to) const {
+    struct Together;
+    FilterLine<T>* const lines = scratch<FilterLine<T>, Together>(job.line_count);
+    for (index_t i = 0; i < job.line_count; ++i, to += job.pixels * job.scalar_count) {
+      lines[i] = {to, job.lines[i].vectors};
+      copy_pixels(job.pixels, job.lines[i].scalars + job.scalar_offset, job.scalar_step, job.scalar_count, to,
+                  job.scalar_count);
+    }
+    job.lines = lines;
+    job.scalar_offset = 0;
+    job.scalar_step = job.scalar_count;
+  }
+
   // Where the `count` lines of a rectangle begin in each image, in x and in dy.
   std::span<FilterLine<T>> list_lines(const Strip& strip, const Stretch& rows, const Stretch& columns,
                                       index_t count, bool across) const {
@@ -240,9 +339,7 @@ void direct_filter_gradient(const FilterPlan& plan, const T* x, const T* dy, T* 
     for (index_t at = first_chunk; at < last_chunk; ++at) {
       std::fill_n(sums + at * size, size, T{0});
       for (index_t i = at * plan.chunk; i < std::min((at + 1) * plan.chunk, plan.strips.count()); ++i)
-        for (const Stretch& rows : plan.rows)
-          for (const Stretch& columns : plan.columns)
-            accumulator.add(plan.strips[i], clip(rows, plan.strips[i]), columns, sums + at * size);
+        accumulator.add(plan.strips[i], sums + at * size);
     }
   });
   parallel_for(chunks > 1 ? size : 0, kAdditionsPiece / chunks, [&](index_t begin, index_t end) {

@@ -81,14 +81,15 @@ index_t rows_together(const Correlation& c, index_t rows, const VectorTraits& tr
 
 // Rows of dy whose pixels stay in a cache while all tiles read them: in the second, if these are few; else in
 // the first one, of which a tile reads only some lines a pixel (as many of doubles, since their vectors are brought
-// together). More rows mean fewer additions to the sums.
+// together). More rows mean fewer additions to the sums. Tap by tap, a tile's vectors are to fill half of the first one.
 index_t rows_together(const FilterPlan& p) {
-  constexpr index_t kFew = 16, kSecond = 128 * 1024, kFirst = 24 * 1024, kPixels = 128;
+  constexpr index_t kFew = 16, kSecond = 128 * 1024, kFirst = 24 * 1024, kPixels = 128, kMostPixels = 192;
   const Conv2DGeometry& g = p.c.g;
   const index_t row = g.out_w * g.out_channels + g.stride_h * g.in_w * g.in_channels;
   if (g.groups * p.sums <= kFew * p.traits.filter_sums * p.traits.lanes)
     return fitting(kSecond, p.traits) / row;
-  return std::max(kFirst / row, kPixels / g.out_w);
+  const index_t rows = std::max(kFirst / row, kPixels / g.out_w);
+  return p.by_taps ? std::min(rows, divide_up(kMostPixels, g.out_w)) : rows;
 }
 
 constexpr index_t kMostChunks = 16, kMostSums = 4 << 20;  // of a filter gradient
@@ -114,6 +115,8 @@ void plan_direct_filter(FilterPlan& p) {
   p.vectors_from_x = from_x * g.group_out() < from_dy * p.run;
   p.scalars = p.vectors_from_x ? g.group_out() : p.run;
   p.vectors = p.vectors_from_x ? from_x : from_dy;
+  constexpr index_t kManyChannels = 32;
+  p.by_taps = g.groups == 1 && !p.vectors_from_x && std::min(g.in_channels, g.out_channels) >= kManyChannels;
   p.sums = p.runs * p.run_step();
   p.size = g.groups * p.sums + lanes;  // a part of a run may end behind all of them
   const index_t x_row = g.in_w * g.in_channels;

@@ -74,6 +74,7 @@ struct FilterPlan {
   // Of the direct family.
   bool vectors_from_x = false;
   bool whole_rows = false;
+  bool by_taps = false;       ///< tap by tap, not rectangle by rectangle: vectors are dy's
   index_t runs = 0, run = 0;  ///< of neighbours in x that the filter has, and the length of one
   index_t scalars = 0, vectors = 0;
   index_t sums = 0;              ///< numbers of one group
