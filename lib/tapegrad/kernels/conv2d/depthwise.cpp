@@ -9,6 +9,22 @@
 namespace tapegrad::inline v0::kernels {
 namespace {
 
+// The columns [begin, end) of an axis, as one of its own.
+Axis part_of(Axis columns, index_t begin, index_t end) {
+  columns.outputs = end - begin;
+  columns.pad -= begin * columns.stride;
+  return columns;
+}
+
+// Calls f(begin, end) for parts of a row of outputs, of equal size, whose `rows` lines fit into the first cache: tiles
+// pass over them once for each vector of channels.
+template <class T, class F>
+void for_parts(index_t outputs, index_t rows, index_t channels, F f) {
+  constexpr index_t kCache = 24 * 1024 / sizeof(T), kLeast = 8;
+  const index_t most = std::max(kLeast, kCache / (rows * channels)), parts = divide_up(outputs, most);
+  for (index_t part = 0; part < parts; ++part) f(part * outputs / parts, (part + 1) * outputs / parts);
+}
+
 // Row `a` of a phase in one image.
 template <class T>
 void correlate_row(const Correlation& c, const Phase& phase, index_t image, index_t a, const T* x, const T* w,
@@ -18,20 +34,23 @@ void correlate_row(const Correlation& c, const Phase& phase, index_t image, inde
   const auto [first, last] = phase.h.inside(top, c.in_h);
   const index_t in_row = image * c.in_h + (first < last ? top + first * phase.h.dilation : 0);
   const index_t out_row = image * c.out_h + phase.row + a * c.step.height;
-  correlate_depthwise<T>({.windows = {.columns = phase.w,
-                                      .width = c.in_w,
-                                      .channels = channels,
-                                      .rows = last - first,
-                                      .x = x + in_row * x_row,
-                                      .x_step = channels,
-                                      .x_row_step = phase.h.dilation * x_row},
-                          .w = w + (phase.h.first + first * phase.h.step) * w_row + phase.w.first * channels,
-                          .w_row_step = phase.h.step * w_row,
-                          .w_step = phase.w.step * channels,
-                          .bias = epilogue.bias,
-                          .relu = epilogue.relu,
-                          .y = y + (out_row * c.out_w + phase.column) * channels,
-                          .y_step = c.step.width * channels});
+  for_parts<T>(phase.w.outputs, last - first + 1, channels, [&](index_t begin, index_t end) {
+    correlate_depthwise<T>(
+        {.windows = {.columns = part_of(phase.w, begin, end),
+                     .width = c.in_w,
+                     .channels = channels,
+                     .rows = last - first,
+                     .x = x + in_row * x_row,
+                     .x_step = channels,
+                     .x_row_step = phase.h.dilation * x_row},
+         .w = w + (phase.h.first + first * phase.h.step) * w_row + phase.w.first * channels,
+         .w_row_step = phase.h.step * w_row,
+         .w_step = phase.w.step * channels,
+         .bias = epilogue.bias,
+         .relu = epilogue.relu,
+         .y = y + (out_row * c.out_w + phase.column + begin * c.step.width) * channels,
+         .y_step = c.step.width * channels});
+  });
 }
 
 // Adds the products of the rows [begin, end) of dy to the sums.
@@ -53,20 +72,22 @@ void accumulate_rows(const FilterPlan& plan, const T* x, const T* dy, index_t be
     count = 1;
     while (count < limit && h.inside(top + count * g.stride_h, g.in_h) == taps_inside) ++count;
     if (first >= last) continue;
-    accumulate_depthwise<T>({.windows = {.columns = w,
-                                         .width = g.in_w,
-                                         .channels = channels,
-                                         .rows = last - first,
-                                         .x = x + (image * g.in_h + top + first * g.dilation_h) * x_row,
-                                         .x_step = channels,
-                                         .x_row_step = g.dilation_h * x_row},
-                             .output_rows = count,
-                             .x_down = g.stride_h * x_row,
-                             .dy = dy + at * dy_row,
-                             .dy_step = channels,
-                             .dy_down = dy_row,
-                             .sums = sums + first * g.kernel_w * tap_sums,
-                             .tap_sums = tap_sums});
+    for_parts<T>(g.out_w, last - first + 2 * count - 1, channels, [&](index_t left, index_t right) {
+      accumulate_depthwise<T>({.windows = {.columns = part_of(w, left, right),
+                                           .width = g.in_w,
+                                           .channels = channels,
+                                           .rows = last - first,
+                                           .x = x + (image * g.in_h + top + first * g.dilation_h) * x_row,
+                                           .x_step = channels,
+                                           .x_row_step = g.dilation_h * x_row},
+                               .output_rows = count,
+                               .x_down = g.stride_h * x_row,
+                               .dy = dy + at * dy_row + left * channels,
+                               .dy_step = channels,
+                               .dy_down = dy_row,
+                               .sums = sums + first * g.kernel_w * tap_sums,
+                               .tap_sums = tap_sums});
+    });
   }
 }
 
