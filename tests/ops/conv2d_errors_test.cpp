@@ -364,7 +364,7 @@ TEST_F(Conv2DErrors, Transpose) {
 
 TEST_F(Conv2DErrors, WindowsMatricesAndLayouts) {
   check({
-      {"groups", "unfold", {"groups is 2 but must be 1"}, [] { (void)unfold(image(2), 3, {.groups = 2}); }},
+      {"groups", "unfold", {"groups must be 1", "got 2"}, [] { (void)unfold(image(2), 3, {.groups = 2}); }},
       {"no kernel",
        "unfold",
        {"no taps", "[1, 5, 5, 1], NHWC"},

@@ -38,7 +38,7 @@ TEST(OpErrors, Elementwise) {
       {"exp", {"not Int32 [2, 3]", "cast()"}, [=] { exp(whole); }},
       {"square", {"not Int32"}, [=] { square(whole); }},
       {"relu", {"not Int32"}, [=] { relu(whole); }},
-      {"clamp", {"1", "0", "empty"}, [=] { clamp(a, 1, 0); }},
+      {"clamp", {"1", "0", "at most"}, [=] { clamp(a, 1, 0); }},
       {"clamp", {"nan"}, [=] { clamp(a, std::numeric_limits<double>::quiet_NaN(), 0); }},
       {"multiply", {"0.5 is not a value of Int32", "[2, 3]", "cast()"}, [=] { whole * 0.5; }},
       {"add", {"0.5 is not a value of Int32"}, [=] { 0.5 + whole; }},
@@ -149,7 +149,7 @@ TEST(OpErrors, Layout) {
          zero_insert(x, {0, 0, 0});
        }},
       {"zero_insert",
-       {"-1 zeros"},
+       {"zeros", "got -1"},
        [=] {
          zero_insert(x, {-1, 0});
        }},

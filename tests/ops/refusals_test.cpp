@@ -106,7 +106,7 @@ TEST(OpRefusals, Reduce) {
       {"prod", {"not Int32"}, [] { prod(integers({2})); }},
       {"var", {"nothing", "[0]"}, [] { var(ones({0})); }},
       {"var",
-       {"1 elements", "correction of 1", "[1, 3]"},
+       {"number of elements (1)", "got 1", "[1, 3]"},
        [] {
          var(ones({1, 3}), {0}, {.correction = 1});
        }},
@@ -300,7 +300,7 @@ TEST(OpRefusals, NormalizeAndDropout) {
          batch_norm(ones({0, 4}), four, four);
        }},
       {"layer_norm", {"gamma", "[3]", "[4]"}, [=] { layer_norm(x, three, three); }},
-      {"layer_norm", {"last 4 axes", "1 to 3"}, [=] { layer_norm(x, 4); }},
+      {"layer_norm", {"axes must be 1 to 3", "got 4"}, [=] { layer_norm(x, 4); }},
       {"layer_norm", {"gamma", "[]"}, [=] { layer_norm(x, tensor(1), tensor(1)); }},
       {"group_norm", {"4 channels", "3 groups", "[2, 3, 4]"}, [=] { group_norm(x, 3, four, four); }},
       {"group_norm", {"0 groups"}, [=] { group_norm(x, 0, four, four); }},

@@ -14,20 +14,22 @@ namespace tapegrad::inline v0::detail {
 /// The axis counted from the front. Throws an Error of op when there is no such axis.
 inline int checked_axis(const char* op, const Shape& shape, int axis) {
   if (axis < -shape.rank() || axis >= shape.rank())
-    fail(op, "axis {} of a tensor of shape {}: there is none", axis, shape);
+    fail(op, "there is no axis {} in a tensor of shape {}", axis, shape);
   return shape.checked_axis(axis);
 }
 
 /// a * b of sizes. Throws an Error of op when that is no number of elements.
 inline index_t size_product(const char* op, index_t a, index_t b) {
   index_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product)) fail(op, "a size of {} times {} is too large", a, b);
+  if (__builtin_mul_overflow(a, b, &product))
+    fail(op, "the result is too large: an axis would have size {} times {}", a, b);
   return product;
 }
 /// a + b of sizes.
 inline index_t size_sum(const char* op, index_t a, index_t b) {
   index_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum)) fail(op, "a size of {} and {} is too large", a, b);
+  if (__builtin_add_overflow(a, b, &sum))
+    fail(op, "the result is too large: an axis would have size {} plus {}", a, b);
   return sum;
 }
 

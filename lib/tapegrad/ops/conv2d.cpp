@@ -96,7 +96,7 @@ void require_rank(const char* op, const Tensor& x, std::string_view layout) {
 // The geometry of windows over all channels of an image.
 Conv2DGeometry window_geometry(const char* op, const Shape& x, Size2D kernel_size,
                                const Conv2DOptions& options) {
-  if (options.groups != 1) fail(op, "windows hold all channels: groups is {} but must be 1", options.groups);
+  if (options.groups != 1) fail(op, "groups must be 1, as windows hold all channels, got {}", options.groups);
   const index_t channels = x.rank() == 4 ? x[3] : 1;
   return resolve_conv2d(op, x, Shape{kernel_size.height, kernel_size.width, channels, 1}, options);
 }

@@ -372,7 +372,7 @@ Tensor softplus(const Tensor& x) {
 }
 
 Tensor clamp(const Tensor& x, double low, double high) {
-  if (!(low <= high)) fail("clamp", "the range {} to {} is empty", low, high);
+  if (!(low <= high)) fail("clamp", "low must be at most high, got {} and {}", low, high);
   const auto f = [low, high](auto v) {
     using T = decltype(v);
     return v < static_cast<T>(low)    ? static_cast<T>(low)

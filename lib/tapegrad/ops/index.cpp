@@ -54,7 +54,7 @@ void check_along(const char* op, const Tensor& x, const Tensor& indices, int axi
   check_indices(op, indices, x.shape()[axis], what.c_str());
   if (indices.rank() != x.rank() ||
       detail::with_sizes(op, x.shape(), axis, 1, {indices.shape()[axis]}) != indices.shape())
-    fail(op, "the indices must have the shape of x but for axis {}, got {} for x {}", axis, indices.shape(),
+    fail(op, "the indices must have x's shape except along axis {}, got {} for x {}", axis, indices.shape(),
          x.shape());
 }
 
@@ -110,8 +110,10 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
   std::uint8_t* is_chosen = chosen.mutable_data<std::uint8_t>();
   for (const std::int32_t place : places.values<std::int32_t>())
     if (std::exchange(is_chosen[place], std::uint8_t{1}) != 0)
-      fail("scatter", "two values are for one element of x, number {} in row-major order: use scatter_add()",
-           place);
+      fail(
+          "scatter",
+          "the indices must be different, but two values go to element number {} of x in row-major order: use scatter_add()",
+          place);
   return where(chosen, placed, x);
 }
 
@@ -146,7 +148,7 @@ Tensor embedding(const Tensor& table, const Tensor& indices) {
 }
 
 Tensor one_hot(const Tensor& indices, index_t depth, DType dtype) {
-  if (depth < 0) fail("one_hot", "the depth is {} (indices: {})", depth, indices.shape());
+  if (depth < 0) fail("one_hot", "depth must be at least 0, got {} (indices: {})", depth, indices.shape());
   check_indices("one_hot", indices, depth, "the depth is");
   Tensor y = zeros(detail::with_sizes("one_hot", indices.shape(), indices.rank(), 0, {depth}), dtype);
   dispatch(dtype, [&](auto type) {

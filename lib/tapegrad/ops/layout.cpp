@@ -71,7 +71,8 @@ constexpr index_t kMostZeros = std::numeric_limits<std::int32_t>::max();
 template <class T>
 void require_one_per_axis(const char* op, const Tensor& x, const std::vector<T>& given) {
   if (static_cast<int>(given.size()) != x.rank())
-    fail(op, "{} entries were given for the {} axes of shape {}", given.size(), x.rank(), x.shape());
+    fail(op, "there must be one entry for each of the {} axes of shape {}, got {} entries", x.rank(),
+         x.shape(), given.size());
 }
 
 }  // namespace
@@ -79,7 +80,8 @@ void require_one_per_axis(const char* op, const Tensor& x, const std::vector<T>&
 Tensor reshape(const Tensor& x, const Shape& shape) {
   detail::require_defined("reshape", x);
   if (shape.size() != x.size())
-    fail("reshape", "shape {} has {} elements, shape {} has {}", x.shape(), x.size(), shape, shape.size());
+    fail("reshape", "the number of elements must stay the same, but shape {} has {} and shape {} has {}",
+         x.shape(), x.size(), shape, shape.size());
   return detail::view("reshape", x, shape, 0);
 }
 
@@ -108,13 +110,14 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
     const int axis = order[i] < 0 ? order[i] + x.rank() : order[i];
     const bool fits = static_cast<int>(order.size()) == x.rank() && axis >= 0 && axis < x.rank() &&
                       inverse[static_cast<std::size_t>(axis)] < 0;
-    if (!fits) fail("permute", "[{}] is not an order of the axes of shape {}", join(order, ", "), x.shape());
+    if (!fits)
+      fail("permute", "order must name each axis of shape {} once, got [{}]", x.shape(), join(order, ", "));
     inverse[static_cast<std::size_t>(axis)] = static_cast<int>(i);
     sizes.push_back(x.shape()[axis]);
     strides.along[i] = own.along[axis];
   }
   if (static_cast<int>(order.size()) != x.rank())
-    fail("permute", "[{}] is not an order of the axes of shape {}", join(order, ", "), x.shape());
+    fail("permute", "order must name each axis of shape {} once, got [{}]", x.shape(), join(order, ", "));
   const Shape shape(sizes);
   Tensor y = TensorAccess::empty(shape, x.dtype());
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0, strides);
@@ -122,7 +125,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
 }
 
 Tensor transpose(const Tensor& x) {
-  if (x.rank() < 2) fail("transpose", "a tensor of shape {} has no two axes to exchange", x.shape());
+  if (x.rank() < 2) fail("transpose", "x must have at least two axes, got shape {}", x.shape());
   std::vector<int> order(static_cast<std::size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
   std::swap(order[order.size() - 1], order[order.size() - 2]);
@@ -131,14 +134,15 @@ Tensor transpose(const Tensor& x) {
 
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
   if (static_cast<int>(ranges.size()) > x.rank())
-    fail("slice", "{} ranges were given for the {} axes of shape {}", ranges.size(), x.rank(), x.shape());
+    fail("slice", "there must be at most one range for each of the {} axes of shape {}, got {} ranges",
+         x.rank(), x.shape(), ranges.size());
   std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
   std::vector<Walk> walks(sizes.size());
   for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
     const auto [begin, end, step] = ranges[axis];
     const index_t size = sizes[axis];
     if (step < 1)
-      fail("slice", "the step of axis {} is {} but must be at least 1: use flip() to go backwards", axis,
+      fail("slice", "the step along axis {} must be at least 1, got {}: use flip() to go backwards", axis,
            step);
     const auto cut = [size](index_t at) { return std::clamp<index_t>(at < 0 ? at + size : at, 0, size); };
     const index_t first = cut(begin), last = std::max(cut(end), first);
@@ -154,7 +158,7 @@ Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
 
 Tensor row(const Tensor& x, index_t index) {
   if (x.rank() == 0 || index < -x.shape()[0] || index >= x.shape()[0])
-    fail("row", "no row {} in a tensor of shape {}", index, x.shape());
+    fail("row", "there is no row {} in a tensor of shape {}", index, x.shape());
   const index_t first = index < 0 ? index + x.shape()[0] : index;
   const Shape part(std::span(x.shape().begin() + 1, x.shape().end()));
   return detail::view("row", x, part, first * part.size());
@@ -176,9 +180,10 @@ Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
   std::vector<Walk> walks;
   for (const auto [before, after] : margins) {
     if (before < 0 || after < 0)
-      fail("pad", "a margin of {} and {} is negative: use slice() to crop", before, after);
+      fail("pad", "margins must not be negative, got {} and {}: use slice() to crop", before, after);
     if (before > kMostZeros || after > kMostZeros)
-      fail("pad", "a margin of {} and {} is too large (shape {})", before, after, x.shape());
+      fail("pad", "margins must be at most {}, got {} and {} (shape {}): too large", kMostZeros, before,
+           after, x.shape());
     const index_t size = x.shape()[static_cast<int>(sizes.size())];
     sizes.push_back(detail::size_sum("pad", size, before + after));
     walks.push_back({before, 1});
@@ -193,8 +198,8 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
   for (const index_t count : counts) {
     const index_t size = x.shape()[static_cast<int>(sizes.size())];
     if (count < 0 || count > kMostZeros)
-      fail("zero_insert", "{} zeros between neighbours were asked for: must lie in 0 to {}", count,
-           kMostZeros);
+      fail("zero_insert", "the number of zeros between neighbours must be 0 to {}, got {}", kMostZeros,
+           count);
     sizes.push_back(
         size == 0
             ? 0
@@ -210,8 +215,8 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
     index_t& size = sizes[static_cast<std::size_t>(detail::checked_axis("squeeze", x.shape(), axis))];
     if (size == -1) fail("squeeze", "axis {} of a tensor of shape {} is named twice", axis, x.shape());
     if (size != 1)
-      fail("squeeze", "axis {} of a tensor of shape {} has size {}: only one of size 1 can go", axis,
-           x.shape(), size);
+      fail("squeeze", "only axes of size 1 can be removed, but axis {} of a tensor of shape {} has size {}",
+           axis, x.shape(), size);
     size = -1;
   }
   std::erase(sizes, -1);
@@ -226,8 +231,8 @@ Tensor squeeze(const Tensor& x) {
 
 Tensor expand_dims(const Tensor& x, int axis) {
   if (axis < -x.rank() - 1 || axis > x.rank())
-    fail("expand_dims", "a new axis {} for a tensor of shape {}: must lie in {} to {}", axis, x.shape(),
-         -x.rank() - 1, x.rank());
+    fail("expand_dims", "the new axis of a tensor of shape {} must be {} to {}, got {}", x.shape(),
+         -x.rank() - 1, x.rank(), axis);
   return reshape(x,
                  detail::with_sizes("expand_dims", x.shape(), axis < 0 ? axis + x.rank() + 1 : axis, 0, {1}));
 }
@@ -271,7 +276,8 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
     fail("stack", "the new axis must be {} to {} for tensors of shape {}, got {}", -first.rank() - 1,
          first.rank(), first.shape(), axis);
   if (first.rank() == Shape::kMaxRank)
-    fail("stack", "tensors of shape {} have as many axes as there can be: use concat()", first.shape());
+    fail("stack", "tensors of shape {} already have the most axes that a tensor can have: use concat()",
+         first.shape());
   std::vector<Tensor> expanded;
   for (const Tensor& x : xs) {
     if (x.shape() != first.shape()) fail("stack", "shapes {} and {} differ", first.shape(), x.shape());
@@ -293,8 +299,10 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, in
     return true;
   });
   if (!fits || left != 0)
-    fail("split", "sizes [{}] are not parts of axis {} of a tensor of shape {}: they must add up to {}",
-         join(sizes, ", "), axis, x.shape(), whole);
+    fail(
+        "split",
+        "sizes must not be negative and must add up to {}, the size of axis {} of a tensor of shape {}, got [{}]",
+        whole, axis, x.shape(), join(sizes, ", "));
   std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
   std::vector<Tensor> parts;
   parts.reserve(sizes.size());
@@ -311,7 +319,7 @@ std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis) {
   const index_t whole = x.shape()[detail::checked_axis("chunk", x.shape(), axis)];
   constexpr index_t kMostEmpty = 1 << 16;
   if (count < 1 || whole % count != 0 || (whole == 0 && count > kMostEmpty))
-    fail("chunk", "axis {} of a tensor of shape {} cannot be cut into {} equal parts: use split()", axis,
+    fail("chunk", "axis {} of a tensor of shape {} cannot be split into {} equal parts: use split()", axis,
          x.shape(), count);
   return split(x, std::vector<index_t>(static_cast<std::size_t>(count), whole / count), axis);
 }

@@ -124,7 +124,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
   const int axes = gamma.rank();
   if (axes < 1 || axes > x.rank())
-    fail("layer_norm", "gamma has shape {}: must be that of the last axes of x: {}", gamma.shape(),
+    fail("layer_norm", "gamma must have the shape of x's last axes, got {} (x: {})", gamma.shape(),
          x.shape());
   const Shape last(std::span(x.shape().end() - axes, x.shape().end()));
   require_shape("layer_norm", x, gamma, "gamma", last);
@@ -134,8 +134,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
 
 Tensor layer_norm(const Tensor& x, int axes, double epsilon) {
   if (axes < 1 || axes > x.rank())
-    fail("layer_norm", "the last {} axes of a tensor of shape {}: must be 1 to {}", axes, x.shape(),
-         x.rank());
+    fail("layer_norm", "axes must be 1 to {} for a tensor of shape {}, got {}", x.rank(), x.shape(), axes);
   return normalize("layer_norm", x, axes_between(x.rank() - axes, x.rank()), epsilon).y;
 }
 
@@ -144,7 +143,8 @@ Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Te
   require_shape("group_norm", x, gamma, "gamma", of_channels);
   require_shape("group_norm", x, beta, "beta", of_channels);
   if (groups < 1 || of_channels[0] % groups != 0)
-    fail("group_norm", "{} channels cannot be cut into {} groups (x: {})", of_channels[0], groups, x.shape());
+    fail("group_norm", "{} channels cannot be split into {} groups of equal size (x: {})", of_channels[0],
+         groups, x.shape());
   index_t between = 1;
   for (int axis = 1; axis < x.rank() - 1; ++axis) between *= x.shape()[axis];
   const Tensor grouped = reshape(x, {x.shape()[0], between, groups, of_channels[0] / groups});

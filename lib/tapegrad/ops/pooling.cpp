@@ -18,15 +18,17 @@ namespace {
 void require_images(const char* op, const Tensor& x) {
   detail::require_floating(op, x);
   if (x.rank() != 4)
-    fail(op, "takes images [batch, height, width, channels], not shape {}: reshape them", x.shape());
+    fail(op, "takes images [batch, height, width, channels], not shape {}: use reshape() or expand_dims()",
+         x.shape());
 }
 
 Conv2DGeometry windows(const char* op, const Tensor& x, const Pool2DOptions& options) {
   require_images(op, x);
   const Size2D size = options.pool_size, strides = options.strides.value_or(size);
   if (size.height < 1 || size.width < 1 || strides.height < 1 || strides.width < 1)
-    fail(op, "windows of {} x {} with strides {} x {} (x: {}, NHWC): all must be at least 1", size.height,
-         size.width, strides.height, strides.width, x.shape());
+    fail(op,
+         "pool_size and strides must be at least 1, got pool_size {} x {} and strides {} x {} (x: {}, NHWC)",
+         size.height, size.width, strides.height, strides.width, x.shape());
   const Conv2DGeometry g = resolve_conv2d(op, x.shape(), {size.height, size.width, x.shape()[3], 1},
                                           {.strides = strides, .padding = options.padding});
   // The first and the last window of each axis are those that could miss the image.

@@ -306,7 +306,7 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   if (kept.size() == 0) return spread;
   const double count = static_cast<double>(x.size() / kept.size());
   if (!(options.correction < count))
-    fail("var", "{} elements less a correction of {} leave nothing to divide by (shape {})", count,
+    fail("var", "correction must be less than the number of elements ({}), got {} (shape {})", count,
          options.correction, x.shape());
   return spread / (count - options.correction);
 }
@@ -457,7 +457,7 @@ Tensor all(const Tensor& x) {
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   detail::require_defined("broadcast_to", x);
   if (broadcast("broadcast_to", x.shape(), shape) != shape)
-    fail("broadcast_to", "a tensor of shape {} cannot be stretched to {}", x.shape(), shape);
+    fail("broadcast_to", "a tensor of shape {} cannot be broadcast to {}", x.shape(), shape);
   if (x.shape() == shape) return copy(x);
   Tensor y = TensorAccess::empty(shape, x.dtype());
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0,
@@ -469,7 +469,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   detail::require_defined("sum_to", x);
   if (broadcast("sum_to", x.shape(), shape) != x.shape())
-    fail("sum_to", "a tensor of shape {} was not stretched from {}", x.shape(), shape);
+    fail("sum_to", "shape {} must be one that can be broadcast to x's shape {}", shape, x.shape());
   return x.shape() == shape ? copy(x) : detail::summed_to(x, shape);
 }
 

@@ -15,10 +15,10 @@ namespace {
 void check(const char* op, const Tensor& x, Size2D size) {
   detail::require_defined(op, x);
   if (x.rank() != 4)
-    fail(op, "takes images [batch, height, width, channels], not shape {}: reshape them", x.shape());
+    fail(op, "takes images [batch, height, width, channels], not shape {}: use reshape() or expand_dims()",
+         x.shape());
   if (size.height < 1 || size.width < 1)
-    fail(op, "{} x {} times as large cannot be (x: {}, NHWC): whole numbers from 1 on", size.height,
-         size.width, x.shape());
+    fail(op, "size must be at least 1 x 1, got {} x {} (x: {}, NHWC)", size.height, size.width, x.shape());
 }
 
 // One axis of upsample_bilinear: a mixture of the pixel below and the pixel above each place.
