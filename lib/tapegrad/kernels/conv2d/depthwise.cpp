@@ -1,6 +1,7 @@
 #include "tapegrad/kernels/conv2d/depthwise.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/conv2d/depthwise_tiles.h"
@@ -31,7 +32,8 @@ void correlate_row(const Correlation& c, const Phase& phase, index_t image, inde
                    T* y, const Epilogue<T>& epilogue) {
   const index_t channels = c.in_channels, x_row = c.in_w * channels, w_row = c.g.kernel_w * channels;
   const index_t top = a * phase.h.stride - phase.h.pad;  // the input row of tap 0
-  const auto [first, last] = phase.h.inside(top, c.in_h);
+  const std::pair<index_t, index_t> taps = phase.h.inside(top, c.in_h);
+  const index_t first = taps.first, last = taps.second;
   const index_t in_row = image * c.in_h + (first < last ? top + first * phase.h.dilation : 0);
   const index_t out_row = image * c.out_h + phase.row + a * c.step.height;
   for_parts<T>(phase.w.outputs, last - first + 1, channels, [&](index_t begin, index_t end) {
@@ -65,7 +67,7 @@ void accumulate_rows(const FilterPlan& plan, const T* x, const T* dy, index_t be
   for (index_t at = begin; at < end; at += count) {
     const index_t image = at / g.out_h, row = at % g.out_h, top = row * g.stride_h - g.pad_top;
     const auto taps_inside = h.inside(top, g.in_h);
-    const auto [first, last] = taps_inside;
+    const index_t first = taps_inside.first, last = taps_inside.second;
     // Together with the rows below that have the same taps inside of the image.
     const index_t limit =
         std::min({end - at, g.out_h - row, divide_up(kPixels, std::max<index_t>(1, g.out_w))});
