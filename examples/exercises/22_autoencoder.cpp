@@ -2,7 +2,8 @@
 //
 // Everything together: your convolution and its two gradients, your two ops on the library's tape, your optimizer, and a training
 // loop, on the digits in data/. At the end there is a picture, out/exercise_22.png: digits, and below each what your net makes of it from
-// 196 numbers.
+// 196 numbers. (The faint chequered pattern that you may see belongs to transposed convolutions: stamps of 3 x 3 that are 2 apart overlap
+// in every other row and column only.)
 //
 //      images          h1               code            h2               out
 //      28 x 28 x 1 --> 14 x 14 x 8 -->  7 x 7 x 4  -->  14 x 14 x 8 -->  28 x 28 x 1
@@ -16,7 +17,7 @@
 //
 //      gather    small from large and w        scatter    large from small and w        correlate    w from large and small
 //
-// Products whose row or column lies outside of the large image are left out. The kernels have work to do, 60 batches of 64 images, so
+// Products whose row or column lies outside of the large image are left out. The kernels have work to do, 120 batches of 64 images, so
 // use View in place of at(): View x(tensor) and then x(n, h, w, c), for reading and, if the tensor is yours, for writing
 // (y(n, p, q, o) += ...). It only sees that an index lies in the tensor's memory, not that one of the four is too large for its
 // own axis. An order of loops in which the innermost one runs over the last axis is several times faster.

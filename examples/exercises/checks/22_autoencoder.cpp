@@ -285,7 +285,7 @@ Tensor digits(tg::Split split, index_t count) {
 }
 
 void training_part(Check& check, const Answers& answers) {
-  constexpr index_t kBatch = 64, kSteps = 60;
+  constexpr index_t kBatch = 64, kSteps = 120;
   check.part(
       "training",
       "every piece is right, and yet the net does not learn: does train_step() use what the other functions do?",
