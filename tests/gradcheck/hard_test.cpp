@@ -289,6 +289,118 @@ void add_small_entries(std::vector<Hard>& all) {
   }
 }
 
+struct Stairs {
+  std::string what;
+  TensorFunction f;
+  std::vector<Tensor> inputs;
+};
+
+Tensor as_numbers(const Tensor& mask) {
+  return cast(mask, DType::Float64);
+}
+
+// Constant piece by piece in all of their inputs.
+std::vector<Stairs> stairs(std::uint64_t seed) {
+  std::vector<Stairs> all;
+  const auto one = [&](const char* what, Unary f, const Shape& shape, double low = -3, double high = 3) {
+    all.push_back({what, of(std::move(f)), {draw(shape, low, high, seed)}});
+  };
+  one("floor", floor, {5});
+  one("ceil", ceil, {5});
+  one("round", round, {5});
+  one("trunc", trunc, {5});
+  one("sign", sign, {5});
+  one("floor of large numbers", floor, {5}, -1e3, 1e3);
+  one("floor(1000 x)", [](const Tensor& x) { return floor(x * 1000.0); }, {5});
+  one(
+      "256 levels", [](const Tensor& x) { return round(x * 255.0) / 255.0; }, {5}, 0, 1);
+  one("16 levels, clamped", [](const Tensor& x) { return clamp(round(x * 8.0), -8, 7) / 8.0; }, {5});
+  for (const double s : {1e-12, 1e-6, 1e6, 1e12}) {
+    one("scaled", [=](const Tensor& x) { return floor(x) * s; }, {5});
+    if (s < 1e-6 || s > 1e6) continue;
+    one(
+        "scaled within", [=](const Tensor& x) { return floor(x / s); }, {5}, -3 * s, 3 * s);
+    one("behind an offset", [=](const Tensor& x) { return floor(x) + s; }, {5});
+  }
+  one("floor of a sum", [](const Tensor& x) { return floor(sum(x)); }, {5});
+  one("the sum of floors", [](const Tensor& x) { return sum(floor(x)); }, {300});
+  one("a count", [](const Tensor& x) { return as_numbers(sum(greater(x, 0.5))); }, {20});
+  one("a mask", [](const Tensor& x) { return as_numbers(less(x, 0.25)); }, {5});
+  one("a step of a smooth function", [](const Tensor& x) { return as_numbers(greater(sin(x), 0.3)); }, {5});
+  one("argmax", [](const Tensor& x) { return as_numbers(argmax(x, 1)); }, {4, 5});
+  one("one_hot of argmax", [](const Tensor& x) { return one_hot(argmax(x, 1), 5, DType::Float64); }, {4, 5});
+  one("an order", [](const Tensor& x) { return as_numbers(argsort(x, 0)); }, {6});
+  one("exp of round", [](const Tensor& x) { return exp(round(x)); }, {5});
+  one("softmax of ceil", [](const Tensor& x) { return softmax(ceil(x)); }, {5});
+  one("a choice of constants", [](const Tensor& x) { return where(greater(x, 0), 2.0, full_like(x, -1)); },
+      {5});
+  one("stairs times 1 with noise",
+      [](const Tensor& x) { return floor(x) * (square(sin(x)) + square(cos(x))); }, {5});
+  all.push_back({"sign of a product",
+                 [](Inputs in) { return sign(matmul(in[0], in[1])); },
+                 {draw({3, 4}, -1, 1, seed), draw({4, 2}, -1, 1, seed + 100)}});
+  all.push_back({"a comparison",
+                 [](Inputs in) { return as_numbers(less(in[0], in[1])); },
+                 {draw({5}, -1, 1, seed), draw({5}, -1, 1, seed + 100)}});
+  return all;
+}
+
+void add_stairs(std::vector<Hard>& all) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed)
+    for (Stairs& s : stairs(seed))
+      all.push_back(
+          {fmt::format("{} {}", s.what, seed), std::move(s.f), std::move(s.inputs), {}, {Verdict::Vacuous}});
+  const Tensor at = tensor({0, 1, -2}, DType::Float64);
+  all.push_back({"sign at 0", of(sign), {at}, {}, {Verdict::AtKink}});
+  all.push_back({"floor at steps", of(floor), {at}, {}, {Verdict::AtKink}});
+  all.push_back({"the second derivative of abs at 0",
+                 of([](const Tensor& x) { return abs(x); }),
+                 {at},
+                 {},
+                 {Verdict::AtKink},
+                 true});
+  // Beside a stair: nothing, or at a kink where no step is small enough.
+  for (int power = -13; power <= -2; ++power) {
+    const double delta = std::pow(10.0, power);
+    const Tensor beside = tensor({delta, -delta, 0.7, 3 * delta}, DType::Float64);
+    const auto name = [&](const char* what) { return fmt::format("{}, 1e{} away", what, power); };
+    const std::vector<Verdict> either = {Verdict::Vacuous, Verdict::AtKink};
+    all.push_back({name("sign"), of(sign), {beside}, {}, either});
+    all.push_back({name("floor"), of(floor), {beside + 2.0}, {}, either});
+    all.push_back(
+        {name("floor(1000 x)"), of([](const Tensor& x) { return floor(x * 1000.0); }), {beside}, {}, either});
+    all.push_back({name("a fraction"),
+                   of([](const Tensor& x) { return x - floor(x); }),
+                   {beside},
+                   {},
+                   power > -8 ? std::vector{Verdict::Pass} : std::vector{Verdict::Pass, Verdict::AtKink}});
+  }
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const Tensor x = draw({5}, -3, 3, seed), y = draw({5}, -3, 3, seed + 100);
+    const auto add = [&](const char* what, TensorFunction f, std::vector<Tensor> inputs,
+                         const GradcheckOptions& options, bool second) {
+      all.push_back({fmt::format("{} {}", what, seed),
+                     std::move(f),
+                     std::move(inputs),
+                     options,
+                     {Verdict::Pass},
+                     second});
+    };
+    add(
+        "stairs times another input", [](Inputs in) { return floor(in[0]) * sin(in[1]); }, {x, y},
+        {.allow_untested = true}, false);
+    for (const bool second : {false, true}) {
+      add(
+          "slopes that are stairs", [](Inputs in) { return (floor(in[0]) + 0.25) * in[0]; }, {x}, {}, second);
+      add(
+          "sign(x) x", [](Inputs in) { return sign(in[0]) * in[0]; }, {x}, {}, second);
+      add(
+          "round(x) exp(y)", [](Inputs in) { return (round(in[0]) + 0.25) * exp(in[1]) + in[0]; }, {x, y}, {},
+          second);
+    }
+  }
+}
+
 std::vector<Hard> hard_functions() {
   std::vector<Hard> all;
   add_scales(all);
@@ -296,6 +408,7 @@ std::vector<Hard> hard_functions() {
   add_noise(all);
   add_zeros(all);
   add_small_entries(all);
+  add_stairs(all);
   return all;
 }
 
@@ -327,6 +440,83 @@ TEST(GradcheckHard, NoWrongGradientSlipsThrough) {
   }
   EXPECT_GE(explained, 150);
   EXPECT_GE(count, 150);
+}
+
+// Smooth functions so flat that small steps see nothing, with the gradient 0.
+TEST(GradcheckHard, NoGradientOfZeroSlipsThroughAtAFlatPlace) {
+  struct Flat {
+    std::string what;
+    Unary f;
+    Tensor x;
+  };
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    std::vector<Flat> all;
+    for (const double s : {1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6}) {
+      const Tensor x = draw({4}, 1, 2, seed) * s;
+      all.push_back({fmt::format("1 - cos at {:g}", s), [](const Tensor& t) { return 1.0 - cos(t); }, x});
+      all.push_back({fmt::format("1 - cos at {:g}, scaled", s),
+                     [](const Tensor& t) { return 1e-9 * (1.0 - cos(t)); }, x});
+      all.push_back(
+          {fmt::format("exp(x^2) - 1 at {:g}", s), [](const Tensor& t) { return exp(square(t)) - 1.0; }, x});
+      all.push_back({fmt::format("x^4 at {:g}", s), [](const Tensor& t) { return square(square(t)); }, x});
+      all.push_back({fmt::format("x^2 + 1 at {:g}", s), [](const Tensor& t) { return square(t) + 1.0; }, x});
+    }
+    for (const double k : {5.0, 20.0, 30.0}) {
+      const Tensor x = draw({4}, -k - 1, -k, seed);
+      all.push_back({fmt::format("softplus at -{:g}", k), softplus, x});
+      all.push_back(
+          {fmt::format("log(1 + exp) at -{:g}", k), [](const Tensor& t) { return log(1.0 + exp(t)); }, x});
+      all.push_back({fmt::format("sigmoid at -{:g}", k), sigmoid, x});
+      all.push_back({fmt::format("silu at -{:g}", k), silu, x});
+    }
+    all.push_back(
+        {"the tail of a Gaussian", [](const Tensor& t) { return exp(-square(t)); }, draw({4}, 4, 6, seed)});
+    for (const double offset : {1e2, 1e4, 1e6})
+      all.push_back({fmt::format("behind {:g}", offset),
+                     [=](const Tensor& t) { return (sin(t) + offset) - offset; }, draw({4}, -1, 1, seed)});
+    for (const Flat& flat : all) {
+      const TensorFunction wrong = [&](Inputs in) {
+        const Tensor y = flat.f(in[0]);
+        return record("planted", stop_gradient(copy(y)), {{y, [](const Tensor& g) { return g * 0.0; }}});
+      };
+      const GradcheckReport report = gradcheck(wrong, {flat.x});
+      EXPECT_EQ(report.verdict, Verdict::Fail) << flat.what << "\n" << report.str();
+    }
+  }
+}
+
+// The gradient of x itself, "straight through", is not that of stairs. Seen from far they climb as it says, which is
+// no reason to call it right.
+TEST(GradcheckHard, NoGradientStraightThroughStairsIsAPass) {
+  int count = 0;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed)
+    for (const Unary& f : {Unary(floor), Unary(ceil), Unary(round), Unary(trunc), Unary(sign),
+                           Unary([](const Tensor& x) { return floor(x * 1000.0) / 1000.0; }),
+                           Unary([](const Tensor& x) { return round(x * 255.0) / 255.0; })}) {
+      const TensorFunction straight = [&](Inputs in) {
+        return record("planted", stop_gradient(f(in[0])), {{in[0], [](const Tensor& g) { return g; }}});
+      };
+      const Verdict verdict = gradcheck(straight, {draw({5}, -3, 3, seed)}).verdict;
+      EXPECT_TRUE(verdict == Verdict::Fail || verdict == Verdict::Suspicious) << name(verdict);
+      ++count;
+    }
+  EXPECT_EQ(count, 35);
+}
+
+// f may refuse a step that leaves its domain: it is not taken.
+TEST(GradcheckHard, AStepThatFRefusesIsNotTaken) {
+  const auto inside = [](const Tensor& p) {
+    if (any(greater(p, 1)).item() != 0 || any(less(p, 0)).item() != 0) throw Error("mine", "not in [0, 1]");
+    return floor(p * 10.0) / 10.0;
+  };
+  const GradcheckReport report = gradcheck(of(inside), {tensor({0.97, 0.55, 0.03}, DType::Float64)});
+  EXPECT_EQ(report.verdict, Verdict::Vacuous) << report.str();
+  const auto wrong = [](const Tensor& p) {
+    if (any(greater(p, 1)).item() != 0) throw Error("mine", "not in [0, 1]");
+    const Tensor y = square(p);
+    return record("planted", stop_gradient(copy(y)), {{y, [](const Tensor& g) { return g * 1.01; }}});
+  };
+  EXPECT_EQ(gradcheck(of(wrong), {tensor({0.97, 0.55, 0.03}, DType::Float64)}).verdict, Verdict::Fail);
 }
 
 // What cannot be told is not called right.

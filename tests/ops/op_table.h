@@ -185,10 +185,10 @@ inline void add_activations(std::vector<OpRow>& rows) {
   one("leaky_relu", "", kinked, [](const Tensor& x) { return leaky_relu(x); });
   // The derivative is 0: what is tested is that of the factor.
   const Draw fractions = numbers_away_from({-1.5, -1, -0.5, 0, 0.5, 1, 1.5}, {3, 4});
-  one("floor", "", fractions, [](const Tensor& x) { return (floor(x) + 0.25) * x * x; }, {"multiply"});
-  one("ceil", "", fractions, [](const Tensor& x) { return (ceil(x) + 0.25) * x * x; }, {"multiply"});
-  one("round", "", fractions, [](const Tensor& x) { return (round(x) + 0.25) * x * x; }, {"multiply"});
-  one("trunc", "", fractions, [](const Tensor& x) { return (trunc(x) + 0.25) * x * x; }, {"multiply"});
+  one("floor", "", fractions, [](const Tensor& x) { return (floor(x) + 0.25) * x; }, {"multiply"});
+  one("ceil", "", fractions, [](const Tensor& x) { return (ceil(x) + 0.25) * x; }, {"multiply"});
+  one("round", "", fractions, [](const Tensor& x) { return (round(x) + 0.25) * x; }, {"multiply"});
+  one("trunc", "", fractions, [](const Tensor& x) { return (trunc(x) + 0.25) * x; }, {"multiply"});
   one("leaky_relu", "alpha", kinked, [](const Tensor& x) { return leaky_relu(x, -0.5); });
   one("elu", "", kinked, [](const Tensor& x) { return elu(x); });
   one("elu", "alpha", kinked, [](const Tensor& x) { return elu(x, 0.3); });

@@ -281,8 +281,9 @@ Tensor Tape::watch(const Tensor& x) {
 std::vector<Tensor> Tape::watch(const std::vector<Tensor>& xs, Constants constants) {
   std::vector<Tensor> watched;
   for (const Tensor& x : xs) {
-    const bool keep =
+    const bool constant =
         constants == Constants::Keep && x.defined() && (x.is_stopped() || !is_floating(x.dtype()));
+    const bool keep = constant || (constants == Constants::KeepParameters && x.is_parameter());
     watched.push_back(keep ? x : watch(x));
   }
   return watched;

@@ -42,10 +42,11 @@ struct GradientOptions {
   Tensor output_gradient = {};
 };
 
-/// What Tape::watch() of several tensors does with those that have no gradient.
+/// What Tape::watch() of several tensors does with those that have no gradient, or have one already.
 enum class Constants {
   Refuse,  ///< throw for Int32 and UInt8; what stop_gradient() made becomes a variable, as by watch(x)
   Keep,    ///< return Int32, UInt8 and what stop_gradient() made as they are
+  KeepParameters,  ///< as Refuse, but return parameters as they are: tapes watch them by themselves
 };
 
 /// Records the differentiable ops of this thread from its construction until it goes out of scope or its

@@ -58,18 +58,12 @@ GradcheckReport refused(Start begun, const GradcheckOptions& options) {
           .note = std::move(begun.dependent)};
 }
 
-Tensors watch_all(Tape& tape, const Tensors& xs) {
-  Tensors watched;
-  for (const Tensor& x : xs) watched.push_back(x.is_parameter() ? x : tape.watch(x));
-  return watched;
-}
-
 Problem of_function(const TensorFunction& f) {
   return {.forward = [&f](const Tensors& xs) { return Tensors{f(xs)}; },
           .backward =
               [&f](const Tensors& xs, const Tensors& rs) {
                 Tape tape;
-                const Tensors watched = watch_all(tape, xs);
+                const Tensors watched = tape.watch(xs, Constants::KeepParameters);
                 return tape.gradient(f(watched), watched,
                                      {.zeros_for_unreached = true, .output_gradient = rs[0]});
               }};
@@ -86,12 +80,12 @@ Problem of_gradients(const TensorFunction& f) {
   return {.forward =
               [gradients](const Tensors& xs) {
                 Tape tape;
-                return gradients(tape, watch_all(tape, xs), false);
+                return gradients(tape, tape.watch(xs, Constants::KeepParameters), false);
               },
           .backward =
               [gradients](const Tensors& xs, const Tensors& rs) {
                 Tape tape;
-                const Tensors watched = watch_all(tape, xs);
+                const Tensors watched = tape.watch(xs, Constants::KeepParameters);
                 const Tensors found = gradients(tape, watched, true);
                 Tensor total = zeros({}, DType::Float64);
                 for (std::size_t k = 0; k < found.size(); ++k) total = total + sum(rs[k] * found[k]);

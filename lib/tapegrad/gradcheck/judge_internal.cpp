@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "tapegrad/base/error.h"
 #include "tapegrad/gradcheck/probe_internal.h"
 
 namespace tapegrad::inline v0::detail {
@@ -36,6 +37,11 @@ constexpr double kBetween = 0.02;
 // A step in f: its change is the same, within this factor, over so many rungs.
 constexpr std::size_t kStepRungs = 7;
 constexpr double kStepAboveFloor = 1e3, kSameStep = 1.05;
+// f is flat around x, and jumps further away: rounding, a comparison. The first jump is more than so many times what
+// rounding makes of the numbers that f reaches at a step of that part of the value's scale (at least 1). A jump beside
+// x is one that the change in f stays at, within kSameStep, over so many rungs and up to the usual step.
+constexpr double kStair = 1e6, kNearby = 0.7;
+constexpr std::size_t kOneStair = 3;
 // A slope of so many times the rounding of f is nothing; so is one of so many times the rounding of the backward
 // pass, as measured, unless that is far more than f's: beside a kink the backward pass jumps.
 constexpr double kNothing = 100, kAnalyticNothing = 10, kMostNothing = 1e6;
@@ -144,15 +150,20 @@ std::optional<std::size_t> kink(const Ladder& ladder, double allowed) {
   return std::nullopt;
 }
 
+// The change in f on that side of x on which it is larger.
+double change(const Difference& d) {
+  return std::max({std::abs(d.forward), std::abs(d.backward), std::abs(d.numeric)}) * d.step;
+}
+
 // f itself jumps: its change is the same however small the step.
-bool jumps(const Ladder& ladder) {
+bool jumps(const Ladder& ladder, double noise) {
   constexpr std::size_t kRun = kStepRungs;
   if (ladder.size() < kRun) return false;
   double low = kInfinity, high = 0;
   for (std::size_t k = 0; k < kRun; ++k) {
-    const double change = std::abs(ladder[k].above - ladder[k].below);
-    low = std::min(low, change), high = std::max(high, change);
-    if (!(change > kStepAboveFloor * ladder[k].floor * ladder[k].step)) return false;
+    const double jump = std::abs(ladder[k].above - ladder[k].below);
+    low = std::min(low, jump), high = std::max(high, jump);
+    if (!(jump > kStepAboveFloor * std::max(kEpsilon * ladder[k].touched, noise))) return false;
   }
   return high <= kSameStep * low;
 }
@@ -171,6 +182,8 @@ class Study {
       const bool last = round == decades_more;
       look();
       if (!std::isfinite(q_.analytic)) return not_finite();
+      if (!bend_ && jumps(ladder_, noise_)) return conclude(GradcheckBehaviour::Kink, ladder_.size() / 2);
+      if (const auto judged = on_stairs()) return *judged;
       if (is_right()) return right();
       if (is_nothing() && best_.uncertainty <= kClearly * nothing())
         return conclude(GradcheckBehaviour::Zero, best_.at, best_.value);
@@ -180,8 +193,6 @@ class Study {
       } else if (bend_ &&
                  (round > 0 || last)) {  // in the first round a smaller step may still avoid the kink
         return at_bend();
-      } else if (!bend_ && jumps(ladder_)) {
-        return conclude(GradcheckBehaviour::Kink, ladder_.size() / 2);
       } else if (!bend_ && is_unseen(last)) {
         return conclude(is_nothing() ? GradcheckBehaviour::Zero : GradcheckBehaviour::BelowNoise, best_.at,
                         best_.value);
@@ -201,9 +212,19 @@ class Study {
   void grow(int from, int to, bool below) {
     Ladder rungs;
     for (int rung = from; rung < to; ++rung)
-      rungs.push_back(prober_.difference(line_, q_.usual * std::pow(10.0, rung / 2.0), &changed_));
+      if (const auto d = difference(q_.usual * std::pow(10.0, rung / 2.0), &changed_)) rungs.push_back(*d);
     std::erase_if(rungs, [](const Difference& d) { return !(d.step > 0); });  // lost in the value's rounding
     ladder_.insert(below ? ladder_.begin() : ladder_.end(), rungs.begin(), rungs.end());
+  }
+
+  // Nothing where f refuses a step that leaves its domain, as a loss of probabilities does.
+  std::optional<Difference> difference(double step, std::vector<char>* changed) {
+    try {
+      return prober_.difference(line_, step, changed);
+    } catch (const Error&) {
+      line_.move(0);
+      return std::nullopt;
+    }
   }
 
   void look() {
@@ -225,6 +246,8 @@ class Study {
       rounding += std::abs(r[j]) * noise[j];
     }
     rounding_ = std::max(kEpsilon * size, rounding);
+    // What jumps at x is taken for noise, too; no rounding is so large.
+    noise_ = rounding <= kStair * kEpsilon * std::max(size, 1.0) ? rounding : 0;
     // Far from x the numbers inside of f are larger, and so is their rounding.
     for (Difference& d : ladder_)
       d.floor = std::max(kEpsilon * d.touched, rounding_ * std::max(1.0, d.step / unit())) / d.step;
@@ -233,6 +256,54 @@ class Study {
   /// The scale of the entry's value.
   double unit() const { return q_.usual / usual_relative_step(); }
   std::size_t usable() const { return bend_.value_or(ladder_.size()); }
+
+  /// How many rungs see a constant around x, or nothing but rounding, where the next one sees a jump that is too large
+  /// for that: 0 if f is not like that. (Rounding makes stairs too, of any smooth function that is flat enough.)
+  std::size_t rungs_before_a_stair() {
+    const auto first = std::ranges::find_if(ladder_, [this](const Difference& d) {
+      return change(d) > kAboveFloor * std::max(kEpsilon * d.touched, noise_);
+    });
+    if (first == ladder_.begin() || first == ladder_.end() || bend_) return 0;
+    double reached = first->touched;
+    if (const auto d = difference(kNearby * std::max(unit(), 1.0), nullptr); d && std::isfinite(d->touched))
+      reached = std::max(reached, d->touched);
+    return change(*first) > std::max(kStair * kEpsilon * reached, kStepAboveFloor * noise_)
+               ? static_cast<std::size_t>(first - ladder_.begin())
+               : 0;
+  }
+
+  /// A step of the usual size sees nothing, or nothing but one stair beside x.
+  bool is_constant(std::size_t flat) const {
+    if (ladder_[flat - 1].step >= q_.usual) return true;
+    if (flat + kOneStair > ladder_.size()) return false;
+    double low = kInfinity, high = 0;
+    for (std::size_t k = flat; k < ladder_.size(); ++k) {
+      if (k >= flat + kOneStair && ladder_[k].step > q_.usual) break;
+      low = std::min(low, change(ladder_[k])), high = std::max(high, change(ladder_[k]));
+    }
+    return high <= kSameStep * low;
+  }
+
+  // A function that is constant piece by piece: its slope is 0, whatever larger steps see. Stairs that are narrower than
+  // the usual step may as well be a slope that is rounded; then nothing can be said about a gradient of 0.
+  std::optional<Judgement> on_stairs() {
+    const std::size_t flat = rungs_before_a_stair();
+    if (flat == 0) return std::nullopt;
+    const bool zero = std::abs(q_.analytic) <= nothing();
+    const bool constant = is_constant(flat);
+    if (zero ? is_right() : !constant) return std::nullopt;
+    std::size_t at = flat - 1;
+    while (at > 0 && ladder_[at].step > q_.usual) --at;
+    if (!constant) return conclude(GradcheckBehaviour::Unclear, at);
+    if (zero)
+      return conclude(
+          q_.analytic == 0 && ladder_[at].touched == 0 ? GradcheckBehaviour::Right : GradcheckBehaviour::Zero,
+          at);
+    // Stairs that climb as the gradient says, such as round(x) with the gradient of x, cannot be told from rounding.
+    const bool proven =
+        2 * std::min(ladder_[flat - 1].step, unit()) * std::abs(q_.analytic) > change(ladder_[flat]);
+    return conclude(proven ? GradcheckBehaviour::Wrong : GradcheckBehaviour::Unclear, at);
+  }
 
   /// Right to three digits of the entry's own size, as far as differences can tell.
   bool is_right() const {
@@ -288,8 +359,11 @@ class Study {
                     *bend_);
   }
 
+  // NaN is right where there is no derivative.
   Judgement not_finite() const {
     const std::size_t n = ladder_.size();
+    if (jumps(ladder_, noise_) || (bend_ && ladder_[*bend_].step <= q_.usual))
+      return conclude(GradcheckBehaviour::Kink, n / 2);
     for (const Difference& d : ladder_)
       if (std::isfinite(d.numeric) && std::isfinite(d.floor)) {
         const bool middle = std::isfinite(ladder_[n / 2].numeric);
@@ -314,6 +388,7 @@ class Study {
   std::vector<char> changed_;
   Ladder ladder_;
   double rounding_ = 0;  // what rounding adds to sum(r f)
+  double noise_ = 0;     // the same, as measured, but for jumps of f
   std::optional<std::size_t> bend_;
   double slopes_ = 0, error_ = 0;
   Estimate best_;

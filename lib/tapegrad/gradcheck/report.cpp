@@ -67,7 +67,7 @@ std::string_view explain(GradcheckBehaviour behaviour) {
     case GradcheckBehaviour::BelowNoise:
       return "lost in the rounding of f: not tested";
     case GradcheckBehaviour::Unclear:
-      return "no step tells: noise, or not finite";
+      return "no step tells: noise, stairs, or not finite";
     case GradcheckBehaviour::NotJudged:
       return "not judged: enough others are wrong";
   }
