@@ -7,7 +7,6 @@
 
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
-#include "tapegrad/kernels/elementwise.h"
 
 namespace tapegrad::inline v0::detail {
 
@@ -39,17 +38,18 @@ class Slots {
       tensors_[static_cast<std::size_t>(slot)] = std::move(gradient);
       return;
     }
+    if (Tensor* sum = changeable(position))
+      add_in_place(*sum, 0, gradient);
+    else
+      tensors_[static_cast<std::size_t>(slot)] = sum_of(tensors_[static_cast<std::size_t>(slot)], gradient);
+  }
+
+  // The sum at this position if there is one that may be changed in place.
+  Tensor* changeable(std::size_t position) {
+    const std::int32_t slot = slot_of_[position];
+    if (slot == kNone || recorded_) return nullptr;
     Tensor& sum = tensors_[static_cast<std::size_t>(slot)];
-    if (recorded_ || !nobody_else_holds(sum)) {
-      sum = sum_of(sum, gradient);
-      return;
-    }
-    dispatch(sum.dtype(), [&]<class T>(std::type_identity<T>) {
-      T* into = sum.mutable_data<T>();
-      kernels::map(
-          sum.size(), into, [](T a, T b) { return static_cast<T>(a + b); }, static_cast<const T*>(into),
-          gradient.data<T>());
-    });
+    return nobody_else_holds(sum) ? &sum : nullptr;
   }
 
   Tensor take(std::size_t position) {
@@ -199,9 +199,12 @@ class Backward {
       }
     };
     if (node.joint == nullptr) {
-      for (const Edge& edge : edges)
-        if (leads_to_source(*edge.input))
-          accept(edge, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+      for (const Edge& edge : edges) {
+        if (!leads_to_source(*edge.input)) continue;
+        Tensor* sum = recording_.check_finite ? nullptr : slots.changeable(position(*edge.input));
+        if (sum != nullptr && run([&](const Tensor&) { return edge.rule->add_to(*sum, g); })) continue;
+        accept(edge, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+      }
       return;
     }
     std::vector<bool> wanted(static_cast<std::size_t>(node.inputs), false);

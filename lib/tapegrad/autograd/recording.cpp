@@ -57,10 +57,9 @@ Node* Recording::parameter_node(const Tensor& x) {
   if (whole->shape == x.shape()) return whole;
   // A view of a parameter is that parameter: what it stands for is a node of its own on the way to the leaf.
   const Tensor& handle = parameters_.at(TensorAccess::storage(x)).handle;
-  const auto rule = [shape = whole->shape, offset = TensorAccess::offset(x)](const Tensor& g) {
-    return embed(g, shape, offset);
-  };
-  return TensorAccess::origin(record("view", TensorAccess::view(x, x.shape()), {{handle, rule}})).node;
+  return TensorAccess::origin(record("view", TensorAccess::view(x, x.shape()),
+                                     {{handle, Embed{whole->shape, TensorAccess::offset(x)}}}))
+      .node;
 }
 
 std::vector<Tensor> Recording::parameters() const {

@@ -23,17 +23,17 @@ inline namespace v0 TAPEGRAD_API {
 /// elements were changed in place since.
 class Saved {
  public:
-  /// Throws when x was never given a value.
+  /// x may be a tensor that was never given a value, until it is read: whose op it is, record() can say.
   explicit Saved(const Tensor& x) : tensor_(x), version_(saved_version(x)) {}
   const Tensor& operator()() const {
-    if (version() != version_) refuse_changed();
+    if (!tensor_.defined() || version() != version_) refuse();
     return tensor_;
   }
 
  private:
   static std::uint64_t saved_version(const Tensor& x);
   std::uint64_t version() const { return TensorAccess::storage(tensor_)->version(); }
-  [[noreturn]] void refuse_changed() const;
+  [[noreturn, gnu::cold]] void refuse() const;
   Tensor tensor_;
   std::uint64_t version_;
 };
@@ -50,6 +50,8 @@ struct Rule {
   /// output is defined only if the rule takes it.
   virtual Result apply(const Tensor& output_gradient, const Tensor& output,
                        const Wanted&... wanted) const = 0;
+  /// Adds to sum, in place, what apply() returns. False if the rule has no such form: then sum is as it was.
+  virtual bool add_to(Tensor& /*sum*/, const Tensor& /*output_gradient*/) const { return false; }
 };
 using InputRule = Rule<Tensor>;
 using JointRule = Rule<std::vector<Tensor>, std::vector<bool>>;
@@ -71,6 +73,12 @@ struct RuleOf final : Rule<Result, Wanted...> {
       return f(output_gradient, output, wanted...);
     else
       return f(output_gradient, wanted...);
+  }
+  bool add_to(Tensor& sum, const Tensor& output_gradient) const override {
+    if constexpr (requires { f.add_to(sum, output_gradient); }) f.add_to(sum, output_gradient);
+    return requires {
+      f.add_to(sum, output_gradient);
+    };
   }
   F f;
 };
@@ -106,6 +114,11 @@ Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> input
 /// if it takes two arguments: only then is the output kept) that returns the input's gradient, with the
 /// input's shape and dtype, computed with differentiable ops. The rule captures the tensors it needs as
 /// Saved(x), never its own output. It is kept only if the input is tracked.
+///
+/// A rule whose gradient is zero but for a small part may be an object with a second member, add_to(Tensor& sum,
+/// const Tensor& output_gradient), which adds that part to the sum of the input's gradients in place. It is called
+/// instead where there is a sum that nobody else holds, and nothing is recorded: then many slices of one tensor do
+/// not cost a pass over the whole tensor each.
 class Input {
  public:
   template <class F>

@@ -8,8 +8,7 @@
 namespace tapegrad::inline v0::detail {
 
 Tensor view(const char* op, const Tensor& x, const Shape& shape, index_t offset) {
-  return record(op, TensorAccess::view(x, shape, offset),
-                {{x, [whole = x.shape(), offset](const Tensor& g) { return embed(g, whole, offset); }}});
+  return record(op, TensorAccess::view(x, shape, offset), {{x, Embed{x.shape(), offset}}});
 }
 
 Tensor embed(const Tensor& x, const Shape& shape, index_t offset) {
@@ -22,6 +21,15 @@ Tensor embed(const Tensor& x, const Shape& shape, index_t offset) {
   return record(
       "embed", std::move(whole),
       {{x, [part = x.shape(), offset](const Tensor& g) { return view("slice", g, part, offset); }}});
+}
+
+void add_in_place(Tensor& sum, index_t offset, const Tensor& x) {
+  dispatch(sum.dtype(), [&]<class T>(std::type_identity<T>) {
+    T* into = sum.mutable_data<T>() + offset;
+    kernels::map(
+        x.size(), into, [](T a, T b) { return static_cast<T>(a + b); }, static_cast<const T*>(into),
+        x.data<T>());
+  });
 }
 
 Tensor sum_of(const Tensor& a, const Tensor& b) {

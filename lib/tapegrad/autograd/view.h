@@ -11,6 +11,17 @@ Tensor view(const char* op, const Tensor& x, const Shape& shape, index_t offset)
 /// fill.
 Tensor embed(const Tensor& x, const Shape& shape, index_t offset);
 
+/// sum's elements from offset on += x's. Not recorded: for a sum that nobody else holds.
+void add_in_place(Tensor& sum, index_t offset, const Tensor& x);
+
+/// The rule of a view: embed(), or the addition to a part of a sum.
+struct Embed {
+  Shape whole;
+  index_t offset;
+  Tensor operator()(const Tensor& g) const { return embed(g, whole, offset); }
+  void add_to(Tensor& sum, const Tensor& g) const { add_in_place(sum, offset, g); }
+};
+
 /// a + b for equal shapes; differentiable. What gradients are accumulated with.
 Tensor sum_of(const Tensor& a, const Tensor& b);
 /// A copy in memory of its own; differentiable.

@@ -32,20 +32,39 @@ void check_indices(const char* op, const Tensor& indices, index_t size, const ch
   }
 }
 
-// The adjoint of gather_from for an x of this shape.
-Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis, index_t parts) {
-  Tensor y = zeros(shape, g.dtype());
-  const auto [outer, size, inner] = detail::around(shape, axis);
+// Adds g to the places in y, seen as this shape, that the indices name.
+void add_scattered(Tensor& y, const Shape& seen, const Tensor& g, const Tensor& indices, int axis,
+                   index_t parts) {
+  const auto [outer, size, inner] = detail::around(seen, axis);
   dispatch(g.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
     using T = typename decltype(type)::type;
     kernels::scatter_add(outer, size, inner, indices.size(), parts, indices.data<std::int32_t>(), g.data<T>(),
                          y.mutable_data<T>());
   });
+}
+
+// The adjoint of gather_from for an x of this shape.
+Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis, index_t parts) {
+  Tensor y = zeros(shape, g.dtype());
+  add_scattered(y, shape, g, indices, axis, parts);
   return record("scatter_add", std::move(y), {{g, [indices = Saved(indices), axis, parts](const Tensor& gy) {
                                                  return detail::gather_from("gather", gy, indices(), axis,
-                                                                            parts);
+                                                                            parts, gy.shape());
                                                }}});
 }
+
+// The rule of gather_from: scatter_add(), or the same into a sum.
+struct Scatter {
+  Shape whole, seen;
+  Saved indices;
+  int axis;
+  index_t parts;
+  Tensor operator()(const Tensor& g) const {
+    const Tensor found = scatter_add(g, seen, indices(), axis, parts);
+    return seen == whole ? found : reshape(found, whole);
+  }
+  void add_to(Tensor& sum, const Tensor& g) const { add_scattered(sum, seen, g, indices(), axis, parts); }
+};
 
 // The shape of x with as many elements along the axis as indices has; an Error of op unless that is the shape
 // of indices.
@@ -78,6 +97,8 @@ struct Scattered {
   Tensor values, places;
 };
 Scattered scattered(const char* op, const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
+  detail::require_defined(op, x);
+  detail::require_defined(op, values);
   const int at = detail::checked_axis(op, x.shape(), axis);
   check_along(op, x, indices, at);
   if (values.shape() != indices.shape() || values.dtype() != x.dtype())
@@ -91,10 +112,11 @@ Scattered scattered(const char* op, const Tensor& x, const Tensor& indices, cons
 
 Tensor detail::take_along(const char* op, const Tensor& x, const Tensor& indices, int axis) {
   const int at = checked_axis(op, x.shape(), axis);
-  return gather_from(op, reshape(x, x.size()), places_along(op, x.shape(), indices, at), 0);
+  return gather_elements(op, x, places_along(op, x.shape(), indices, at));
 }
 
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
+  detail::require_defined("take_along_axis", x);
   const int at = detail::checked_axis("take_along_axis", x.shape(), axis);
   check_along("take_along_axis", x, indices, at);
   return detail::take_along("take_along_axis", x, indices, at);
@@ -117,22 +139,29 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
   return where(chosen, placed, x);
 }
 
-Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts) {
+Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts,
+                           const Shape& seen) {
   const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());
-  Tensor y = TensorAccess::empty(with_sizes(op, x.shape(), axis, 1, sizes), x.dtype());
-  const auto [outer, size, inner] = around(x.shape(), axis);
+  Tensor y = TensorAccess::empty(with_sizes(op, seen, axis, 1, sizes), x.dtype());
+  const auto [outer, size, inner] = around(seen, axis);
   dispatch(x.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
     using T = typename decltype(type)::type;
     kernels::gather(outer, size, inner, indices.size(), indices.data<std::int32_t>(), x.data<T>(),
                     y.mutable_data<T>());
   });
-  return record(op, std::move(y),
-                {{x, [shape = x.shape(), indices = Saved(indices), axis, parts](const Tensor& g) {
-                    return scatter_add(g, shape, indices(), axis, parts);
-                  }}});
+  return record(op, std::move(y), {{x, Scatter{x.shape(), seen, Saved(indices), axis, parts}}});
+}
+
+Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis) {
+  return gather_from(op, x, indices, axis, 1, x.shape());
+}
+
+Tensor detail::gather_elements(const char* op, const Tensor& x, const Tensor& places, index_t parts) {
+  return gather_from(op, x, places, 0, parts, Shape{x.size()});
 }
 
 Tensor gather(const Tensor& x, const Tensor& indices, int axis) {
+  detail::require_defined("gather", x);
   const int at = detail::checked_axis("gather", x.shape(), axis);
   check_indices("gather", indices, x.shape()[at],
                 fmt::format("axis {} of x: {} has size", axis, x.shape()).c_str());
@@ -140,6 +169,7 @@ Tensor gather(const Tensor& x, const Tensor& indices, int axis) {
 }
 
 Tensor embedding(const Tensor& table, const Tensor& indices) {
+  detail::require_defined("embedding", table);
   if (table.rank() < 2)
     fail("embedding", "the table has shape {} but must be [count, features...]", table.shape());
   check_indices("embedding", indices, table.shape()[0],

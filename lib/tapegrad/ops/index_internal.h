@@ -4,9 +4,14 @@
 
 namespace tapegrad::inline v0::detail {
 
-/// gather along the axis, for indices that are known to be in range; recorded as op. The gradient adds up in
-/// parallel over `parts` equal parts of the indices, none of which has an index of another.
-Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts = 1);
+/// gather along the axis, for indices that are known to be in range; recorded as op.
+Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis);
+/// The same from x seen as another shape, without a reshape() of which the gradient would have x's size. The gradient
+/// adds up in parallel over `parts` equal parts of the indices, none of which has an index of another.
+Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts,
+                   const Shape& seen);
+/// The elements of x at these places among all, in row-major order.
+Tensor gather_elements(const char* op, const Tensor& x, const Tensor& places, index_t parts = 1);
 /// take_along_axis for indices that are known to be in range; recorded as op.
 Tensor take_along(const char* op, const Tensor& x, const Tensor& indices, int axis);
 

@@ -30,10 +30,23 @@ struct Pattern {
 
 Tensor place(const char* op, const Tensor& x, const Pattern& at, double around = 0);
 
+// The rule of take(): place(), or the addition to these places in a sum.
+struct Place {
+  Pattern at;
+  Tensor operator()(const Tensor& g) const { return place("place", g, at); }
+  void add_to(Tensor& sum, const Tensor& g) const {
+    Tensor part = TensorAccess::empty(at.part, g.dtype());
+    const Strides own = kernels::strides_of(at.part);
+    detail::copy_strided(at.part, part, 0, own, sum, at.offset, at.strides);
+    detail::add_in_place(part, 0, g);
+    detail::copy_strided(at.part, sum, at.offset, at.strides, part, 0, own);
+  }
+};
+
 Tensor take(const char* op, const Tensor& x, const Pattern& at) {
   Tensor y = TensorAccess::empty(at.part, x.dtype());
   detail::copy_strided(at.part, y, 0, kernels::strides_of(at.part), x, at.offset, at.strides);
-  return record(op, std::move(y), {{x, [at](const Tensor& g) { return place("place", g, at); }}});
+  return record(op, std::move(y), {{x, Place{at}}});
 }
 
 Tensor place(const char* op, const Tensor& x, const Pattern& at, double around) {
@@ -86,6 +99,7 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 }
 
 Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
+  detail::require_defined("reshape", x);
   if (std::ranges::count(sizes, -1) > 1)
     fail("reshape", "only one size of [{}] may be -1 (shape {})", join(sizes, ", "), x.shape());
   std::vector<index_t> filled = sizes;
@@ -102,6 +116,7 @@ Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
 }
 
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
+  detail::require_defined("permute", x);
   std::vector<int> inverse(order.size(), -1);
   std::vector<index_t> sizes;
   const Strides own = kernels::strides_of(x.shape());
@@ -125,6 +140,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
 }
 
 Tensor transpose(const Tensor& x) {
+  detail::require_defined("transpose", x);
   if (x.rank() < 2) fail("transpose", "x must have at least two axes, got shape {}", x.shape());
   std::vector<int> order(static_cast<std::size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
@@ -133,6 +149,7 @@ Tensor transpose(const Tensor& x) {
 }
 
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
+  detail::require_defined("slice", x);
   if (static_cast<int>(ranges.size()) > x.rank())
     fail("slice", "there must be at most one range for each of the {} axes of shape {}, got {} ranges",
          x.rank(), x.shape(), ranges.size());
@@ -157,6 +174,7 @@ Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
 }
 
 Tensor row(const Tensor& x, index_t index) {
+  detail::require_defined("row", x);
   if (x.rank() == 0 || index < -x.shape()[0] || index >= x.shape()[0])
     fail("row", "there is no row {} in a tensor of shape {}", index, x.shape());
   const index_t first = index < 0 ? index + x.shape()[0] : index;
@@ -165,6 +183,7 @@ Tensor row(const Tensor& x, index_t index) {
 }
 
 Tensor flip(const Tensor& x, const Axes& axes) {
+  detail::require_defined("flip", x);
   std::vector<Walk> walks(static_cast<std::size_t>(x.rank()));
   for (const int axis : axes) {
     const int at = detail::checked_axis("flip", x.shape(), axis);
@@ -174,6 +193,7 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 }
 
 Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
+  detail::require_defined("pad", x);
   require_one_per_axis("pad", x, margins);
   (void)detail::number_like("pad", x, value);  // an error is that of pad
   std::vector<index_t> sizes;
@@ -192,6 +212,7 @@ Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
 }
 
 Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
+  detail::require_defined("zero_insert", x);
   require_one_per_axis("zero_insert", x, counts);
   std::vector<index_t> sizes;
   std::vector<Walk> walks;
@@ -210,6 +231,7 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
 }
 
 Tensor squeeze(const Tensor& x, const Axes& axes) {
+  detail::require_defined("squeeze", x);
   std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
   for (const int axis : axes) {
     index_t& size = sizes[static_cast<std::size_t>(detail::checked_axis("squeeze", x.shape(), axis))];
@@ -224,12 +246,14 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
 }
 
 Tensor squeeze(const Tensor& x) {
+  detail::require_defined("squeeze", x);
   std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
   std::erase(sizes, 1);
   return reshape(x, Shape(sizes));
 }
 
 Tensor expand_dims(const Tensor& x, int axis) {
+  detail::require_defined("expand_dims", x);
   if (axis < -x.rank() - 1 || axis > x.rank())
     fail("expand_dims", "the new axis of a tensor of shape {} must be {} to {}, got {}", x.shape(),
          -x.rank() - 1, x.rank(), axis);
@@ -290,6 +314,7 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
 }
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis) {
+  detail::require_defined("split", x);
   const int at = detail::checked_axis("split", x.shape(), axis);
   const index_t whole = x.shape()[at];
   index_t left = whole;
@@ -316,6 +341,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, in
 }
 
 std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis) {
+  detail::require_defined("chunk", x);
   const index_t whole = x.shape()[detail::checked_axis("chunk", x.shape(), axis)];
   constexpr index_t kMostEmpty = 1 << 16;
   if (count < 1 || whole % count != 0 || (whole == 0 && count > kMostEmpty))

@@ -77,7 +77,7 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
     kernels::window_argmax(g, x.data<T>(), at.mutable_data<std::int32_t>());
   });
   // No window has pixels of two images.
-  return detail::gather_from("max_pool2d", reshape(x, {x.size()}), at, 0, std::max<index_t>(1, g.batch));
+  return detail::gather_elements("max_pool2d", x, at, std::max<index_t>(1, g.batch));
 }
 
 Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {

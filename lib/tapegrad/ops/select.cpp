@@ -5,6 +5,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
@@ -28,6 +29,7 @@ Tensor places(const char* op, const Tensor& mask) {
 // x where keep(column - row), 0 elsewhere.
 template <class Keep>
 Tensor triangle(const char* op, const Tensor& x, Keep keep) {
+  detail::require_defined(op, x);
   if (x.rank() < 2) fail(op, "x must be a matrix, or a batch of them, got shape {}", x.shape());
   const index_t rows = x.shape()[-2], columns = x.shape()[-1];
   Tensor mask = TensorAccess::empty({rows, columns}, DType::UInt8);
@@ -40,6 +42,7 @@ Tensor triangle(const char* op, const Tensor& x, Keep keep) {
 }  // namespace
 
 Tensor nonzero(const Tensor& x) {
+  detail::require_defined("nonzero", x);
   const Tensor flat = places("nonzero", not_equals(x, 0));
   Tensor positions = TensorAccess::empty({flat.size(), x.rank()}, DType::Int32);
   std::int32_t* to = positions.mutable_data<std::int32_t>();
@@ -53,20 +56,24 @@ Tensor nonzero(const Tensor& x) {
 }
 
 Tensor masked_select(const Tensor& x, const Tensor& mask) {
+  detail::require_defined("masked_select", x);
+  detail::require_defined("masked_select", mask);
   if (mask.dtype() != DType::UInt8)
     fail("masked_select", "the mask must be UInt8, as comparisons return it, got {} {}", mask.dtype(),
          mask.shape());
   if (broadcast("masked_select", mask.shape(), x.shape()) != x.shape())
     fail("masked_select", "a mask of shape {} must not be larger than x (shape {})", mask.shape(), x.shape());
   const Tensor chosen = places("masked_select", broadcast_to(mask, x.shape()));
-  return detail::gather_from("masked_select", reshape(x, x.size()), chosen, 0);
+  return detail::gather_elements("masked_select", x, chosen);
 }
 
 Tensor count_nonzero(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  detail::require_defined("count_nonzero", x);
   return sum(cast(not_equals(x, 0), DType::Int32), axes, options);
 }
 
 Tensor count_nonzero(const Tensor& x) {
+  detail::require_defined("count_nonzero", x);
   return sum(cast(not_equals(x, 0), DType::Int32));
 }
 
