@@ -174,7 +174,44 @@ TEST(BatchGradient, LargeParametersTakeLargeChunks) {
   }
   sizes.clear();
   expect_same(batch_gradient(loss, {x, target}, net.parameters()), whole, 1e-5);
-  EXPECT_EQ(sizes, (std::vector<index_t>{3, 1, 128})) << "two trials, and the whole batch on one tape";
+  EXPECT_EQ(sizes, (std::vector<index_t>{16, 112})) << "the first chunk, and all others on one tape";
+}
+
+// Every sample is computed once: none to find out how large chunks should be.
+TEST(BatchGradient, NoSampleIsComputedTwice) {
+  Generator generator(1);
+  Sequential net{Conv2D({.in_channels = 8, .filters = 64, .kernel_size = 3, .activation = relu}, generator),
+                 Conv2D({.in_channels = 64, .filters = 64, .kernel_size = 3}, generator)};
+  for (const index_t samples : {2, 5, 17, 40}) {
+    const ThreadCountScope one(1);
+    const Tensor x = uniform({samples, 7, 7, 8}, 0, 1, generator);
+    index_t seen = 0;
+    const auto loss = [&](const std::vector<Tensor>& part) {
+      seen += part[0].shape()[0];
+      return mean(square(net(part[0])));
+    };
+    const BatchGradient found = batch_gradient(loss, {x}, net.parameters());
+    EXPECT_EQ(seen, samples);
+    Tape tape;
+    const Tensor value = loss({x});
+    expect_same(found, {value.item(), tape.gradient(value, net.parameters())}, 1e-5);
+  }
+}
+
+// The gradients of two chunks, and little more, where parameters outweigh activations.
+TEST(BatchGradient, LargeParametersAreNotKeptManyTimes) {
+  const ThreadCountScope one(1);
+  Generator generator(1);
+  Sequential net{Dense({.in_features = 1000, .units = 1000}, generator),
+                 Dense({.in_features = 1000, .units = 1000}, generator)};
+  const Tensor x = uniform({32, 1000}, 0, 1, generator);
+  release_memory();
+  const std::size_t before = cached_memory();
+  (void)batch_gradient([&](const auto& part) { return mean(square(net(part[0]))); }, {x}, net.parameters());
+  // What the calling thread has freed is about what it had in use at its peak.
+  const double parameters = 4.0 * 2 * (1000 * 1000 + 1000);
+  EXPECT_LT(static_cast<double>(cached_memory() - before), 2.8 * parameters);
+  release_memory();
 }
 
 // The wrong mean, and losses that do not treat each sample for itself.

@@ -34,10 +34,17 @@ class SampleChunk {
   };
   std::vector<Count> take_counts() { return std::move(counts_); }
 
+  /// What rules have saved so far, but for parameters.
+  std::size_t bytes_saved() const { return bytes_saved_; }
+  void add_saved(std::size_t bytes) {
+    if (context().loop_depth == loop_depth_) bytes_saved_ += bytes;  // else others do the same at this moment
+  }
+
  private:
   index_t first_, count_, batch_;
   const int loop_depth_;
   std::vector<Count> counts_;
+  std::size_t bytes_saved_ = 0;
 };
 
 /// A run of a checkpointed function on this thread.

@@ -34,6 +34,11 @@ void check_arguments(const TensorFunction& loss, const std::vector<Tensor>& batc
   if (options.chunk && *options.chunk < 1)
     fail(kOp, "chunk must be at least 1, got chunks of {} samples", *options.chunk);
   if (batch.empty()) fail(kOp, "the batch must have at least one tensor, got no tensors");
+  for (const std::vector<Tensor>* list : {&batch, &parameters})
+    for (const Tensor& x : *list)
+      if (!x.defined())
+        fail(kOp, "a tensor of the {} was declared but never given a value",
+             list == &batch ? "batch" : "parameters");
   for (const Tensor& x : batch)
     if (x.rank() == 0 || x.shape()[0] != batch[0].shape()[0])
       fail(kOp,
@@ -116,31 +121,23 @@ class Problem {
     double loss = 0;
     std::vector<Tensor> gradients;
     std::vector<SampleChunk::Count> counts;  // what layers have counted to, for the whole batch
+    double saved = 0;                        // bytes of activations that the tape kept
   };
   /// With the weight of these samples in the whole batch.
   Result run(index_t first, index_t count) const {
     SampleChunk part(first, count, samples_);
     Tape tape;
     const Tensor value = loss_of(first, count);
+    const auto saved = static_cast<double>(part.bytes_saved());
     const double weight = mean_ ? static_cast<double>(count) / static_cast<double>(samples_) : 1;
     Result result;
+    result.saved = saved;
     result.loss = weight * value.item();
     result.gradients =
         tape.gradient(value, parameters_, {.output_gradient = full(value.shape(), weight, value.dtype())})
             .tensors();
     result.counts = part.take_counts();
     return result;
-  }
-
-  /// The bytes that a tape keeps of one more sample.
-  double activations() const {
-    const auto kept = [this](index_t count) {
-      const SampleChunk part(0, count, samples_);
-      Tape tape;
-      const Tensor value = loss_of(0, count);
-      return static_cast<double>(tape.graph().bytes());
-    };
-    return (kept(3) - kept(1)) / 2;
   }
 
  private:
@@ -165,18 +162,16 @@ class Problem {
   const index_t samples_;
 };
 
+constexpr double kSmall = 1 << 17;  // bytes of parameters that stay in a cache
+
 // Each chunk costs a pass over the gradients of all parameters, which should be little beside the work on its samples:
-// where parameters outweigh what the tape keeps of the samples, chunks are larger. By sizes only, so that the cut does
-// not depend on the number of threads.
-index_t chunk_size(const Problem& problem, const std::optional<index_t>& asked) {
-  constexpr double kSmall = 1 << 17;  // bytes of parameters that stay in a cache
-  const index_t samples = problem.samples();
-  if (asked) return std::min(*asked, samples);
-  const index_t chunk = std::min(std::clamp<index_t>(samples / 8, 4, 16), samples);
-  const double parameters = bytes_of(problem.parameters());
-  if (chunk == samples || parameters <= kSmall) return chunk;
-  const double enough = std::ceil(parameters / std::max(problem.activations(), 1.0));
-  return static_cast<index_t>(std::clamp(enough, static_cast<double>(chunk), static_cast<double>(samples)));
+// where parameters outweigh what the tape kept of the first chunk, the others are larger. By sizes only, so that the cut
+// does not depend on the number of threads.
+index_t size_of_others(const Problem& problem, const Problem::Result& first, index_t first_size) {
+  const double of_a_sample = first.saved / static_cast<double>(first_size);
+  const double enough = std::ceil(bytes_of(problem.parameters()) / std::max(of_a_sample, 1.0));
+  return static_cast<index_t>(
+      std::clamp(enough, static_cast<double>(first_size), static_cast<double>(problem.samples())));
 }
 
 struct Whole {
@@ -185,23 +180,35 @@ struct Whole {
   std::vector<SampleChunk::Count> counts;
 };
 
-Whole in_chunks(const Problem& problem, index_t chunk) {
-  const index_t samples = problem.samples(), count = (samples - 1) / chunk + 1;
+Whole in_chunks(const Problem& problem, const std::optional<index_t>& asked) {
+  const index_t samples = problem.samples();
+  const index_t first_size = std::min(asked.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
+  index_t chunk = first_size, done = 0;
+  Problem::Result first;
+  if (!asked && first_size < samples && bytes_of(problem.parameters()) > kSmall) {
+    first = problem.run(0, first_size);
+    chunk = size_of_others(problem, first, first_size);
+    done = 1;
+  }
+  const index_t count = 1 + (samples - first_size + chunk - 1) / chunk;
   TreeSum sums(count);
   std::vector<double> losses(static_cast<std::size_t>(count));
   Whole whole;
-  const auto run = [&](index_t number) {
-    const index_t first = number * chunk;
-    Problem::Result result = problem.run(first, std::min(chunk, samples - first));
+  const auto keep = [&](index_t number, Problem::Result result) {
     losses[static_cast<std::size_t>(number)] = result.loss;
     if (number == 0) whole.counts = std::move(result.counts);  // the others count to the same
     sums.bring(number, std::move(result.gradients));
   };
-  if (count == 1)
-    run(0);  // outside of a loop: the ops use all threads
+  const auto run = [&](index_t number) {
+    const index_t begin = number == 0 ? 0 : first_size + (number - 1) * chunk;
+    keep(number, problem.run(begin, number == 0 ? first_size : std::min(chunk, samples - begin)));
+  };
+  if (done == 1) keep(0, std::move(first));
+  if (count - done == 1)
+    run(done);  // outside of a loop: the ops use all threads
   else
-    parallel_for(count, 1, [&](index_t from, index_t to) {
-      for (index_t i = from; i < to; ++i) run(i);
+    parallel_for(count - done, 1, [&](index_t from, index_t to) {
+      for (index_t i = from; i < to; ++i) run(done + i);
     });
   for (const double value : losses) whole.loss += value;
   whole.gradients = sums.take();
@@ -263,7 +270,7 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
   check_arguments(loss, batch, parameters, options);
   const Problem problem(loss, batch, parameters, options.mean);
-  Whole whole = in_chunks(problem, chunk_size(problem, options.chunk));
+  Whole whole = in_chunks(problem, options.chunk);
   if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
   for (const SampleChunk::Count& count : whole.counts) count.store(count.next);
   return {whole.loss, Gradients(parameters, std::move(whole.gradients))};

@@ -15,8 +15,8 @@ inline namespace v0 TAPEGRAD_API {
 
 struct BatchGradientOptions {
   /// The number of samples in a chunk: few enough for what the tape keeps of them to stay in a core's cache, and for
-  /// all threads to have some. If it is not set, an eighth of the batch, from 4 to 16; and more, up to the whole
-  /// batch, where the parameters are larger than what the tape keeps of such a chunk.
+  /// all threads to have some. If it is not set, an eighth of the batch, from 4 to 16; and more, up to all the others,
+  /// after a first chunk of that size, where the parameters are larger than what the tape kept of it.
   std::optional<index_t> chunk = {};
   /// The loss is a mean over samples (otherwise a sum).
   bool mean = true;
