@@ -223,9 +223,15 @@ TEST(Record, BytesAreThoseOfWhatRulesSave) {
   EXPECT_EQ(bytes(), 0u);
 }
 
-TEST(Record, RefusesToSaveAnUndefinedTensor) {
+// A rule is made before its op looks at its arguments: the op says which of them is undefined, in its own name.
+TEST(Record, RefusesUndefinedTensors) {
   const auto undefined = std::make_unique<Tensor>();
-  EXPECT_TRUE(throws({}, [&] { const Saved saved(*undefined); }));
+  const Saved saved(*undefined);
+  EXPECT_TRUE(throws({"never given a value"}, [&] { (void)saved(); }));
+  EXPECT_TRUE(throws({"[mine]", "never given a value"}, [&] {
+    (void)record("mine", number(1),
+                 {{*undefined, [x = Saved(*undefined)](const Tensor& g) { return g * x(); }}});
+  }));
 }
 
 TEST(Record, LargeAndMoveOnlyClosures) {

@@ -244,7 +244,13 @@ TEST(Kinks, SecondDerivativesAreRightOrNaN) {
          return square(global_max_pool2d(images)) + square(min(x));
        },
        doubles({1, 1}), two},
+      {"(x sign x)^2", [](const Tensor& x) { return square(x * sign(x)); }, zero, two},
+      {"x^2 sign^2", [](const Tensor& x) { return square(x) * square(sign(x)); }, zero, two},
       // The square of a piece that a rule chose is that of the piece.
+      {"(x - floor)^2", [](const Tensor& x) { return square(x - floor(x)); }, doubles({-2, 3}), two},
+      {"(x - ceil)^2", [](const Tensor& x) { return square(x - ceil(x)); }, doubles({-2, 3}), two},
+      {"(x - round)^2", [](const Tensor& x) { return square(x - round(x)); }, doubles({-0.5, 1.5}), two},
+      {"(x - trunc)^2", [](const Tensor& x) { return square(x - trunc(x)); }, doubles({0, 3}), two},
       {"relu^2", [](const Tensor& x) { return square(relu(x)); }, zero, zeros({2, 2}, DType::Float64)},
       {"leaky_relu^2", [](const Tensor& x) { return square(leaky_relu(x, 0.5)); }, zero, 0.25 * two},
       {"clamp^2", [](const Tensor& x) { return square(clamp(x, 0, 1)); }, doubles({0, 1}), two},
@@ -288,6 +294,29 @@ TEST(Kinks, DisturbNothingElse) {
   EXPECT_EQ(m.at({0, 1, 0, 1}), 2);
   EXPECT_EQ(m.at({0, 0, 0, 0}), 0);
   EXPECT_TRUE(std::isnan(m.at({1, 0, 1, 0})));
+}
+
+// At a step the slope is that of the stair on which the value lies; the value of sign at 0 lies on none.
+TEST(Kinks, StepsHaveTheSlopeOfTheirStairOrNone) {
+  for (const DType dtype : kBoth) {
+    const Tensor x = tensor({-2, -0.5, 0, 0.5, 3}, dtype), none = zeros_like(x);
+    for (const auto& f : {floor, ceil, round, trunc}) {
+      EXPECT_TRUE(equal(gradient_of(f, x), none));
+      EXPECT_TRUE(equal(second_of([&](const Tensor& v) { return f(v) * v; }, x), none));
+    }
+    const Tensor slope = gradient_of(sign, x);
+    EXPECT_TRUE(std::isnan(slope.at({2}))) << slope;
+    // Where nobody asks for it, it is not there: the slope of |x| is the one that abs() has.
+    const Function by_hand = [](const Tensor& v) { return v * sign(v); };
+    EXPECT_TRUE(equal(gradient_of(by_hand, x), gradient_of([](const Tensor& v) { return abs(v); }, x)));
+    const Tensor second = second_of(by_hand, x);
+    for (index_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(std::isnan(second.at({i})), i == 2) << second;
+      if (i != 2) {
+        EXPECT_EQ(slope.at({i}), 0);
+      }
+    }
+  }
 }
 
 TEST(Kinks, LeakyReluAtZeroHasTheSlopeAlpha) {
@@ -369,7 +398,7 @@ TEST(Kinks, ChoosingBeforeComputing) {
   EXPECT_TRUE(equal(with([](const Tensor& v) { return clamp(v, 1, 2); }), zeros({3})));
   EXPECT_TRUE(equal(with([](const Tensor& v) { return maximum(v, 1.0); }), zeros({3})));
   EXPECT_TRUE(equal(with([](const Tensor& v) { return minimum(v, -1.0); }), zeros({3})));
-  EXPECT_TRUE(equal(with([](const Tensor& v) { return sign(v); }), zeros({3})));
+  EXPECT_TRUE(equal(with([](const Tensor& v) { return sign(v - 1.0); }), zeros({3})));
   EXPECT_TRUE(equal(with([](const Tensor& v) { return pow(v, 0); }), zeros({3})));
 }
 

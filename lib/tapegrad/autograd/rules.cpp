@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tapegrad/autograd/recording_internal.h"
+#include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/base/fail_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -12,12 +13,16 @@ using detail::Recording;
 using detail::Resolved;
 
 std::uint64_t Saved::saved_version(const Tensor& x) {
-  if (!x.defined()) fail("saved", "a rule cannot save a Tensor that was never given a value");
-  detail::context().bytes_saved += static_cast<std::size_t>(x.size()) * size_of(x.dtype());
+  if (!x.defined()) return 0;
+  detail::Context& own = detail::context();
+  const std::size_t bytes = static_cast<std::size_t>(x.size()) * size_of(x.dtype());
+  own.bytes_saved += bytes;
+  if (own.chunk != nullptr && !x.is_parameter()) own.chunk->add_saved(bytes);
   return TensorAccess::storage(x)->version();
 }
 
-void Saved::refuse_changed() const {
+void Saved::refuse() const {
+  if (!tensor_.defined()) fail("saved", "a rule has saved a Tensor that was never given a value");
   fail(
       "saved",
       "a tensor of shape {} was changed in place after the op used it, so the gradient cannot be computed: change the "

@@ -1,5 +1,6 @@
 #include "tapegrad/base/error.h"
 
+#include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -22,6 +23,7 @@ std::string_view Error::message() const {
 }
 
 void fail_formatted(std::string_view op, fmt::string_view message, fmt::format_args args) {
+  detail::context().bytes_saved = 0;  // an op that fails keeps nothing of what its rules have saved so far
   throw Error(op, fmt::vformat(message, args));
 }
 

@@ -5,6 +5,7 @@
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/ops/conv2d_internal.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 
 namespace tapegrad::inline v0 {
@@ -44,6 +45,8 @@ Tensor backprop_filter(const char* op, const Conv2DGeometry& g, const Tensor& x,
 
 void check_conv2d_dtypes(const char* op, const Tensor& a, const char* a_is, const Tensor& b,
                          const char* b_is) {
+  require_defined(op, a);
+  require_defined(op, b);
   if (a.dtype() != b.dtype())
     fail(op, "{} is {} {} but {} is {} {}: convert one with cast()", a_is, a.dtype(), a.shape(), b_is,
          b.dtype(), b.shape());
@@ -90,6 +93,7 @@ void check_output_gradient(const char* op, const Conv2DGeometry& g, const Tensor
 }
 
 void require_rank(const char* op, const Tensor& x, std::string_view layout) {
+  require_defined(op, x);
   if (x.rank() != 4) fail(op, "takes a tensor with four axes, {}, not shape {}", layout, x.shape());
 }
 
@@ -223,6 +227,7 @@ Tensor iohw_to_hwoi(const Tensor& filter) {
 }
 
 Tensor rot180(const Tensor& filter) {
+  require_defined("rot180", filter);
   if (filter.rank() < 2)
     fail("rot180", "takes a filter with at least two axes, not shape {}", filter.shape());
   return flip(filter, {0, 1});

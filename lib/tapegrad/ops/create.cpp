@@ -5,11 +5,13 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/tensor/draws_internal.h"
 
 namespace tapegrad::inline v0 {
 
 Tensor full_like(const Tensor& x, double value) {
+  detail::require_defined("full_like", x);
   return full(x.shape(), value, x.dtype());
 }
 

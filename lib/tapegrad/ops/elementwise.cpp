@@ -40,6 +40,7 @@ Tensor combine_with_number(const char* op, const Tensor& a, double b, F f) {
 // f in double precision, and the vectorized function in single.
 template <class F>
 Tensor transcendental(const char* op, const Tensor& x, void (*single)(index_t, const float*, float*), F f) {
+  detail::require_floating(op, x);
   if (x.dtype() != DType::Float32) return transform_floating(op, x, f);
   Tensor y = TensorAccess::empty(x.shape(), x.dtype());
   single(x.size(), x.data<float>(), y.mutable_data<float>());
@@ -308,7 +309,7 @@ Tensor abs(const Tensor& x) {
 Tensor sign(const Tensor& x) {
   const auto f = [](auto v) { return v > 0 ? decltype(v){1} : v < 0 ? decltype(v){-1} : v; };
   return record("sign", transform_floating("sign", x, f),
-                {{x, [](const Tensor& g) { return detail::no_gradient(g); }}});
+                {{x, [](const Tensor& g, const Tensor& y) { return detail::at_jumps(g, equals(y, 0)); }}});
 }
 
 Tensor sin(const Tensor& x) {

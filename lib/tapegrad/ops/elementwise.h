@@ -117,7 +117,8 @@ Tensor reciprocal(const Tensor& x);
 Tensor square(const Tensor& x);
 /// |x|; the derivative at 0 is 0, the second derivative there NaN.
 Tensor abs(const Tensor& x);
-/// -1, 0 or 1; the derivative is 0 everywhere.
+/// -1, 0 or 1; the derivative is 0, and NaN at 0, where it does not exist. (That of x * sign(x) at 0 is 0 all the same,
+/// as abs has it, and the second one NaN.)
 Tensor sign(const Tensor& x);
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);

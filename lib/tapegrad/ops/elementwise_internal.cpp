@@ -58,6 +58,10 @@ Tensor no_gradient(const Tensor& g) {
   return record("zeros", zeros_like(g), {{g, [](const Tensor& gg) { return no_gradient(gg); }}});
 }
 
+Tensor at_jumps(const Tensor& g, const Tensor& mask) {
+  return any(mask).item() == 0 ? no_gradient(g) : where(mask, undefined(g), 0.0);
+}
+
 Tensor at_kinks(const Tensor& dx, const Tensor& x, const Tensor& mask, const Axes& axes) {
   const auto by_x = [mask = Saved(mask), axes](const Tensor& g) {
     const Tensor own = where(mask(), undefined(g), 0.0);

@@ -51,6 +51,7 @@ Tensor transform(const Tensor& x, const kernels::Loop& loop);
 /// UInt8 where f returns bool.
 template <class F>
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, const F& f) {
+  require_defined(op, a);
   const kernels::Loop loop =
       dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) { return pair_loop<T>(f); });
   return combine(op, a, b, gives_bool<F> ? DType::UInt8 : a.dtype(), loop);
@@ -112,6 +113,10 @@ Tensor slope(const Tensor& g, const Tensor& x, F f) {
 
 /// The gradient of an op that is constant piece by piece: zeros, whatever g is.
 Tensor no_gradient(const Tensor& g);
+
+/// The same for an op whose value, where `mask` is set, is that of none of its pieces: a derivative does not exist
+/// there, and is NaN where g asks for it.
+Tensor at_jumps(const Tensor& g, const Tensor& mask);
 
 /// The gradient `dx` of an op that has a kink where `mask` (UInt8, of x's shape) is set, and whose slope there is
 /// chosen between those of its pieces and is that of none (0 for |x| at 0). The derivative of dx by x, element

@@ -9,6 +9,8 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/kernels/gemm.h"
+#include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
@@ -75,9 +77,10 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   sizes.insert(sizes.end(), {m, n});
   // A batch times one matrix is one tall product, and so are its gradients.
   if (a.rank() > 2 && b.rank() == 2 && !ta)
-    return reshape(matmul(reshape(a, {batch.size() * m, k}), b, options), sizes);
+    return reshape(matmul(reshape(a, {detail::size_product("matmul", batch.size(), m), k}), b, options),
+                   detail::result_shape("matmul", sizes));
 
-  Tensor y = TensorAccess::empty(Shape(sizes), a.dtype());
+  Tensor y = TensorAccess::empty(detail::result_shape("matmul", sizes), a.dtype());
   dispatch_floating(a.dtype(), [&]<class T>(std::type_identity<T>) {
     const kernels::Product<T> first = {
         {a.data<T>(), a.shape()[-1], ta}, {b.data<T>(), b.shape()[-1], tb}, {y.mutable_data<T>(), n}};
@@ -166,9 +169,18 @@ struct Named {
   }
 };
 
+// Zeros, where one of both has no elements: the sizes of the others may be too large for a matrix of them. Made of
+// both, so that it depends on both for a tape.
+Tensor einsum_of_nothing(const Shape& result, const Tensor& a, const Tensor& b) {
+  const auto nothing_of = [](const Tensor& x) { return sum(slice(reshape(x, x.size()), 0, 0)); };
+  return zeros(result, a.dtype()) + (nothing_of(a) + nothing_of(b));
+}
+
 }  // namespace
 
 Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
+  detail::require_defined("einsum", a);
+  detail::require_defined("einsum", b);
   const auto refuse = [&](std::string_view why) {
     fail("einsum", "\"{}\" for shapes {} and {}: {}", equation, a.shape(), b.shape(), why);
   };
@@ -203,6 +215,12 @@ Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
     fail("einsum", "takes two Float32 or two Float64 tensors, not {} {} and {} {}", a.dtype(), a.shape(),
          b.dtype(), b.shape());
 
+  std::vector<index_t> sizes;
+  for (const char letter : out)
+    sizes.push_back((of_a.find(letter) != std::string::npos ? left_whole : right_whole).size({letter}));
+  const Shape result = detail::result_shape("einsum", sizes);
+  if (a.size() == 0 || b.size() == 0) return einsum_of_nothing(result, a, b);
+
   // A matrix product for each index of the batch: letters that both have and the result keeps.
   const Named left = left_whole.reduced_to(of_b + out), right = right_whole.reduced_to(of_a + out);
   const std::string both = common(of_a, of_b), batch = common(both, out), inner = without(both, out);
@@ -210,10 +228,10 @@ Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
   const auto p = left.matrices(batch, rows, inner), q = right.matrices(batch, inner, columns);
   const Tensor product = matmul(p.x, q.x, {.transpose_a = p.transposed, .transpose_b = q.transposed});
 
-  std::vector<index_t> sizes;
-  for (const char letter : batch + rows) sizes.push_back(left.size({letter}));
-  for (const char letter : columns) sizes.push_back(right.size({letter}));
-  return Named{reshape(product, Shape(sizes)), batch + rows + columns}.arranged(out);
+  std::vector<index_t> of_product;
+  for (const char letter : batch + rows) of_product.push_back(left.size({letter}));
+  for (const char letter : columns) of_product.push_back(right.size({letter}));
+  return Named{reshape(product, Shape(of_product)), batch + rows + columns}.arranged(out);
 }
 
 }  // namespace tapegrad::inline v0

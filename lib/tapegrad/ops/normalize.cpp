@@ -89,6 +89,7 @@ void require_shape(const char* op, const Tensor& x, const Tensor& parameter, con
 
 // [c]
 Shape channels(const char* op, const Tensor& x) {
+  detail::require_defined(op, x);
   if (x.rank() < 2) fail(op, "takes a tensor [n, ..., channels], not shape {}", x.shape());
   return {x.shape()[-1]};
 }
@@ -122,6 +123,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
+  detail::require_defined("layer_norm", x);
+  detail::require_defined("layer_norm", gamma);
   const int axes = gamma.rank();
   if (axes < 1 || axes > x.rank())
     fail("layer_norm", "gamma must have the shape of x's last axes, got {} (x: {})", gamma.shape(),
@@ -133,6 +136,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
 }
 
 Tensor layer_norm(const Tensor& x, int axes, double epsilon) {
+  detail::require_defined("layer_norm", x);
   if (axes < 1 || axes > x.rank())
     fail("layer_norm", "axes must be 1 to {} for a tensor of shape {}, got {}", x.rank(), x.shape(), axes);
   return normalize("layer_norm", x, axes_between(x.rank() - axes, x.rank()), epsilon).y;

@@ -134,6 +134,7 @@ Tensor reaches(const Tensor& x, const Tensor& y) {
 // max and min. Elements that share the extreme share the gradient.
 Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const Axes& axes,
                const ReduceOptions& options) {
+  detail::require_defined(op, x);
   const Mask reduced = reduced_axes(op, x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   if (x.size() == 0 && kept.size() != 0)
@@ -153,6 +154,7 @@ Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const Axes& ax
 // argmax and argmin.
 template <class Better>
 Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions& options, Better better) {
+  detail::require_defined(op, x);
   const int at = detail::checked_axis(op, x.shape(), axis);
   const auto [outer, count, inner] = detail::around(x.shape(), at);
   if (count == 0 && outer != 0 && inner != 0)

@@ -19,7 +19,8 @@ Tensor rounded(const char* op, const Tensor& x, F f) {
 
 // UInt8: f(x), a bool.
 template <class F>
-Tensor mask(const Tensor& x, F f) {
+Tensor mask(const char* op, const Tensor& x, F f) {
+  detail::require_defined(op, x);
   Tensor y = TensorAccess::empty(x.shape(), DType::UInt8);
   const kernels::Loop loop =
       dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<std::uint8_t, T>(f); });
@@ -27,8 +28,8 @@ Tensor mask(const Tensor& x, F f) {
   return y;
 }
 
-Tensor truth(const Tensor& x) {
-  return mask(x, [](auto v) { return v != 0; });
+Tensor truth(const char* op, const Tensor& x) {
+  return mask(op, x, [](auto v) { return v != 0; });
 }
 
 }  // namespace
@@ -57,11 +58,11 @@ Tensor trunc(const Tensor& x) {
 }
 
 Tensor isnan(const Tensor& x) {
-  return mask(x, [](auto v) { return v != v; });
+  return mask("isnan", x, [](auto v) { return v != v; });
 }
 
 Tensor isinf(const Tensor& x) {
-  return mask(x, [](auto v) {
+  return mask("isinf", x, [](auto v) {
     if constexpr (std::is_floating_point_v<decltype(v)>)
       return std::isinf(v);
     else
@@ -70,7 +71,7 @@ Tensor isinf(const Tensor& x) {
 }
 
 Tensor isfinite(const Tensor& x) {
-  return mask(x, [](auto v) {
+  return mask("isfinite", x, [](auto v) {
     if constexpr (std::is_floating_point_v<decltype(v)>)
       return std::isfinite(v);
     else
@@ -79,20 +80,22 @@ Tensor isfinite(const Tensor& x) {
 }
 
 Tensor logical_and(const Tensor& a, const Tensor& b) {
-  return detail::combine("logical_and", truth(a), truth(b), [](auto p, auto q) { return p != 0 && q != 0; });
+  return detail::combine("logical_and", truth("logical_and", a), truth("logical_and", b),
+                         [](auto p, auto q) { return p != 0 && q != 0; });
 }
 
 Tensor logical_or(const Tensor& a, const Tensor& b) {
-  return detail::combine("logical_or", truth(a), truth(b), [](auto p, auto q) { return p != 0 || q != 0; });
+  return detail::combine("logical_or", truth("logical_or", a), truth("logical_or", b),
+                         [](auto p, auto q) { return p != 0 || q != 0; });
 }
 
 Tensor logical_xor(const Tensor& a, const Tensor& b) {
-  return detail::combine("logical_xor", truth(a), truth(b),
+  return detail::combine("logical_xor", truth("logical_xor", a), truth("logical_xor", b),
                          [](auto p, auto q) { return (p != 0) != (q != 0); });
 }
 
 Tensor logical_not(const Tensor& x) {
-  return mask(x, [](auto v) { return v == 0; });
+  return mask("logical_not", x, [](auto v) { return v == 0; });
 }
 
 }  // namespace tapegrad::inline v0

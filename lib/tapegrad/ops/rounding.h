@@ -8,7 +8,8 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// Whole numbers near x, Float32 or Float64; infinities and NaN stay. The derivative is 0 everywhere, as sign's.
+// Whole numbers near x, Float32 or Float64; infinities and NaN stay. The derivative is 0 everywhere: at a step, that of
+// the stair on which the value lies.
 
 /// The largest whole number that is not above x.
 Tensor floor(const Tensor& x);

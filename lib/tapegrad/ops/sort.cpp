@@ -41,6 +41,7 @@ void order_of(const detail::Around& x_is, const T* x, std::int32_t* order, bool 
 }
 
 Tensor order(const char* op, const Tensor& x, int axis, bool descending) {
+  detail::require_defined(op, x);
   const detail::Around x_is = detail::around(x.shape(), detail::checked_axis(op, x.shape(), axis));
   if (x.size() > std::numeric_limits<std::int32_t>::max())
     fail(op, "x must have fewer elements than Int32 can number, got shape {}", x.shape());
@@ -63,6 +64,7 @@ Tensor sort(const Tensor& x, int axis, const SortOptions& options) {
 }
 
 TopK topk(const Tensor& x, index_t k, int axis, const TopKOptions& options) {
+  detail::require_defined("topk", x);
   const int at = detail::checked_axis("topk", x.shape(), axis);
   if (k < 0 || k > x.shape()[at])
     fail("topk", "k must be in 0 to {}, the size of axis {}, got {} (shape {})", x.shape()[at], axis, k,

@@ -250,11 +250,17 @@ Tensor ones(const Shape& shape, DType dtype) {
   return full(shape, 1, dtype);
 }
 
+static void require_value(const char* op, const Tensor& x) {
+  if (!x.defined()) fail(op, "a tensor was declared but never given a value");
+}
+
 Tensor zeros_like(const Tensor& x) {
+  require_value("zeros_like", x);
   return zeros(x.shape(), x.dtype());
 }
 
 Tensor ones_like(const Tensor& x) {
+  require_value("ones_like", x);
   return ones(x.shape(), x.dtype());
 }
 
@@ -296,6 +302,8 @@ Tensor normal(const Shape& shape, double mean, double standard_deviation, Genera
 }
 
 bool equal(const Tensor& a, const Tensor& b) {
+  require_value("equal", a);
+  require_value("equal", b);
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
   return dispatch(a.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
@@ -304,6 +312,7 @@ bool equal(const Tensor& a, const Tensor& b) {
 }
 
 Tensor parameter(const Tensor& x) {
+  require_value("parameter", x);
   require_floating("parameter", x.dtype());
   Tensor made = TensorAccess::clone(x);
   TensorAccess::storage(made)->parameter_shape = std::make_unique<const Shape>(x.shape());
@@ -311,6 +320,7 @@ Tensor parameter(const Tensor& x) {
 }
 
 Tensor stop_gradient(const Tensor& x) {
+  require_value("stop_gradient", x);
   Tensor stopped = TensorAccess::view(x, x.shape());
   TensorAccess::set_stopped(stopped, true);
   return stopped;

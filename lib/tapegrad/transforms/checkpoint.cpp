@@ -53,6 +53,8 @@ void require_same(const Tensor& first, const Tensor& second) {
 
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   if (!f) fail(kOp, "the function is empty");
+  for (const Tensor& x : inputs)
+    if (!x.defined()) fail(kOp, "an input was declared but never given a value");
   if (!is_recording()) return f(inputs);
 
   // The first run is on a tape of its own, which tells what parameters were used, and is then thrown away.

@@ -11,7 +11,21 @@
 namespace tapegrad::inline v0 {
 namespace {
 
+void require_defined(const char* what, const char* which, const std::vector<Tensor>& xs) {
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (!xs[i].defined()) fail(what, "{} {} was declared but never given a value", which, i);
+}
+
+// f(xs), which has a value.
+Tensor value_at(const char* what, const TensorFunction& f, const std::vector<Tensor>& xs) {
+  Tensor y = f(xs);
+  if (!y.defined()) fail(what, "the function returned a Tensor that was never given a value");
+  return y;
+}
+
 void check_directions(const char* what, const std::vector<Tensor>& xs, const std::vector<Tensor>& vs) {
+  require_defined(what, "input", xs);
+  require_defined(what, "direction", vs);
   if (xs.empty()) fail(what, "there must be at least one input, got none");
   if (xs.size() != vs.size())
     fail(what, "there must be one direction for each input, got {} directions for {} inputs", vs.size(),
@@ -69,14 +83,14 @@ Tensor value_of(const Tensor& y) {
 }  // namespace
 
 std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& xs) {
+  require_defined("jacobian", "input", xs);
   const bool recorded = is_recording();
   std::vector<Tensor> jacobians;                     // made before the work: there may be no memory for them
   std::vector<std::vector<Tensor>> rows(xs.size());  // of what an outer tape differentiates again
   {
     Tape tape({.persistent = true});
     const std::vector<Tensor> watched = tape.watch(xs);
-    const Tensor y = f(watched);
-    if (!y.defined()) fail("jacobian", "the function returned a Tensor that was never given a value");
+    const Tensor y = value_at("jacobian", f, watched);
     for (const Tensor& x : xs)
       jacobians.push_back(empty_of("jacobian", joined(y.shape(), x.shape()), x.dtype()));
     for (index_t element = 0; element < y.size(); ++element) {
@@ -97,13 +111,14 @@ std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>&
 }
 
 std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vector<Tensor>& xs) {
+  require_defined("hessian", "input", xs);
   std::vector<std::vector<Tensor>> blocks;
   for (std::size_t i = 0; i < xs.size(); ++i)
     blocks.push_back(jacobian(
         [&](const std::vector<Tensor>& at) {
           Tape tape;
           const std::vector<Tensor> watched = tape.watch(at);
-          const Tensor y = f(watched);
+          const Tensor y = value_at("hessian", f, watched);
           check_scalar("hessian", y);
           return tape.gradient(y, watched[i], {.zeros_for_unreached = true, .output_gradient = ones_like(y)});
         },
@@ -113,12 +128,13 @@ std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vec
 
 std::pair<Tensor, std::vector<Tensor>> vjp(const TensorFunction& f, const std::vector<Tensor>& xs,
                                            const Tensor& v) {
+  require_defined("vjp", "input", xs);
   Tensor y;
   std::vector<Tensor> gradients;
   {
     Tape tape;
     const std::vector<Tensor> watched = tape.watch(xs);
-    y = f(watched);
+    y = value_at("vjp", f, watched);
     gradients = tape.gradient(y, watched, {.zeros_for_unreached = true, .output_gradient = v});
   }
   return {value_of(y), gradients};
@@ -131,7 +147,7 @@ std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const std::vector<Tensor>
   {
     Tape tape;
     const std::vector<Tensor> watched = tape.watch(xs);
-    y = f(watched);
+    y = value_at("jvp", f, watched);
     const Tensor u = tape.watch(zeros_like(y));
     const auto gradients =
         tape.gradient(y, watched, {.create_graph = true, .zeros_for_unreached = true, .output_gradient = u});
@@ -145,7 +161,7 @@ std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& xs,
   check_directions("hvp", xs, vs);
   Tape tape;
   const std::vector<Tensor> watched = tape.watch(xs);
-  const Tensor y = f(watched);
+  const Tensor y = value_at("hvp", f, watched);
   check_scalar("hvp", y);
   const auto gradients = tape.gradient(
       y, watched, {.create_graph = true, .zeros_for_unreached = true, .output_gradient = ones_like(y)});

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/conv2d/depthwise_tiles.h"
 
 namespace tapegrad::inline v0::kernels {
@@ -203,8 +204,10 @@ std::size_t bytes(const FilterPlan& plan) {
 // The plans that a thread used last, but for very large ones. A plan that is in use stays alive when it is dropped
 // here.
 template <class Plan>
-class PlanCache {
+class PlanCache final : public detail::ThreadMemory {
  public:
+  void release() override { entries_ = {}; }
+
   struct Key {
     Conv2DGeometry g;
     bool transposed;
