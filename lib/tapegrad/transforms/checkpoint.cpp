@@ -19,6 +19,11 @@ constexpr const char* kWays =
     "The function must do the same each time: draw random numbers before checkpoint() and pass them as an input (or "
     "draw them with a layer, such as Dropout), and do not change what the function has captured before gradient()";
 
+void require_values(const std::vector<Tensor>& inputs) {
+  for (const Tensor& x : inputs)
+    if (!x.defined()) fail(kOp, "an input was declared but never given a value");
+}
+
 std::set<const detail::Storage*> used_parameters(const Tape& tape) {
   std::set<const detail::Storage*> used;
   for (const Tensor& parameter : tape.parameters()) used.insert(TensorAccess::storage(parameter));
@@ -53,8 +58,7 @@ void require_same(const Tensor& first, const Tensor& second) {
 
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   if (!f) fail(kOp, "the function is empty");
-  for (const Tensor& x : inputs)
-    if (!x.defined()) fail(kOp, "an input was declared but never given a value");
+  require_values(inputs);
   if (!is_recording()) return f(inputs);
 
   // The first run is on a tape of its own, which tells what parameters were used, and is then thrown away.
