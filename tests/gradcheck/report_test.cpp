@@ -53,12 +53,13 @@ TEST(GradcheckReport, PlacesAreNamedInWords) {
 }
 
 TEST(GradcheckReport, NamesAndAxesMustFit) {
-  EXPECT_TRUE(refuses("gradcheck", {"names has 1 entries for 2 inputs"},
+  EXPECT_TRUE(refuses("gradcheck", {"names must have one entry for each input", "1 for 2 inputs"},
                       [] { (void)wrong_convolution({.names = {"x"}}); }));
-  EXPECT_TRUE(refuses("gradcheck", {"3 axes for 'input 0'", "[2, 4, 5, 2]"}, [] {
+  EXPECT_TRUE(refuses("gradcheck", {"got 3 for 'input 0'", "[2, 4, 5, 2]"}, [] {
     (void)wrong_convolution({.axes = {"n h w", "kh kw in out"}});
   }));
-  EXPECT_TRUE(refuses("gradcheck", {"order is 3"}, [] { (void)gradcheck(kConvolution, {}, {.order = 3}); }));
+  EXPECT_TRUE(refuses("gradcheck", {"order must be 1 or 2, got 3"},
+                      [] { (void)gradcheck(kConvolution, {}, {.order = 3}); }));
   EXPECT_TRUE(refuses("gradcheck", {"first order only"}, [] { (void)wrong_convolution({.order = 2}); }));
 }
 

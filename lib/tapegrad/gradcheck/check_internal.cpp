@@ -41,11 +41,11 @@ bool all_finite(const Tensors& tensors) {
 void require_sensible(const GradcheckOptions& options) {
   const auto not_negative = [](const char* what, double value) {
     if (!(value >= 0 && std::isfinite(value)))
-      fail("gradcheck", "options.{} is {}: it must be finite and not negative", what, value);
+      fail("gradcheck", "options.{} must be finite and not negative, got {}", what, value);
   };
   if (options.tolerance) not_negative("tolerance", *options.tolerance);
   not_negative("step", options.step);
-  if (options.samples < 1) fail("gradcheck", "options.samples is {}: at least 1", options.samples);
+  if (options.samples < 1) fail("gradcheck", "options.samples must be at least 1, got {}", options.samples);
 }
 
 GradcheckEntry entry(const Difference& d, double analytic) {
@@ -154,7 +154,8 @@ std::vector<GradcheckTensor> describe(const Tensors& inputs, const GradcheckOpti
   require_sensible(options);
   const auto one_each = [&](const char* what, std::size_t count) {
     if (count != 0 && count != inputs.size())
-      fail("gradcheck", "options.{} has {} entries for {} inputs", what, count, inputs.size());
+      fail("gradcheck", "options.{} must have one entry for each input, got {} for {} inputs", what, count,
+           inputs.size());
   };
   one_each("names", options.names.size());
   one_each("axes", options.axes.size());
@@ -181,8 +182,8 @@ std::vector<GradcheckTensor> describe(const Tensors& inputs, const GradcheckOpti
     if (tensor.axes.empty())
       for (int axis = 0; axis < x.rank(); ++axis) tensor.axes.push_back(fmt::format("axis {}", axis));
     if (static_cast<int>(tensor.axes.size()) != x.rank())
-      fail("gradcheck", "options.axes names {} axes for '{}', which has shape {}", tensor.axes.size(),
-           tensor.name, x.shape());
+      fail("gradcheck", "options.axes must name each axis, got {} for '{}', which has shape {}",
+           tensor.axes.size(), tensor.name, x.shape());
     tensors.push_back(std::move(tensor));
   }
   return tensors;

@@ -98,7 +98,7 @@ Problem of_gradients(const TensorFunction& f) {
 GradcheckReport gradcheck(const TensorFunction& f, const Tensors& inputs, const GradcheckOptions& options) {
   require_function("function", f);
   if (options.order == 2) return gradcheck_second_order(f, inputs, options);
-  if (options.order != 1) fail("gradcheck", "options.order is {}: 1 or 2", options.order);
+  if (options.order != 1) fail("gradcheck", "options.order must be 1 or 2, got {}", options.order);
   const NoGrad no_grad;
   Start begun = start(inputs, options);
   if (!begun.dependent.empty()) return refused(std::move(begun), options);
@@ -182,7 +182,8 @@ GradcheckReport gradcheck_backward(const TensorFunction& forward, const Backward
     for (const Tensor& x : xs) copies.push_back(TensorAccess::clone(x));
     Tensors found = backward(copies, y, TensorAccess::clone(rs[0]));
     if (found.size() != xs.size())
-      fail("gradcheck", "the backward pass returned {} gradients for {} inputs", found.size(), xs.size());
+      fail("gradcheck", "the backward pass must return one gradient for each input, got {} for {} inputs",
+           found.size(), xs.size());
     for (std::size_t k = 0; k < xs.size(); ++k) {
       if (!found[k].defined())
         fail("gradcheck", "the backward pass returned no gradient for '{}'", begun.tensors[k].name);

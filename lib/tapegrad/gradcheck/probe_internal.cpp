@@ -91,7 +91,7 @@ Difference Prober::difference(Line& line, double step, std::vector<char>* change
   const std::vector<double> below = outputs();
   line.move(0);
   if (above.size() != r_.size() || below.size() != r_.size())
-    fail("gradcheck", "the function's result has another size when its inputs change a little");
+    fail("gradcheck", "the size of the function's result must not depend on the values of its inputs");
   d.step = (up - down) / 2;
   d.above = dot(r_, above), d.below = dot(r_, below);
   // Result by result: those that did not change cancel exactly, however large they are.
