@@ -9,14 +9,12 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// The base class of all exceptions that tapegrad throws. what() is "[op] message"; op() names the function or layer
-/// that refused, so that a program can tell errors apart without parsing their text.
+/// The one family of exceptions that tapegrad throws. what() is "[op] message"; op() names the function or
+/// layer that refused, so that a program can tell errors apart without reading their text.
 class Error : public std::runtime_error {
  public:
-  /// what() becomes "[op] message".
   Error(std::string_view op, std::string_view message);
 
-  /// The function or layer that refused.
   const std::string& op() const { return op_; }
   /// The message without the "[op] " in front.
   std::string_view message() const;

@@ -6,20 +6,20 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// How the losses of single elements (or samples) become the result.
+/// What becomes of the single losses.
 enum class Reduction {
-  PerElement,  ///< the single losses themselves (PyTorch and Keras: "none")
-  Mean,        ///< the mean of the single losses
-  Sum,         ///< the sum of the single losses
+  PerElement,  ///< they stay as they are (PyTorch and Keras: "none")
+  Mean,        ///< their mean
+  Sum,         ///< their sum
 };
 
 struct LossOptions {
   Reduction reduction = Reduction::Mean;
 };
 
-// Losses of a prediction and a target of the same shape and dtype. All throw when shapes or dtypes differ (nothing is
-// broadcast, as [n, 1] against [n] would compare every prediction with every target), and for the mean of no elements.
-// Gradients flow to the target as well.
+// Losses of a prediction and a target of the same shape and dtype. All throw an Error that names both when
+// they differ (nothing is broadcast: [n, 1] against [n] would compare everything with everything), and for a
+// mean of nothing. Gradients pass to the target too.
 
 /// (prediction - target)^2
 Tensor mse_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options = {});
@@ -35,21 +35,21 @@ struct HuberOptions {
 /// unless delta is positive.
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options = {});
 
-/// -(t log p + (1 - t) log(1 - p)) for probabilities p and targets t. Throws for p or t outside of [0, 1]. Arguments of
-/// logarithms are at least 1e-37, so that the loss is finite where p is 0 or 1. Gradients are those of the logarithm,
-/// -t / p and (1 - t) / (1 - p), limited to 1e37 (Float64: 1e300), so that the worst predictions have the largest
-/// gradients. A term whose weight t or 1 - t is 0 counts as 0, whatever p is.
+/// -(t log p + (1 - t) log(1 - p)) for probabilities p and targets t in [0, 1]; others throw. Logarithms are taken
+/// of 1e-37 at least, so that the loss is finite where p is 0 or 1. The slopes are those of the logarithm, -t / p
+/// and (1 - t) / (1 - p), up to 1e37 (Float64: 1e300): the worst predictions are pulled back hardest. A term whose
+/// weight t or 1 - t is 0 is 0, whatever p is.
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options = {});
 
-/// binary_cross_entropy of p = sigmoid(logits), accurate for any logits. Throws for targets outside of [0, 1].
+/// The same for p = sigmoid(logits), accurate for any logits. Throws unless targets are in [0, 1].
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const LossOptions& options = {});
 
-// Losses of distributions over classes, along the last axis: [..., classes] -> [...]. The single losses, which Mean
-// averages, are those of single distributions.
+// Losses of distributions over classes, along the last axis. What is left without reduction, and averaged
+// with Mean, are the losses of single distributions: [..., classes] -> [...].
 
 struct CrossEntropyOptions {
-  /// The part of the target, in [0, 1], that is spread evenly over all classes (Szegedy et al. 2016).
+  /// This part of the target is spread evenly over all classes (Szegedy et al. 2016).
   double label_smoothing = 0;
   Reduction reduction = Reduction::Mean;
 };
@@ -59,27 +59,26 @@ struct CrossEntropyOptions {
 /// position, and when label_smoothing is not in [0, 1].
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
 
-/// The Kullback-Leibler divergence sum(t (log t - log_probability)) of the target t, for log_probability such as
-/// log_softmax(logits). A term with t = 0 counts as 0, also with a log_probability of -infinity. Throws for t outside
-/// of [0, 1], and for log_probability above 0 (beyond rounding): pass logarithms, not probabilities.
+/// The divergence of Kullback and Leibler, sum(t (log t - log_probability)), for t of the same shape and
+/// dtype; 0 where t is 0, also with a log_probability of -infinity. log_probability is log_softmax(logits). Throws
+/// unless t is in [0, 1] and log_probability at most 0 (up to rounding): probabilities are no logarithms.
 Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const LossOptions& options = {});
 
-/// The Kullback-Leibler divergence of the normal distributions with these means and logarithms of variances from the
-/// standard normal distribution, summed over the last axis: sum(mean^2 + exp(log_variance) - 1 - log_variance) / 2
-/// (Kingma and Welling 2014, appendix B).
+/// The divergence of normal distributions with these means and logarithms of variances from the standard one,
+/// summed over the last axis: sum(mean^2 + exp(log_variance) - 1 - log_variance) / 2 (Kingma and Welling
+/// 2014, appendix B).
 Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options = {});
 
 struct SmoothL1Options {
-  double beta = 1;  ///< the distance up to which the loss is quadratic; positive
+  double beta = 1;  ///< where the parabola ends
   Reduction reduction = Reduction::Mean;
 };
 /// PyTorch's smooth_l1_loss: with d = |prediction - target|, d^2 / (2 beta) up to beta, d - beta / 2 beyond. It is
 /// huber_loss with delta = beta, divided by beta. Throws unless beta is positive.
 Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options = {});
 
-/// The fraction of correct predictions: 1 if argmax(scores, -1) equals labels everywhere. scores (logits or
-/// probabilities) is [..., classes], labels is [...], Int32 or UInt8, each in 0..classes - 1. Throws for labels out of
-/// range, for shapes that do not fit, and when there are no labels.
+/// The part of the predictions that are right: 1 if argmax(scores, -1) equals labels everywhere. scores (logits
+/// or probabilities) is [..., classes], labels [...], Int32 or UInt8. Throws when they do not fit, and for none.
 double accuracy(const Tensor& scores, const Tensor& labels);
 
 }  // namespace v0

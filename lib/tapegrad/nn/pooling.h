@@ -52,7 +52,7 @@ class GlobalAveragePooling2D : public Module {
 enum class Interpolation { Nearest, Bilinear };
 
 struct UpSampling2DOptions {
-  Size2D size = 2;  ///< factor of the height and of the width
+  Size2D size = 2;  ///< how many times as high and wide
   Interpolation interpolation = Interpolation::Nearest;
 };
 /// Images made `size` times as high and wide: upsample_nearest or upsample_bilinear.

@@ -1,6 +1,6 @@
 #pragma once
 
-// Rounding and elementwise tests: floor, isnan, logical_and and others.
+// Rounding, and questions about single elements: floor, isnan, logical_and, and their like.
 
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -21,7 +21,7 @@ Tensor round(const Tensor& x);
 /// x without its fraction: the nearest whole number towards 0.
 Tensor trunc(const Tensor& x);
 
-// Masks: UInt8, 1 where the statement holds and 0 elsewhere, for any dtype of x. Constants for a tape.
+// Masks: UInt8, 1 where it holds and 0 elsewhere, for any dtype. Constants for a tape.
 
 Tensor isnan(const Tensor& x);
 /// Whether x is infinity or minus infinity.
@@ -29,12 +29,12 @@ Tensor isinf(const Tensor& x);
 /// Whether x is neither NaN nor infinite.
 Tensor isfinite(const Tensor& x);
 
-// Logical operations on tensors of any dtypes, broadcast to each other; an element is true if it is not 0 (NaN is
-// true). Throw when shapes do not fit.
+// Of two tensors of any dtypes, broadcast to each other; an element that is not 0, also NaN, is true. Throws
+// when shapes do not fit.
 
 Tensor logical_and(const Tensor& a, const Tensor& b);
 Tensor logical_or(const Tensor& a, const Tensor& b);
-/// Whether exactly one of the two is true.
+/// Whether exactly one of both is true.
 Tensor logical_xor(const Tensor& a, const Tensor& b);
 Tensor logical_not(const Tensor& x);
 

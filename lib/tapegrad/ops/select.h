@@ -9,20 +9,20 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// The indices of the elements that are not 0, in row-major order, as Int32 [count, rank of x] (PyTorch's nonzero,
-/// NumPy's argwhere). The result is a constant for a tape.
+/// The positions of the elements that are not 0, in row-major order, as Int32 [count, rank of x] (PyTorch's
+/// nonzero, NumPy's argwhere). A constant for a tape.
 Tensor nonzero(const Tensor& x);
-/// The elements of x where mask is not 0, in row-major order, as a vector [count]. mask is UInt8 and is broadcast to
-/// x's shape. Throws when the shapes do not fit.
+/// The elements of x where mask, UInt8, broadcast to x's shape, is not 0, in row-major order: [count]. Throws
+/// when the shapes do not fit.
 Tensor masked_select(const Tensor& x, const Tensor& mask);
-/// The number of elements over these axes that are not 0 (NaN counts), as Int32. The result is a constant for a tape.
+/// The number of elements that are not 0 over these axes, as Int32. NaN counts. A constant for a tape.
 Tensor count_nonzero(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 Tensor count_nonzero(const Tensor& x);
 
-/// The matrices [..., rows, columns] with zeros below the k-th diagonal; k = 0 is the main diagonal, k = 1 the one
-/// above it. Throws for fewer than two axes.
+/// The matrices [..., rows, columns] with 0 below the diagonal, the k-th one above the main diagonal. Throws
+/// for fewer than two axes.
 Tensor triu(const Tensor& x, index_t k = 0);
-/// The matrices with zeros above the k-th diagonal.
+/// The matrices with 0 above the k-th diagonal.
 Tensor tril(const Tensor& x, index_t k = 0);
 
 }  // namespace v0

@@ -8,30 +8,27 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// The options of sort() and argsort().
 struct SortOptions {
-  /// Put the largest element first.
+  /// The largest first.
   bool descending = false;
 };
-/// x sorted along the axis; NaN counts as the largest. The gradient of an element goes back to where the element stood
-/// in x. For any dtype. Throws when there is no such axis.
+/// The elements in order along the axis; NaN counts as the largest. The gradient goes to where an element came
+/// from. For any dtype. Throws when there is no such axis.
 Tensor sort(const Tensor& x, int axis = -1, const SortOptions& options = {});
-/// The indices along the axis that sort x, as Int32; equal elements keep their order. The result is a constant for a
-/// tape.
+/// Where the elements of sort(x, axis, options) stand in x, as Int32; equal ones keep their order. A constant
+/// for a tape.
 Tensor argsort(const Tensor& x, int axis = -1, const SortOptions& options = {});
 
-/// The options of topk().
 struct TopKOptions {
-  /// Take the k smallest elements, the smallest first.
+  /// The k smallest elements, the smallest first.
   bool smallest = false;
 };
-/// What topk() returns.
 struct TopK {
-  Tensor values;   ///< the elements
-  Tensor indices;  ///< their indices along the axis, Int32; a constant for a tape
+  Tensor values;
+  Tensor indices;  ///< along the axis, Int32; constants for a tape
 };
-/// The k largest elements along the axis, the largest first, and their indices: the first k results of sort() and
-/// argsort() in descending order. Throws unless 0 <= k <= the size of the axis.
+/// The k largest elements along the axis, the largest first, and where they stand: what sort() and argsort()
+/// have first. Throws unless k is in 0 to the size of the axis.
 TopK topk(const Tensor& x, index_t k, int axis = -1, const TopKOptions& options = {});
 
 }  // namespace v0

@@ -8,27 +8,26 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Whether smaller values are better (a loss) or larger ones (an accuracy).
+/// Whether a loss is watched, or something like an accuracy.
 enum class Improvement { Min, Max };
 
-/// When a value counts as an improvement on the best value so far.
+/// When a value that is watched counts as an improvement on the best one so far.
 struct ImprovementOptions {
   Improvement mode = Improvement::Min;
-  /// The least improvement: relative times the best value's magnitude, plus absolute.
+  /// By how much it must be better: times the best one's magnitude, and absolute.
   double relative = 0, absolute = 0;
 };
 
-/// The best value so far, and the number of values since then.
+/// The best value so far, and for how long there was none better.
 class BestValue {
  public:
   explicit BestValue(const ImprovementOptions& options = {});
 
-  /// Takes a value; whether it is better than all before it. The first finite value is; a value that is not finite
-  /// never is.
+  /// Whether value is better than all before it, as the first one is. What is not finite never is.
   bool improves(double value);
-  /// The best value. Throws when there was no finite value.
+  /// Throws when there was none that is finite.
   double best() const;
-  /// The number of values since the best one.
+  /// Values since the best one.
   std::int64_t waited() const { return waited_; }
   void wait_again() { waited_ = 0; }
 
@@ -46,21 +45,21 @@ class BestValue {
 struct ReduceOnPlateauOptions {
   double learning_rate = 1e-3;
   double factor = 0.1;
-  /// Number of values without improvement to tolerate.
+  /// Values without improvement that are put up with.
   std::int64_t patience = 10;
-  /// Number of values after a reduction that do not count.
+  /// Values after a reduction that are not counted.
   std::int64_t cooldown = 0;
   double min_learning_rate = 0;
   ImprovementOptions improvement = {.relative = 1e-4};
 };
-/// A learning rate that is multiplied by a factor whenever a value, usually the validation loss, has not improved for
-/// more than `patience` values. As PyTorch's ReduceLROnPlateau.
+/// A learning rate that is multiplied with a factor whenever a value, usually the validation loss, has not
+/// improved more than `patience` times. As PyTorch's ReduceLROnPlateau.
 class ReduceOnPlateau {
  public:
   /// Throws for options out of range.
   explicit ReduceOnPlateau(const ReduceOnPlateauOptions& options = {});
 
-  /// Takes the value of an epoch and returns the learning rate for the next epoch.
+  /// Takes the value of an epoch; the learning rate for the next one.
   double step(double value);
   double learning_rate() const { return learning_rate_; }
 
@@ -76,11 +75,11 @@ class ReduceOnPlateau {
 };
 
 struct EarlyStoppingOptions {
-  /// Number of values without improvement to tolerate.
+  /// Values without improvement that are put up with.
   std::int64_t patience = 10;
   ImprovementOptions improvement = {};
 };
-/// Decides when to stop training, as the validation loss no longer improves:
+/// Says when training no longer helps:
 ///
 ///   if (stopping.step(validation_loss)) break;
 ///   if (stopping.improved()) best = clone(model);
@@ -89,7 +88,7 @@ class EarlyStopping {
   /// Throws for options out of range.
   explicit EarlyStopping(const EarlyStoppingOptions& options = {});
 
-  /// Takes the value of an epoch; returns whether to stop: more than `patience` values came after the best one.
+  /// Takes the value of an epoch; whether there were more than `patience` since the best one.
   bool step(double value);
   /// Whether the last value was the best so far.
   bool improved() const { return improved_; }

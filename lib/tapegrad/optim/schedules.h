@@ -9,8 +9,8 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// A learning rate that changes with time. A schedule does not know an optimizer: the caller sets the rate, and decides
-/// whether a step of the schedule is an update or an epoch:
+/// A learning rate that changes with time. It knows no optimizer; one step of it is whatever the caller
+/// counts, an update or an epoch:
 ///
 ///   Schedule schedule = cosine_decay({.learning_rate = 1e-3, .steps = 1000});
 ///   ...
@@ -19,18 +19,18 @@ inline namespace v0 TAPEGRAD_API {
 ///   schedule.step();
 class Schedule {
  public:
-  /// Returns the learning rate of a step, given the number of steps before it.
+  /// Any function of the number of steps that were taken before.
   using Function = std::function<double(std::int64_t step)>;
   explicit Schedule(Function function) : function_(std::move(function)) {}
 
-  /// The learning rate of a step, counted from 0. Throws for a negative step.
+  /// That of a step, counted from 0. Throws for a negative step.
   double at(std::int64_t step) const;
-  /// The learning rate of the next step.
+  /// That of the step that comes next.
   double learning_rate() const { return at(steps_); }
   void step() { ++steps_; }
   std::int64_t steps() const { return steps_; }
 
-  /// The number of steps. The function is not saved: make the schedule again before load_state().
+  /// The number of steps; the function is the caller's to make again.
   State state() const;
   /// Throws, and changes nothing, when the state does not hold a number of steps.
   void load_state(const State& state);
@@ -58,8 +58,8 @@ struct ExponentialDecayOptions {
 Schedule exponential_decay(const ExponentialDecayOptions& options);
 
 /// Half a cosine from learning_rate down to min_learning_rate, which is reached after `steps` steps and kept
-/// (Loshchilov and Hutter 2017, without restarts): min_learning_rate + (learning_rate - min_learning_rate) (1 + cos(pi
-/// step / steps)) / 2.
+/// (Loshchilov and Hutter 2017, without restarts): min_learning_rate + (learning_rate - min_learning_rate) (1 + cos(pi step /
+/// steps)) / 2.
 struct CosineDecayOptions {
   double learning_rate = 1e-3;
   std::int64_t steps = 1;
@@ -67,17 +67,17 @@ struct CosineDecayOptions {
 };
 Schedule cosine_decay(const CosineDecayOptions& options);
 
-/// A linear increase over `steps` steps, from start_factor times the first learning rate of `then` up to that rate;
-/// after that `then`, from its beginning. As PyTorch's LinearLR followed by another schedule.
+/// In a straight line from start_factor times what `then` begins with up to that, in `steps` steps; after
+/// that `then`, from its beginning. As PyTorch's LinearLR followed by another schedule.
 struct WarmUpOptions {
   std::int64_t steps = 1;
   double start_factor = 1.0 / 3;
 };
 Schedule warm_up(const WarmUpOptions& options, const Schedule& then);
 
-/// One cycle of `steps` steps (Smith and Topin 2018, in the form of PyTorch's OneCycleLR): half a cosine from
-/// max_learning_rate / div_factor up to max_learning_rate, over warm_up_fraction of the steps, then half a cosine down
-/// to max_learning_rate / div_factor / final_div_factor, which is kept.
+/// Up and down once in `steps` steps (Smith and Topin 2018, in the form of PyTorch's OneCycleLR): half a
+/// cosine from max_learning_rate / div_factor to max_learning_rate, which takes warm_up_fraction of the time, and half a
+/// cosine from there to the first one / final_div_factor, which is kept.
 struct OneCycleOptions {
   double max_learning_rate = 1e-2;
   std::int64_t steps = 2;

@@ -8,8 +8,8 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// The graph in the DOT language of Graphviz, to be drawn with `dot -Tsvg`: ops as boxes with their shape and the bytes
-/// that they keep, parameters and watched tensors as rounded boxes.
+/// The graph in Graphviz' language, to be drawn with `dot -Tsvg`: ops as boxes with their shape and the bytes
+/// they keep, parameters and watched tensors as rounded ones.
 std::string to_graphviz(const Graph& graph);
 
 }  // namespace v0

@@ -18,8 +18,8 @@ struct Origin {
   Node* node = nullptr;    // valid only while that recording is
 };
 
-/// A new serial number for a recording. The number counts as open until close() or the destructor; tensors that an open
-/// recording made must not be written to, on any thread.
+/// A new serial number, which counts as open until close() or the end. For recordings: what an open one made must
+/// not be written to, on whatever thread.
 class OpenSerial {
  public:
   OpenSerial();

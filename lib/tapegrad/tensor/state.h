@@ -16,10 +16,10 @@ inline namespace v0 TAPEGRAD_API {
 /// Tensors by name, in a fixed order.
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-/// The saved state of a module, an optimizer, a generator or a loader: tensors by name, in a fixed order, and numbers
-/// by name.
+/// What a module, an optimizer, a generator or a loader needs to be saved and restored: tensors by name, in a
+/// fixed order, and numbers by name.
 ///
-/// state() is a snapshot everywhere: later changes of the module or optimizer do not change the snapshot. So this
+/// state() is a snapshot everywhere: what happens to the module or optimizer afterwards does not change it. So this
 /// brings the best weights back:
 ///
 ///   State best = net.state();
@@ -30,30 +30,30 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 struct State {
   NamedTensors tensors = {};
   std::map<std::string, double> numbers = {};
-  /// Numbers of 64 bits, such as seeds, which a double would round.
+  /// What has 64 bits, as a seed does; a double would lose some of them.
   std::map<std::string, std::uint64_t> integers = {};
 
-  /// The tensor of this name, nullptr when there is none.
+  /// The tensor of that name, nullptr when there is none.
   const Tensor* find(const std::string& name) const {
     for (const auto& [key, value] : tensors)
       if (key == name) return &value;
     return nullptr;
   }
-  /// A copy whose tensors are constants with memory of their own.
+  /// The same with tensors in memory of their own, all of them constants.
   State copy() const;
-  /// Throws an Error that names op when two tensors have the same name: find() would return only the first of them.
+  /// Throws an error of op when two tensors have the same name: only the first of them would be found.
   void require_names_once(std::string_view op) const;
-  /// The number of this name. Throws an Error that names op when there is none.
+  /// The number of that name. Throws an error of op when there is none.
   double number(std::string_view op, const std::string& name) const;
-  /// As number(); throws as well unless the number is whole and at least 0.
+  /// As number(), and throws unless it is whole and 0 or more.
   std::int64_t count(std::string_view op, const std::string& name) const;
-  /// As number(), for one of the integers.
+  /// As number(), of integers.
   std::uint64_t integer(std::string_view op, const std::string& name) const;
 };
 
-/// The generator's seed, stream and position.
+/// Seed, stream and position.
 State state(const Generator& generator);
-/// Restores seed, stream and position. Throws, and changes nothing, when one of the three is missing.
+/// Throws, and changes nothing, when one of them is missing.
 void load_state(Generator& generator, const State& state);
 
 }  // namespace v0
