@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <initializer_list>
 #include <span>
+#include <utility>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/json_internal.h"
 #include "tapegrad/gradcheck/gradcheck.h"
 
 namespace tapegrad::inline v0 {
@@ -130,42 +132,49 @@ std::string status_of(const GradcheckTensor& tensor, double tolerance) {
   return text;
 }
 
-using Json = nlohmann::ordered_json;
-
-Json number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return value;
+void write_list(detail::JsonWriter& json, std::string_view key, const auto& values) {
+  json.key(key).begin('[');
+  for (const auto& value : values) json.value(value);
+  json.end();
 }
 
-Json json_of(const GradcheckEntry& e) {
-  return {{"index", e.index},         {"step", number(e.step)},        {"above", number(e.above)},
-          {"below", number(e.below)}, {"numeric", number(e.numeric)},  {"analytic", number(e.analytic)},
-          {"error", number(e.error)}, {"behaviour", name(e.behaviour)}};
+void write(detail::JsonWriter& json, const GradcheckEntry& e) {
+  json.begin('{');
+  write_list(json, "index", e.index);
+  using Numbers = std::initializer_list<std::pair<const char*, double>>;
+  for (const auto& [key, value] : Numbers{{"step", e.step},
+                                          {"above", e.above},
+                                          {"below", e.below},
+                                          {"numeric", e.numeric},
+                                          {"analytic", e.analytic},
+                                          {"error", e.error}})
+    json.key(key).value(value);
+  json.key("behaviour").value(name(e.behaviour)).end();
 }
 
-Json json_of(const GradcheckTensor& t) {
-  Json worst = Json::array(), hints = Json::array();
-  for (const GradcheckEntry& e : t.worst) worst.push_back(json_of(e));
-  for (const GradcheckHint& h : t.hints) hints.push_back({{"pattern", h.pattern}, {"text", h.text}});
-  return {{"name", t.name},
-          {"shape", std::vector<index_t>(t.shape.begin(), t.shape.end())},
-          {"axes", t.axes},
-          {"verdict", name(t.verdict)},
-          {"entries", t.entries},
-          {"retried", t.retried},
-          {"wrong", t.wrong},
-          {"kinks", t.kinks},
-          {"unclear", t.unclear},
-          {"below_noise", t.below_noise},
-          {"not_judged", t.not_judged},
-          {"linear", t.linear},
-          {"why", t.why},
-          {"largest_gradient", number(t.largest_gradient)},
-          {"largest_error", number(t.largest_error)},
-          {"largest_relative_error", number(t.largest_relative_error)},
-          {"worst", worst},
-          {"hints", hints}};
+void write(detail::JsonWriter& json, const GradcheckTensor& t) {
+  json.begin('{').key("name").value(t.name);
+  write_list(json, "shape", t.shape);
+  write_list(json, "axes", t.axes);
+  json.key("verdict").value(name(t.verdict));
+  using Counts = std::initializer_list<std::pair<const char*, index_t>>;
+  for (const auto& [key, value] : Counts{{"entries", t.entries},
+                                         {"retried", t.retried},
+                                         {"wrong", t.wrong},
+                                         {"kinks", t.kinks},
+                                         {"unclear", t.unclear},
+                                         {"below_noise", t.below_noise},
+                                         {"not_judged", t.not_judged}})
+    json.key(key).value(value);
+  json.key("linear").value(t.linear).key("why").value(t.why);
+  json.key("largest_gradient").value(t.largest_gradient).key("largest_error").value(t.largest_error);
+  json.key("largest_relative_error").value(t.largest_relative_error);
+  json.key("worst").begin('[');
+  for (const GradcheckEntry& e : t.worst) write(json, e);
+  json.end().key("hints").begin('[');
+  for (const GradcheckHint& h : t.hints)
+    json.begin('{').key("pattern").value(h.pattern).key("text").value(h.text).end();
+  json.end().end();
 }
 
 }  // namespace
@@ -253,18 +262,13 @@ std::string GradcheckReport::str(bool colour) const {
 }
 
 std::string GradcheckReport::json() const {
-  Json all = Json::array();
-  for (const GradcheckTensor& t : tensors) all.push_back(json_of(t));
-  const Json report = {{"verdict", tapegrad::name(verdict)},
-                       {"passed", passed},
-                       {"order", options.order},
-                       {"mode", text_of(options.mode)},
-                       {"tolerance", number(options.tolerance.value_or(1e-7))},
-                       {"seed", options.seed},
-                       {"note", note},
-                       {"tensors", all}};
-  // Names may be any bytes; what is not UTF-8 becomes U+FFFD.
-  return report.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  detail::JsonWriter json;
+  json.begin('{').key("verdict").value(tapegrad::name(verdict)).key("passed").value(passed);
+  json.key("order").value(options.order).key("mode").value(text_of(options.mode));
+  json.key("tolerance").value(options.tolerance.value_or(1e-7)).key("seed").value(options.seed);
+  json.key("note").value(note).key("tensors").begin('[');
+  for (const GradcheckTensor& t : tensors) write(json, t);
+  return json.end().end().text() + "\n";
 }
 
 Tensor GradcheckReport::error_map(std::size_t k) const {

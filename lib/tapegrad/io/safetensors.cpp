@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string_view>
 #include <vector>
 
+#include "tapegrad/base/json_internal.h"
 #include "tapegrad/io/elements_internal.h"
 #include "tapegrad/io/text_internal.h"
 
@@ -37,38 +37,36 @@ struct Header {
 
 // Builds a Header from the events of the JSON parser, refusing whatever the format has no place for as soon
 // as it is met: no document is built, so a hostile header costs no memory.
-class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
+class HeaderReader : public detail::JsonEvents {
  public:
   explicit HeaderReader(const detail::InputFile& file) : file_(file) {}
   Header take() { return std::move(header_); }
 
-  bool null() override { refuse("null"); }
-  bool boolean(bool) override { refuse("a boolean"); }
-  bool number_integer(number_integer_t) override { refuse("a negative number"); }
-  bool number_float(number_float_t, const string_t&) override { refuse("a number that is not whole"); }
-  bool binary(binary_t&) override { refuse("binary data"); }
+  void literal(std::string_view word) override { refuse(word == "null" ? "null" : "a boolean"); }
 
-  bool number_unsigned(number_unsigned_t value) override {
+  void number(std::string_view text) override {
+    if (text.find_first_of(".eE") != text.npos) refuse("a number that is not whole");
+    if (text[0] == '-') refuse("a negative number");
+    const auto value = detail::parse_integer(text);
+    if (!value) refuse("a number that is too large");
     if (place_ != Place::Numbers) refuse("a number");
     if (numbers_.size() == Shape::kMaxRank)
       file_.fail("has more than {} numbers in the {} of the tensor '{}'", Shape::kMaxRank, key_,
                  header_.tensors.back().name);
-    numbers_.push_back(value);
-    return true;
+    numbers_.push_back(*value);
   }
 
-  bool string(string_t& value) override {
-    if (place_ == Place::Metadata) {
-      header_.metadata[key_] = value;
-    } else if (place_ == Place::Tensor && key_ == "dtype") {
-      header_.tensors.back().dtype = value;
-    } else {
+  void string(std::string value) override {
+    if (place_ == Place::Metadata)
+      header_.metadata[key_] = std::move(value);
+    else if (place_ == Place::Tensor && key_ == "dtype")
+      header_.tensors.back().dtype = std::move(value);
+    else
       refuse("a string");
-    }
-    return true;
   }
 
-  bool start_object(std::size_t) override {
+  void begin(char bracket) override {
+    if (bracket == '[') return begin_array();
     if (place_ == Place::Outside) {
       place_ = Place::Tensors;
     } else if (place_ == Place::Tensors) {
@@ -79,53 +77,44 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     } else {
       refuse("an object");
     }
-    return true;
   }
 
-  bool key(string_t& name) override {
+  void key(std::string name) override {
     std::set<std::string>& seen = place_ == Place::Tensors ? names_ : keys_;
     if (!seen.insert(name).second) file_.fail("has the key '{}' twice in its header", name);
     if (place_ == Place::Tensor && name != "dtype" && name != "shape" && name != "data_offsets")
       file_.fail("says '{}' of the tensor '{}', which the format does not know", name,
                  header_.tensors.back().name);
-    key_ = name;
-    return true;
+    key_ = std::move(name);
   }
 
-  bool end_object() override {
+  void end(char bracket) override {
+    if (bracket == '[') return end_array();
     if (place_ == Place::Tensor) {
       const Entry& entry = header_.tensors.back();
       if (entry.dtype.empty() || !entry.shape || entry.offsets.size() != 2)
         file_.fail("does not give dtype, shape and two data_offsets of the tensor '{}'", entry.name);
     }
     place_ = place_ == Place::Tensors ? Place::Outside : Place::Tensors;
-    return true;
-  }
-
-  bool start_array(std::size_t) override {
-    if (place_ != Place::Tensor || key_ == "dtype") refuse("an array");
-    place_ = Place::Numbers;
-    numbers_.clear();
-    return true;
-  }
-
-  bool end_array() override {
-    place_ = Place::Tensor;
-    Entry& entry = header_.tensors.back();
-    if (key_ == "shape") {
-      entry.shape = numbers_;
-    } else {
-      entry.offsets = numbers_;
-    }
-    return true;
-  }
-
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
-    file_.fail("has a header that is not JSON: the mistake is at byte {}", position + sizeof(std::uint64_t));
   }
 
  private:
   enum class Place { Outside, Tensors, Tensor, Numbers, Metadata };
+
+  void begin_array() {
+    if (place_ != Place::Tensor || key_ == "dtype") refuse("an array");
+    place_ = Place::Numbers;
+    numbers_.clear();
+  }
+
+  void end_array() {
+    place_ = Place::Tensor;
+    Entry& entry = header_.tensors.back();
+    if (key_ == "shape")
+      entry.shape = numbers_;
+    else
+      entry.offsets = numbers_;
+  }
 
   [[noreturn]] void refuse(std::string_view what) const {
     file_.fail("has {} in its header where the format has no place for it{}", what,
@@ -177,7 +166,8 @@ Header read_header(detail::InputFile& file) {
   file.read({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   if (!text.starts_with('{')) file.fail("is not a safetensors file: its header does not begin with '{{'");
   HeaderReader reader(file);
-  nlohmann::json::sax_parse(text, &reader);
+  if (const auto mistake = detail::read_json(text, reader))
+    file.fail("has a header that is not JSON: the mistake is at byte {}", *mistake + bytes.size());
   return reader.take();
 }
 
@@ -254,40 +244,45 @@ State read_safetensors(const std::filesystem::path& path) {
 }
 
 void write_safetensors(const std::filesystem::path& path, const State& state) {
-  auto header = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : state.numbers)
-    header[kMetadata][fmt::format("{}{}", kNumberPrefix, name)] = fmt::format("{}", value);
-  for (const auto& [name, value] : state.integers)
-    header[kMetadata][fmt::format("{}{}", kIntegerPrefix, name)] = fmt::format("{}", value);
+  detail::JsonWriter header;
+  const auto write_key = [&](const std::string& key) {
+    if (!detail::is_utf8(key)) fail(kWrite, "a name in the state is not UTF-8");
+    header.key(key);
+  };
+  header.begin('{');
+  if (!state.numbers.empty() || !state.integers.empty()) {
+    header.key(kMetadata).begin('{');
+    const auto write_metadata = [&](std::string_view prefix, const auto& values) {
+      for (const auto& [name, value] : values) {
+        write_key(fmt::format("{}{}", prefix, name));
+        header.value(fmt::format("{}", value));
+      }
+    };
+    write_metadata(kNumberPrefix, state.numbers);
+    write_metadata(kIntegerPrefix, state.integers);
+    header.end();
+  }
 
   std::set<std::string_view> names;
   std::vector<std::span<const std::uint8_t>> parts(1);
   std::uint64_t end = 0;
-  for (const auto& [name, value] : state.tensors) {
-    const Tensor& x = value;
+  for (const auto& [name, x] : state.tensors) {
     if (name == kMetadata)
       fail(kWrite, "a tensor cannot be called '{}': the format has that for itself", name);
     if (!names.insert(name).second) fail(kWrite, "two tensors are called '{}'", name);
     if (!x.defined()) fail(kWrite, "the tensor '{}' is not defined", name);
     const auto format = std::ranges::find(kFormats, detail::stored_as(x.dtype()), &Format::stored);
-    const std::uint64_t begin = end;
-    dispatch(x.dtype(), [&](auto type) {
-      const auto values = x.values<typename decltype(type)::type>();
-      parts.emplace_back(reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes());
-      end += values.size_bytes();
-    });
-    auto& entry = header[name];
-    entry["dtype"] = format->name;
-    entry["shape"] = std::vector<index_t>(x.shape().begin(), x.shape().end());
-    entry["data_offsets"] = {begin, end};
+    const std::size_t bytes = static_cast<std::size_t>(x.size()) * size_of(x.dtype());
+    parts.emplace_back(reinterpret_cast<const std::uint8_t*>(TensorAccess::elements(x)), bytes);
+    write_key(name);
+    header.begin('{').key("dtype").value(format->name).key("shape").begin('[');
+    for (const index_t size : x.shape()) header.value(size);
+    header.end().key("data_offsets").begin('[').value(end).value(end + bytes).end().end();
+    end += bytes;
   }
+  header.end();
 
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const nlohmann::json::exception&) {
-    fail(kWrite, "a name in the state is not UTF-8");
-  }
+  std::string text = header.text();
   text.resize((text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
   if (text.size() > kMaxHeader)
     fail(kWrite, "the header is {} bytes long; {} are allowed", text.size(), kMaxHeader);

@@ -6,10 +6,11 @@
 #include <cerrno>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "tapegrad/base/json_internal.h"
 #include "tapegrad/io/file_internal.h"
+#include "tapegrad/io/text_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -19,16 +20,32 @@ namespace {
   detail::fail_file("metrics", path, "cannot be written: {}", std::generic_category().message(error));
 }
 
-std::string quoted(std::string_view name) {
-  try {
-    return nlohmann::json(name).dump();
-  } catch (const nlohmann::json::exception&) {
-    fail("metrics", "a name must be UTF-8, got '{}'",
-         nlohmann::json(name).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
-  }
-}
+using Line = std::vector<std::pair<std::string, double>>;
 
-const double* find(const std::vector<std::pair<std::string, double>>& line, std::string_view name) {
+// A line of the file; fits() unless it is an object of numbers.
+class LineReader : public detail::JsonEvents {
+ public:
+  explicit LineReader(Line& line) : line_(line) {}
+  bool fits() const { return fits_ && begun_; }
+
+  void begin(char bracket) override { fits_ &= bracket == '{' && !std::exchange(begun_, true); }
+  void end(char) override {}
+  void key(std::string name) override { line_.emplace_back(std::move(name), kNaN); }
+  void string(std::string) override { fits_ = false; }
+  void number(std::string_view text) override {
+    const auto value = detail::parse_double(text);
+    fits_ &= value.has_value() && !line_.empty();
+    if (fits_) line_.back().second = *value;
+  }
+  void literal(std::string_view word) override { fits_ &= word == "null"; }
+
+ private:
+  static constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  Line& line_;
+  bool fits_ = true, begun_ = false;
+};
+
+const double* find(const Line& line, std::string_view name) {
   const auto found = std::ranges::find(line, name, &std::pair<std::string, double>::first);
   return found == line.end() ? nullptr : &found->second;
 }
@@ -59,11 +76,13 @@ void Metrics::cut_off() {
 void Metrics::write(std::span<const Entry> values) {
   if (more_) cut_off();
   std::string text;
-  std::vector<std::pair<std::string, double>> line;
+  Line line;
   for (const auto& [name, value] : values) {
+    const std::string quoted = detail::JsonWriter().value(name).text();
+    if (!detail::is_utf8(name)) fail("metrics", "a name must be UTF-8, got {}", quoted);
     if (find(line, name) != nullptr)
       fail("metrics", "a line must have different names, got '{}' twice", name);
-    text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", quoted(name), value.text_);
+    text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", quoted, value.text_);
     line.emplace_back(name, value.number_);
   }
   text += text.empty() ? "{}\n" : "}\n";
@@ -98,16 +117,8 @@ void Metrics::load_state(const State& state) {
     if (end == text.npos)
       detail::fail_file(kName, path_, "has {} lines, but {} were written before this state was saved",
                         lines.size(), count);
-    const auto parsed = nlohmann::ordered_json::parse(text.substr(at, end - at), nullptr, false);
-    auto& line = lines.emplace_back();
-    bool fits = parsed.is_object();
-    if (fits)
-      for (const auto& [name, value] : parsed.items()) {
-        fits = fits && (value.is_number() || value.is_null());
-        line.emplace_back(name,
-                          value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
-      }
-    if (!fits)
+    LineReader reader(lines.emplace_back());
+    if (detail::read_json(text.substr(at, end - at), reader) || !reader.fits())
       detail::fail_file(kName, path_, "has something other than an object of numbers in line {}",
                         lines.size());
     at = end + 1;
