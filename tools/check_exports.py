@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Compares what a shared libtapegrad exports with what its public headers declare.
 
-usage: check_exports.py LIBRARY.so INCLUDE_FOLDER [--allow-internal]    (needs clang++ and nm)
-
---allow-internal   what is exported though no public header declares it is printed, and is no mistake
+usage: check_exports.py LIBRARY.so INCLUDE_FOLDER    (needs clang++ and nm)
 
 Every function, member and variable that a public header declares and does not define there must be exported, or a
 program would not link; and nothing else may be: no function of an internal header, no template of another library.
@@ -63,10 +61,9 @@ def variants(name):
 
 
 def main():
-    arguments = [argument for argument in sys.argv[1:] if argument != "--allow-internal"]
-    if len(arguments) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    library, include = arguments
+    library, include = sys.argv[1:]
     needed, seen, _ = declared(include)
     lines = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
     exported = {line.split()[-1].split("@")[0]: line.split()[-2] for line in lines.splitlines()}
@@ -79,11 +76,7 @@ def main():
     mistakes += [f"exported, though it is not the library's own: {name}" for name in sorted(foreign)]
     # Instances of public templates, and members of theirs, are compiled weakly wherever they are used.
     strong = [name for name in functions if exported[name] not in "WVu"]
-    internal = [f"exported, though no public header declares it: {name}" for name in sorted(strong)]
-    if "--allow-internal" in sys.argv:
-        print(*internal, sep="\n")
-    else:
-        mistakes += internal
+    mistakes += [f"exported, though no public header declares it: {name}" for name in sorted(strong)]
 
     if len(needed) < 300:
         mistakes.append(f"only {len(needed)} declarations were found: this check is broken")

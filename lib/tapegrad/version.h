@@ -14,8 +14,11 @@
 //   inline namespace v0 TAPEGRAD_API {
 // which exports what is declared in that block; other files write namespace tapegrad::inline v0. The inline
 // namespace keeps two versions of the library in one program apart.
+// A class that is only named there, and declared in an internal header, is a TAPEGRAD_INTERNAL one.
 #if defined(__GNUC__)
 #define TAPEGRAD_API __attribute__((visibility("default")))
+#define TAPEGRAD_INTERNAL __attribute__((visibility("hidden")))
 #else
 #define TAPEGRAD_API
+#define TAPEGRAD_INTERNAL
 #endif

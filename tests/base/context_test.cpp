@@ -49,10 +49,10 @@ TEST(Scopes, OutliveTheirThread) {
 }
 
 TEST(Context, IsOfOneThread) {
-  context().copy_permits = 3;
-  std::thread([] { EXPECT_EQ(context().copy_permits, 0); }).join();
-  EXPECT_EQ(context().copy_permits, 3);
-  context().copy_permits = 0;
+  context().thread_count = 3;
+  std::thread([] { EXPECT_EQ(context().thread_count, 0); }).join();
+  EXPECT_EQ(context().thread_count, 3);
+  context().thread_count = 0;
 }
 
 }  // namespace

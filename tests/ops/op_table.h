@@ -173,6 +173,10 @@ inline void add_activations(std::vector<OpRow>& rows) {
   const Draw any = numbers({3, 4}), positive = numbers({3, 4}, 0.5, 2),
              kinked = numbers_away_from({0}, {3, 4});
   one("expm1", "", any, expm1);
+  one("log2", "", positive, log2);
+  one("log10", "", positive, log10);
+  one("tan", "", numbers({3, 4}, -1, 1), tan);
+  rows.push_back({"atan2", "", {numbers_away_from({0}, {2, 3}), numbers({2, 3})}, of_two(atan2), kSmooth});
   one("log1p", "", positive, log1p);
   one("rsqrt", "", positive, rsqrt);
   one("reciprocal", "", positive, reciprocal, {"divide"});
@@ -297,6 +301,10 @@ inline void add_reductions(std::vector<OpRow>& rows) {
   one("sort", "descending", distinct, [](const Tensor& x) { return sort(x, -1, {.descending = true}); });
   one("topk", "", distinct, [](const Tensor& x) { return topk(x, 2, 1).values; });
   one("topk", "smallest", distinct, [](const Tensor& x) { return topk(x, 1, 0, {.smallest = true}).values; });
+  one("median", "of an odd number", distinct, [](const Tensor& x) { return median(x, 1); });
+  one("median", "of an even number, kept", distinct,
+      [](const Tensor& x) { return median(x, 0, {.keepdims = true}); });
+  one("median", "all", distinct, [](const Tensor& x) { return median(x); });
   one("max", "middle axis", distinct, [](const Tensor& x) { return max(x, {1}); });
   one("min", "all", distinct, [](const Tensor& x) { return min(x); });
   one("min", "outer axes kept", distinct, [](const Tensor& x) {
@@ -450,6 +458,16 @@ inline void add_linear(std::vector<OpRow>& rows) {
   linear("tile", "", {2, 3}, [](const Tensor& x) { return tile(x, {2, 3}); });
   linear("cumsum", "", {2, 3, 2}, [](const Tensor& x) { return cumsum(x, 1); });
   linear("cumsum", "from the end", {2, 3}, [](const Tensor& x) { return cumsum(x, -1, {.reverse = true}); });
+  linear("cumsum", "exclusive", {2, 3, 2}, [](const Tensor& x) { return cumsum(x, 1, {.exclusive = true}); });
+  linear("cumsum", "exclusive, from the end", {2, 3},
+         [](const Tensor& x) { return cumsum(x, -1, {.reverse = true, .exclusive = true}); });
+  linear("roll", "", {2, 3, 2}, [](const Tensor& x) { return roll(x, 1, 1); });
+  linear("roll", "back, first axis", {5, 2}, [](const Tensor& x) { return roll(x, -7, 0); });
+  linear("diag", "of a matrix", {3, 4}, [](const Tensor& x) { return diag(x); });
+  linear("diag", "below", {3, 4}, [](const Tensor& x) { return diag(x, -1); });
+  linear("diag", "of a vector", {3}, [](const Tensor& x) { return diag(x); });
+  linear("diag", "of a vector, above", {3}, [](const Tensor& x) { return diag(x, 2); });
+  linear("diag", "of a vector, below", {3}, [](const Tensor& x) { return diag(x, -1); });
   linear("chunk", "", {4, 3}, [](const Tensor& x) { return chunk(x, 2)[1]; });
   linear("split", "", {2, 6}, [](const Tensor& x) {
     const auto parts = split(x, {1, 3, 2}, -1);
@@ -697,6 +715,11 @@ inline void add_losses(std::vector<OpRow>& rows) {
     loss("binary_cross_entropy_with_logits", variant, any, chance,
          [r](Inputs in) { return binary_cross_entropy_with_logits(in[0], in[1], {r}); }, kSmooth, {});
     const Tensor labels = tensor({{2, 0}, {1, 1}}, DType::Int32);
+    rows.push_back({"nll_loss",
+                    variant,
+                    {numbers({2, 2, 3}, -2, -0.5)},
+                    of_one([=](const Tensor& x) { return nll_loss(x, labels, {r}); }),
+                    kExact});
     for (const double smoothing : {0.0, 0.1}) {
       const CrossEntropyOptions o = {.label_smoothing = smoothing, .reduction = r};
       rows.push_back({"cross_entropy",

@@ -204,7 +204,7 @@ TEST(OpTableAsAWhole, EveryOpHasARow) {
       "conv2d_matrix", "less",        "less_equal", "greater",     "greater_equal", "equals",  "not_equals",
       "argmax",        "argmin",      "any",        "all",         "one_hot",       "isnan",   "isinf",
       "isfinite",      "logical_and", "logical_or", "logical_xor", "logical_not",   "argsort", "nonzero",
-      "count_nonzero", "full_like",   "linspace",   "eye",         "randint",       "randperm"};
+      "count_nonzero", "isclose",     "full_like",  "linspace",    "eye",           "randint", "randperm"};
   const std::map<std::string, int> declared = declared_ops();
   ASSERT_GE(declared.size(), 45u) << "the headers are not read as they should be";
   ASSERT_TRUE(declared.contains("conv2d_transpose") && declared.contains("mse_loss"));

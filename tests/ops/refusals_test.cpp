@@ -75,7 +75,32 @@ TEST(OpRefusals, Elementwise) {
   const Tensor a = ones({2, 3}), b = ones({2});
   check({
       {"maximum", {"[2, 3]", "[2]"}, [=] { maximum(a, b); }},
-      {"minimum", {"not Int32 [2]", "cast()"}, [=] { minimum(integers({2}), integers({2})); }},
+      {"minimum", {"Int32 [2]", "Float32", "cast()"}, [=] { minimum(integers({2}), b); }},
+      {"maximum", {"0.5 is not a value of Int32"}, [=] { maximum(integers({2}), 0.5); }},
+      {"minimum", {"0.5 is not a value of Int32"}, [=] { minimum(0.5, integers({2})); }},
+      {"isclose", {"Int32 [2]", "Float32", "cast()"}, [=] { isclose(integers({2}), b); }},
+      {"allclose", {"[2, 3]", "[2]"}, [=] { allclose(a, b); }},
+      {"allclose", {"0 or more", "-1"}, [=] { allclose(a, a, {.relative = -1}); }},
+      {"atan2", {"[2, 3]", "[2]"}, [=] { atan2(a, b); }},
+      {"tan", {"Int32"}, [=] { tan(integers({2})); }},
+      {"log2", {"Int32"}, [=] { log2(integers({2})); }},
+      {"log10", {"Int32"}, [=] { log10(integers({2})); }},
+      {"median", {"Int32"}, [=] { median(integers({2})); }},
+      {"median",
+       {"axis 0", "[0, 2]"},
+       [=] {
+         median(ones({0, 2}), 0);
+       }},
+      {"median", {"axis 2", "[2, 3]"}, [=] { median(a, 2); }},
+      {"roll", {"axis 2", "[2, 3]"}, [=] { roll(a, 1, 2); }},
+      {"diag", {"[]"}, [=] { diag(ones({})); }},
+      {"diag",
+       {"[2, 3, 4]"},
+       [=] {
+         diag(ones({2, 3, 4}));
+       }},
+      {"diag", {"[2, 3]", "3"}, [=] { diag(a, 3); }},
+      {"diag", {"[2, 3]", "-2"}, [=] { diag(a, -2); }},
       {"pow", {"[2, 3]", "[2]"}, [=] { pow(a, b); }},
       {"pow", {"Int32"}, [=] { pow(integers({2}), 2); }},
       {"expm1", {"not Int32 [2]", "cast()"}, [=] { expm1(integers({2})); }},

@@ -12,6 +12,7 @@ struct Net : Module {
   explicit Net(std::uint64_t seed) : Net(Generator(seed)) {}
   explicit Net(Generator generator)
       : a({.in_features = 3, .units = 3}, generator), b({.in_features = 3, .units = 3}, generator) {}
+  Net(const Net& other, Cloning cloning) : a(other.a, cloning), b(other.b, cloning) {}
   Tensor forward(const Tensor& x) override { return b(tanh(a(x))); }
   void visit(Visitor& visitor) override {
     visitor("a", a);
@@ -127,6 +128,8 @@ TEST(GradientsTest, OneSourceOrSeveralGiveTheSameKind) {
 }
 
 struct Forgetful : Module {
+  Forgetful() = default;
+  Forgetful(const Forgetful& other, Cloning) : shown(other.shown), forgotten(other.forgotten) {}
   Tensor shown = parameter(ones({3})), forgotten = parameter(ones({2, 3}));
   Tensor forward(const Tensor& x) override { return matmul(x * shown, forgotten, {.transpose_b = true}); }
   void visit(Visitor& visitor) override { visitor("shown", shown); }

@@ -15,6 +15,7 @@
 #include "refuses.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/tensor/serial_internal.h"
 #include "tapegrad/tensor/state.h"
 
 namespace tapegrad {

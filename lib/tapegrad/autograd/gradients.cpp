@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/autograd/recording_internal.h"
 #include "tapegrad/base/fail_internal.h"
 

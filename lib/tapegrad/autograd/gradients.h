@@ -42,27 +42,11 @@ class Gradients {
   const std::vector<Tensor>& parameters() const { return parameters_; }
   /// The gradients of these parameters only, in this order. For several optimizers that share one backward pass.
   /// Throws when one of the parameters has no gradient here.
-  Gradients of(const std::vector<Tensor>& parameters) const;
+  [[nodiscard]] Gradients of(const std::vector<Tensor>& parameters) const;
 
  private:
   std::vector<Tensor> parameters_, tensors_;
 };
 
-namespace detail {
-
-class Recording;
-struct Node;
-
-inline constexpr std::size_t kNotFound = static_cast<std::size_t>(-1);
-/// For each tensor, the position of a tensor in `among` with the same elements (the same part of the same storage,
-/// whatever its shape); kNotFound if there is none.
-std::vector<std::size_t> positions_of(const std::vector<Tensor>& tensors, const std::vector<Tensor>& among);
-
-/// Throws when `last` depends on a parameter that is not one of the sources, by what tape number `tape` recorded
-/// from node `mark` on.
-void require_all_parameters(const Recording& recording, const Node& last, index_t mark, int tape,
-                            const std::vector<Node*>& sources);
-
-}  // namespace detail
 }  // namespace v0
 }  // namespace tapegrad

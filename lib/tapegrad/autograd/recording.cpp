@@ -71,9 +71,9 @@ std::vector<Tensor> Recording::parameters() const {
 
 void Recording::forget(Node& node) {
   for (int i = 0; i < node.edge_count; ++i)
-    if (node.edges[i].rule != nullptr) node.edges[i].rule->~Rule();
+    if (node.edges[i].rule != nullptr) node.edges[i].rule->destroy();
   node.edge_count = 0;
-  if (node.joint != nullptr) std::exchange(node.joint, nullptr)->~Rule();
+  if (node.joint != nullptr) std::exchange(node.joint, nullptr)->destroy();
   if (node.output != nullptr) std::exchange(node.output, nullptr)->~Saved();
 }
 
@@ -95,10 +95,6 @@ Recording* active_recording(Context& own) {
         "a tape cannot record inside a parallel loop that started after it, on any thread: open a Tape or a NoGrad "
         "inside the piece");
   return scope->recording.get();
-}
-
-void* tape_memory(Recording& recording, std::size_t bytes) {
-  return recording.arena.take(bytes);
 }
 
 bool skips_recording() {

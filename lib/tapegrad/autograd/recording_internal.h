@@ -12,7 +12,7 @@
 
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/base/context.h"
-#include "tapegrad/tensor/origin.h"
+#include "tapegrad/tensor/serial_internal.h"
 
 namespace tapegrad::inline v0::detail {
 

@@ -30,6 +30,17 @@ void Saved::refuse() const {
       tensor_.shape());
 }
 
+Input::Input(const Tensor& x, const detail::InputClosure& rule)
+    : resolved_(detail::resolve(x)), shape_(TensorAccess::shape(x)) {
+  if (resolved_.node == nullptr) return;
+  rule_ = rule.move_to(resolved_.recording->arena.take(rule.bytes), rule.closure);
+  wants_output_ = rule.takes_output;
+}
+
+Input::~Input() {
+  if (rule_ != nullptr) rule_->destroy();
+}
+
 namespace {
 
 // Appends a node with room for so many edges, and makes output its result.

@@ -40,18 +40,35 @@ class Saved {
 
 namespace detail {
 
-class Recording;
+class TAPEGRAD_INTERNAL Recording;
 
 /// A derivative rule in the tape's memory, whatever its closure's type: of one input (Result is Tensor), or of all
 /// inputs together (a list of tensors; then the rule is told which inputs are wanted).
 template <class Result, class... Wanted>
-struct Rule {
-  virtual ~Rule() = default;
+class Rule {
+ public:
   /// output is defined only if the rule takes it.
-  virtual Result apply(const Tensor& output_gradient, const Tensor& output,
-                       const Wanted&... wanted) const = 0;
+  Result apply(const Tensor& output_gradient, const Tensor& output, const Wanted&... wanted) const {
+    return apply_(*this, output_gradient, output, wanted...);
+  }
   /// Adds to sum, in place, what apply() returns. False if the rule has no such form: then sum is as it was.
-  virtual bool add_to(Tensor& /*sum*/, const Tensor& /*output_gradient*/) const { return false; }
+  bool add_to(Tensor& sum, const Tensor& output_gradient) const {
+    if (add_to_ != nullptr) add_to_(*this, sum, output_gradient);
+    return add_to_ != nullptr;
+  }
+  /// In place of a destructor.
+  void destroy() { destroy_(*this); }
+
+ protected:
+  using Apply = Result (*)(const Rule&, const Tensor&, const Tensor&, const Wanted&...);
+  using AddTo = void (*)(const Rule&, Tensor&, const Tensor&);
+  Rule(Apply run, AddTo add, void (*end)(Rule&)) : apply_(run), add_to_(add), destroy_(end) {}
+
+ private:
+  // Not virtual: tables and names of classes, one for each rule, were a tenth of the ops.
+  Apply apply_;
+  AddTo add_to_;
+  void (*destroy_)(Rule&);
 };
 using InputRule = Rule<Tensor>;
 using JointRule = Rule<std::vector<Tensor>, std::vector<bool>>;
@@ -67,19 +84,21 @@ inline constexpr bool takes_gradient_only =
 
 template <class F, class Result, class... Wanted>
 struct RuleOf final : Rule<Result, Wanted...> {
-  explicit RuleOf(F&& closure) : f(std::move(closure)) {}
-  Result apply(const Tensor& output_gradient, const Tensor& output, const Wanted&... wanted) const override {
+  using Base = Rule<Result, Wanted...>;
+  static constexpr bool kAdds = requires(const F& f, Tensor& sum) { f.add_to(sum, sum); };
+  explicit RuleOf(F&& closure) : Base(run, kAdds ? add : nullptr, end), f(std::move(closure)) {}
+  static Result run(const Base& rule, const Tensor& output_gradient, const Tensor& output,
+                    const Wanted&... wanted) {
+    const F& f = static_cast<const RuleOf&>(rule).f;
     if constexpr (takes_output<F, Result, Wanted...>)
       return f(output_gradient, output, wanted...);
     else
       return f(output_gradient, wanted...);
   }
-  bool add_to(Tensor& sum, const Tensor& output_gradient) const override {
-    if constexpr (requires { f.add_to(sum, output_gradient); }) f.add_to(sum, output_gradient);
-    return requires {
-      f.add_to(sum, output_gradient);
-    };
+  static void add(const Base& rule, Tensor& sum, const Tensor& output_gradient) {
+    if constexpr (kAdds) static_cast<const RuleOf&>(rule).f.add_to(sum, output_gradient);
   }
+  static void end(Base& rule) { static_cast<RuleOf&>(rule).f.~F(); }
   F f;
 };
 
@@ -93,19 +112,30 @@ struct Resolved {
 };
 /// Throws when this thread works on a loop that a recording thread started.
 Resolved resolve(const Tensor& x);
-/// Memory that lives as long as the recording.
-void* tape_memory(Recording& recording, std::size_t bytes);
 /// Whether a pause, or a spent tape, keeps this thread's ops from being recorded: an op then need not make its rules
 /// into inputs (what they have saved is no longer counted).
 bool skips_recording();
 
-/// The closure of a joint rule, for as long as it is not known whether it will be kept.
-struct JointClosure {
+/// A closure, for as long as it is not known whether it will be kept as a rule.
+template <class Rule>
+struct Closure {
   void* closure;
-  JointRule* (*move_to)(void* memory, void* closure);
+  Rule* (*move_to)(void* memory, void* closure);
   std::size_t bytes;  // of the memory
   bool takes_output;
 };
+using InputClosure = Closure<InputRule>;
+using JointClosure = Closure<JointRule>;
+template <class F, class Result, class... Wanted>
+Closure<Rule<Result, Wanted...>> closure_of(F& rule) {
+  using Kept = RuleOf<F, Result, Wanted...>;
+  static_assert(alignof(Kept) <= alignof(std::max_align_t));
+  const auto move_to = [](void* memory, void* closure) -> Rule<Result, Wanted...>* {
+    return new (memory) Kept(std::move(*static_cast<F*>(closure)));
+  };
+  return {&rule, move_to, sizeof(Kept), takes_output<F, Result, Wanted...>};
+}
+
 Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> inputs, const JointClosure& rule);
 
 }  // namespace detail
@@ -122,14 +152,9 @@ Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> input
 class Input {
  public:
   template <class F>
-  Input(const Tensor& x, F rule) : resolved_(detail::resolve(x)), shape_(TensorAccess::shape(x)) {
+  Input(const Tensor& x, F rule) : Input(x, detail::closure_of<F, Tensor>(rule)) {
     static_assert(detail::takes_output<F> || detail::takes_gradient_only<F>,
                   "a rule is callable as Tensor(const Tensor& output_gradient) or with the output as well");
-    using Kept = detail::RuleOf<F, Tensor>;
-    static_assert(alignof(Kept) <= alignof(std::max_align_t));
-    if (resolved_.node == nullptr) return;
-    rule_ = new (detail::tape_memory(*resolved_.recording, sizeof(Kept))) Kept(std::move(rule));
-    wants_output_ = detail::takes_output<F>;
   }
   Input(Input&& other) noexcept
       : resolved_(other.resolved_),
@@ -137,11 +162,10 @@ class Input {
         rule_(std::exchange(other.rule_, nullptr)),
         wants_output_(other.wants_output_) {}
   Input& operator=(Input&&) = delete;
-  ~Input() {
-    if (rule_ != nullptr) rule_->~Rule();
-  }
+  ~Input();
 
  private:
+  Input(const Tensor& x, const detail::InputClosure& rule);
   friend Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
   detail::Resolved resolved_;
   Shape shape_;
@@ -167,13 +191,7 @@ template <class F>
   static_assert(detail::takes_output<F, Found, Wanted> || detail::takes_gradient_only<F, Found, Wanted>,
                 "a joint rule is callable as std::vector<Tensor>(const Tensor& output_gradient, "
                 "const std::vector<bool>& wanted), or with the output in between");
-  using Kept = detail::RuleOf<F, Found, Wanted>;
-  static_assert(alignof(Kept) <= alignof(std::max_align_t));
-  const auto move_to = [](void* memory, void* closure) -> detail::JointRule* {
-    return new (memory) Kept(std::move(*static_cast<F*>(closure)));
-  };
-  return detail::record_joint(op, std::move(output), inputs,
-                              {&rule, move_to, sizeof(Kept), detail::takes_output<F, Found, Wanted>});
+  return detail::record_joint(op, std::move(output), inputs, detail::closure_of<F, Found, Wanted>(rule));
 }
 
 }  // namespace v0

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tapegrad/autograd/backward_internal.h"
+#include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
 

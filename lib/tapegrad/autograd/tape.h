@@ -1,5 +1,7 @@
 #pragma once
 
+// Tape, which records ops and computes gradients, and NoGrad, which keeps ops from being recorded.
+
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -85,11 +87,13 @@ class [[nodiscard]] Tape {
   /// Throws when y was not computed on this tape or has several elements and no output_gradient; when y does
   /// not depend on one of xs; when a tensor that a rule needs was changed in place; and when a rule is wrong.
   /// What a rule throws is nested in an Error that names the op (std::rethrow_if_nested gives it back).
-  Gradients gradient(const Tensor& y, const std::vector<Tensor>& xs, const GradientOptions& options = {});
-  Gradients gradient(const Tensor& y, std::initializer_list<Tensor> xs, const GradientOptions& options = {}) {
+  [[nodiscard]] Gradients gradient(const Tensor& y, const std::vector<Tensor>& xs,
+                                   const GradientOptions& options = {});
+  [[nodiscard]] Gradients gradient(const Tensor& y, std::initializer_list<Tensor> xs,
+                                   const GradientOptions& options = {}) {
     return gradient(y, std::vector<Tensor>(xs), options);
   }
-  Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
+  [[nodiscard]] Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
 
   /// Calls hook with the gradient of x, a tensor of this tape or a parameter, whenever gradient() has found
   /// all of it: where gradient() of this tape passes x on its way, or is asked for it. Gradients of tapes inside or
@@ -100,7 +104,7 @@ class [[nodiscard]] Tape {
   void on_gradient(const Tensor& x, std::function<void(const Tensor& gradient)> hook);
 
   /// The parameters that were used since the recording began, in the order of their first use.
-  std::vector<Tensor> parameters() const;
+  [[nodiscard]] std::vector<Tensor> parameters() const;
 
   /// What was recorded so far; parameters are named as in `names`, if they are found there.
   Graph graph(const State& names = {}) const;
@@ -126,7 +130,7 @@ class [[nodiscard]] NoGrad {
 };
 
 /// Whether a tape records the ops of this thread.
-bool is_recording();
+[[nodiscard]] bool is_recording();
 
 }  // namespace v0
 }  // namespace tapegrad

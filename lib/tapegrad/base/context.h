@@ -11,11 +11,12 @@
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
-
 class Module;
 class Tensor;
+}  // namespace v0
+}  // namespace tapegrad
 
-namespace detail {
+namespace tapegrad::inline v0::detail {
 
 class CheckpointRun;
 class Recording;
@@ -42,7 +43,6 @@ struct Context {
   CheckpointRun* run = nullptr;  // the innermost run of a checkpointed function
   /// Hears of layers' results; nullptr for none.
   const std::function<void(const Module&, const Tensor&)>* call_observer = nullptr;
-  int copy_permits = 0;  // while modules are being cloned
 };
 
 /// The calling thread's. Out of line, so that a program and a shared library see the same one. Take it once where
@@ -63,6 +63,4 @@ inline const Scope* innermost_scope(Context& own) {
   return scope == nullptr || !scope->closed.load(std::memory_order_acquire) ? scope : drop_closed(own);
 }
 
-}  // namespace detail
-}  // namespace v0
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0::detail

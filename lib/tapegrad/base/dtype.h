@@ -1,5 +1,7 @@
 #pragma once
 
+// DType, the element type of a tensor, and calls of a template with the C++ type that it stands for.
+
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
@@ -16,11 +18,11 @@ inline namespace v0 TAPEGRAD_API {
 enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
 
 /// "Float32", "Float64", "Int32" or "UInt8".
-std::string to_string(DType dtype);
+[[nodiscard]] std::string to_string(DType dtype);
 /// Writes to_string(dtype).
 std::ostream& operator<<(std::ostream& stream, DType dtype);
 
-inline bool is_floating(DType dtype) {
+[[nodiscard]] inline bool is_floating(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float64;
 }
 
@@ -40,7 +42,7 @@ inline constexpr DType dtype_of = [] {
 
 /// Calls f(std::type_identity<T>{}) with the C++ type of dtype, and returns what it returns.
 template <class F>
-decltype(auto) dispatch(DType dtype, F&& f) {
+[[nodiscard]] decltype(auto) dispatch(DType dtype, F&& f) {
   switch (dtype) {
     case DType::Float64:
       return std::forward<F>(f)(std::type_identity<double>{});
@@ -61,14 +63,14 @@ namespace detail {
 /// dispatch() for what is computed with Float32 or Float64 only. Throws for other dtypes; functions that users
 /// call check the dtype before, to name themselves in the error.
 template <class F>
-decltype(auto) dispatch_floating(DType dtype, F&& f) {
+[[nodiscard]] decltype(auto) dispatch_floating(DType dtype, F&& f) {
   if (dtype == DType::Float64) return std::forward<F>(f)(std::type_identity<double>{});
   if (dtype != DType::Float32) detail::refuse_not_floating(dtype);
   return std::forward<F>(f)(std::type_identity<float>{});
 }
 
 /// Bytes of one element.
-inline std::size_t size_of(DType dtype) {
+[[nodiscard]] inline std::size_t size_of(DType dtype) {
   return dispatch(dtype, []<class T>(std::type_identity<T>) { return sizeof(T); });
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// Error, the one family of exceptions.
+
 #include <stdexcept>
 #include <string>
 #include <string_view>

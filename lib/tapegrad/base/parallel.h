@@ -1,5 +1,7 @@
 #pragma once
 
+// parallel_for(), the number of threads, and memory that threads keep for reuse.
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,7 +15,7 @@ inline namespace v0 TAPEGRAD_API {
 
 /// The number of threads that parallel loops of the calling thread use. By default the number of CPUs that the
 /// process may use (its affinity, and the CPU quota of its control group, rounded up), at most 64.
-int thread_count();
+[[nodiscard]] int thread_count();
 
 /// Sets thread_count() for the calling thread until the end of the scope. Other threads are not affected.
 /// Results never depend on it: they are the same bits for any number of threads.
@@ -67,21 +69,6 @@ class SinglePiece {
 
  private:
   int& depth_;
-};
-
-/// Memory that a thread keeps for reuse, for release_memory() to find. Made and destroyed on that thread.
-class ThreadMemory {
- public:
-  ThreadMemory();
-  virtual ~ThreadMemory();
-  ThreadMemory(const ThreadMemory&) = delete;
-  ThreadMemory& operator=(const ThreadMemory&) = delete;
-  virtual void release() = 0;
-  /// Calls release() of all of the calling thread's.
-  static void release_all();
-
- private:
-  ThreadMemory *before_ = nullptr, *after_ = nullptr;
 };
 
 }  // namespace detail

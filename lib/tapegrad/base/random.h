@@ -15,8 +15,8 @@ inline namespace v0 TAPEGRAD_API {
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four words that are
 /// a function of a counter and a key. The known answers of the Random123 library hold.
-std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
-                                        std::array<std::uint32_t, 2> key);
+[[nodiscard]] std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                                      std::array<std::uint32_t, 2> key);
 
 /// Random numbers that are the same bits with every compiler and on every platform. A generator is its seed,
 /// its stream and the position in it; two generators with different streams are independent.

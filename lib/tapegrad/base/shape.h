@@ -1,5 +1,8 @@
 #pragma once
 
+// Shape, the sizes of a tensor's axes, and broadcasting.
+
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
@@ -23,6 +26,9 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<index_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
+  /// One axis of this size: zeros(5) is zeros({5}).
+  template <std::integral T>
+  requires(!std::same_as<T, bool>) Shape(T size) : Shape({static_cast<index_t>(size)}) {}
   explicit Shape(std::span<const index_t> sizes);
   explicit Shape(const std::vector<index_t>& sizes) : Shape(std::span(sizes)) {}
 
@@ -70,7 +76,7 @@ std::ostream& operator<<(std::ostream& stream, const Shape& shape);
 /// The shape of the result when a and b are combined element by element, by NumPy's rule: sizes are aligned
 /// at the last axis, and a size of 1 stretches. Throws an Error of op that names both shapes when they do not
 /// fit.
-Shape broadcast(std::string_view op, const Shape& a, const Shape& b);
+[[nodiscard]] Shape broadcast(std::string_view op, const Shape& a, const Shape& b);
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -1,12 +1,12 @@
 #pragma once
 
+// What users say about windows that slide over images, for convolutions and poolings, and all sizes that follow from it.
+
 #include <array>
 #include <string>
 
 #include "tapegrad/base/shape.h"
 #include "tapegrad/version.h"
-
-// What users say about windows that slide over images, for convolutions and poolings, and all sizes that follow from it.
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
@@ -53,10 +53,10 @@ inline constexpr Padding Padding::Full{Padding::Kind::Full};
 
 /// What a convolution needs to be told besides its tensors.
 struct Conv2DOptions {
-  Size2D strides = 1;  ///< pixels from one window to the next
-  Padding padding = Padding::Valid;
-  Size2D dilations = 1;  ///< pixels from one tap of the filter to the next
-  index_t groups = 1;    ///< channels are cut into as many groups, each with a filter of its own
+  Size2D strides = 1;                ///< pixels from one window to the next
+  Padding padding = Padding::Valid;  ///< zeros around the image
+  Size2D dilations = 1;              ///< pixels from one tap of the filter to the next
+  index_t groups = 1;                ///< channels are cut into as many groups, each with a filter of its own
 };
 
 /// A convolution with all sizes known. Images are NHWC, filters [kernel_h, kernel_w, in_channels / groups,

@@ -1,5 +1,7 @@
 #pragma once
 
+// Loader, which shuffles a data set and hands it out in batches that other threads prepare.
+
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -15,8 +17,8 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 struct LoaderOptions {
-  index_t batch_size = 32;
-  bool shuffle = true;
+  index_t batch_size = 32;       ///< samples in a batch
+  bool shuffle = true;           ///< a new random order in each epoch; otherwise that of the data set
   std::uint64_t seed = 0;        ///< of the shuffling, and of what the transform draws
   bool drop_last = false;        ///< leave out a last batch that is not full
   DType dtype = DType::Float32;  ///< of the inputs handed out

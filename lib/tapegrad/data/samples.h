@@ -1,5 +1,7 @@
 #pragma once
 
+// Samples: tensors of one shape that are read one by one, from memory, a file or a function.
+
 #include <functional>
 
 #include "tapegrad/io/array_file.h"
@@ -38,7 +40,7 @@ class Samples {
 
   /// Sample number i; it may share memory with the data set, and is not to be written to. Throws when there
   /// is no such sample, and when what was read has another shape or dtype.
-  Tensor operator[](index_t i) const;
+  [[nodiscard]] Tensor operator[](index_t i) const;
 
  private:
   Shape shape_, sample_shape_;
@@ -48,11 +50,11 @@ class Samples {
 
 /// All samples in one tensor of shape [n, ...], in the dtype that they are stored in: pixels of UInt8 are 0 to 255.
 /// A network that was trained through a Loader takes read_all(samples, DType::Float32) instead.
-Tensor read_all(const Samples& samples);
+[[nodiscard]] Tensor read_all(const Samples& samples);
 
 /// All samples in one tensor, converted as a Loader converts its inputs: UInt8 to a floating dtype by dividing by
 /// 255, so that pixels lie in [0, 1]; others by value. Throws for integer dtypes other than the samples' own.
-Tensor read_all(const Samples& samples, DType dtype);
+[[nodiscard]] Tensor read_all(const Samples& samples, DType dtype);
 
 }  // namespace v0
 }  // namespace tapegrad

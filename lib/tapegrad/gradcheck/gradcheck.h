@@ -41,7 +41,7 @@ struct GradcheckOptions {
   /// The output gradients, the directions and the samples are drawn with this seed, from a stream that no
   /// Generator of the same seed gives: inputs drawn with it are independent of them.
   std::uint64_t seed = 1;
-  GradcheckMode mode = GradcheckMode::EveryEntry;
+  GradcheckMode mode = GradcheckMode::EveryEntry;  ///< which entries are compared
   /// Sample: how many entries of each input. The first and the last one are always among them.
   index_t samples = 32;
   /// What the report calls the inputs; "input 0", ... if empty.
@@ -67,7 +67,7 @@ enum class GradcheckVerdict {
   AtKink,            ///< some entries sit where f has no derivative; all others are right
   DependentInputs,   ///< two inputs share memory
 };
-std::string_view name(GradcheckVerdict verdict);
+[[nodiscard]] std::string_view name(GradcheckVerdict verdict);
 
 /// What an entry's error does as the step changes.
 enum class GradcheckBehaviour {
@@ -81,7 +81,7 @@ enum class GradcheckBehaviour {
   Unclear,     ///< no step tells
   NotJudged,   ///< disagrees at the first step; not looked at closer, as enough others are wrong
 };
-std::string_view name(GradcheckBehaviour behaviour);
+[[nodiscard]] std::string_view name(GradcheckBehaviour behaviour);
 
 /// One entry of an input (or one direction: then index is empty).
 struct GradcheckEntry {

@@ -1,5 +1,7 @@
 #pragma once
 
+// ArrayFile: an array in a file, of which rows are read when they are needed.
+
 #include <memory>
 
 #include "tapegrad/tensor/tensor.h"
@@ -18,7 +20,7 @@ class ArrayFile {
   /// The rows first, first + 1, ... along the first axis: [count, ...]. May be called on several threads at a
   /// time. Throws when there are not so many, when the file cannot be read, and for elements that the dtype
   /// does not hold.
-  Tensor rows(index_t first, index_t count) const;
+  [[nodiscard]] Tensor rows(index_t first, index_t count) const;
 
   struct Source;  ///< internal
   explicit ArrayFile(std::shared_ptr<const Source> source);

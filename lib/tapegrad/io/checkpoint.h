@@ -1,5 +1,7 @@
 #pragma once
 
+// Checkpoints: the whole state of a training run in files that survive a crash.
+
 #include <concepts>
 #include <cstdint>
 #include <filesystem>
@@ -79,9 +81,9 @@ class TrainingState {
 
   /// The parts' states: "net/0.kernel" is the tensor "0.kernel" of the part "net". A snapshot, which training does not
   /// change.
-  State state() const { return state_view().copy(); }
+  [[nodiscard]] State state() const { return state_view().copy(); }
   /// The same with the tensors of the parts themselves, where these have a state_view(): for writing a file.
-  State state_view() const;
+  [[nodiscard]] State state_view() const;
   /// Throws, and changes no part, when a part refuses its state, or there is a state of a part that this run
   /// does not have.
   void load_state(const State& state);
@@ -113,7 +115,7 @@ struct Checkpoint {
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
 /// Throws when the file is no checkpoint, cannot be read, or does not hold exactly what was written.
-Checkpoint read_checkpoint(const std::filesystem::path& path);
+[[nodiscard]] Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 struct CheckpointsOptions {
   int keep = 2;                   ///< so many of the newest, at least 1

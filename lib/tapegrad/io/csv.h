@@ -1,5 +1,7 @@
 #pragma once
 
+// Tables of numbers in files of comma-separated values.
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -32,7 +34,7 @@ struct Table {
 /// of the first row is one. Empty lines and spaces around fields are skipped. The file is read twice and never held in
 /// memory. Throws, naming line and column, for fields that are empty or no numbers, numbers that the dtype does not
 /// hold, empty labels, and rows of another length than the first line.
-Table read_csv(const std::filesystem::path& path, const CsvOptions& options = {});
+[[nodiscard]] Table read_csv(const std::filesystem::path& path, const CsvOptions& options = {});
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -1,5 +1,7 @@
 #pragma once
 
+// Files of the IDX format, in which MNIST comes.
+
 #include <filesystem>
 
 #include "tapegrad/io/array_file.h"
@@ -14,11 +16,11 @@ inline namespace v0 TAPEGRAD_API {
 /// UInt8, signed bytes, 16- and 32-bit integers Int32, floats Float32, doubles Float64. The format is
 /// described at the end of http://yann.lecun.com/exdb/mnist/. Throws when the file cannot be read, is not
 /// IDX, is damaged (gzip's checksum included), or is not exactly as long as its header says.
-Tensor read_idx(const std::filesystem::path& path);
+[[nodiscard]] Tensor read_idx(const std::filesystem::path& path);
 
 /// Opens an IDX file that is not gzipped, to read rows of it when they are asked for. Throws as read_idx,
 /// before elements are read.
-ArrayFile open_idx(const std::filesystem::path& path);
+[[nodiscard]] ArrayFile open_idx(const std::filesystem::path& path);
 
 /// Writes a tensor as an IDX file; gzipped when the path ends in ".gz". Replaces the file only once all of it
 /// is written, and the same tensor gives the same bytes every time. Throws when it cannot be written, and for

@@ -1,5 +1,7 @@
 #pragma once
 
+// Images of 8 bits a channel: PNG, JPEG and BMP files, and resizing.
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -52,17 +54,18 @@ struct Image {
 void write_png(const std::filesystem::path& path, const Image& image);
 
 /// What write_png() writes. Throws when the number of pixels is not what the sizes say.
-std::vector<std::uint8_t> encode_png(const Image& image);
+[[nodiscard]] std::vector<std::uint8_t> encode_png(const Image& image);
 
 inline constexpr index_t kMostPixels = index_t{1} << 26;  ///< of an image that is read
 
 /// Reads a PNG, JPEG or BMP file as grey (channels 1) or colour (3), converted if need be. Throws when it
 /// cannot be read or decoded, or has more pixels than most_pixels or kMostPixels.
-Image read_image(const std::filesystem::path& path, int channels, index_t most_pixels = kMostPixels);
+[[nodiscard]] Image read_image(const std::filesystem::path& path, int channels,
+                               index_t most_pixels = kMostPixels);
 
 /// The image in another size: Mitchell's filter where it gets smaller, a cubic spline where it gets larger.
 /// Throws for sizes that an Image cannot have.
-Image resized(const Image& image, int height, int width);
+[[nodiscard]] Image resized(const Image& image, int height, int width);
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -1,5 +1,7 @@
 #pragma once
 
+// NumPy's files: .npy for one array, .npz for several.
+
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -17,11 +19,11 @@ inline namespace v0 TAPEGRAD_API {
 /// float64, int32 and uint8 are read as they are, float16 widened to Float32, bool as UInt8, other integers
 /// as Int32 when all values fit. Throws when the file cannot be read, has elements of another type, more axes
 /// than a tensor, or is not exactly as long as its header says.
-Tensor read_npy(const std::filesystem::path& path);
+[[nodiscard]] Tensor read_npy(const std::filesystem::path& path);
 
 /// Opens such a file, to read rows of it when they are asked for. Throws as read_npy, before elements are
 /// read, and for arrays in Fortran's order, whose rows do not lie together.
-ArrayFile open_npy(const std::filesystem::path& path);
+[[nodiscard]] ArrayFile open_npy(const std::filesystem::path& path);
 
 /// Writes a tensor as NumPy does. Replaces the file only once all of it is written, and the same tensor gives
 /// the same bytes every time. Throws when it cannot be written.
@@ -32,7 +34,7 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// Reads the arrays that np.savez or np.savez_compressed saved, in the order of the file, each as read_npy
 /// does. Throws also when the archive is damaged (checksums included) or holds anything but arrays.
-NamedTensors read_npz(const std::filesystem::path& path);
+[[nodiscard]] NamedTensors read_npz(const std::filesystem::path& path);
 
 struct NpzOptions {
   bool compressed = false;  ///< as np.savez_compressed

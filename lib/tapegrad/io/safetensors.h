@@ -1,5 +1,7 @@
 #pragma once
 
+// Files of the safetensors format, which hold the state of a model.
+
 #include <filesystem>
 #include <map>
 #include <string>
@@ -16,7 +18,7 @@ inline namespace v0 TAPEGRAD_API {
 /// widened to Float32, I64 as Int32 when all values fit. Numbers and integers that write_safetensors saved
 /// are found again, other metadata is ignored. Throws when the file cannot be read or breaks any rule of the
 /// format: it is checked whole before a tensor is made.
-State read_safetensors(const std::filesystem::path& path);
+[[nodiscard]] State read_safetensors(const std::filesystem::path& path);
 
 /// What the header of such a file says.
 struct SafetensorsHeader {
@@ -28,7 +30,7 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 /// Reads no more than that; throws as read_safetensors.
-SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
+[[nodiscard]] SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
 
 /// Writes a state as a safetensors file: tensors in their order, numbers and integers as strings in the
 /// metadata, exact to the last bit. Replaces the file only once all of it is written; the same state gives

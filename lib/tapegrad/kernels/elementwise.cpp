@@ -177,21 +177,25 @@ void map_blocks(const Loop& loop, const Shape& shape, void* y, std::initializer_
 
 }  // namespace
 
-void map(const Loop& loop, index_t n, void* y, const void* const* xs) {
+void map(const Loop& loop, index_t n, void* y, std::span<const void* const> xs) {
   parallel_for(n, kElementwisePiece, [&](index_t begin, index_t end) {
     const void* from[Loop::kMostInputs];
-    for (std::size_t k = 0; k < Loop::kMostInputs && loop.input_sizes[k] != 0; ++k)
-      from[k] = at(xs[k], begin * loop.input_sizes[k]);
+    for (std::size_t k = 0; k < xs.size(); ++k) from[k] = at(xs[k], begin * loop.input_sizes[k]);
     loop.run(loop.f, end - begin, at(y, begin * loop.output_size), from);
   });
 }
 
 void map(const Loop& loop, const Shape& shape, void* y, std::initializer_list<Operand> xs) {
-  if (!std::ranges::all_of(xs, [&](const Operand& x) { return x.shape.size() == shape.size(); }))
-    return map_blocks(loop, shape, y, xs);
   const void* from[Loop::kMostInputs];
   std::ranges::transform(xs, from, &Operand::data);
-  map(loop, shape.size(), y, from);
+  const auto is_whole = [&](const Operand& x) { return x.shape.size() == shape.size(); };
+  if (std::ranges::all_of(xs, is_whole)) return map(loop, shape.size(), y, {from, xs.size()});
+  if (loop.run_with_one == nullptr || !is_whole(xs.begin()[0]) || xs.begin()[1].shape.size() != 1)
+    return map_blocks(loop, shape, y, xs);
+  Loop with_one = loop;
+  with_one.run = loop.run_with_one;
+  with_one.input_sizes[1] = 0;  // the same number for all pieces
+  map(with_one, shape.size(), y, {from, xs.size()});
 }
 
 Strides strides_of(const Shape& shape) {

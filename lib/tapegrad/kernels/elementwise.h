@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <initializer_list>
+#include <span>
 #include <utility>
 
 #include "tapegrad/base/shape.h"
@@ -61,7 +62,7 @@ struct Operand {
 void map(const Loop& loop, const Shape& shape, void* y, std::initializer_list<Operand> xs);
 
 /// As above, for operands that all have n elements (no broadcasting).
-void map(const Loop& loop, index_t n, void* y, const void* const* xs);
+void map(const Loop& loop, index_t n, void* y, std::span<const void* const> xs);
 
 /// y[i] = f(x0[i], x1[i], ...) for i < n. y may be one of the xs.
 template <class Out, class F, class... In>

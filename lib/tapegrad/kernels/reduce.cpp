@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tapegrad/kernels/grain.h"
@@ -83,7 +84,8 @@ void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, c
 }
 
 template <class T>
-void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end) {
+void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end,
+                    bool exclusive) {
   parallel_for(outer, units_in_piece(kReducePiece, count * inner), [=](index_t begin, index_t end) {
     std::vector<double> totals(static_cast<std::size_t>(inner));
     for (index_t o = begin; o < end; ++o) {
@@ -92,8 +94,8 @@ void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* 
         const index_t r = o * count + (from_end ? count - 1 - step : step);
         for (index_t i = 0; i < inner; ++i) {
           double& total = totals[static_cast<std::size_t>(i)];
-          total += static_cast<double>(x[r * inner + i]);
-          y[r * inner + i] = static_cast<T>(total);
+          const double before = std::exchange(total, total + static_cast<double>(x[r * inner + i]));
+          y[r * inner + i] = static_cast<T>(exclusive ? before : total);
         }
       }
     }
@@ -105,7 +107,7 @@ template Joiner joiner<Largest>(DType);
 template Joiner joiner<Smallest>(DType);
 template void reduce(const Joiner&, index_t, index_t, index_t, const void*, float*, double);
 template void reduce(const Joiner&, index_t, index_t, index_t, const void*, double*, double);
-template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool);
-template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool);
+template void cumulative_sum(index_t, index_t, index_t, const float*, float*, bool, bool);
+template void cumulative_sum(index_t, index_t, index_t, const double*, double*, bool, bool);
 
 }  // namespace tapegrad::inline v0::kernels

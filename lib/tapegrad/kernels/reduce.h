@@ -48,9 +48,11 @@ template <class Out>
 void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y,
             double divisor = 1);
 
-/// y[o, r, i] = the sum of x[o, 0, i] to x[o, r, i], kept in double; from the last one on if from_end.
+/// y[o, r, i] = the sum of x[o, 0, i] to x[o, r, i], kept in double; from the last one on if from_end; without
+/// x[o, r, i] itself if exclusive.
 template <class T>
-void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end);
+void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end,
+                    bool exclusive);
 
 /// y[o, i] = the first r for which no other is better(x[o, other, i], x[o, r, i]).
 template <class T, class Better>

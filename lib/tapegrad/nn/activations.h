@@ -42,7 +42,7 @@ class Activation {
   explicit operator bool() const { return static_cast<bool>(function_); }
   bool is_relu() const { return is_relu_; }
   /// x itself if there is none.
-  Tensor operator()(const Tensor& x) const { return function_ ? function_(x) : x; }
+  [[nodiscard]] Tensor operator()(const Tensor& x) const { return function_ ? function_(x) : x; }
 
  private:
   [[noreturn]] static void refuse_empty();
@@ -56,6 +56,7 @@ class Lambda : public Module {
  public:
   /// Throws when the function is empty.
   explicit Lambda(Activation function);
+  Lambda(const Lambda& other, Cloning) : function_(other.function_) {}
   Tensor forward(const Tensor& x) override { return function_(x); }
 
  private:
@@ -67,15 +68,19 @@ class Lambda : public Module {
 
 struct ReLU : Lambda {
   ReLU();
+  ReLU(const ReLU& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct LeakyReLU : Lambda {
   explicit LeakyReLU(double negative_slope = kNegativeSlope);
+  LeakyReLU(const LeakyReLU& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct ELU : Lambda {
   explicit ELU(double alpha = 1);
+  ELU(const ELU& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct SELU : Lambda {
   SELU();
+  SELU(const SELU& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct GELUOptions {
   /// Compute gelu_tanh, the approximation by tanh.
@@ -83,21 +88,27 @@ struct GELUOptions {
 };
 struct GELU : Lambda {
   explicit GELU(const GELUOptions& options = {});
+  GELU(const GELU& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct SiLU : Lambda {
   SiLU();
+  SiLU(const SiLU& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct Sigmoid : Lambda {
   Sigmoid();
+  Sigmoid(const Sigmoid& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct Softplus : Lambda {
   Softplus();
+  Softplus(const Softplus& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct Tanh : Lambda {
   Tanh();
+  Tanh(const Tanh& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 struct Softmax : Lambda {
   explicit Softmax(int axis = -1);
+  Softmax(const Softmax& other, Cloning cloning) : Lambda(other, cloning) {}
 };
 
 }  // namespace v0

@@ -20,7 +20,7 @@ namespace detail {
 
 /// How the first values of a module's tensors were drawn. C++ lets a compiler make the arguments of a function
 /// in any order: what takes modules as arguments uses this to draw in the order of its list. A module that is
-/// moved or copied forgets it: a module with a name was made by a statement of its own, in a defined order.
+/// moved forgets it: a module with a name was made by a statement of its own, in a defined order.
 class Draws {
  public:
   struct Draw {
@@ -31,12 +31,7 @@ class Draws {
   };
 
   Draws() = default;
-  Draws(const Draws&) {}
   Draws(Draws&& other) noexcept { other.list.clear(); }
-  Draws& operator=(const Draws&) {
-    list.clear();
-    return *this;
-  }
   Draws& operator=(Draws&& other) noexcept {
     list.clear();
     other.list.clear();

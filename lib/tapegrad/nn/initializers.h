@@ -25,30 +25,30 @@ using Initializer = std::function<Tensor(const Shape&, Generator&, DType)>;
 
 /// Uniform in [-limit, limit], limit = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010; as Keras'
 /// default).
-Tensor glorot_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+[[nodiscard]] Tensor glorot_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 /// Normal, with standard deviation sqrt(2 / (fan_in + fan_out)).
-Tensor glorot_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+[[nodiscard]] Tensor glorot_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
 /// Uniform in [-limit, limit], limit = sqrt(6 / fan_in): for layers before a relu (He et al. 2015).
-Tensor he_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+[[nodiscard]] Tensor he_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 /// Normal, with standard deviation sqrt(2 / fan_in).
-Tensor he_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+[[nodiscard]] Tensor he_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
 /// Uniform in [-limit, limit], limit = sqrt(3 / fan_in): for layers before a selu (LeCun et al. 1998).
-Tensor lecun_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+[[nodiscard]] Tensor lecun_uniform(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 /// Normal, with standard deviation sqrt(1 / fan_in).
-Tensor lecun_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+[[nodiscard]] Tensor lecun_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
 /// A random orthogonal matrix (Saxe et al. 2014): as [product of the others, last size] the columns are
 /// orthonormal, or the rows where there are fewer of them.
-Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
+[[nodiscard]] Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
 /// The same value everywhere, for any shape; 0 is what biases begin with.
-Initializer constant_initializer(double value = 0);
+[[nodiscard]] Initializer constant_initializer(double value = 0);
 /// Uniform in [-limit, limit], for any shape. Throws when limit is negative or not finite.
-Initializer uniform_initializer(double limit);
+[[nodiscard]] Initializer uniform_initializer(double limit);
 /// Normal, with mean 0, for any shape. Throws when the standard deviation is negative or not finite.
-Initializer normal_initializer(double standard_deviation);
+[[nodiscard]] Initializer normal_initializer(double standard_deviation);
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -231,11 +231,16 @@ void Dropout::visit(Visitor& visitor) {
   visitor("generator_state", generator_state);
 }
 
-Sequential::Sequential(const Sequential& other) : Module(other) {
+Sequential::Sequential(const Sequential& other, Cloning cloning) {
   for (const auto& [module, copy] : other.items_) {
-    if (copy == nullptr)
-      fail("clone", "module {} of a Sequential has members that cannot be copied", items_.size());
-    items_.push_back({copy(*module), copy});
+    if (copy == nullptr) {
+      const Module& missing = *module;
+      const std::string name = detail::class_name(typeid(missing));
+      fail("clone",
+           "module {} of a Sequential, a {}, has no constructor {}(const {}& other, Cloning cloning)",
+           items_.size(), name, name, name);
+    }
+    items_.push_back({copy(*module, cloning), copy});
   }
 }
 

@@ -36,6 +36,7 @@ struct DenseOptions {
 class Dense : public Module {
  public:
   Dense(const DenseOptions& options, Generator& generator);
+  Dense(const Dense& other, Cloning) : kernel(other.kernel), bias(other.bias), options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
@@ -65,6 +66,7 @@ struct Conv2DLayerOptions {
 class Conv2D : public Module {
  public:
   Conv2D(const Conv2DLayerOptions& options, Generator& generator);
+  Conv2D(const Conv2D& other, Cloning) : kernel(other.kernel), bias(other.bias), options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
@@ -97,6 +99,8 @@ struct Conv2DTransposeLayerOptions {
 class Conv2DTranspose : public Module {
  public:
   Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Generator& generator);
+  Conv2DTranspose(const Conv2DTranspose& other, Cloning)
+      : kernel(other.kernel), bias(other.bias), options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
@@ -124,6 +128,8 @@ struct DepthwiseConv2DOptions {
 class DepthwiseConv2D : public Module {
  public:
   DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generator& generator);
+  DepthwiseConv2D(const DepthwiseConv2D& other, Cloning)
+      : kernel(other.kernel), bias(other.bias), options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
@@ -137,6 +143,8 @@ class DepthwiseConv2D : public Module {
 /// [n, ...] -> [n, product of the rest].
 class Flatten : public Module {
  public:
+  Flatten() = default;
+  Flatten(const Flatten&, Cloning) {}
   Tensor forward(const Tensor& x) override;
 };
 
@@ -144,6 +152,7 @@ class Flatten : public Module {
 class Reshape : public Module {
  public:
   explicit Reshape(std::vector<index_t> shape) : shape_(std::move(shape)) {}
+  Reshape(const Reshape& other, Cloning) : shape_(other.shape_) {}
   Tensor forward(const Tensor& x) override;
 
  private:
@@ -159,6 +168,7 @@ struct EmbeddingOptions {
 class Embedding : public Module {
  public:
   Embedding(const EmbeddingOptions& options, Generator& generator);
+  Embedding(const Embedding& other, Cloning) : embeddings(other.embeddings) {}
   Tensor forward(const Tensor& indices) override;
   void visit(Visitor& visitor) override;
 
@@ -172,6 +182,7 @@ class Dropout : public Module {
  public:
   /// Takes a seed from the generator. Throws unless 0 <= rate < 1.
   Dropout(double rate, Generator& generator);
+  Dropout(const Dropout& other, Cloning) : generator_state(other.generator_state), rate_(other.rate_) {}
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
@@ -200,8 +211,8 @@ class Sequential : public Module {
   }
   Sequential(Sequential&&) = default;
   Sequential& operator=(Sequential&&) = default;
-  /// For clone() only.
-  Sequential(const Sequential& other);
+  /// Throws when the class of one of the modules has no such constructor.
+  Sequential(const Sequential& other, Cloning cloning);
 
   template <std::derived_from<Module> M>
   Sequential& add(M module) {
@@ -217,16 +228,16 @@ class Sequential : public Module {
   void visit(Visitor& visitor) override;
 
  private:
-  using Copier = std::unique_ptr<Module> (*)(const Module& module);
+  using Copier = std::unique_ptr<Module> (*)(const Module& module, Cloning cloning);
   struct Item {
     std::unique_ptr<Module> module;
-    Copier copy;  // nullptr for a class with members that cannot be copied
+    Copier copy;  // nullptr for a class that has no constructor for it
   };
   template <class M>
   static Copier copier() {
-    if constexpr (std::copy_constructible<M>)
-      return [](const Module& module) -> std::unique_ptr<Module> {
-        return std::make_unique<M>(static_cast<const M&>(module));
+    if constexpr (std::constructible_from<M, const M&, Cloning>)
+      return [](const Module& module, Cloning cloning) -> std::unique_ptr<Module> {
+        return std::make_unique<M>(static_cast<const M&>(module), cloning);
       };
     else
       return nullptr;

@@ -178,29 +178,28 @@ auto rule_of(const Fused& fused, F as_ops) {
 }
 
 // Throws unless there is a label for every row of logits, one of its classes.
-void require_labels(const Tensor& labels, const Tensor& logits) {
+void require_labels(const char* loss, const Tensor& labels, const Tensor& logits) {
   const Shape& shape = labels.shape();
   if (shape == logits.shape())
     fail(
-        "cross_entropy",
+        loss,
         "the target is Int32 and has the logits' shape {}: labels have one axis less; distributions (as one_hot() "
         "makes them) must have the logits' dtype {}: convert with cast()",
         shape, logits.dtype());
   if (shape.rank() + 1 != logits.rank() || !std::equal(shape.begin(), shape.end(), logits.shape().begin()))
-    fail("cross_entropy",
-         "the labels must have the logits' shape without the last axis, got {} for logits {}", shape,
+    fail(loss, "the labels must have the logits' shape without the last axis, got {} for logits {}", shape,
          logits.shape());
   const index_t classes = logits.shape()[-1];
   const auto values = labels.values<std::int32_t>();
   const auto wrong = std::ranges::find_if(values, [&](auto label) { return label < 0 || label >= classes; });
   if (wrong == values.end()) return;
-  fail("cross_entropy", "the label at [{}] is {}, which is not one of the {} classes of logits of shape {}",
+  fail(loss, "the label at [{}] is {}, which is not one of the {} classes of logits of shape {}",
        join(shape.position(wrong - values.begin()), ", "), *wrong, classes, logits.shape());
 }
 
 // cross_entropy() of labels.
 Tensor of_labels(const Tensor& logits, const Tensor& labels, double spread, Reduction reduction) {
-  require_labels(labels, logits);
+  require_labels("cross_entropy", labels, logits);
   const index_t classes = logits.shape()[-1];
   const Fused fused = fuse("cross_entropy", logits, labels.shape(), reduction,
                            [&]<class T>(index_t first, index_t count, T* losses, T* slopes, T scale) {
@@ -305,6 +304,16 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   else if (spread != 0)
     losses = (1 - spread) * losses - spread * mean(logs, {-1});
   return reduce("cross_entropy", losses, options.reduction);
+}
+
+Tensor nll_loss(const Tensor& log_probability, const Tensor& labels, const LossOptions& options) {
+  require_classes("nll_loss", log_probability);
+  detail::require_defined("nll_loss", labels);
+  if (labels.dtype() != DType::Int32)
+    fail("nll_loss", "labels must be Int32, got {} {}: convert with cast()", labels.dtype(), labels.shape());
+  require_labels("nll_loss", labels, log_probability);
+  const Tensor chosen = take_along_axis(log_probability, expand_dims(labels, -1), -1);
+  return reduce("nll_loss", -squeeze(chosen, -1), options.reduction);
 }
 
 Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const LossOptions& options) {

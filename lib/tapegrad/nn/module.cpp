@@ -106,11 +106,6 @@ void Visitor::operator()(std::string_view name, Module& module) {
   path_ = outer;
 }
 
-Module::Module(const Module& other) : training_(other.training_) {
-  if (detail::context().copy_permits == 0)
-    fail("module", "modules are moved, not copied: clone() makes a copy with parameters of its own");
-}
-
 Tensor Module::draw_parameter(const Initializer& initializer, const Shape& shape, Generator& generator,
                               const char* what) {
   const std::string name = detail::class_name(typeid(*this));
@@ -135,7 +130,7 @@ void Module::remember_draw(const Tensor& target, const Generator::Position& befo
 
 Tensor Module::operator()(const Tensor& x) {
   Tensor y = forward(x);
-  if (const detail::CallObserver* observer = detail::context().call_observer) (*observer)(*this, y);
+  if (const auto* observer = detail::context().call_observer) (*observer)(*this, y);
   return y;
 }
 
@@ -242,15 +237,37 @@ void Module::unfreeze() {
 
 namespace detail {
 
-CopyPermit::CopyPermit() {
-  ++context().copy_permits;
-}
+namespace {
 
-CopyPermit::~CopyPermit() {
-  --context().copy_permits;
-}
+// What visit() shows, in its order.
+struct Shown {
+  explicit Shown(Module& module) {
+    modules.push_back(&module);
+    Visitor visitor([&](const std::string& path, Tensor& tensor) { tensors.emplace_back(path, tensor); },
+                    [&](const std::string&, Module& inner) { modules.push_back(&inner); });
+    module.visit(visitor);
+  }
+  NamedTensors tensors;
+  std::vector<Module*> modules;
+};
 
-void separate(Module& copy) {
+}  // namespace
+
+void separate(Module& copy, const Module& original) {
+  const Shown from(const_cast<Module&>(original)), to(copy);  // visit() is for those who change tensors, too
+  for (std::size_t i = 0; i < from.tensors.size(); ++i) {
+    const auto& [path, tensor] = from.tensors[i];
+    if (i >= to.tensors.size() || to.tensors[i].first != path ||
+        TensorAccess::storage(to.tensors[i].second) != TensorAccess::storage(tensor))
+      fail("clone", "'{}' was not copied by {}(const {}& other, Cloning cloning)", path,
+           class_name(typeid(original)), class_name(typeid(original)));
+  }
+  if (from.modules.size() != to.modules.size() || from.tensors.size() != to.tensors.size())
+    fail("clone", "visit() shows {} modules and {} tensors of a {} but {} and {} of its copy",
+         from.modules.size(), from.tensors.size(), class_name(typeid(original)), to.modules.size(),
+         to.tensors.size());
+  for (std::size_t i = 0; i < from.modules.size(); ++i)
+    ModuleAccess::set_training(*to.modules[i], from.modules[i]->training());
   renew_memory(
       copy, [](const Tensor&) { return true; },
       [](const Tensor& elements) { return TensorAccess::clone(elements); });

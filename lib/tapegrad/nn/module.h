@@ -1,5 +1,7 @@
 #pragma once
 
+// Module, the base class of layers and models; visit(), which shows what a module holds; and clone().
+
 #include <concepts>
 #include <functional>
 #include <string>
@@ -18,6 +20,7 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
+class Cloning;
 class Module;
 namespace detail {
 struct ModuleAccess;
@@ -30,7 +33,7 @@ enum class Layout {
 };
 
 struct LoadOptions {
-  Layout layout = Layout::HWIO;
+  Layout layout = Layout::HWIO;  ///< of the state that is loaded
 };
 
 /// Shown every tensor of a module, with its path ("encoder.0.kernel"), and every module inside of it, before
@@ -63,15 +66,16 @@ class Visitor {
 ///     Conv2D conv;
 ///   };
 ///
-/// Modules are moved, not copied: a copied handle would train the original's parameters. clone() makes a deep
-/// copy.
+/// Modules are moved, not copied: a copy's handles would train the original's parameters, so the compiler refuses it.
+/// clone() makes a copy with parameters of its own.
 class Module {
  public:
   Module() = default;
   virtual ~Module() = default;
   Module(Module&&) = default;
   Module& operator=(Module&&) = default;
-  Module& operator=(const Module&) = delete;
+  Module(const Module&) = delete;             // modules are moved; clone() makes a copy
+  Module& operator=(const Module&) = delete;  // modules are moved; clone() makes a copy
 
   virtual Tensor forward(const Tensor& x) = 0;
   Tensor operator()(const Tensor& x);
@@ -130,9 +134,6 @@ class Module {
   std::string summary(const Tensor& input);
 
  protected:
-  /// For clone() only; throws elsewhere.
-  Module(const Module& other);
-
   /// A parameter of this shape whose first values the initializer draws. A module that draws all of its
   /// parameters with it has the same ones wherever it stands in a Sequential, whatever order the compiler
   /// makes the layers in. Throws, with this name for the
@@ -152,37 +153,54 @@ class Module {
 
 namespace detail {
 
-/// For Sequential.
-struct ModuleAccess {
-  static Draws& draws(Module& module) { return module.draws_; }
-};
-
-/// While it lives, modules may be copied on this thread.
-class CopyPermit {
- public:
-  CopyPermit();
-  ~CopyPermit();
-  CopyPermit(const CopyPermit&) = delete;
-  CopyPermit& operator=(const CopyPermit&) = delete;
-};
-
-/// What the copy of a module still has in common with the original becomes its own.
-void separate(Module& copy);
+/// Gives the copy, whose tensors are still those of the original, tensors of its own. Throws unless visit() shows the
+/// same in both: a member was not copied.
+void separate(Module& copy, const Module& original);
 
 [[noreturn]] void refuse_clone(const Module& module, const std::type_info& as);
 
 /// A class's name as it is written, without namespaces.
 std::string class_name(const std::type_info& type);
 
-/// Told of every call of a module on this thread, and its result, while it stands in the thread's context.
-using CallObserver = std::function<void(const Module& module, const Tensor& y)>;
+}  // namespace detail
+
+/// What clone() hands to the constructor that copies a module's members, M(const M& other, Cloning cloning). Every layer
+/// of the library has one; a module of one's own that is to be cloned gets it like this:
+///
+///   Residual(const Residual& other, Cloning cloning)
+///       : conv(other.conv, cloning), layers(cloning(other.layers)), scale(other.scale) {}
+///
+/// Tensors and plain values are copied as they are: clone() gives the tensors memory of their own afterwards.
+class Cloning {
+ public:
+  /// Copies of the modules in a list.
+  template <std::derived_from<Module> M>
+  std::vector<M> operator()(const std::vector<M>& modules) const {
+    std::vector<M> copies;
+    copies.reserve(modules.size());
+    for (const M& module : modules) copies.emplace_back(module, *this);
+    return copies;
+  }
+
+ private:
+  friend struct detail::ModuleAccess;
+  Cloning() = default;
+};
+
+namespace detail {
+
+struct ModuleAccess {
+  static Draws& draws(Module& module) { return module.draws_; }
+  static void set_training(Module& module, bool training) { module.training_ = training; }
+  static Cloning cloning() { return {}; }
+};
 
 }  // namespace detail
 
 /// A copy with tensors of its own, all that visit() shows: training one leaves the other alone. Weights that
-/// are tied in the original are tied in the copy, what is frozen is frozen. Needs nothing of a user's module:
-/// members are copied as C++ copies them, and then given new tensors. Throws when module is of a class
-/// derived from M. A class with members that C++ cannot copy, such as a unique_ptr, has no clone.
+/// are tied in the original are tied in the copy, what is frozen is frozen, and the modes (train, eval) are the same.
+/// Of a module of one's own it needs a constructor: see Cloning. Throws when that did not copy all that visit()
+/// shows, and when module is of a class derived from M.
 ///
 /// What clone() cannot see stays that of the original: a tensor that visit() does not show (forgotten, or captured by a
 /// lambda) is shared by both, and a module that points into itself (a pointer or reference to a member, a lambda that
@@ -190,13 +208,13 @@ using CallObserver = std::function<void(const Module& module, const Tensor& y)>;
 /// such parameters. To bring back earlier weights no clone is needed: State best = net.state();
 /// net.load_state(best).
 template <std::derived_from<Module> M>
-requires(!std::is_abstract_v<M>) M clone(const M& module) {
+requires(!std::is_abstract_v<M>) [[nodiscard]] M clone(const M& module) {
+  static_assert(
+      std::constructible_from<M, const M&, Cloning>,
+      "clone() needs a constructor M(const M& other, Cloning cloning) that copies the members: see Cloning");
   if (typeid(module) != typeid(M)) detail::refuse_clone(module, typeid(M));
-  M copy = [&] {
-    const detail::CopyPermit permit;
-    return M(module);
-  }();
-  detail::separate(copy);
+  M copy(module, detail::ModuleAccess::cloning());
+  detail::separate(copy, module);
   return copy;
 }
 

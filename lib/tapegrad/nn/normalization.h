@@ -1,13 +1,14 @@
 #pragma once
 
+// Layers that normalize: BatchNorm, LayerNorm, GroupNorm. What each of them computes, and from which paper, is said in
+// ops/normalize.h. gamma begins with 1 and beta with 0; without scale or center there is none. All throw for sizes below
+// 1 and a negative epsilon.
+
 #include "tapegrad/nn/module.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
-
-// Layers that normalize: BatchNorm, LayerNorm, GroupNorm. What each of them computes, and from which paper, is said in ops/normalize.h. gamma begins with 1 and beta
-// with 0; without scale or center there is none. All throw for sizes below 1 and a negative epsilon.
 
 /// How the variance of a batch goes into the moving one; the batch itself is always normalized with the
 /// biased one.
@@ -20,10 +21,10 @@ struct BatchNormOptions {
   index_t channels = 0;  ///< size of the input's last axis; must be given
   /// moving = momentum moving + (1 - momentum) batch, as in Keras; it is 1 less PyTorch's.
   double momentum = 0.99;
-  double epsilon = 1e-3;  ///< added to the variance
-  bool center = true;     ///< have a beta
-  bool scale = true;      ///< have a gamma
-  MovingVariance moving_variance = MovingVariance::Biased;
+  double epsilon = 1e-3;                                    ///< added to the variance
+  bool center = true;                                       ///< have a beta
+  bool scale = true;                                        ///< have a gamma
+  MovingVariance moving_variance = MovingVariance::Biased;  ///< which variance is averaged
 };
 /// Each channel of x [n, ..., channels] normalized over all other axes. While it is trained, with the mean
 /// and the variance of the batch, which it also adds to moving averages; otherwise with these.
@@ -31,6 +32,12 @@ class BatchNorm : public Module {
  public:
   /// Throws unless momentum is in [0, 1].
   explicit BatchNorm(const BatchNormOptions& options);
+  BatchNorm(const BatchNorm& other, Cloning)
+      : gamma(other.gamma),
+        beta(other.beta),
+        moving_mean(other.moving_mean),
+        moving_variance(other.moving_variance),
+        options_(other.options_) {}
   /// Throws, while it is trained, for one element a channel if moving_variance is Unbiased: it has none.
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
@@ -53,6 +60,8 @@ struct LayerNormOptions {
 class LayerNorm : public Module {
  public:
   explicit LayerNorm(const LayerNormOptions& options);
+  LayerNorm(const LayerNorm& other, Cloning)
+      : gamma(other.gamma), beta(other.beta), options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
@@ -74,6 +83,8 @@ class GroupNorm : public Module {
  public:
   /// Throws when channels is not a multiple of groups.
   explicit GroupNorm(const GroupNormOptions& options);
+  GroupNorm(const GroupNorm& other, Cloning)
+      : gamma(other.gamma), beta(other.beta), options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 

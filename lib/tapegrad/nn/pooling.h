@@ -13,6 +13,7 @@ inline namespace v0 TAPEGRAD_API {
 class MaxPooling2D : public Module {
  public:
   explicit MaxPooling2D(const Pool2DOptions& options = {}) : options_(options) {}
+  MaxPooling2D(const MaxPooling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
  private:
@@ -23,6 +24,7 @@ class MaxPooling2D : public Module {
 class AveragePooling2D : public Module {
  public:
   explicit AveragePooling2D(const Pool2DOptions& options = {}) : options_(options) {}
+  AveragePooling2D(const AveragePooling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
  private:
@@ -33,6 +35,7 @@ class AveragePooling2D : public Module {
 class GlobalMaxPooling2D : public Module {
  public:
   explicit GlobalMaxPooling2D(const ReduceOptions& options = {}) : options_(options) {}
+  GlobalMaxPooling2D(const GlobalMaxPooling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
  private:
@@ -43,22 +46,28 @@ class GlobalMaxPooling2D : public Module {
 class GlobalAveragePooling2D : public Module {
  public:
   explicit GlobalAveragePooling2D(const ReduceOptions& options = {}) : options_(options) {}
+  GlobalAveragePooling2D(const GlobalAveragePooling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
  private:
   ReduceOptions options_;
 };
 
-enum class Interpolation { Nearest, Bilinear };
+/// What stands between the pixels of an image that gets larger.
+enum class Interpolation {
+  Nearest,   ///< the nearest pixel: each becomes a block
+  Bilinear,  ///< a straight line between neighbours
+};
 
 struct UpSampling2DOptions {
-  Size2D size = 2;  ///< how many times as high and wide
-  Interpolation interpolation = Interpolation::Nearest;
+  Size2D size = 2;                                       ///< how many times as high and wide
+  Interpolation interpolation = Interpolation::Nearest;  ///< what the new pixels are
 };
 /// Images made `size` times as high and wide: upsample_nearest or upsample_bilinear.
 class UpSampling2D : public Module {
  public:
   explicit UpSampling2D(const UpSampling2DOptions& options = {}) : options_(options) {}
+  UpSampling2D(const UpSampling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
  private:

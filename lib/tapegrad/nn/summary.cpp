@@ -73,10 +73,13 @@ std::string outer_path(const std::string& path) {
   return dot == std::string::npos ? "" : path.substr(0, dot);
 }
 
+// Told of every call of a module on this thread, and its result, while it stands in the thread's context.
+using CallObserver = std::function<void(const Module& module, const Tensor& y)>;
+
 // The modules in eval mode, and told of their calls, until the end of the scope.
 class Trial {
  public:
-  Trial(Module& module, detail::CallObserver observer) : observer_(std::move(observer)) {
+  Trial(Module& module, CallObserver observer) : observer_(std::move(observer)) {
     remember(module);
     Visitor visitor([](const std::string&, Tensor&) {},
                     [&](const std::string&, Module& inner) { remember(inner); });
@@ -93,8 +96,8 @@ class Trial {
 
  private:
   void remember(Module& module) { modes_.emplace_back(&module, module.training()); }
-  detail::CallObserver observer_;
-  const detail::CallObserver* current_ = &observer_;
+  CallObserver observer_;
+  const CallObserver* current_ = &observer_;
   std::vector<std::pair<Module*, bool>> modes_;  // outer ones before those inside
 };
 

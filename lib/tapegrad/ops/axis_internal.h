@@ -2,7 +2,6 @@
 
 // Internal: axes as ops are given them.
 
-#include <numeric>
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
@@ -12,63 +11,25 @@
 namespace tapegrad::inline v0::detail {
 
 /// The axis counted from the front. Throws an Error of op when there is no such axis.
-inline int checked_axis(const char* op, const Shape& shape, int axis) {
-  if (axis < -shape.rank() || axis >= shape.rank())
-    fail(op, "there is no axis {} in a tensor of shape {}", axis, shape);
-  return shape.checked_axis(axis);
-}
+int checked_axis(const char* op, const Shape& shape, int axis);
 
 /// a * b of sizes. Throws an Error of op when that is no number of elements.
-inline index_t size_product(const char* op, index_t a, index_t b) {
-  index_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product))
-    fail(op, "the result is too large: an axis would have size {} times {}", a, b);
-  return product;
-}
+index_t size_product(const char* op, index_t a, index_t b);
 /// a + b of sizes.
-inline index_t size_sum(const char* op, index_t a, index_t b) {
-  index_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum))
-    fail(op, "the result is too large: an axis would have size {} plus {}", a, b);
-  return sum;
-}
+index_t size_sum(const char* op, index_t a, index_t b);
 
 /// The shape of a result. What is wrong with it is an error of op.
-inline Shape result_shape(const char* op, const std::vector<index_t>& sizes) {
-  try {
-    return Shape(sizes);
-  } catch (const Error& error) {
-    fail(op, "{}", error.message());
-  }
-}
+Shape result_shape(const char* op, const std::vector<index_t>& sizes);
 
-inline std::vector<int> all_axes(const char* op, const Tensor& x) {
-  require_defined(op, x);
-  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
-  std::iota(axes.begin(), axes.end(), 0);
-  return axes;
-}
+std::vector<int> all_axes(const char* op, const Tensor& x);
 
 /// A shape as one axis sees it: [outer, count, inner].
 struct Around {
   index_t outer = 1, count = 1, inner = 1;
 };
-inline Around around(const Shape& shape, int axis) {
-  Around found{.count = shape[axis]};
-  for (int i = 0; i < shape.rank(); ++i) {
-    if (i < axis) found.outer *= shape[i];
-    if (i > axis) found.inner *= shape[i];
-  }
-  return found;
-}
+Around around(const Shape& shape, int axis);
 
 /// The shape of op's result: that with `count` axes from `axis` on replaced by these sizes.
-inline Shape with_sizes(const char* op, const Shape& shape, int axis, int count,
-                        const std::vector<index_t>& sizes) {
-  std::vector<index_t> made(shape.begin(), shape.end());
-  made.erase(made.begin() + axis, made.begin() + axis + count);
-  made.insert(made.begin() + axis, sizes.begin(), sizes.end());
-  return result_shape(op, made);
-}
+Shape with_sizes(const char* op, const Shape& shape, int axis, int count, const std::vector<index_t>& sizes);
 
 }  // namespace tapegrad::inline v0::detail

@@ -1,5 +1,7 @@
 #include "tapegrad/ops/compare.h"
 
+#include <cmath>
+
 #include "tapegrad/ops/elementwise_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -51,6 +53,33 @@ Tensor equals(const Tensor& a, double b) {
 
 Tensor not_equals(const Tensor& a, double b) {
   return not_equals(a, number_like("not_equals", a, b));
+}
+
+namespace {
+
+Tensor close(const char* op, const Tensor& a, const Tensor& b, const CloseOptions& options) {
+  detail::require_same_dtype(op, a, b);
+  for (const double tolerance : {options.relative, options.absolute})
+    if (!(tolerance >= 0)) fail(op, "a tolerance must be 0 or more, got {}", tolerance);
+  const auto f = [o = options](double p, double q) {
+    if (p == q) return true;
+    if (p != p || q != q) return o.equal_nan && p != p && q != q;
+    return std::isfinite(q) && std::abs(p - q) <= o.absolute + o.relative * std::abs(q);
+  };
+  const Tensor wide_a = detail::as_dtype(stop_gradient(a), DType::Float64),
+               wide_b = detail::as_dtype(stop_gradient(b), DType::Float64);
+  return detail::combine(op, wide_a, wide_b, DType::UInt8,
+                         kernels::pair_loop<std::uint8_t, double, double>(f));
+}
+
+}  // namespace
+
+Tensor isclose(const Tensor& a, const Tensor& b, const CloseOptions& options) {
+  return close("isclose", a, b, options);
+}
+
+bool allclose(const Tensor& a, const Tensor& b, const CloseOptions& options) {
+  return all(close("allclose", a, b, options)).item() != 0;
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {

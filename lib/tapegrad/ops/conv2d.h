@@ -1,5 +1,7 @@
 #pragma once
 
+// Convolutions of images, their gradients, and the transposed convolution.
+
 #include <optional>
 #include <vector>
 
@@ -48,10 +50,10 @@ inline namespace v0 TAPEGRAD_API {
                                             const Conv2DOptions& options = {});
 
 struct Conv2DTransposeOptions {
-  Size2D strides = 1;
-  Padding padding = Padding::Valid;
-  Size2D dilations = 1;
-  index_t groups = 1;
+  Size2D strides = 1;                ///< how far apart neighbouring pixels' stamps of the filter are
+  Padding padding = Padding::Valid;  ///< of the convolution that this is the transpose of
+  Size2D dilations = 1;              ///< pixels from one tap of the filter to the next
+  index_t groups = 1;                ///< channels are cut into as many groups, each with a filter of its own
   /// The result's shape: [height, width] or [batch, height, width, channels].
   std::optional<std::vector<index_t>> output_shape = std::nullopt;
   /// Pixels added to the smallest size (as in Keras and PyTorch), 0 to stride - 1. Not with output_shape.

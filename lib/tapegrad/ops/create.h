@@ -10,19 +10,19 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 /// A tensor of x's shape and dtype, filled with value. Throws when the dtype cannot hold value.
-Tensor full_like(const Tensor& x, double value);
+[[nodiscard]] Tensor full_like(const Tensor& x, double value);
 /// count numbers at equal distances from start to stop, both included; start alone if count is 1. Float32 or
 /// Float64. Throws for a negative count.
-Tensor linspace(double start, double stop, index_t count, DType dtype = DType::Float32);
+[[nodiscard]] Tensor linspace(double start, double stop, index_t count, DType dtype = DType::Float32);
 /// The unit matrix [size, size].
-Tensor eye(index_t size, DType dtype = DType::Float32);
+[[nodiscard]] Tensor eye(index_t size, DType dtype = DType::Float32);
 /// 1 on the main diagonal and 0 elsewhere: [rows, columns].
-Tensor eye(index_t rows, index_t columns, DType dtype = DType::Float32);
+[[nodiscard]] Tensor eye(index_t rows, index_t columns, DType dtype = DType::Float32);
 /// Whole numbers in [low, high), each as likely. Throws unless low < high, and when the dtype cannot hold them.
-Tensor randint(const Shape& shape, std::int64_t low, std::int64_t high, Generator& generator,
-               DType dtype = DType::Int32);
+[[nodiscard]] Tensor randint(const Shape& shape, std::int64_t low, std::int64_t high, Generator& generator,
+                             DType dtype = DType::Int32);
 /// 0 to count - 1 in a random order, as Int32.
-Tensor randperm(index_t count, Generator& generator);
+[[nodiscard]] Tensor randperm(index_t count, Generator& generator);
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/kernels/vector_math.h"
@@ -13,7 +14,10 @@ namespace {
 
 using detail::combine;
 using detail::combine_floating;
+using detail::combine_floating_with_number;
+using detail::combine_with_number;
 using detail::gate;
+using detail::number_like;
 using detail::record_broadcast;
 using detail::slope;
 using detail::transform;
@@ -25,17 +29,9 @@ constexpr double kInverseSqrtPi = 0.56418958354775628695;
 // Named, so that an op of two tensors and that of a tensor and a number are compiled once.
 constexpr auto kSum = wrapping([](auto p, auto q) { return p + q; });
 constexpr auto kDifference = wrapping([](auto p, auto q) { return p - q; });
+constexpr auto kReversedDifference = wrapping([](auto p, auto q) { return q - p; });
 constexpr auto kProduct = wrapping([](auto p, auto q) { return p * q; });
-
-// A number takes the tensor's dtype; one that the dtype does not have is refused, not rounded.
-template <class F>
-Tensor combine_with_number(const char* op, const Tensor& a, double b, F f) {
-  const Tensor number = detail::number_like(op, a, b);
-  return dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) {
-    const auto with_number = [f, q = number.data<T>()[0]](T p) { return f(p, q); };
-    return transform(a, kernels::loop<T, T>(with_number));
-  });
-}
+constexpr auto kQuotient = [](auto p, auto q) { return p / q; };
 
 // f in double precision, and the vectorized function in single.
 template <class F>
@@ -78,18 +74,26 @@ Tensor of_a_power(const Tensor& dx, const Tensor& x, const Tensor& a, const Tens
   return any(chosen).item() == 0 ? dx : detail::at_kinks(dx, broadcast_to(x, dx.shape()), chosen);
 }
 
-// a where takes_a(a, b), b elsewhere.
-template <class F>
-Tensor choose(const char* op, const Tensor& a, const Tensor& b, F takes_a) {
-  const auto rule = [op, takes_a, a = Saved(a), b = Saved(b)](bool of_a) {
+// What maximum and minimum take from a.
+constexpr auto kNotLess = [](auto p, auto q) { return p >= q || p != p; };
+constexpr auto kNotGreater = [](auto p, auto q) { return p <= q || p != p; };
+Tensor not_less(const Tensor& a, const Tensor& b) {
+  return combine_floating("maximum", a, b, kNotLess);
+}
+Tensor not_greater(const Tensor& a, const Tensor& b) {
+  return combine_floating("minimum", a, b, kNotGreater);
+}
+
+// y, which is a where takes_a(a, b), b elsewhere.
+Tensor chosen(const char* op, Tensor y, const Tensor& a, const Tensor& b,
+              Tensor (*takes_a)(const Tensor&, const Tensor&)) {
+  const auto rule = [takes_a, a = Saved(a), b = Saved(b)](bool of_a) {
     return [=](const Tensor& g) {
-      const Tensor taken = combine_floating(op, a(), b(), takes_a);
+      const Tensor taken = takes_a(a(), b());
       return of_a ? where(taken, g, 0.0) : where(taken, 0.0, g);
     };
   };
-  return record_broadcast(op,
-                          combine_floating(op, a, b, [=](auto p, auto q) { return takes_a(p, q) ? p : q; }),
-                          a, b, rule(true), rule(false));
+  return record_broadcast(op, std::move(y), a, b, rule(true), rule(false));
 }
 
 Tensor number_of(const char* op, const Tensor& like, double value) {
@@ -161,7 +165,7 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
 
 Tensor divide(const Tensor& a, const Tensor& b) {
   return record_broadcast(
-      "divide", combine_floating("divide", a, b, [](auto p, auto q) { return p / q; }), a, b,
+      "divide", combine_floating("divide", a, b, kQuotient), a, b,
       [b = Saved(b)](const Tensor& g) { return g / b(); },
       [b = Saved(b)](const Tensor& g, const Tensor& y) { return -(g * y) / b(); });
 }
@@ -181,14 +185,12 @@ Tensor multiply(const Tensor& a, double b) {
 }
 
 Tensor divide(const Tensor& a, double b) {
-  return record("divide",
-                transform_floating("divide", a, [b](auto v) { return v / static_cast<decltype(v)>(b); }),
+  return record("divide", combine_floating_with_number("divide", a, b, kQuotient),
                 {{a, [b](const Tensor& g) { return g / b; }}});
 }
 
 Tensor subtract(double a, const Tensor& b) {
-  return record("subtract",
-                combine_with_number("subtract", b, a, [](auto p, auto q) { return kDifference(q, p); }),
+  return record("subtract", combine_with_number("subtract", b, a, kReversedDifference),
                 {{b, [](const Tensor& g) { return negate(g); }}});
 }
 
@@ -199,27 +201,29 @@ Tensor divide(double a, const Tensor& b) {
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
-  return choose("maximum", a, b, [](auto p, auto q) { return p >= q || p != p; });
+  Tensor y = combine("maximum", a, b, [](auto p, auto q) { return kNotLess(p, q) ? p : q; });
+  return chosen("maximum", std::move(y), a, b, not_less);
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
-  return choose("minimum", a, b, [](auto p, auto q) { return p <= q || p != p; });
+  Tensor y = combine("minimum", a, b, [](auto p, auto q) { return kNotGreater(p, q) ? p : q; });
+  return chosen("minimum", std::move(y), a, b, not_greater);
 }
 
 Tensor maximum(const Tensor& a, double b) {
-  return maximum(a, number_of("maximum", a, b));
+  return maximum(a, number_like("maximum", a, b));
 }
 
 Tensor maximum(double a, const Tensor& b) {
-  return maximum(number_of("maximum", b, a), b);
+  return maximum(number_like("maximum", b, a), b);
 }
 
 Tensor minimum(const Tensor& a, double b) {
-  return minimum(a, number_of("minimum", a, b));
+  return minimum(a, number_like("minimum", a, b));
 }
 
 Tensor minimum(double a, const Tensor& b) {
-  return minimum(number_of("minimum", b, a), b);
+  return minimum(number_like("minimum", b, a), b);
 }
 
 Tensor pow(double base, const Tensor& exponent) {
@@ -276,6 +280,16 @@ Tensor log1p(const Tensor& x) {
                 {{x, [x = Saved(x)](const Tensor& g) { return g / (1.0 + x()); }}});
 }
 
+Tensor log2(const Tensor& x) {
+  return record("log2", transform_floating("log2", x, [](auto v) { return std::log2(v); }),
+                {{x, [x = Saved(x)](const Tensor& g) { return g / (std::numbers::ln2 * x()); }}});
+}
+
+Tensor log10(const Tensor& x) {
+  return record("log10", transform_floating("log10", x, [](auto v) { return std::log10(v); }),
+                {{x, [x = Saved(x)](const Tensor& g) { return g / (std::numbers::ln10 * x()); }}});
+}
+
 Tensor sqrt(const Tensor& x) {
   return record("sqrt", transform_floating("sqrt", x, [](auto v) { return std::sqrt(v); }),
                 {{x, [](const Tensor& g, const Tensor& y) { return g / (2.0 * y); }}});
@@ -320,6 +334,25 @@ Tensor sin(const Tensor& x) {
 Tensor cos(const Tensor& x) {
   return record("cos", transform_floating("cos", x, [](auto v) { return std::cos(v); }),
                 {{x, [x = Saved(x)](const Tensor& g) { return -(g * sin(x())); }}});
+}
+
+Tensor tan(const Tensor& x) {
+  return record("tan", transform_floating("tan", x, [](auto v) { return std::tan(v); }),
+                {{x, [](const Tensor& g, const Tensor& y) { return g * (1.0 + square(y)); }}});
+}
+
+Tensor atan2(const Tensor& y, const Tensor& x) {
+  // z / (x^2 + y^2), with x and y scaled so that no square leaves the dtype's range.
+  const auto rule = [y = Saved(y), x = Saved(x)](bool of_y) {
+    return [=](const Tensor& g) {
+      const Tensor scale = maximum(abs(stop_gradient(y())), abs(stop_gradient(x())));
+      const Tensor v = y() / scale, u = x() / scale, length = square(u) + square(v);
+      return of_y ? g * (u / length / scale) : -(g * (v / length / scale));
+    };
+  };
+  return record_broadcast("atan2",
+                          combine_floating("atan2", y, x, [](auto p, auto q) { return std::atan2(p, q); }), y,
+                          x, rule(true), rule(false));
 }
 
 Tensor tanh(const Tensor& x) {

@@ -14,60 +14,69 @@ inline namespace v0 TAPEGRAD_API {
 // C++ number takes the tensor's. All throw an Error that names both shapes or dtypes when they do not fit.
 // Sums and products of whole numbers that Int32 or UInt8 does not hold wrap around, as in NumPy.
 
-Tensor add(const Tensor& a, const Tensor& b);
-Tensor subtract(const Tensor& a, const Tensor& b);
-Tensor multiply(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor add(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor subtract(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor multiply(const Tensor& a, const Tensor& b);
 /// Float32 or Float64.
-Tensor divide(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor divide(const Tensor& a, const Tensor& b);
 
-Tensor add(const Tensor& a, double b);
-Tensor subtract(const Tensor& a, double b);
-Tensor subtract(double a, const Tensor& b);
-Tensor multiply(const Tensor& a, double b);
+[[nodiscard]] Tensor add(const Tensor& a, double b);
+[[nodiscard]] Tensor subtract(const Tensor& a, double b);
+[[nodiscard]] Tensor subtract(double a, const Tensor& b);
+[[nodiscard]] Tensor multiply(const Tensor& a, double b);
 /// Float32 or Float64.
-Tensor divide(const Tensor& a, double b);
-Tensor divide(double a, const Tensor& b);
-Tensor negate(const Tensor& x);
+[[nodiscard]] Tensor divide(const Tensor& a, double b);
+[[nodiscard]] Tensor divide(double a, const Tensor& b);
+[[nodiscard]] Tensor negate(const Tensor& x);
 
-inline Tensor operator+(const Tensor& a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator+(const Tensor& a, const Tensor& b) {
   return add(a, b);
 }
-inline Tensor operator-(const Tensor& a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator-(const Tensor& a, const Tensor& b) {
   return subtract(a, b);
 }
-inline Tensor operator*(const Tensor& a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator*(const Tensor& a, const Tensor& b) {
   return multiply(a, b);
 }
-inline Tensor operator/(const Tensor& a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator/(const Tensor& a, const Tensor& b) {
   return divide(a, b);
 }
-inline Tensor operator+(const Tensor& a, double b) {
+[[nodiscard]] inline Tensor operator+(const Tensor& a, double b) {
   return add(a, b);
 }
-inline Tensor operator+(double a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator+(double a, const Tensor& b) {
   return add(b, a);
 }
-inline Tensor operator-(const Tensor& a, double b) {
+[[nodiscard]] inline Tensor operator-(const Tensor& a, double b) {
   return subtract(a, b);
 }
-inline Tensor operator-(double a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator-(double a, const Tensor& b) {
   return subtract(a, b);
 }
-inline Tensor operator*(const Tensor& a, double b) {
+[[nodiscard]] inline Tensor operator*(const Tensor& a, double b) {
   return multiply(a, b);
 }
-inline Tensor operator*(double a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator*(double a, const Tensor& b) {
   return multiply(b, a);
 }
-inline Tensor operator/(const Tensor& a, double b) {
+[[nodiscard]] inline Tensor operator/(const Tensor& a, double b) {
   return divide(a, b);
 }
-inline Tensor operator/(double a, const Tensor& b) {
+[[nodiscard]] inline Tensor operator/(double a, const Tensor& b) {
   return divide(a, b);
 }
-inline Tensor operator-(const Tensor& x) {
+[[nodiscard]] inline Tensor operator-(const Tensor& x) {
   return negate(x);
 }
+
+/// The greater and the smaller of each pair; NaN if one of them is. Where they are equal the gradient goes to
+/// a, as in TensorFlow (PyTorch gives half of it to each; max() of a whole tensor shares it equally). Whole numbers too.
+[[nodiscard]] Tensor maximum(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor maximum(const Tensor& a, double b);
+[[nodiscard]] Tensor maximum(double a, const Tensor& b);
+[[nodiscard]] Tensor minimum(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor minimum(const Tensor& a, double b);
+[[nodiscard]] Tensor minimum(double a, const Tensor& b);
 
 // x += y is x = x + y: x becomes a handle on the sum, other handles keep the old elements, and a tape sees an
 // ordinary op. There is no x[i] = y for the same reason: x[i] would be a handle, and giving it another tensor
@@ -88,53 +97,50 @@ Tensor& operator/=(Tensor& a, double b);
 // clamp, maximum) is differentiated again as that piece is. A slope between those of both pieces (abs, norm,
 // max of equals) has no derivative: a second derivative there is NaN, never a number that is not true.
 
-/// The greater and the smaller of each pair; NaN if one of them is. Where they are equal the gradient goes to
-/// a, as in TensorFlow (PyTorch gives half of it to each; max() of a whole tensor shares it equally).
-Tensor maximum(const Tensor& a, const Tensor& b);
-Tensor maximum(const Tensor& a, double b);
-Tensor maximum(double a, const Tensor& b);
-Tensor minimum(const Tensor& a, const Tensor& b);
-Tensor minimum(const Tensor& a, double b);
-Tensor minimum(double a, const Tensor& b);
 /// a to the power b. The gradient of b is 0 where a is not positive, also where the power is infinite;
 /// second derivatives by b are NaN where a is negative, and where a is 0 and b at most 1.
-Tensor pow(const Tensor& a, const Tensor& b);
-Tensor pow(const Tensor& x, double exponent);
-Tensor pow(double base, const Tensor& exponent);
+[[nodiscard]] Tensor pow(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor pow(const Tensor& x, double exponent);
+[[nodiscard]] Tensor pow(double base, const Tensor& exponent);
 
-Tensor exp(const Tensor& x);
+[[nodiscard]] Tensor exp(const Tensor& x);
 /// exp(x) - 1, accurate near 0.
-Tensor expm1(const Tensor& x);
+[[nodiscard]] Tensor expm1(const Tensor& x);
 /// The natural logarithm.
-Tensor log(const Tensor& x);
+[[nodiscard]] Tensor log(const Tensor& x);
 /// log(1 + x), accurate near 0.
-Tensor log1p(const Tensor& x);
-Tensor sqrt(const Tensor& x);
+[[nodiscard]] Tensor log1p(const Tensor& x);
+/// The logarithms to the bases 2 and 10.
+[[nodiscard]] Tensor log2(const Tensor& x);
+[[nodiscard]] Tensor log10(const Tensor& x);
+[[nodiscard]] Tensor sqrt(const Tensor& x);
 /// 1 / sqrt(x)
-Tensor rsqrt(const Tensor& x);
+[[nodiscard]] Tensor rsqrt(const Tensor& x);
 /// 1 / x
-Tensor reciprocal(const Tensor& x);
-Tensor square(const Tensor& x);
+[[nodiscard]] Tensor reciprocal(const Tensor& x);
+[[nodiscard]] Tensor square(const Tensor& x);
 /// |x|; the derivative at 0 is 0, the second derivative there NaN.
-Tensor abs(const Tensor& x);
-/// -1, 0 or 1; the derivative is 0, and NaN at 0, where it does not exist. (That of x * sign(x) at 0 is 0 all the same,
-/// as abs has it, and the second one NaN.)
-Tensor sign(const Tensor& x);
-Tensor sin(const Tensor& x);
-Tensor cos(const Tensor& x);
-Tensor tanh(const Tensor& x);
+[[nodiscard]] Tensor abs(const Tensor& x);
+/// -1, 0 or 1; the derivative is 0 everywhere.
+[[nodiscard]] Tensor sign(const Tensor& x);
+[[nodiscard]] Tensor sin(const Tensor& x);
+[[nodiscard]] Tensor cos(const Tensor& x);
+[[nodiscard]] Tensor tan(const Tensor& x);
+/// The angle of the point (x, y) in (-pi, pi], as of std::atan2. At (0, 0) it has no derivative: NaN.
+[[nodiscard]] Tensor atan2(const Tensor& y, const Tensor& x);
+[[nodiscard]] Tensor tanh(const Tensor& x);
 /// The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
-Tensor erf(const Tensor& x);
+[[nodiscard]] Tensor erf(const Tensor& x);
 /// 1 - erf(x), accurate for large x.
-Tensor erfc(const Tensor& x);
+[[nodiscard]] Tensor erfc(const Tensor& x);
 /// 1 / (1 + exp(-x))
-Tensor sigmoid(const Tensor& x);
+[[nodiscard]] Tensor sigmoid(const Tensor& x);
 /// max(x, 0); the derivative at 0 is 0.
-Tensor relu(const Tensor& x);
+[[nodiscard]] Tensor relu(const Tensor& x);
 /// log(1 + exp(x)), accurate for every x.
-Tensor softplus(const Tensor& x);
+[[nodiscard]] Tensor softplus(const Tensor& x);
 /// min(max(x, low), high); the derivative is 1 from low to high, both included, and 0 outside. NaN stays NaN.
-Tensor clamp(const Tensor& x, double low, double high);
+[[nodiscard]] Tensor clamp(const Tensor& x, double low, double high);
 
 }  // namespace v0
 }  // namespace tapegrad

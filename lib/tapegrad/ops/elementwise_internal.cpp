@@ -40,7 +40,10 @@ void require_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
          b.shape());
 }
 
-Tensor number_like(const char* op, const Tensor& x, double value) {
+namespace {
+
+// Writes value as an element of x's dtype.
+void write_number(const char* op, const Tensor& x, double value, void* to) {
   require_defined(op, x);
   dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
     if constexpr (std::is_integral_v<T>) {
@@ -50,8 +53,17 @@ Tensor number_like(const char* op, const Tensor& x, double value) {
              "{} is not a value of {}, the dtype of the tensor of shape {}: convert the tensor with cast()",
              value, x.dtype(), x.shape());
     }
+    *static_cast<T*>(to) = static_cast<T>(value);
   });
-  return full(Shape{}, value, x.dtype());
+}
+
+}  // namespace
+
+Tensor number_like(const char* op, const Tensor& x, double value) {
+  require_defined(op, x);
+  Tensor number = TensorAccess::empty(Shape{}, x.dtype());
+  write_number(op, x, value, TensorAccess::elements(number));
+  return number;
 }
 
 Tensor no_gradient(const Tensor& g) {
@@ -86,6 +98,45 @@ Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, c
   kernels::map(loop, shape, TensorAccess::elements(y),
                {{TensorAccess::elements(a), a.shape()}, {TensorAccess::elements(b), b.shape()}});
   return y;
+}
+
+static kernels::Loop::Run run_for(DType dtype, const Runs& runs) {
+  switch (dtype) {
+    case DType::Float64:
+      return runs.float64;
+    case DType::Int32:
+      return runs.int32;
+    case DType::UInt8:
+      return runs.uint8;
+    case DType::Float32:
+      break;
+  }
+  return runs.float32;
+}
+
+Tensor combine(const char* op, const Tensor& a, const Tensor& b, bool gives_uint8, const void* f,
+               const Runs& runs, const Runs& with_one) {
+  require_same_dtype(op, a, b);
+  const auto size = static_cast<index_t>(size_of(a.dtype()));
+  const kernels::Loop loop{
+      f, run_for(a.dtype(), runs), run_for(a.dtype(), with_one), gives_uint8 ? 1 : size, {size, size}};
+  return combine(op, a, b, gives_uint8 ? DType::UInt8 : a.dtype(), loop);
+}
+
+Tensor combine_with_number(const char* op, const Tensor& a, double b, const void* f, const Runs& with_one) {
+  alignas(double) std::byte number[sizeof(double)];  // room for an element of any dtype
+  write_number(op, a, b, number);
+  const auto size = static_cast<index_t>(size_of(a.dtype()));
+  Tensor y = TensorAccess::empty(a.shape(), a.dtype());
+  const void* const inputs[] = {TensorAccess::elements(a), number};
+  kernels::map({f, run_for(a.dtype(), with_one), nullptr, size, {size, 0}}, a.size(),
+               TensorAccess::elements(y), inputs);
+  return y;
+}
+
+Tensor transform(const Tensor& x, const void* f, const Runs& runs) {
+  const auto size = static_cast<index_t>(size_of(x.dtype()));
+  return transform(x, {f, run_for(x.dtype(), runs), nullptr, size, {size}});
 }
 
 Tensor transform(const Tensor& x, const kernels::Loop& loop) {

@@ -42,28 +42,58 @@ kernels::Loop pair_loop(const F& f) {
   return kernels::pair_loop<std::conditional_t<gives_bool<F>, std::uint8_t, T>, T, T>(f);
 }
 
+/// How one function runs over the elements of each dtype; those in with_one where the second operand is one number.
+/// The dtype is chosen out of line: there are many functions.
+struct Runs {
+  kernels::Loop::Run float32, float64, int32 = nullptr, uint8 = nullptr;
+};
+
 /// The loop applied to a and b, both broadcast; the result has the dtype `result`.
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop);
 /// The loop applied to x.
 Tensor transform(const Tensor& x, const kernels::Loop& loop);
 
+/// f applied to x.
+Tensor transform(const Tensor& x, const void* f, const Runs& runs);
+/// f applied to a and b, both broadcast; the result has their dtype, or UInt8.
+Tensor combine(const char* op, const Tensor& a, const Tensor& b, bool gives_uint8, const void* f,
+               const Runs& runs, const Runs& with_one);
+
+/// f applied to a and one number, which takes a's dtype. Throws an Error of op when the dtype does not have it.
+Tensor combine_with_number(const char* op, const Tensor& a, double b, const void* f, const Runs& with_one);
+
 /// f(a, b) with both broadcast: the forward pass of every op of two tensors. The result has their dtype, or
 /// UInt8 where f returns bool.
 template <class F>
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, const F& f) {
-  require_defined(op, a);
-  const kernels::Loop loop =
-      dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) { return pair_loop<T>(f); });
-  return combine(op, a, b, gives_bool<F> ? DType::UInt8 : a.dtype(), loop);
+  const kernels::Loop float32 = pair_loop<float>(f), float64 = pair_loop<double>(f),
+                      int32 = pair_loop<std::int32_t>(f), uint8 = pair_loop<std::uint8_t>(f);
+  return combine(op, a, b, gives_bool<F>, &f, {float32.run, float64.run, int32.run, uint8.run},
+                 {float32.run_with_one, float64.run_with_one, int32.run_with_one, uint8.run_with_one});
 }
 
 /// The same for floating dtypes.
 template <class F>
 Tensor combine_floating(const char* op, const Tensor& a, const Tensor& b, const F& f) {
   require_floating(op, a);
-  const kernels::Loop loop =
-      dispatch_floating(a.dtype(), [&]<class T>(std::type_identity<T>) { return pair_loop<T>(f); });
-  return combine(op, a, b, gives_bool<F> ? DType::UInt8 : a.dtype(), loop);
+  const kernels::Loop float32 = pair_loop<float>(f), float64 = pair_loop<double>(f);
+  return combine(op, a, b, gives_bool<F>, &f, {float32.run, float64.run},
+                 {float32.run_with_one, float64.run_with_one});
+}
+
+/// f(a, b) for a number b.
+template <class F>
+Tensor combine_with_number(const char* op, const Tensor& a, double b, const F& f) {
+  return combine_with_number(
+      op, a, b, &f,
+      {pair_loop<float>(f).run_with_one, pair_loop<double>(f).run_with_one,
+       pair_loop<std::int32_t>(f).run_with_one, pair_loop<std::uint8_t>(f).run_with_one});
+}
+template <class F>
+Tensor combine_floating_with_number(const char* op, const Tensor& a, double b, const F& f) {
+  require_floating(op, a);
+  return combine_with_number(op, a, b, &f,
+                             {pair_loop<float>(f).run_with_one, pair_loop<double>(f).run_with_one});
 }
 
 /// sum_to() that gives back x itself where nothing is to be summed: for rules, whose results nobody writes to.
@@ -91,15 +121,16 @@ Tensor record_broadcast(const char* op, Tensor y, const Tensor& a, const Tensor&
 template <class F>
 Tensor transform(const Tensor& x, const F& f) {
   return transform(
-      x, dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<T, T>(f); }));
+      x, &f,
+      {kernels::loop<float, float>(f).run, kernels::loop<double, double>(f).run,
+       kernels::loop<std::int32_t, std::int32_t>(f).run, kernels::loop<std::uint8_t, std::uint8_t>(f).run});
 }
 
 /// f(x) for floating dtypes; f is called with the element type and must return it.
 template <class F>
 Tensor transform_floating(const char* op, const Tensor& x, const F& f) {
   require_floating(op, x);
-  return transform(x, dispatch_floating(
-                          x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<T, T>(f); }));
+  return transform(x, &f, {kernels::loop<float, float>(f).run, kernels::loop<double, double>(f).run});
 }
 
 /// f(g, x), where f(value, at) is linear in value: value times a slope that `at` chooses. The rule of every

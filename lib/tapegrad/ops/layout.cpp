@@ -192,6 +192,17 @@ Tensor flip(const Tensor& x, const Axes& axes) {
   return take("flip", x, pattern(x.shape(), x.shape(), walks));
 }
 
+Tensor roll(const Tensor& x, index_t shift, int axis) {
+  const int at = detail::checked_axis("roll", x.shape(), axis);
+  const index_t size = std::max<index_t>(1, x.shape()[at]), first = (size - shift % size) % size;
+  const auto part = [&](index_t begin, index_t end) {
+    std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
+    ranges.back() = {begin, end};
+    return slice(x, ranges);
+  };
+  return concat({part(first, Range::kToEnd), part(0, first)}, at);
+}
+
 Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
   detail::require_defined("pad", x);
   require_one_per_axis("pad", x, margins);
@@ -387,14 +398,14 @@ Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
 
 namespace {
 
-// The first element that To does not have, for an error.
-template <class To, class From>
-[[noreturn]] void refuse_cast(const Tensor& x, const From* from) {
+// The first element that the dtype does not have, for an error.
+[[noreturn]] void refuse_cast(const Tensor& x, DType dtype, bool (*fits)(double), double low, double high) {
+  const Tensor wide = detail::as_dtype(stop_gradient(x), DType::Float64);
+  const double* from = wide.data<double>();
   index_t i = 0;
-  while (fits_in<To>(static_cast<double>(from[i]))) ++i;
+  while (fits(from[i])) ++i;
   fail("cast", "the element at [{}] of a tensor of shape {} is {}, which is not a value of {} ({} to {})",
-       join(x.shape().position(i), ", "), x.shape(), static_cast<double>(from[i]), dtype_of<To>,
-       std::numeric_limits<To>::lowest(), (std::numeric_limits<To>::max)());
+       join(x.shape().position(i), ", "), x.shape(), from[i], dtype, low, high);
 }
 
 }  // namespace
@@ -412,7 +423,9 @@ Tensor detail::as_dtype(const Tensor& x, DType dtype) {
       const From* from = x.data<From>();
       if constexpr (std::is_integral_v<To>)
         for (index_t i = 0; i < x.size(); ++i)
-          if (!fits_in<To>(static_cast<double>(from[i]))) refuse_cast<To>(x, from);
+          if (!fits_in<To>(static_cast<double>(from[i])))
+            refuse_cast(x, dtype, fits_in<To>, std::numeric_limits<To>::lowest(),
+                        (std::numeric_limits<To>::max)());
       kernels::map(
           x.size(), y.mutable_data<To>(), [](From v) { return static_cast<To>(v); }, from);
     });

@@ -19,22 +19,22 @@ inline namespace v0 TAPEGRAD_API {
 
 /// The same elements with another shape, sharing x's memory. One size may be -1: it is what is left. Throws
 /// when the number of elements differs.
-Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes);
-Tensor reshape(const Tensor& x, const Shape& shape);
-inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
+[[nodiscard]] Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes);
+[[nodiscard]] Tensor reshape(const Tensor& x, const Shape& shape);
+[[nodiscard]] inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
   return reshape(x, std::vector<index_t>(sizes));
 }
 /// A row of this number of elements; -1 takes all: reshape(x, -1).
-inline Tensor reshape(const Tensor& x, std::integral auto size) {
+[[nodiscard]] inline Tensor reshape(const Tensor& x, std::integral auto size) {
   const index_t all = size;
   return reshape(x, {all});
 }
 
 /// The axes in another order: result axis i is x's axis order[i]. permute(x, {0, 3, 1, 2}) turns NHWC into
 /// NCHW. Throws when order is not a permutation of x's axes.
-Tensor permute(const Tensor& x, const std::vector<int>& order);
+[[nodiscard]] Tensor permute(const Tensor& x, const std::vector<int>& order);
 /// The last two axes exchanged.
-Tensor transpose(const Tensor& x);
+[[nodiscard]] Tensor transpose(const Tensor& x);
 
 /// Which indices of an axis are taken: begin, begin + step, ... before end, as Python's begin:end:step.
 /// Negative begin and end count from the end of the axis; out of range they are cut off.
@@ -47,55 +47,58 @@ struct Range {
 /// A part of x, with one Range for each of its first axes; the others are taken whole. A single range with step 1,
 /// that is a part of the first axis, shares x's memory; any other call copies, whatever the sizes are. Throws
 /// for a step below 1 and for more ranges than axes.
-Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
+[[nodiscard]] Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
 /// begin to end of the first axis, as x[begin:end] in Python.
-inline Tensor slice(const Tensor& x, std::integral auto begin, index_t end = Range::kToEnd) {
+[[nodiscard]] inline Tensor slice(const Tensor& x, std::integral auto begin, index_t end = Range::kToEnd) {
   const index_t first = begin;
   return slice(x, {{first, end}});
 }
 /// x[index] along the first axis, which is dropped. Shares x's memory.
-Tensor row(const Tensor& x, index_t index);
+[[nodiscard]] Tensor row(const Tensor& x, index_t index);
 
 /// The order along these axes reversed.
-Tensor flip(const Tensor& x, const Axes& axes);
+[[nodiscard]] Tensor flip(const Tensor& x, const Axes& axes);
+
+/// The elements moved by `shift` places along the axis, those beyond the end to the beginning: numpy.roll.
+[[nodiscard]] Tensor roll(const Tensor& x, index_t shift, int axis);
 
 /// How much is added before and after along an axis.
 struct Margin {
   index_t before = 0, after = 0;
 };
 /// x surrounded by value, with one Margin for each axis of x. Throws for negative margins.
-Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value = 0);
+[[nodiscard]] Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value = 0);
 /// x with counts[axis] zeros between neighbours along each axis (none before the first or after the last):
 /// for an image [n, h, w, c] and counts {0, s - 1, s - 1, 0} this is the "fractional stride" 1 / s.
-Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts);
+[[nodiscard]] Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts);
 
 /// Without these axes, which have size 1; without all such axes. Shares x's memory. Throws when one has
 /// another size.
-Tensor squeeze(const Tensor& x, const Axes& axes);
-Tensor squeeze(const Tensor& x);
+[[nodiscard]] Tensor squeeze(const Tensor& x, const Axes& axes);
+[[nodiscard]] Tensor squeeze(const Tensor& x);
 /// With a new axis of size 1, which is the result's axis `axis`. Shares x's memory.
-Tensor expand_dims(const Tensor& x, int axis);
+[[nodiscard]] Tensor expand_dims(const Tensor& x, int axis);
 
 /// One after the other along an axis that exists. Throws unless dtypes and all other sizes are equal.
-Tensor concat(const std::vector<Tensor>& xs, int axis = 0);
+[[nodiscard]] Tensor concat(const std::vector<Tensor>& xs, int axis = 0);
 /// Tensors of one shape along a new axis, the result's axis `axis`.
-Tensor stack(const std::vector<Tensor>& xs, int axis = 0);
+[[nodiscard]] Tensor stack(const std::vector<Tensor>& xs, int axis = 0);
 /// Parts of these sizes along the axis, the inverse of concat. Parts of the first axis share x's memory, others are
 /// copies. Throws when they do not add up to its size.
-std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis = 0);
+[[nodiscard]] std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis = 0);
 /// This number of equal parts. Throws when the axis' size is not a multiple of it.
-std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis = 0);
+[[nodiscard]] std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis = 0);
 
 /// Each index of the axis count times in a row: a b becomes a a b b.
-Tensor repeat(const Tensor& x, index_t count, int axis);
+[[nodiscard]] Tensor repeat(const Tensor& x, index_t count, int axis);
 /// The whole tensor counts[axis] times along each axis: a b becomes a b a b.
-Tensor tile(const Tensor& x, const std::vector<index_t>& counts);
+[[nodiscard]] Tensor tile(const Tensor& x, const std::vector<index_t>& counts);
 
 /// The elements converted, in memory of their own. From floating to whole numbers they are cut off towards zero; a value outside of
 /// the dtype's range, or NaN, throws. Gradients pass between Float32 and Float64.
-Tensor cast(const Tensor& x, DType dtype);
+[[nodiscard]] Tensor cast(const Tensor& x, DType dtype);
 /// A copy in memory of its own.
-Tensor copy(const Tensor& x);
+[[nodiscard]] Tensor copy(const Tensor& x);
 
 }  // namespace v0
 }  // namespace tapegrad

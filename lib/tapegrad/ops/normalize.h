@@ -25,21 +25,23 @@ struct BatchNormResult {
 
 /// Each channel, the last axis of x, normalized over all other axes (Ioffe and Szegedy, 2015). gamma and beta
 /// are [c].
-BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon = 1e-3);
+[[nodiscard]] BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                         double epsilon = 1e-3);
 /// The same with a given mean and variance [c]: what is done once training is over. Differentiable in all of
 /// them.
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
-                  const Tensor& variance, double epsilon = 1e-3);
+[[nodiscard]] Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                const Tensor& variance, double epsilon = 1e-3);
 
 /// The last axes of x, those of gamma and beta, normalized together, each sample by itself (Ba et al., 2016).
-Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon = 1e-3);
+[[nodiscard]] Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                double epsilon = 1e-3);
 /// The last `axes` axes of x, neither scaled nor shifted.
-Tensor layer_norm(const Tensor& x, int axes, double epsilon = 1e-3);
+[[nodiscard]] Tensor layer_norm(const Tensor& x, int axes, double epsilon = 1e-3);
 
 /// The channels [c] of x [n, ..., c] in this number of groups, each normalized over itself and all axes
 /// between (Wu and He, 2018). gamma and beta are [c]. Throws when c is not a multiple of groups.
-Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta,
-                  double epsilon = 1e-3);
+[[nodiscard]] Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta,
+                                double epsilon = 1e-3);
 
 }  // namespace v0
 }  // namespace tapegrad

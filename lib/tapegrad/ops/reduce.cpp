@@ -423,13 +423,15 @@ Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options) {
   const auto [outer, count, inner] =
       detail::around(x.shape(), detail::checked_axis("cumsum", x.shape(), axis));
   Tensor y = TensorAccess::empty(x.shape(), x.dtype());
-  dispatch_floating(
-      x.dtype(), [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
-        kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(), options.reverse);
-      });
-  return record(
-      "cumsum", std::move(y),
-      {{x, [axis, options](const Tensor& g) { return cumsum(g, axis, {.reverse = !options.reverse}); }}});
+  dispatch_floating(x.dtype(),
+                    [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
+                      kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(),
+                                              options.reverse, options.exclusive);
+                    });
+  return record("cumsum", std::move(y),
+                {{x, [axis, options](const Tensor& g) {
+                    return cumsum(g, axis, {.reverse = !options.reverse, .exclusive = options.exclusive});
+                  }}});
 }
 
 Tensor argmax(const Tensor& x, int axis, const ReduceOptions& options) {

@@ -12,31 +12,31 @@ inline namespace v0 TAPEGRAD_API {
 // the stair on which the value lies.
 
 /// The largest whole number that is not above x.
-Tensor floor(const Tensor& x);
+[[nodiscard]] Tensor floor(const Tensor& x);
 /// The smallest whole number that is not below x.
-Tensor ceil(const Tensor& x);
+[[nodiscard]] Tensor ceil(const Tensor& x);
 /// The nearest whole number, and of two equally near ones the even one: 0.5 and -0.5 become 0, 2.5 becomes 2,
 /// as in NumPy and PyTorch.
-Tensor round(const Tensor& x);
+[[nodiscard]] Tensor round(const Tensor& x);
 /// x without its fraction: the nearest whole number towards 0.
-Tensor trunc(const Tensor& x);
+[[nodiscard]] Tensor trunc(const Tensor& x);
 
 // Masks: UInt8, 1 where it holds and 0 elsewhere, for any dtype. Constants for a tape.
 
-Tensor isnan(const Tensor& x);
+[[nodiscard]] Tensor isnan(const Tensor& x);
 /// Whether x is infinity or minus infinity.
-Tensor isinf(const Tensor& x);
+[[nodiscard]] Tensor isinf(const Tensor& x);
 /// Whether x is neither NaN nor infinite.
-Tensor isfinite(const Tensor& x);
+[[nodiscard]] Tensor isfinite(const Tensor& x);
 
 // Of two tensors of any dtypes, broadcast to each other; an element that is not 0, also NaN, is true. Throws
 // when shapes do not fit.
 
-Tensor logical_and(const Tensor& a, const Tensor& b);
-Tensor logical_or(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor logical_and(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor logical_or(const Tensor& a, const Tensor& b);
 /// Whether exactly one of both is true.
-Tensor logical_xor(const Tensor& a, const Tensor& b);
-Tensor logical_not(const Tensor& x);
+[[nodiscard]] Tensor logical_xor(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor logical_not(const Tensor& x);
 
 }  // namespace v0
 }  // namespace tapegrad

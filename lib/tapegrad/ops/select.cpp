@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index_internal.h"
@@ -26,17 +27,21 @@ Tensor places(const char* op, const Tensor& mask) {
   return found;
 }
 
-// x where keep(column - row), 0 elsewhere.
+// UInt8 [rows, columns]: keep(column - row).
 template <class Keep>
-Tensor triangle(const char* op, const Tensor& x, Keep keep) {
-  detail::require_defined(op, x);
-  if (x.rank() < 2) fail(op, "x must be a matrix, or a batch of them, got shape {}", x.shape());
-  const index_t rows = x.shape()[-2], columns = x.shape()[-1];
+Tensor diagonals(index_t rows, index_t columns, Keep keep) {
   Tensor mask = TensorAccess::empty({rows, columns}, DType::UInt8);
   std::uint8_t* to = mask.mutable_data<std::uint8_t>();
   for (index_t row = 0; row < rows; ++row)
     for (index_t column = 0; column < columns; ++column) *to++ = keep(column - row);
-  return where(mask, x, 0.0);
+  return mask;
+}
+
+// x where keep(column - row), 0 elsewhere.
+template <class Keep>
+Tensor triangle(const char* op, const Tensor& x, Keep keep) {
+  if (x.rank() < 2) fail(op, "x must be a matrix, or a batch of them, got shape {}", x.shape());
+  return where(diagonals(x.shape()[-2], x.shape()[-1], keep), x, 0.0);
 }
 
 }  // namespace
@@ -83,6 +88,22 @@ Tensor triu(const Tensor& x, index_t k) {
 
 Tensor tril(const Tensor& x, index_t k) {
   return triangle("tril", x, [k](index_t above) { return above <= k; });
+}
+
+Tensor diag(const Tensor& x, index_t k) {
+  const auto on_diagonal = [k](index_t above) { return above == k; };
+  if (x.rank() == 1) {
+    // Element i stands in row i, or in column i of a diagonal below the main one.
+    const index_t more = k < 0 ? detail::size_sum("diag", -(k + 1), 1) : k;
+    const Tensor longer = pad(x, {{0, more}});
+    return where(diagonals(longer.size(), longer.size(), on_diagonal), expand_dims(longer, k < 0 ? 0 : 1),
+                 0.0);
+  }
+  if (x.rank() != 2) fail("diag", "x must be a vector or a matrix, got shape {}", x.shape());
+  if (k <= -x.shape()[0] || k >= x.shape()[1])
+    fail("diag", "k must name a diagonal of a matrix of shape {}, got {}", x.shape(), k);
+  const Tensor chosen = places("diag", diagonals(x.shape()[0], x.shape()[1], on_diagonal));
+  return detail::gather_from("diag", reshape(x, -1), chosen, 0);
 }
 
 }  // namespace tapegrad::inline v0

@@ -1,41 +1,67 @@
 #include "tapegrad/ops/sort.h"
 
 #include <algorithm>
+#include <bit>
+#include <compare>
+#include <cstdint>
 #include <limits>
-#include <numeric>
+#include <span>
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/ops/axis_internal.h"
+#include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/index_internal.h"
 #include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce_internal.h"
+#include "tapegrad/ops/rounding.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
+// An element and where it stands. Keys are in the order of the elements, NaN the largest; equal ones keep their order.
+struct Ranked {
+  std::uint64_t key;
+  std::int32_t place;
+  friend auto operator<=>(const Ranked&, const Ranked&) = default;
+};
+
+std::uint64_t key_of(double value) {
+  constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
+  if (value != value) return ~std::uint64_t{0};
+  const auto bits = std::bit_cast<std::uint64_t>(value == 0 ? 0.0 : value);  // -0 is 0
+  return (bits & kSign) != 0 ? ~bits : bits | kSign;
+}
+
+// A double holds every element of every dtype: sorting is compiled once.
+using Keys = void (*)(const void* x, index_t step, std::span<Ranked> keys);
 template <class T>
-bool is_less(T a, T b) {
-  return a < b || (b != b && a == a);
+void keys_of(const void* x, index_t step, std::span<Ranked> keys) {
+  const T* element = static_cast<const T*>(x);
+  std::int32_t place = 0;
+  for (Ranked& ranked : keys) {
+    ranked = {key_of(static_cast<double>(*element)), place++};
+    element += step;
+  }
 }
 
 // order[o, j, i] is where the element that comes j-th among x[o, :, i] stands.
-template <class T>
-void order_of(const detail::Around& x_is, const T* x, std::int32_t* order, bool descending) {
+void order_of(const detail::Around& x_is, const std::byte* x, std::size_t size, Keys keys,
+              std::int32_t* order, bool descending) {
   const auto [outer, count, inner] = x_is;
   constexpr index_t kWork = 4096;
   parallel_for(outer * inner, std::max<index_t>(1, kWork / std::max<index_t>(1, count)),
                [=, count = count, inner = inner](index_t begin, index_t end) {
-                 std::vector<std::int32_t> places(static_cast<std::size_t>(count));
-                 for (index_t lane = begin; lane < end; ++lane) {
-                   const index_t first = lane / inner * count * inner + lane % inner;
-                   const auto at = [=](std::int32_t place) { return x[first + place * inner]; };
-                   std::iota(places.begin(), places.end(), 0);
-                   std::ranges::stable_sort(places, [&](std::int32_t a, std::int32_t b) {
-                     return descending ? is_less(at(b), at(a)) : is_less(at(a), at(b));
-                   });
+                 std::vector<Ranked> lane(static_cast<std::size_t>(count));
+                 for (index_t number = begin; number < end; ++number) {
+                   const index_t first = number / inner * count * inner + number % inner;
+                   keys(x + static_cast<std::size_t>(first) * size, inner, lane);
+                   if (descending)
+                     for (Ranked& ranked : lane) ranked.key = ~ranked.key;
+                   std::ranges::sort(lane);
                    for (index_t j = 0; j < count; ++j)
-                     order[first + j * inner] = places[static_cast<std::size_t>(j)];
+                     order[first + j * inner] = lane[static_cast<std::size_t>(j)].place;
                  }
                });
 }
@@ -47,9 +73,9 @@ Tensor order(const char* op, const Tensor& x, int axis, bool descending) {
     fail(op, "x must have fewer elements than Int32 can number, got shape {}", x.shape());
   Tensor places = TensorAccess::empty(x.shape(), DType::Int32);
   if (x.size() == 0) return places;
-  dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
-    order_of(x_is, x.data<T>(), places.mutable_data<std::int32_t>(), descending);
-  });
+  const Keys keys = dispatch(x.dtype(), []<class T>(std::type_identity<T>) -> Keys { return keys_of<T>; });
+  order_of(x_is, TensorAccess::elements(x), size_of(x.dtype()), keys, places.mutable_data<std::int32_t>(),
+           descending);
   return places;
 }
 
@@ -73,6 +99,29 @@ TopK topk(const Tensor& x, index_t k, int axis, const TopKOptions& options) {
   first.back() = {0, k};
   const Tensor places = copy(slice(order("topk", x, axis, !options.smallest), first));
   return {detail::take_along("topk", x, places, at), places};
+}
+
+Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
+  detail::require_floating("median", x);
+  const int at = detail::checked_axis("median", x.shape(), axis);
+  const index_t count = x.shape()[at];
+  if (count == 0) fail("median", "axis {} must have elements, got shape {}", axis, x.shape());
+  const Tensor sorted = detail::take_along("median", x, order("median", x, at, false), at);
+  const auto part = [&](index_t begin, index_t end) {
+    std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
+    ranges.back() = {begin, end};
+    return slice(sorted, ranges);
+  };
+  const Tensor middle = detail::mean_of("median", part((count - 1) / 2, count / 2 + 1), at, options);
+  const Tensor largest =
+      stop_gradient(reshape(part(count - 1, count), middle.shape()));  // NaN is sorted last
+  const Tensor has_nan = isnan(largest);
+  return any(has_nan).item() == 0 ? middle : where(has_nan, largest, middle);
+}
+
+Tensor median(const Tensor& x) {
+  detail::require_floating("median", x);
+  return median(reshape(x, -1), 0);
 }
 
 }  // namespace tapegrad::inline v0

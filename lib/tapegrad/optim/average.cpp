@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "tapegrad/autograd/gradients.h"
+#include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/tensor/distinct_internal.h"

@@ -1,5 +1,7 @@
 #pragma once
 
+// The exponential moving average of parameters.
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,7 +15,7 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 struct ExponentialMovingAverageOptions {
-  double decay = 0.999;
+  double decay = 0.999;  ///< the part of the average that stays at each update, in [0, 1)
   /// While there were few updates (n), decay is at most (1 + n) / (10 + n): the beginning is forgotten
   /// sooner.
   bool warm_up = false;
@@ -52,9 +54,9 @@ class ExponentialMovingAverage {
 
   /// The averages ("0", "1", ... or the parameters' names) and the number of updates. Throws while the averages are
   /// swapped in.
-  State state() const { return state_view().copy(); }
+  [[nodiscard]] State state() const { return state_view().copy(); }
   /// The same with the averages themselves, which the next update changes.
-  State state_view() const;
+  [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype, and while
   /// the averages are swapped in.
   void load_state(const State& state);

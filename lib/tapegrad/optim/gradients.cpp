@@ -5,6 +5,7 @@
 #include <limits>
 #include <span>
 
+#include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/tensor/distinct_internal.h"

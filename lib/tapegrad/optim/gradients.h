@@ -1,5 +1,7 @@
 #pragma once
 
+// Norms, clipping and accumulation of gradients: what is done between tape.gradient() and optimizer.step().
+
 #include <vector>
 
 #include "tapegrad/autograd/gradients.h"
@@ -48,9 +50,9 @@ class GradientAccumulator {
   Gradients take();
 
   /// The mean so far and its weight.
-  State state() const { return state_view().copy(); }
+  [[nodiscard]] State state() const { return state_view().copy(); }
   /// The same with the mean itself, which the next add() changes.
-  State state_view() const;
+  [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when the state is not that of an accumulator, or does not fit the parameters.
   void load_state(const State& state);
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/elementwise.h"
@@ -25,19 +26,29 @@ void require_not_negative(const char* optimizer, const char* option, double valu
   require(optimizer, value >= 0 && std::isfinite(value), option, value, "0 or more");
 }
 
+// g[0] is the gradient of p[begin].
+template <class T, class F>
+[[gnu::noinline]] void update_range(index_t begin, index_t end, T* p, const T* g, F update) {
+  for (index_t i = begin; i < end; ++i) update(i, p[i], g[i - begin]);
+}
+
 // Calls f(i, p, g) with references to every element of a parameter and its gradient, in one pass over the
-// memory. f's third argument is the gradient as the optimizer sees it: with decay times the parameter added.
+// memory. f's third argument is the gradient as the optimizer sees it: with decay times the parameter added, which is
+// written out for a block at a time.
 template <class T, class F>
 void for_elements(Tensor& parameter, const Tensor& gradient, double weight_decay, F f) {
   T* p = parameter.mutable_data<T>();
   const T* g = gradient.data<T>();
   const T decay = static_cast<T>(weight_decay);
   parallel_for(parameter.size(), kernels::kElementwisePiece, [=](index_t begin, index_t end) {
-    const F update = f;  // a copy that no pointer leads to: what it holds can stay in registers
-    if (decay == 0)
-      for (index_t i = begin; i < end; ++i) update(i, p[i], g[i]);
-    else
-      for (index_t i = begin; i < end; ++i) update(i, p[i], g[i] + decay * p[i]);
+    if (decay == 0) return update_range(begin, end, p, g + begin, f);
+    constexpr index_t kBlock = 512;
+    T decayed[kBlock];
+    for (index_t i = begin; i < end; i += kBlock) {
+      const index_t stop = std::min(end, i + kBlock);
+      for (index_t k = i; k < stop; ++k) decayed[k - i] = g[k] + decay * p[k];
+      update_range(i, stop, p, decayed, f);
+    }
   });
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// Optimizers: SGD, Adam, AdamW, RMSprop, Adagrad.
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -60,9 +62,9 @@ class Optimizer {
 
   /// The class of the optimizer, the number of steps, the learning rate, and what is remembered of the gradients
   /// ("0.mean_square": that of the first parameter; with named parameters "encoder.kernel.mean_square").
-  State state() const { return state_view().copy(); }
+  [[nodiscard]] State state() const { return state_view().copy(); }
   /// The same with the tensors themselves, which the next step changes.
-  State state_view() const;
+  [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when the state is that of another class or of another convention, and when a tensor
   /// or number is missing or has another shape or dtype.
   void load_state(const State& state);
@@ -97,10 +99,10 @@ class Optimizer {
 // Weight decay adds weight_decay p to the gradient g (an L2 penalty), in all optimizers but AdamW.
 
 struct SGDOptions {
-  double learning_rate = 1e-2;
-  double momentum = 0;
-  bool nesterov = false;
-  double weight_decay = 0;
+  double learning_rate = 1e-2;  ///< times the velocity is a step
+  double momentum = 0;          ///< the part of the velocity that stays, in [0, 1); 0: no velocity is kept
+  bool nesterov = false;        ///< look one step ahead; needs momentum
+  double weight_decay = 0;      ///< times the parameter is added to its gradient
 };
 /// Gradient descent: velocity = momentum velocity + g; p -= learning_rate velocity. With Nesterov's momentum,
 /// which looks one step ahead, p -= learning_rate (g + momentum velocity).
@@ -119,12 +121,13 @@ class SGD : public Optimizer {
 };
 
 struct AdamOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0;
-  bool amsgrad = false;
-  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
+  double learning_rate = 1e-3;  ///< about the size of a step
+  double beta1 = 0.9,
+         beta2 = 0.999;     ///< what stays of the means of the gradient and of its square, in [0, 1)
+  double epsilon = 1e-8;    ///< added to the divisor; positive
+  double weight_decay = 0;  ///< times the parameter is added to its gradient
+  bool amsgrad = false;     ///< divide by the largest mean square so far
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
 /// Kingma and Ba 2015: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
 /// p -= learning_rate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). In Keras' convention
@@ -148,12 +151,13 @@ class Adam : public Optimizer {
 };
 
 struct AdamWOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 1e-2;
-  bool amsgrad = false;
-  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
+  double learning_rate = 1e-3;  ///< about the size of a step
+  double beta1 = 0.9,
+         beta2 = 0.999;        ///< what stays of the means of the gradient and of its square, in [0, 1)
+  double epsilon = 1e-8;       ///< added to the divisor; positive
+  double weight_decay = 1e-2;  ///< learning_rate times this is taken from the parameter itself
+  bool amsgrad = false;        ///< divide by the largest mean square so far
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
 /// Loshchilov and Hutter 2019: Adam after p *= 1 - learning_rate weight_decay; the gradient is left alone.
 class AdamW : public Adam {
@@ -165,13 +169,13 @@ class AdamW : public Adam {
 };
 
 struct RMSpropOptions {
-  double learning_rate = 1e-2;
-  double rho = 0.99;
-  double epsilon = 1e-8;
-  double momentum = 0;
-  bool centered = false;
-  double weight_decay = 0;
-  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
+  double learning_rate = 1e-2;  ///< about the size of a step
+  double rho = 0.99;            ///< what stays of the mean of the gradient's square, in [0, 1)
+  double epsilon = 1e-8;        ///< added to the divisor; positive
+  double momentum = 0;          ///< the part of the velocity that stays, in [0, 1); 0: no velocity is kept
+  bool centered = false;        ///< divide by the standard deviation instead of the root of the mean square
+  double weight_decay = 0;      ///< times the parameter is added to its gradient
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
 /// Hinton's lecture of 2012: v = rho v + (1 - rho) g^2; s = g / (sqrt(v) + epsilon); p -= learning_rate s.
 /// Centred (Graves 2013), v less the square of a running mean of g takes v's place. With momentum,
@@ -192,11 +196,11 @@ class RMSprop : public Optimizer {
 };
 
 struct AdagradOptions {
-  double learning_rate = 1e-2;
-  double epsilon = 1e-10;
-  double initial_accumulator = 0;
-  double weight_decay = 0;
-  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;
+  double learning_rate = 1e-2;     ///< the size of the first step, about
+  double epsilon = 1e-10;          ///< added to the divisor; positive
+  double initial_accumulator = 0;  ///< what the sum of squares begins with, 0 or more
+  double weight_decay = 0;         ///< times the parameter is added to its gradient
+  EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
 /// Duchi, Hazan and Singer 2011: v += g^2; p -= learning_rate g / (sqrt(v) + epsilon), and in Keras'
 /// convention p -= learning_rate g / sqrt(v + epsilon). v begins with initial_accumulator (0.1 in Keras).

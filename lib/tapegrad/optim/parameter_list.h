@@ -1,5 +1,7 @@
 #pragma once
 
+// ParameterList: parameters with or without their names, as optimizers take them.
+
 #include <initializer_list>
 #include <string>
 #include <utility>

@@ -1,5 +1,7 @@
 #pragma once
 
+// What depends on a validation loss: lower learning rates on a plateau, and early stopping.
+
 #include <cstdint>
 
 #include "tapegrad/tensor/state.h"
@@ -13,7 +15,7 @@ enum class Improvement { Min, Max };
 
 /// When a value that is watched counts as an improvement on the best one so far.
 struct ImprovementOptions {
-  Improvement mode = Improvement::Min;
+  Improvement mode = Improvement::Min;  ///< whether lower or higher values are better
   /// By how much it must be better: times the best one's magnitude, and absolute.
   double relative = 0, absolute = 0;
 };
@@ -31,7 +33,7 @@ class BestValue {
   std::int64_t waited() const { return waited_; }
   void wait_again() { waited_ = 0; }
 
-  State state() const;
+  [[nodiscard]] State state() const;
   /// Throws, and changes nothing, when a number is missing or impossible.
   void load_state(const State& state);
 
@@ -43,14 +45,14 @@ class BestValue {
 };
 
 struct ReduceOnPlateauOptions {
-  double learning_rate = 1e-3;
-  double factor = 0.1;
+  double learning_rate = 1e-3;  ///< what it begins with
+  double factor = 0.1;          ///< a reduction multiplies the learning rate with it, in (0, 1)
   /// Values without improvement that are put up with.
   std::int64_t patience = 10;
   /// Values after a reduction that are not counted.
   std::int64_t cooldown = 0;
-  double min_learning_rate = 0;
-  ImprovementOptions improvement = {.relative = 1e-4};
+  double min_learning_rate = 0;                         ///< it is not reduced below this
+  ImprovementOptions improvement = {.relative = 1e-4};  ///< what counts as an improvement
 };
 /// A learning rate that is multiplied with a factor whenever a value, usually the validation loss, has not
 /// improved more than `patience` times. As PyTorch's ReduceLROnPlateau.
@@ -63,7 +65,7 @@ class ReduceOnPlateau {
   double step(double value);
   double learning_rate() const { return learning_rate_; }
 
-  State state() const;
+  [[nodiscard]] State state() const;
   /// Throws, and changes nothing, when a number is missing or impossible.
   void load_state(const State& state);
 
@@ -77,12 +79,12 @@ class ReduceOnPlateau {
 struct EarlyStoppingOptions {
   /// Values without improvement that are put up with.
   std::int64_t patience = 10;
-  ImprovementOptions improvement = {};
+  ImprovementOptions improvement = {};  ///< what counts as an improvement
 };
 /// Says when training no longer helps:
 ///
 ///   if (stopping.step(validation_loss)) break;
-///   if (stopping.improved()) best = clone(model);
+///   if (stopping.improved()) best = model.state();
 class EarlyStopping {
  public:
   /// Throws for options out of range.
@@ -95,7 +97,7 @@ class EarlyStopping {
   /// Throws when there was no finite value.
   double best() const { return best_.best(); }
 
-  State state() const;
+  [[nodiscard]] State state() const;
   /// Throws, and changes nothing, when a number is missing or impossible.
   void load_state(const State& state);
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// Learning-rate schedules.
+
 #include <cstdint>
 #include <functional>
 
@@ -31,7 +33,7 @@ class Schedule {
   std::int64_t steps() const { return steps_; }
 
   /// The number of steps; the function is the caller's to make again.
-  State state() const;
+  [[nodiscard]] State state() const;
   /// Throws, and changes nothing, when the state does not hold a number of steps.
   void load_state(const State& state);
 
@@ -44,48 +46,48 @@ class Schedule {
 
 /// learning_rate factor^floor(step / every), as PyTorch's StepLR.
 struct StepDecayOptions {
-  double learning_rate = 1e-3;
-  std::int64_t every = 1;
-  double factor = 0.1;
+  double learning_rate = 1e-3;  ///< of the first step
+  std::int64_t every = 1;       ///< steps from one reduction to the next
+  double factor = 0.1;          ///< of each reduction
 };
-Schedule step_decay(const StepDecayOptions& options);
+[[nodiscard]] Schedule step_decay(const StepDecayOptions& options);
 
 /// learning_rate factor^step, as PyTorch's ExponentialLR.
 struct ExponentialDecayOptions {
-  double learning_rate = 1e-3;
-  double factor = 0.9;
+  double learning_rate = 1e-3;  ///< of the first step
+  double factor = 0.9;          ///< from each step to the next
 };
-Schedule exponential_decay(const ExponentialDecayOptions& options);
+[[nodiscard]] Schedule exponential_decay(const ExponentialDecayOptions& options);
 
 /// Half a cosine from learning_rate down to min_learning_rate, which is reached after `steps` steps and kept
 /// (Loshchilov and Hutter 2017, without restarts): min_learning_rate + (learning_rate - min_learning_rate) (1 + cos(pi step /
 /// steps)) / 2.
 struct CosineDecayOptions {
-  double learning_rate = 1e-3;
-  std::int64_t steps = 1;
-  double min_learning_rate = 0;
+  double learning_rate = 1e-3;   ///< of the first step
+  std::int64_t steps = 1;        ///< until min_learning_rate is reached
+  double min_learning_rate = 0;  ///< of the last step, and all after it
 };
-Schedule cosine_decay(const CosineDecayOptions& options);
+[[nodiscard]] Schedule cosine_decay(const CosineDecayOptions& options);
 
 /// In a straight line from start_factor times what `then` begins with up to that, in `steps` steps; after
 /// that `then`, from its beginning. As PyTorch's LinearLR followed by another schedule.
 struct WarmUpOptions {
-  std::int64_t steps = 1;
-  double start_factor = 1.0 / 3;
+  std::int64_t steps = 1;         ///< until the warm-up is over
+  double start_factor = 1.0 / 3;  ///< of the first learning rate
 };
-Schedule warm_up(const WarmUpOptions& options, const Schedule& then);
+[[nodiscard]] Schedule warm_up(const WarmUpOptions& options, const Schedule& then);
 
 /// Up and down once in `steps` steps (Smith and Topin 2018, in the form of PyTorch's OneCycleLR): half a
 /// cosine from max_learning_rate / div_factor to max_learning_rate, which takes warm_up_fraction of the time, and half a
 /// cosine from there to the first one / final_div_factor, which is kept.
 struct OneCycleOptions {
-  double max_learning_rate = 1e-2;
-  std::int64_t steps = 2;
-  double warm_up_fraction = 0.3;
-  double div_factor = 25;
-  double final_div_factor = 1e4;
+  double max_learning_rate = 1e-2;  ///< the highest one
+  std::int64_t steps = 2;           ///< of the whole cycle
+  double warm_up_fraction = 0.3;    ///< the part of the steps that goes up, in [0, 1]
+  double div_factor = 25;           ///< the highest learning rate divided by the first one
+  double final_div_factor = 1e4;    ///< the first learning rate divided by the last one
 };
-Schedule one_cycle(const OneCycleOptions& options);
+[[nodiscard]] Schedule one_cycle(const OneCycleOptions& options);
 
 }  // namespace v0
 }  // namespace tapegrad

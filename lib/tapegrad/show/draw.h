@@ -1,5 +1,7 @@
 #pragma once
 
+// Rectangles, lines and text in images.
+
 #include <span>
 #include <string_view>
 
@@ -36,8 +38,8 @@ void draw_text_upwards(Image& image, double x, double y, std::string_view text, 
                        double scale = 1);
 
 /// What draw_text takes up, in pixels.
-double text_width(std::string_view text, double scale = 1);
-double text_height(double scale = 1);
+[[nodiscard]] double text_width(std::string_view text, double scale = 1);
+[[nodiscard]] double text_height(double scale = 1);
 
 }  // namespace v0
 }  // namespace tapegrad

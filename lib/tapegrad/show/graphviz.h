@@ -1,5 +1,7 @@
 #pragma once
 
+// Drawings of what a tape recorded.
+
 #include <string>
 
 #include "tapegrad/tensor/graph.h"
@@ -10,7 +12,7 @@ inline namespace v0 TAPEGRAD_API {
 
 /// The graph in Graphviz' language, to be drawn with `dot -Tsvg`: ops as boxes with their shape and the bytes
 /// they keep, parameters and watched tensors as rounded ones.
-std::string to_graphviz(const Graph& graph);
+[[nodiscard]] std::string to_graphviz(const Graph& graph);
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -1,5 +1,7 @@
 #pragma once
 
+// Metrics: the numbers of a training run, in a file of JSON lines and in memory.
+
 #include <concepts>
 #include <cstdint>
 #include <cstdio>
@@ -56,7 +58,7 @@ class Metrics {
   Series series(std::string_view x, std::string_view y, std::string name) const;
 
   /// How many lines there are, all of which are on the disk now.
-  State state() const;
+  [[nodiscard]] State state() const;
   /// Goes on after so many lines of the file; the first write() cuts off what is behind them. Throws, and
   /// changes nothing, when there are fewer, or one is not an object of numbers.
   void load_state(const State& state);

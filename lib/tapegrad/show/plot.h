@@ -1,5 +1,7 @@
 #pragma once
 
+// Charts of lines.
+
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -19,18 +21,19 @@ struct Series {
 };
 
 struct ChartOptions {
-  std::string title{}, x_label{}, y_label{};
-  bool log_y = false;
-  int width = 800, height = 450;  ///< of the whole picture, in pixels of an ordinary screen
-  int scale = 2;                  ///< how many pixels of the picture each of these takes, for sharper screens
+  std::string title{}, x_label{}, y_label{};  ///< what stands above, below and beside the axes
+  bool log_y = false;                         ///< a logarithmic axis for y
+  int width = 800, height = 450;              ///< of the whole picture, in pixels of an ordinary screen
+  int scale = 2;  ///< how many pixels of the picture each of these takes, for sharper screens
 };
 
 /// Draws lines into axes with round numbers, a light grid and a legend, in colours that colour-blind readers
 /// can tell apart (Okabe and Ito, "Color universal design", 2008). A series of one point is a dot. Throws
 /// when a series' x and y differ in length, when no point can be drawn, and for pictures smaller than 200 x
 /// 150.
-Image line_chart(std::span<const Series> series, const ChartOptions& options = {});
-inline Image line_chart(std::initializer_list<Series> series, const ChartOptions& options = {}) {
+[[nodiscard]] Image line_chart(std::span<const Series> series, const ChartOptions& options = {});
+[[nodiscard]] inline Image line_chart(std::initializer_list<Series> series,
+                                      const ChartOptions& options = {}) {
   return line_chart(std::span<const Series>(series.begin(), series.size()), options);
 }
 

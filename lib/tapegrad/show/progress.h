@@ -1,5 +1,7 @@
 #pragma once
 
+// Progress: a line on the terminal that shows how far a training run is.
+
 #include <cstdio>
 #include <functional>
 #include <initializer_list>
@@ -21,7 +23,7 @@ struct Piece;
 }
 
 struct ProgressOptions {
-  int epochs = 1;
+  int epochs = 1;                   ///< of the run
   index_t samples = 0;              ///< per epoch
   int epochs_done = 0;              ///< before: of a run that is continued
   index_t samples_done = 0;         ///< before: of the epoch that comes next

@@ -318,7 +318,7 @@ Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& opti
   if (rows.empty() || std::ranges::any_of(rows, [&](const Tensor& row) {
         return row.rank() != 4 || row.size() == 0 || row.shape() != rows.front().shape();
       }))
-    sheet(rows);  // says what is wrong
+    (void)sheet(rows);  // says what is wrong
   if (!options.labels.empty() && options.labels.size() != rows.size())
     fail("report", "there must be one label for each row of images, got {} for {} rows",
          options.labels.size(), rows.size());

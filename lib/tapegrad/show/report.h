@@ -1,5 +1,7 @@
 #pragma once
 
+// Report: a page of HTML about a run.
+
 #include <filesystem>
 #include <span>
 #include <string>
@@ -16,7 +18,7 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 struct GalleryOptions {
-  std::string caption{};
+  std::string caption{};              ///< what stands below
   int scale = 2;                      ///< each pixel becomes scale x scale pixels of an ordinary screen
   index_t count = 40;                 ///< images shown at most
   std::vector<std::string> labels{};  ///< what stands left of each row; none, or one for each tensor
@@ -24,7 +26,8 @@ struct GalleryOptions {
 
 struct MatrixOptions {
   std::vector<std::string> labels{};  ///< of the classes; empty: their numbers
-  std::string caption{};
+  std::string caption{};              ///< what stands below
+  /// What the classes along the rows and along the columns are.
   std::string row_label = "is", column_label = "taken for";
 };
 
@@ -89,7 +92,7 @@ class Report {
 };
 
 /// What a run ran on: version of tapegrad, processor, threads it may use, memory, system, compiler.
-Report::Facts machine_facts();
+[[nodiscard]] Report::Facts machine_facts();
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -1,5 +1,7 @@
 #pragma once
 
+// Graph: a plain description of what a tape recorded.
+
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -32,7 +34,7 @@ struct Graph {
 };
 
 /// A table, one line a node: number, op, shape, dtype, bytes kept, inputs.
-std::string to_string(const Graph& graph);
+[[nodiscard]] std::string to_string(const Graph& graph);
 
 }  // namespace v0
 }  // namespace tapegrad

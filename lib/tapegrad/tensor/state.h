@@ -1,5 +1,7 @@
 #pragma once
 
+// State: named tensors and numbers, which modules, optimizers and generators are saved as.
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -40,7 +42,7 @@ struct State {
     return nullptr;
   }
   /// The same with tensors in memory of their own, all of them constants.
-  State copy() const;
+  [[nodiscard]] State copy() const;
   /// Throws an error of op when two tensors have the same name: only the first of them would be found.
   void require_names_once(std::string_view op) const;
   /// The number of that name. Throws an error of op when there is none.
@@ -52,7 +54,7 @@ struct State {
 };
 
 /// Seed, stream and position.
-State state(const Generator& generator);
+[[nodiscard]] State state(const Generator& generator);
 /// Throws, and changes nothing, when one of them is missing.
 void load_state(Generator& generator, const State& state);
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// The memory that tensors share.
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -63,7 +65,7 @@ class StorageHandle {
  public:
   StorageHandle() = default;
   explicit StorageHandle(Storage* adopted) : storage_(adopted) {}
-  StorageHandle(const StorageHandle& other) : storage_(other.storage_) {
+  StorageHandle(const StorageHandle& other) noexcept : storage_(other.storage_) {
     if (storage_ != nullptr) storage_->retain();
   }
   StorageHandle(StorageHandle&& other) noexcept : storage_(std::exchange(other.storage_, nullptr)) {}
@@ -86,7 +88,7 @@ class StorageHandle {
 }  // namespace detail
 
 /// Bytes that freed tensors left on the calling thread for reuse. release_memory() gives them back.
-std::size_t cached_memory();
+[[nodiscard]] std::size_t cached_memory();
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -9,6 +9,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/tensor/draws_internal.h"
+#include "tapegrad/tensor/serial_internal.h"
 
 namespace tapegrad::inline v0 {
 
@@ -104,6 +105,10 @@ void Tensor::refuse_undefined(const char* asked_by) {
   fail("tensor", "{}() of a Tensor that was declared but never given a value", asked_by);
 }
 
+// Not inline: copies are made everywhere.
+Tensor::Tensor(const Tensor& other) noexcept = default;
+Tensor& Tensor::operator=(const Tensor& other) noexcept = default;
+
 Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool read_only) {
   if (data == nullptr && shape.size() > 0)
     fail("wrap", "the pointer must not be null, as shape {} has {} elements", shape, shape.size());
@@ -128,11 +133,10 @@ void* Tensor::raw_mutable(DType asked) {
     fail("tensor", "a tensor of shape {} cannot be written, as it wraps read-only memory: write to a copy()",
          shape_);
   if (detail::is_open(memory.recorded_by) || detail::is_open(origin_.tape))
-    fail(
-        "tensor",
-        "a tensor of shape {} cannot be written while its tape is recording, as gradients would be wrong: "
-        "write before the tape, after gradient(), or to a copy()",
-        shape_);
+    fail("tensor",
+         "a tensor of shape {} cannot be written while its tape is recording, as gradients would be wrong: "
+         "write before the tape, after gradient(), or to a copy()",
+         shape_);
   memory.raise_version();
   return const_cast<void*>(elements);
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+// Tensor, and the functions that make one from values, a shape or random numbers.
+
 #include <concepts>
 #include <initializer_list>
 #include <iosfwd>
@@ -28,6 +30,11 @@ class Tensor {
   /// No tensor at all: defined() is false, it is no parameter and not stopped, and it can be printed; every other
   /// use of it is an error.
   Tensor() = default;
+  Tensor(const Tensor& other) noexcept;
+  Tensor& operator=(const Tensor& other) noexcept;
+  Tensor(Tensor&& other) noexcept = default;
+  Tensor& operator=(Tensor&& other) noexcept = default;
+  ~Tensor() = default;
 
   /// The caller's memory as a tensor, without a copy. It must hold shape.size() elements and outlive every
   /// handle and every tape that saved one. Writes behind the tensor's back are not seen by the tape's checks.
@@ -156,15 +163,15 @@ class Literal {
 
 /// tensor({{1, 2}, {3, 4}}) has shape [2, 2]; tensor(5) is a scalar. Throws for rows of unequal length, and
 /// for values that the dtype cannot hold.
-Tensor tensor(const Literal& values, DType dtype = DType::Float32);
+[[nodiscard]] Tensor tensor(const Literal& values, DType dtype = DType::Float32);
 namespace detail {
 // The namespace's attribute does not reach a template's instances.
 template <class T>
 TAPEGRAD_API Tensor tensor_of(std::span<const T> values, const Shape& shape);
-}
+}  // namespace detail
 /// A copy of values with this shape. Throws when their number is not shape.size().
 template <class T>
-Tensor tensor(std::span<const T> values, const Shape& shape) {
+[[nodiscard]] Tensor tensor(std::span<const T> values, const Shape& shape) {
   static_assert(is_element<std::remove_const_t<T>>,
                 "a tensor holds float, double, std::int32_t or std::uint8_t: convert the values first, for "
                 "std::int64_t with std::vector<std::int32_t>(values.begin(), values.end())");
@@ -174,32 +181,32 @@ Tensor tensor(std::span<const T> values, const Shape& shape) {
     return {};
 }
 template <class T>
-Tensor tensor(const std::vector<T>& values, const Shape& shape) {
+[[nodiscard]] Tensor tensor(const std::vector<T>& values, const Shape& shape) {
   return tensor(std::span<const T>(values), shape);
 }
 /// std::vector<bool> has no elements in memory.
 Tensor tensor(const std::vector<bool>& values, const Shape& shape) = delete;
 
-Tensor zeros(const Shape& shape, DType dtype = DType::Float32);
-Tensor ones(const Shape& shape, DType dtype = DType::Float32);
+[[nodiscard]] Tensor zeros(const Shape& shape, DType dtype = DType::Float32);
+[[nodiscard]] Tensor ones(const Shape& shape, DType dtype = DType::Float32);
 /// Throws when the dtype cannot hold value.
-Tensor full(const Shape& shape, double value, DType dtype = DType::Float32);
-Tensor zeros_like(const Tensor& x);
-Tensor ones_like(const Tensor& x);
+[[nodiscard]] Tensor full(const Shape& shape, double value, DType dtype = DType::Float32);
+[[nodiscard]] Tensor zeros_like(const Tensor& x);
+[[nodiscard]] Tensor ones_like(const Tensor& x);
 /// start, start + step, ... below stop (above, for a negative step). Throws for step 0 and for values that
 /// the dtype cannot hold.
-Tensor arange(double start, double stop, double step = 1, DType dtype = DType::Float32);
+[[nodiscard]] Tensor arange(double start, double stop, double step = 1, DType dtype = DType::Float32);
 /// [0, stop)
-Tensor arange(double stop, DType dtype = DType::Float32);
+[[nodiscard]] Tensor arange(double stop, DType dtype = DType::Float32);
 /// Uniform in [low, high); Float32 or Float64.
-Tensor uniform(const Shape& shape, double low, double high, Generator& generator,
-               DType dtype = DType::Float32);
+[[nodiscard]] Tensor uniform(const Shape& shape, double low, double high, Generator& generator,
+                             DType dtype = DType::Float32);
 /// Normal with this mean and standard deviation; Float32 or Float64.
-Tensor normal(const Shape& shape, double mean, double standard_deviation, Generator& generator,
-              DType dtype = DType::Float32);
+[[nodiscard]] Tensor normal(const Shape& shape, double mean, double standard_deviation, Generator& generator,
+                            DType dtype = DType::Float32);
 
 /// Whether shapes, dtypes and all elements are equal (a NaN equals nothing).
-bool equal(const Tensor& a, const Tensor& b);
+[[nodiscard]] bool equal(const Tensor& a, const Tensor& b);
 
 /// A copy of x in storage of its own, marked as trainable: every tape records what is done with it, and with
 /// its views. Float32 or Float64.
@@ -208,7 +215,7 @@ bool equal(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor stop_gradient(const Tensor& x);
 
 /// As NumPy prints: columns aligned, eight digits at most, long tensors with "..." in the middle.
-std::string to_string(const Tensor& x);
+[[nodiscard]] std::string to_string(const Tensor& x);
 std::ostream& operator<<(std::ostream& stream, const Tensor& x);
 
 }  // namespace v0

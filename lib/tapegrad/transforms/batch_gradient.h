@@ -1,5 +1,7 @@
 #pragma once
 
+// batch_gradient(): the gradients of a batch, in chunks on several threads.
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -46,8 +48,9 @@ struct BatchGradient {
 /// so do normal(), uniform() and dropout() with a generator: draw the noise of the whole batch before, and give it as
 /// one more tensor of the batch. Other losses that a chunk cannot compute (a masked mean, a variance over the batch,
 /// weight decay in a sum) are found by `check` only. Throws as Tape::gradient does, and inside a recording tape.
-BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
-                             const std::vector<Tensor>& parameters, const BatchGradientOptions& options = {});
+[[nodiscard]] BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
+                                           const std::vector<Tensor>& parameters,
+                                           const BatchGradientOptions& options = {});
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -1,5 +1,7 @@
 #pragma once
 
+// checkpoint(): less memory for a second forward pass.
+
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -30,7 +32,7 @@ using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 ///     return checkpoint([&](const auto& in) { return in[0] * scale; }, {x});       // wrong: scale is gone by then
 ///     return checkpoint([scale](const auto& in) { return in[0] * scale; }, {x});   // right
 ///   }
-Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs);
+[[nodiscard]] Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs);
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -6,8 +6,7 @@
 #include "tapegrad/base/window.h"
 #include "tapegrad/version.h"
 
-namespace tapegrad {
-inline namespace v0 TAPEGRAD_API {
+namespace tapegrad::inline v0 {
 
 /// The geometry of conv2d(x, w, options). Throws an Error of op that names both shapes when channels or
 /// groups do not fit, a stride or dilation is below 1, a rank is not 4, or the filter does not fit into the
@@ -24,5 +23,4 @@ Conv2DGeometry resolve_conv2d_transpose(std::string_view op, const Shape& x, con
                                         const std::optional<Size2D>& output_size,
                                         const std::optional<Size2D>& output_padding);
 
-}  // namespace v0
-}  // namespace tapegrad
+}  // namespace tapegrad::inline v0

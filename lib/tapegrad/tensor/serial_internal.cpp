@@ -1,4 +1,4 @@
-#include "tapegrad/tensor/origin.h"
+#include "tapegrad/tensor/serial_internal.h"
 
 #include <memory>
 
