@@ -193,6 +193,7 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 }
 
 Tensor roll(const Tensor& x, index_t shift, int axis) {
+  detail::require_defined("roll", x);
   const int at = detail::checked_axis("roll", x.shape(), axis);
   const index_t size = std::max<index_t>(1, x.shape()[at]), first = (size - shift % size) % size;
   const auto part = [&](index_t begin, index_t end) {

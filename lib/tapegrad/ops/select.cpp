@@ -91,6 +91,7 @@ Tensor tril(const Tensor& x, index_t k) {
 }
 
 Tensor diag(const Tensor& x, index_t k) {
+  detail::require_defined("diag", x);
   const auto on_diagonal = [k](index_t above) { return above == k; };
   if (x.rank() == 1) {
     // Element i stands in row i, or in column i of a diagonal below the main one.
