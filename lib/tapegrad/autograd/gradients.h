@@ -1,6 +1,6 @@
 #pragma once
 
-// Gradients that know whose they are: what Tape::gradient() and batch_gradient() return, and what optimizers take.
+// Gradients together with their parameters: Tape::gradient() and batch_gradient() return them, optimizers take them.
 
 #include <cstddef>
 #include <span>
@@ -12,15 +12,15 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Gradients, each with the tensor (most often a parameter) that it is the gradient of. To be read as a list of
-/// tensors: it has their size(), [], begin() and end(), and converts to a const std::vector<Tensor>&. A list of
-/// plain tensors becomes gradients only with their parameters, so that none is taken for another's:
+/// A list of gradients, each with the tensor (most often a parameter) that it is the gradient of. Reads like a list of
+/// tensors: size(), [], begin() and end() are those of the gradients, and it converts to a const std::vector<Tensor>&.
+/// Plain tensors become Gradients only together with their parameters, so that no gradient reaches another parameter:
 ///
 ///   Gradients gradients(net.parameters(), averaged);
 class Gradients {
  public:
   Gradients() = default;
-  /// gradients[i] is that of parameters[i]. Throws unless both have the same length, shapes and dtypes.
+  /// gradients[i] is the gradient of parameters[i]. Throws unless both lists have the same length, shapes and dtypes.
   Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradients);
 
   std::size_t size() const { return tensors_.size(); }
@@ -38,10 +38,10 @@ class Gradients {
   operator const std::vector<Tensor>&() const { return tensors_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }
 
-  /// Whose gradients they are, in the same order.
+  /// The tensors that these are the gradients of, in the same order.
   const std::vector<Tensor>& parameters() const { return parameters_; }
-  /// The gradients of these parameters only, in this order. For several optimizers that share one backward pass.
-  /// Throws when one of the parameters has no gradient here.
+  /// The gradients of these parameters only, in the order of `parameters`. For several optimizers that share one
+  /// backward pass. Throws when one of the parameters has no gradient in this list.
   [[nodiscard]] Gradients of(const std::vector<Tensor>& parameters) const;
 
  private:

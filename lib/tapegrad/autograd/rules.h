@@ -42,8 +42,8 @@ namespace detail {
 
 class TAPEGRAD_INTERNAL Recording;
 
-/// A derivative rule in the tape's memory, whatever its closure's type: of one input (Result is Tensor), or of all
-/// inputs together (a list of tensors; then the rule is told which inputs are wanted).
+/// A type-erased derivative rule in the tape's memory: for one input (Result is Tensor), or for all inputs together
+/// (Result is a list of tensors, and Wanted tells the rule which inputs need a gradient).
 template <class Result, class... Wanted>
 class Rule {
  public:
@@ -73,10 +73,11 @@ class Rule {
 using InputRule = Rule<Tensor>;
 using JointRule = Rule<std::vector<Tensor>, std::vector<bool>>;
 
-/// Whether a closure is a rule that takes the output, and one that does not.
+/// Whether the closure F is a rule that takes the op's output.
 template <class F, class Result = Tensor, class... Wanted>
 inline constexpr bool takes_output =
     std::is_invocable_r_v<Result, const F&, const Tensor&, const Tensor&, const Wanted&...>;
+/// Whether the closure F is a rule that takes the output gradient, but not the output.
 template <class F, class Result = Tensor, class... Wanted>
 inline constexpr bool takes_gradient_only =
     !takes_output<F, Result, Wanted...> &&
@@ -102,18 +103,18 @@ struct RuleOf final : Rule<Result, Wanted...> {
   F f;
 };
 
-/// How an input of an op was resolved: to a node of the recording that is active on this thread; to a constant (no
-/// node); or to something that cannot be used, and why.
+/// How an input of an op was resolved: to a node of the recording that is active on this thread, to a constant (no
+/// node), or to a tensor that cannot be an input (then problem says why).
 struct Resolved {
   Node* node = nullptr;
-  Recording* recording = nullptr;  // of the node
+  Recording* recording = nullptr;  // that the node belongs to
   const char* problem = nullptr;
-  std::size_t bytes_saved = 0;  // since the last call: by the rule that was made for this input
+  std::size_t bytes_saved = 0;  // since the last call, that is by the rule of this input
 };
-/// Throws when this thread works on a loop that a recording thread started.
+/// Resolves an input. Throws inside a parallel loop that a recording thread started.
 Resolved resolve(const Tensor& x);
-/// Whether a pause, or a spent tape, keeps this thread's ops from being recorded: an op then need not make its rules
-/// into inputs (what they have saved is no longer counted).
+/// Whether a NoGrad or a spent tape keeps this thread's ops from being recorded. An op then need not make Inputs of its
+/// rules.
 bool skips_recording();
 
 /// A closure, for as long as it is not known whether it will be kept as a rule.
@@ -140,10 +141,10 @@ Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> input
 
 }  // namespace detail
 
-/// One input of an op and the rule for its gradient: a function of the output's gradient (and of the output,
-/// if it takes two arguments: only then is the output kept) that returns the input's gradient, with the
-/// input's shape and dtype, computed with differentiable ops. The rule captures the tensors it needs as
-/// Saved(x), never its own output. It is kept only if the input is tracked.
+/// One input of an op, and the rule for that input's gradient. The rule is a function of the output gradient, or of the
+/// output gradient and the output (only then does the tape keep the output). It returns the input's gradient, with the
+/// input's shape and dtype, computed with differentiable ops. The rule captures the tensors that it needs as Saved(x),
+/// and never its own output. A rule is kept only if its input is tracked.
 ///
 /// A rule whose gradient is zero but for a small part may be an object with a second member, add_to(Tensor& sum,
 /// const Tensor& output_gradient), which adds that part to the sum of the input's gradients in place. It is called
@@ -173,17 +174,17 @@ class Input {
   bool wants_output_ = false;
 };
 
-/// Passes on output, the result of op. When a tape is recording and one of the inputs is tracked, the tape
-/// gets a node for it, and the returned handle knows that node. op is a string literal.
+/// Returns output, the result of op. When a tape is recording and one of the inputs is tracked, the tape gets a node
+/// for the op, and the returned handle belongs to that node. op, a string literal, names the op in errors.
 [[nodiscard]] Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
 [[nodiscard]] inline Tensor record(const char* op, Tensor output, std::initializer_list<Input> inputs) {
   return record(op, std::move(output), std::span<const Input>(inputs.begin(), inputs.size()));
 }
 
-/// As record(), for ops whose gradients are better computed together: one rule for all inputs. rule is callable as
+/// As record(), for ops that compute the gradients of all inputs together: one rule for all inputs. rule is callable as
 ///   std::vector<Tensor>(const Tensor& output_gradient, const std::vector<bool>& wanted)
-/// or with the output as the second of three arguments (only then is the output kept). It returns one gradient for
-/// each input; those that are not wanted may be left undefined.
+/// or with the output as the second of three arguments (only then does the tape keep the output). The rule returns one
+/// gradient for each input; a gradient that is not wanted may be left undefined.
 template <class F>
 [[nodiscard]] Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& inputs, F rule) {
   using Found = std::vector<Tensor>;

@@ -1,6 +1,7 @@
 #pragma once
 
-// What layers ask about the run they are in: a chunk of batch_gradient(), or the second run of checkpoint().
+// For authors of layers: whether a layer is called for a chunk of batch_gradient(), or for the second run of a
+// checkpoint(), and what the layer must do then.
 
 #include <cstdint>
 #include <functional>
@@ -11,21 +12,21 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// For layers that mix the samples of a batch, such as batch norm in training: throws inside
-/// batch_gradient().
+/// Throws inside batch_gradient(), in the name of op. For layers that mix the samples of a batch, such as batch norm in
+/// training.
 void require_whole_batch(const char* op);
 
-/// For layers that number the samples they see, such as dropout: the number of the first of `samples` samples
-/// that are seen now, given the next number by the layer's own count. The new count is handed to store, when
-/// that is due: not in the second run of a checkpoint(), and once for all chunks of a batch_gradient().
+/// For layers that number their samples, such as dropout: returns the number of the first of the `samples` samples of
+/// this call. `next` is the number that the layer's own count would give it. store receives the layer's new count: at
+/// once; in batch_gradient() one time for all chunks; not at all in the second run of a checkpoint().
 [[nodiscard]] std::uint64_t count_samples(const void* layer, std::uint64_t next, index_t samples,
                                           std::function<void(std::uint64_t)> store);
 
-/// For layers that remember something, such as how many random numbers were drawn: passes value on, except in
-/// the second run of a checkpointed function, where it returns what was passed in the first one.
+/// For layers with a memory, such as the number of random numbers drawn so far: returns value, but in the second run of
+/// a checkpointed function the value that was given in the first run.
 [[nodiscard]] std::uint64_t replayed(std::uint64_t value);
-/// Whether this is the second run of a checkpointed function: what a layer remembers was changed by the
-/// first.
+/// Whether this is the second run of a checkpointed function. A layer does not change its memory then, as the first run
+/// has changed it.
 [[nodiscard]] bool is_replaying();
 
 }  // namespace v0

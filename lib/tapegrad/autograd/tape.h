@@ -23,24 +23,23 @@ struct TapeState;
 }  // namespace detail
 
 struct TapeOptions {
-  /// gradient() may be called several times; what was saved for it is kept until the tape goes out of scope.
+  /// Allow several calls of gradient(): what the tape saved is kept until the tape goes out of scope.
   bool persistent = false;
-  /// Every result and gradient is looked through: the first op that makes a NaN or an infinity throws. For
-  /// finding where a training run goes wrong; it costs a pass over every tensor. Holds for the tapes around
-  /// this one as well.
+  /// Check every result and every gradient: the first op that makes a NaN or an infinity throws. For finding where a
+  /// training run goes wrong; costs a pass over every tensor. Applies to the tapes around this one as well.
   bool check_finite = false;
 };
 
 struct GradientOptions {
   /// Record the computation of the gradients on the same tape, so that they can be differentiated again.
   bool create_graph = false;
-  /// A source that the result does not depend on gets zeros instead of an error; all do when it is a
-  /// constant.
+  /// Return zeros for sources that y does not depend on (for all of them if y is a constant) instead of throwing.
   bool zeros_for_unreached = false;
-  /// Throw when the result depends on a parameter that is not among the sources, and so would not be trained: a
-  /// member that visit() forgot, a parameter that a lambda holds, the original's in a clone.
+  /// Throw when y depends on a parameter that is not among the sources and so would not be trained: a member that
+  /// visit() forgot, a parameter captured by a lambda, or a clone that still uses the original's parameter.
   bool all_parameters = false;
-  /// The gradient of whatever comes after y, with y's shape. Not given: 1, for a y with one element.
+  /// The gradient of the final result with respect to y, with y's shape: the factor that the backward pass begins with.
+  /// If it is not given: 1, for a y with one element.
   Tensor output_gradient = {};
 };
 
@@ -54,17 +53,17 @@ enum class Constants {
 /// Records the differentiable ops of this thread from its construction until it goes out of scope or its
 /// gradient is taken. Parameters are watched by themselves.
 ///
-/// A tape in the scope of another one of the same thread is a mark in the same recording: its gradient()
-/// covers what came after it, and is itself recorded for the outer one. To keep it apart, open a
-/// NoGrad first.
+/// A tape in the scope of another tape of the same thread is a mark in the same recording: the inner tape's gradient()
+/// covers what was recorded after the mark, and is itself recorded for the outer tape. To keep the inner tape
+/// independent, open a NoGrad before it.
 ///
-/// Threads. A tape belongs to the thread that made it: ops of other threads are not recorded, every member throws on
-/// another thread and inside of a parallel loop that began after the tape, and what the tape made cannot be written
-/// to by any thread. Only its end may come on another thread: from then on nothing is recorded on it. Any number of
-/// threads may have tapes of their own at once, which share parameters, as long as none writes to the parameters
-/// then. The same holds for the objects around it: a Module may be called by several threads at once while none
-/// trains or changes it (layers that count, such as Dropout or BatchNorm in training, are changed by a call); an
-/// Optimizer, a Loader and a Generator are each used by one thread at a time.
+/// Threads. A tape belongs to the thread that made it: ops of other threads are not recorded; every member throws on
+/// another thread, and inside a parallel loop that began after the tape; and no thread may write to tensors that the
+/// open tape recorded. Only the destructor may run on another thread: it ends the recording. Several threads may have
+/// tapes of their own at the same time and share parameters, as long as no thread writes to the parameters meanwhile.
+/// Other objects: a Module may be called by several threads at once while no thread trains or changes it (a call
+/// changes layers that count, such as Dropout or BatchNorm in training); an Optimizer, a Loader and a Generator may be
+/// used by one thread at a time.
 class [[nodiscard]] Tape {
  public:
   [[nodiscard]] explicit Tape(TapeOptions options = {});
@@ -72,21 +71,21 @@ class [[nodiscard]] Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  /// A new handle on x's elements that is an independent variable of this tape (for a tape around this one it
-  /// is x). Throws unless x is Float32 or Float64.
+  /// A new handle on x's elements that is an independent variable of this tape. (For a tape around this one the handle
+  /// is x itself.) Throws unless x is Float32 or Float64.
   [[nodiscard]] Tensor watch(const Tensor& x);
-  /// The same for each of xs.
+  /// watch(x) for each x of xs.
   [[nodiscard]] std::vector<Tensor> watch(const std::vector<Tensor>& xs,
                                           Constants constants = Constants::Refuse);
 
-  /// The gradients of y with respect to xs (parameters, watched tensors, or results of ops on this tape), in
-  /// their order, each with the shape and dtype of its x and in memory of its own. Frees what the tape saved,
-  /// and ends the recording, unless the tape is persistent or create_graph is set. A second call after that
-  /// is an error.
+  /// The gradients of y with respect to the sources xs (parameters, watched tensors, or results of ops on this tape),
+  /// in the order of xs, each with the shape and dtype of its source and in memory of its own. Frees what the tape
+  /// saved and ends the recording, unless the tape is persistent or create_graph is set; a second call then throws.
   ///
-  /// Throws when y was not computed on this tape or has several elements and no output_gradient; when y does
-  /// not depend on one of xs; when a tensor that a rule needs was changed in place; and when a rule is wrong.
-  /// What a rule throws is nested in an Error that names the op (std::rethrow_if_nested gives it back).
+  /// Throws when y was not computed on this tape, or has several elements and there is no output_gradient; when y does
+  /// not depend on one of xs; when a tensor that a rule needs was changed in place; and when a rule returns a gradient
+  /// of the wrong shape or dtype. An exception thrown by a rule is nested in an Error that names the op
+  /// (std::rethrow_if_nested gives it back).
   [[nodiscard]] Gradients gradient(const Tensor& y, const std::vector<Tensor>& xs,
                                    const GradientOptions& options = {});
   [[nodiscard]] Gradients gradient(const Tensor& y, std::initializer_list<Tensor> xs,
@@ -95,29 +94,29 @@ class [[nodiscard]] Tape {
   }
   [[nodiscard]] Tensor gradient(const Tensor& y, const Tensor& x, const GradientOptions& options = {});
 
-  /// Calls hook with the gradient of x, a tensor of this tape or a parameter, whenever gradient() has found
-  /// all of it: where gradient() of this tape passes x on its way, or is asked for it. Gradients of tapes inside or
-  /// around this one do not call it. Of a parameter, the hook hears of all uses, whatever views they were of; a part
-  /// of a parameter is an error. The hook may do anything that is allowed beside a running gradient(), such as
-  /// adding hooks (which hear of the next gradient) or ending the tape; what it throws, gradient() throws. Others
-  /// may hold the gradient as well: a hook that changes it in place is an error.
+  /// Calls hook with the gradient of x, a tensor of this tape or a parameter, as soon as gradient() of this tape has
+  /// summed all of it: if x is one of the sources, or lies between y and one of them. Tapes inside or around this one
+  /// do not call the hook. The gradient of a parameter includes all its uses, through whatever views; x must not be a
+  /// part of a parameter. The hook may call everything that is allowed while gradient() runs, such as on_gradient()
+  /// (the new hook is called by the next gradient()), and may destroy the tape. gradient() rethrows what the hook
+  /// throws. A hook must not change the gradient in place, as others may share it: gradient() throws then.
   void on_gradient(const Tensor& x, std::function<void(const Tensor& gradient)> hook);
 
-  /// The parameters that were used since the recording began, in the order of their first use.
+  /// The parameters that were used since the recording began, in order of their first use.
   [[nodiscard]] std::vector<Tensor> parameters() const;
 
-  /// What was recorded so far; parameters are named as in `names`, if they are found there.
+  /// What was recorded so far. Parameters that `names` contains get their names from there.
   Graph graph(const State& names = {}) const;
 
-  /// The number of nodes: recorded ops, watched tensors and parameters. Of a spent tape as well.
+  /// The number of nodes: recorded ops, watched tensors and parameters. May be called on a spent tape.
   index_t size() const;
 
  private:
   std::shared_ptr<detail::TapeState> state_;  // outlives a tape that one of its hooks ends
 };
 
-/// Nothing is recorded on this thread until the end of the scope (but by tapes opened inside it, which are
-/// then on their own).
+/// Stops recording on this thread until the end of the scope. A tape that is opened inside the scope records, and is
+/// independent of tapes outside.
 class [[nodiscard]] NoGrad {
  public:
   [[nodiscard]] NoGrad();

@@ -1,6 +1,6 @@
 #pragma once
 
-// DType, the element type of a tensor, and calls of a template with the C++ type that it stands for.
+// DType, the element type of a tensor, and dispatch() from a DType to the C++ type.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,10 +22,13 @@ enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
 /// Writes to_string(dtype).
 std::ostream& operator<<(std::ostream& stream, DType dtype);
 
-[[nodiscard]] inline bool is_floating(DType dtype) {
+[[nodiscard]]  /// Whether dtype is Float32 or Float64.
+inline bool
+is_floating(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float64;
 }
 
+/// Whether a tensor's elements can have the C++ type T: float, double, std::int32_t or std::uint8_t.
 template <class T>
 inline constexpr bool is_element = std::is_same_v<T, float> || std::is_same_v<T, double> ||
                                    std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::uint8_t>;
@@ -40,7 +43,7 @@ inline constexpr DType dtype_of = [] {
   return DType::UInt8;
 }();
 
-/// Calls f(std::type_identity<T>{}) with the C++ type of dtype, and returns what it returns.
+/// Returns f(std::type_identity<T>{}), where T is the C++ type of dtype.
 template <class F>
 [[nodiscard]] decltype(auto) dispatch(DType dtype, F&& f) {
   switch (dtype) {
@@ -60,8 +63,8 @@ namespace detail {
 [[noreturn]] void refuse_not_floating(DType dtype);
 }  // namespace detail
 
-/// dispatch() for what is computed with Float32 or Float64 only. Throws for other dtypes; functions that users
-/// call check the dtype before, to name themselves in the error.
+/// As dispatch(), for Float32 and Float64 only. Throws for other dtypes. A function that users call checks the dtype
+/// before, so that the error names that function.
 template <class F>
 [[nodiscard]] decltype(auto) dispatch_floating(DType dtype, F&& f) {
   if (dtype == DType::Float64) return std::forward<F>(f)(std::type_identity<double>{});

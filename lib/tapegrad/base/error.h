@@ -1,6 +1,6 @@
 #pragma once
 
-// Error, the one family of exceptions.
+// Error, the base class of all exceptions of the library.
 
 #include <stdexcept>
 #include <string>
@@ -11,12 +11,14 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// The one family of exceptions that tapegrad throws. what() is "[op] message"; op() names the function or
-/// layer that refused, so that a program can tell errors apart without reading their text.
+/// The base class of all exceptions that tapegrad throws. what() is "[op] message"; op() names the function or layer
+/// that refused, so that a program can tell errors apart without parsing their text.
 class Error : public std::runtime_error {
  public:
+  /// what() becomes "[op] message".
   Error(std::string_view op, std::string_view message);
 
+  /// The function or layer that refused.
   const std::string& op() const { return op_; }
   /// The message without the "[op] " in front.
   std::string_view message() const;

@@ -32,13 +32,13 @@ class [[nodiscard]] ThreadCountScope {
   const void* context_;  // of the thread that made it
 };
 
-/// Returns to the system the memory that the calling thread and its workers keep for reuse: of freed tensors, and
-/// what kernels compute in. Inside a parallel loop, only what the calling thread keeps.
+/// Returns to the system the memory that the calling thread and its workers keep for reuse: blocks of freed tensors and
+/// the kernels' scratch buffers. Inside a parallel loop, only the calling thread's memory is returned.
 void release_memory();
 
 namespace detail {
 
-/// A reference to a callable void(index_t begin, index_t end), without owning it.
+/// A non-owning reference to a callable void(index_t begin, index_t end).
 class RangeFunction {
  public:
   template <class F>
@@ -59,7 +59,7 @@ void run_pieces(index_t count, index_t piece, RangeFunction f);
 /// How many parallel loops the calling thread is inside of.
 int& loop_depth();
 
-/// While the only piece of a loop runs on the thread that started it.
+/// Counts the loop depth while a loop of a single piece runs on the thread that called parallel_for().
 class SinglePiece {
  public:
   SinglePiece() : depth_(++loop_depth()) {}
@@ -74,10 +74,10 @@ class SinglePiece {
 }  // namespace detail
 
 /// Calls f(begin, end) for the pieces [0, piece), [piece, 2 piece), ... of [0, count), on several threads.
-/// The cut depends on count and piece only, and every piece must write what no other piece reads or writes,
-/// so the results are the same bits for any number of threads. Workers run with the caller's floating-point
-/// environment. A loop inside a piece runs on the thread it is in. The exception of the first piece that
-/// threw is rethrown; pieces after it may not have run.
+/// The pieces depend on count and piece only. If no piece writes what another piece reads or writes, the results are
+/// the same bits for any number of threads. Workers run with the caller's floating-point environment. A parallel loop
+/// inside a piece runs serially, on the piece's thread. If pieces throw, the exception of the first of them (in order
+/// of position) is rethrown; later pieces may not have run. Throws when piece is less than 1.
 template <class F>
 void parallel_for(index_t count, index_t piece, F&& f) {
   if (count <= 0) return;

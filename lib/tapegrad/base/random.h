@@ -18,8 +18,8 @@ inline namespace v0 TAPEGRAD_API {
 [[nodiscard]] std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
                                                       std::array<std::uint32_t, 2> key);
 
-/// Random numbers that are the same bits with every compiler and on every platform. A generator is its seed,
-/// its stream and the position in it; two generators with different streams are independent.
+/// Random numbers that are the same bits with every compiler and on every platform. Seed, stream and position (how much
+/// was drawn so far) determine all numbers that follow; generators with different streams are independent.
 class Generator {
  public:
   explicit Generator(std::uint64_t seed = 0, std::uint64_t stream = 0);
@@ -30,16 +30,18 @@ class Generator {
   double uniform();
   /// Uniform in [low, high). Throws when low > high or either is not finite.
   double uniform(double low, double high);
-  /// Normal with mean 0 and standard deviation 1 (Box-Muller, with a logarithm and cosine of our own).
+  /// Normal with mean 0 and standard deviation 1 (Box-Muller; logarithm and cosine are computed here, as C libraries
+  /// round them differently).
   double normal();
-  double normal(double mean, double standard_deviation);  ///< of this mean and standard deviation
+  /// Normal with this mean and standard deviation.
+  double normal(double mean, double standard_deviation);
 
-  // The same numbers, bit for bit, as so many single draws, several times as fast.
+  // Fill values with the numbers that one draw for each of them would give, bit for bit, several times as fast.
   void fill_bits(std::span<std::uint32_t> values);
   void fill_uniform(std::span<double> values, double low, double high);
   void fill_normal(std::span<double> values, double mean, double standard_deviation);
 
-  /// A whole number in [0, bound), without bias. Throws when bound is 0.
+  /// A whole number in [0, bound), each equally likely. Throws when bound is 0.
   std::uint64_t below(std::uint64_t bound);
 
   /// A random order of the elements (Fisher-Yates).
@@ -53,16 +55,18 @@ class Generator {
     }
   }
 
-  /// A generator that is independent of this one and of every other child, chosen by a number: a data set
-  /// gives sample i the child i, whatever the order of reading. Does not advance this generator.
+  /// A generator of its own for each number, independent of this generator and of its other children. The child depends
+  /// on seed, stream and number only: a data set that gives sample i the child i may be read in any order. Does not
+  /// advance this generator.
   Generator child(std::uint64_t number) const;
 
-  /// Everything needed to continue later: seed, stream, and how many 32-bit words were drawn.
+  /// All that is needed to continue later: seed, stream, and how many 32-bit words were drawn.
   struct Position {
     std::uint64_t seed = 0, stream = 0, drawn = 0;
     friend bool operator==(const Position&, const Position&) = default;
   };
   Position position() const { return position_; }
+  /// Continues at a position.
   explicit Generator(const Position& position);
 
  private:

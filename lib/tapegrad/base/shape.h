@@ -18,8 +18,8 @@ inline namespace v0 TAPEGRAD_API {
 /// Sizes, offsets and counts of elements.
 using index_t = std::int64_t;
 
-/// The sizes of a tensor's axes, at most kMaxRank of them; no axes at all is a scalar. Sizes of 0 are legal.
-/// Throws Error for a negative size, too many axes, or a product that does not fit into memory's addresses.
+/// The sizes of a tensor's axes, at most kMaxRank of them; a shape without axes is that of a scalar. Sizes of 0 are
+/// legal. Throws Error for a negative size, too many axes, or more elements than memory can address.
 class Shape {
  public:
   static constexpr int kMaxRank = 8;
@@ -48,8 +48,8 @@ class Shape {
     return at;
   }
 
-  /// Where element `i` (in row-major order, from 0 on) lies along each axis: in shape [2, 3], element 4 is at
-  /// {1, 1}. Throws unless 0 <= i < size().
+  /// The index along each axis of element `i` (in row-major order, counted from 0): in shape [2, 3], element 4 has the
+  /// index {1, 1}. Throws unless 0 <= i < size().
   std::vector<index_t> position(index_t i) const;
 
   /// "[2, 3]", and "[]" for a scalar.
@@ -73,9 +73,8 @@ class Shape {
 /// Writes shape.str().
 std::ostream& operator<<(std::ostream& stream, const Shape& shape);
 
-/// The shape of the result when a and b are combined element by element, by NumPy's rule: sizes are aligned
-/// at the last axis, and a size of 1 stretches. Throws an Error of op that names both shapes when they do not
-/// fit.
+/// The shape of the result when a and b are combined element by element, by NumPy's rule: axes are aligned at the last
+/// one, and an axis of size 1 is repeated. Throws an Error that names op and both shapes when they cannot be broadcast.
 [[nodiscard]] Shape broadcast(std::string_view op, const Shape& a, const Shape& b);
 
 }  // namespace v0

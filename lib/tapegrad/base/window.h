@@ -1,6 +1,6 @@
 #pragma once
 
-// What users say about windows that slide over images, for convolutions and poolings, and all sizes that follow from it.
+// The options of windows that slide over images (convolutions and pooling), and the sizes that follow from them.
 
 #include <array>
 #include <string>
@@ -11,7 +11,7 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// A number for the rows and one for the columns; a single number stands for both.
+/// A height and a width, in pixels; a single number stands for both.
 struct Size2D {
   index_t height = 1, width = 1;
 
@@ -21,11 +21,13 @@ struct Size2D {
   friend bool operator==(const Size2D&, const Size2D&) = default;
 };
 
-/// How much padding surrounds an image before it is convolved. Padding counts as zero and is skipped, never multiplied.
-///   Valid     none.
-///   Same      as TensorFlow: the result has ceil(size / stride) pixels; the odd pixel of padding goes after.
-///   Full      kernel - 1 (dilated) on every side: wherever filter and image overlap at all.
-///   Explicit  as given.
+/// How many pixels of padding surround an image that is convolved. Padding counts as zero: kernels skip padded pixels
+/// instead of multiplying by 0.
+///   Valid     no padding.
+///   Same      as in TensorFlow: the result has ceil(size / stride) pixels along each axis; an odd pixel of padding is
+///             at the bottom or right.
+///   Full      dilation * (kernel - 1) pixels on every side: one result for every place where filter and image overlap.
+///   Explicit  the number of pixels that is given for each side.
 class Padding {
  public:
   enum class Kind { Valid, Same, Full, Explicit };
@@ -36,7 +38,8 @@ class Padding {
   [[nodiscard]] static Padding Explicit(Size2D both_sides);
 
   constexpr Kind kind() const { return kind_; }
-  /// Only of Explicit: before and after, along rows (0) or columns (1).
+  /// The pixels of Explicit before and after the image, along the height (axis 0) or the width (axis 1); 0 for the
+  /// other kinds.
   index_t before(int axis) const { return sides_[static_cast<std::size_t>(2 * axis)]; }
   index_t after(int axis) const { return sides_[static_cast<std::size_t>(2 * axis + 1)]; }
   /// "VALID", "SAME", "FULL" or "EXPLICIT{1,1,0,2}".
@@ -51,17 +54,17 @@ inline constexpr Padding Padding::Valid{Padding::Kind::Valid};
 inline constexpr Padding Padding::Same{Padding::Kind::Same};
 inline constexpr Padding Padding::Full{Padding::Kind::Full};
 
-/// What a convolution needs to be told besides its tensors.
+/// The options of a convolution.
 struct Conv2DOptions {
   Size2D strides = 1;                ///< pixels from one window to the next
   Padding padding = Padding::Valid;  ///< zeros around the image
   Size2D dilations = 1;              ///< pixels from one tap of the filter to the next
-  index_t groups = 1;                ///< channels are cut into as many groups, each with a filter of its own
+  index_t groups = 1;  ///< groups that the channels are split into; each has a filter of its own
 };
 
 /// A convolution with all sizes known. Images are NHWC, filters [kernel_h, kernel_w, in_channels / groups,
-/// out_channels]. "in" and "out" are those of conv2d; its gradients, and the transposed convolution, take the
-/// same struct and go the other way.
+/// out_channels]. "in" and "out" are the input and the result of conv2d. The gradients and the transposed convolution
+/// take the geometry of the conv2d that they belong to.
 struct Conv2DGeometry {
   index_t batch = 0;
   index_t in_h = 0, in_w = 0, in_channels = 0;
@@ -75,7 +78,7 @@ struct Conv2DGeometry {
 
   index_t group_in() const { return in_channels / groups; }
   index_t group_out() const { return out_channels / groups; }
-  /// Multiplications that make one output element.
+  /// The number of products whose sum is one output element.
   index_t window() const { return kernel_h * kernel_w * group_in(); }
 
   Shape in_shape() const { return {batch, in_h, in_w, in_channels}; }

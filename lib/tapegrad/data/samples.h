@@ -11,35 +11,35 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Things of one shape and element type that are read one by one, by their numbers: the images of a data set,
-/// or its labels. They lie in a tensor, or a function reads or makes each when it is asked for, so that a
-/// data set may be larger than memory. Copies are cheap: they share what they read from.
+/// The inputs or the targets of a data set: samples of one shape and dtype that are read one by one, by number. They
+/// are stored in a tensor, or a function reads or makes each one on demand, so that a data set may be larger than
+/// memory. Copies are cheap: they share the tensor or the function.
 class Samples {
  public:
-  /// Sample number i, in 0..size() - 1. Loaders call it on their threads, several at a time; what it throws
-  /// reaches the user of the loader with the sample's number.
+  /// Returns sample number i, in 0..size() - 1. Loaders call it on several threads at once; an exception reaches the
+  /// user of the loader together with the sample's number.
   using Read = std::function<Tensor(index_t i)>;
 
-  /// None at all: defined() is false.
+  /// Undefined samples: defined() is false.
   Samples() = default;
-  /// The rows of a tensor along its first axis, shared, not copied; a Tensor that is not defined makes
-  /// Samples that are not. Throws for a scalar.
+  /// The rows of a tensor along its first axis, shared, not copied. An undefined Tensor makes undefined Samples. Throws
+  /// for a scalar.
   Samples(Tensor rows);
-  /// The rows of an array in a file, each read when it is asked for. Throws for a scalar.
+  /// The rows of an array in a file, read on demand. Throws for a scalar.
   Samples(const ArrayFile& file);
-  /// shape is [n, ...], as if they were one tensor: n samples of shape [...] that read returns.
+  /// n samples of shape [...], which the function read returns; shape is [n, ...].
   Samples(const Shape& shape, DType dtype, Read read);
 
   bool defined() const { return read_ != nullptr; }
   index_t size() const { return shape_.rank() == 0 ? 0 : shape_[0]; }
   /// [n, ...]
   const Shape& shape() const { return shape_; }
-  /// Of one sample: shape() without its first axis.
+  /// The shape of one sample: shape() without its first axis.
   const Shape& sample_shape() const { return sample_shape_; }
   DType dtype() const { return dtype_; }
 
-  /// Sample number i; it may share memory with the data set, and is not to be written to. Throws when there
-  /// is no such sample, and when what was read has another shape or dtype.
+  /// Sample number i. It may share memory with the data set: do not write to it. Throws when there is no such sample,
+  /// and when the function returned another shape or dtype.
   [[nodiscard]] Tensor operator[](index_t i) const;
 
  private:

@@ -1,6 +1,6 @@
 #pragma once
 
-// What is done to each image on its way into a batch: noise, shifts, flips, crops.
+// Transforms, which change images on their way into a batch: noise, shifts, flips, crops.
 
 #include <functional>
 #include <vector>
@@ -13,12 +13,12 @@ inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
-/// What is done to an image on its way into a batch: takes it, [height, width, channels] in memory of its
-/// own, already in the dtype of the batch, and returns what the batch gets instead. Whatever is random is
-/// drawn from the generator, which is the sample's own. Loaders call it on their threads, several at a time.
+/// A function that changes an image on its way into a batch. It gets the image, [height, width, channels], in memory of
+/// its own and in the dtype of the batch, and returns the image for the batch. Random numbers are drawn from the
+/// generator, which belongs to the sample. Loaders call it on several threads at once.
 using Transform = std::function<Tensor(Tensor image, Generator& generator)>;
 
-/// One after the other.
+/// Applies the transforms one after the other.
 [[nodiscard]] Transform compose(std::vector<Transform> transforms);
 
 /// (x - mean) / standard deviation, with one number for all channels or one for each. For Float32 and Float64. Throws
@@ -29,14 +29,15 @@ using Transform = std::function<Tensor(Tensor image, Generator& generator)>;
 /// clamped. For Float32 and Float64.
 [[nodiscard]] Transform gaussian_noise(double standard_deviation);
 
-/// Moved by up to `most` pixels, whole ones, up or down and left or right; what comes in is `fill`.
+/// Shifts the image by a random whole number of pixels, up to `most`, vertically and horizontally; pixels that come in
+/// have the value `fill`.
 [[nodiscard]] Transform random_shift(index_t most, double fill = 0);
 
-/// Mirrored with this probability: left and right, or, with axis 0, top and bottom.
+/// Mirrors the image with this probability: horizontally (axis 1) or vertically (axis 0).
 [[nodiscard]] Transform random_flip(double probability = 0.5, int axis = 1);
 
-/// A window of this size at a random place in the image, around which a margin of `padding` pixels of `fill`
-/// is thought. Throws for an image, with its margin, that is smaller than the window.
+/// Crops a window of this size at a random place of the image padded by `padding` pixels of `fill` on each side. Throws
+/// for an image that, with its padding, is smaller than the window.
 [[nodiscard]] Transform random_crop(index_t height, index_t width, index_t padding = 0, double fill = 0);
 
 }  // namespace v0

@@ -10,16 +10,15 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// An array in a file, of which rows are read when they are asked for: open_idx and open_npy make it. Copies
-/// share the open file. The file must not be changed meanwhile.
+/// An array in an open file, whose rows are read on demand: open_idx() and open_npy() return one. Copies share the open
+/// file. The file must not change while it is open.
 class ArrayFile {
  public:
   const Shape& shape() const;
-  /// Of what is read.
+  /// The dtype of the tensors that rows() returns.
   DType dtype() const;
-  /// The rows first, first + 1, ... along the first axis: [count, ...]. May be called on several threads at a
-  /// time. Throws when there are not so many, when the file cannot be read, and for elements that the dtype
-  /// does not hold.
+  /// Rows first to first + count - 1 along the first axis: [count, ...]. May be called on several threads at once.
+  /// Throws when the file has fewer rows, when it cannot be read, and for elements that the dtype cannot hold.
   [[nodiscard]] Tensor rows(index_t first, index_t count) const;
 
   struct Source;  ///< internal

@@ -18,14 +18,14 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Modules, optimizers, schedules, moving averages, ...
+/// Types with a state that can be saved and loaded: modules, optimizers, schedules, moving averages, ...
 template <class T>
 concept HasState = requires(T& part, const State& state) {
   { part.state() } -> std::convertible_to<State>;
   part.load_state(state);
 };
 
-/// All that a training run has to remember to be continued later, part by part; it has a state itself:
+/// All parts of a training run that are needed to continue it later, and their states together:
 ///
 ///   TrainingState run;
 ///   run.add("net", net).add("adam", adam).add("generator", generator).add("step", step);
@@ -34,10 +34,10 @@ concept HasState = requires(T& part, const State& state) {
 ///   ...
 ///   run.load_state(read_checkpoint("run.safetensors").state);
 ///
-/// A loader needs no part: which batch comes next are two numbers, loader.epoch(epoch, batch).
+/// A loader is not a part: two numbers, which the run keeps, say which batch comes next: loader.epoch(epoch, batch).
 class TrainingState {
  public:
-  // All parts must outlive this. All throw when the name is used already, is empty or has a '/' in it.
+  // All parts must outlive the TrainingState. All throw when the name is already used, is empty or contains a '/'.
 
   template <HasState T>
   TrainingState& add(const std::string& name, T& part) {
@@ -54,7 +54,7 @@ class TrainingState {
         [&part](const State& state) { part.load_state(state); });
   }
   TrainingState& add(const std::string& name, Generator& generator);
-  /// The elements of a tensor, which keeps its shape and dtype.
+  /// The elements of a tensor; load_state() needs the same shape and dtype.
   TrainingState& add(const std::string& name, Tensor& tensor);
   TrainingState& add(const std::string& name, double& number);
   template <std::integral T>
@@ -71,21 +71,20 @@ class TrainingState {
         });
   }
 
-  /// A number that decides how the run goes on, such as a seed: the state of a run with another one is
-  /// refused.
+  /// A number that must be the same when the run is continued, such as a seed: load_state() throws for a state with
+  /// another number.
   TrainingState& require(const std::string& name, double value);
   template <std::integral T>
   TrainingState& require(const std::string& name, T value) {
     return require_integer(name, static_cast<std::uint64_t>(value));
   }
 
-  /// The parts' states: "net/0.kernel" is the tensor "0.kernel" of the part "net". A snapshot, which training does not
-  /// change.
+  /// A snapshot of the parts' states, which training does not change. "net/0.kernel" is the tensor "0.kernel" of the
+  /// part "net".
   [[nodiscard]] State state() const { return state_view().copy(); }
-  /// The same with the tensors of the parts themselves, where these have a state_view(): for writing a file.
+  /// As state(), but with the tensors of the parts themselves, if they have a state_view(): for writing a file.
   [[nodiscard]] State state_view() const;
-  /// Throws, and changes no part, when a part refuses its state, or there is a state of a part that this run
-  /// does not have.
+  /// Throws, and changes no part, when a part refuses its state, and when the state has a part that was not added.
   void load_state(const State& state);
 
  private:
@@ -105,28 +104,29 @@ class TrainingState {
 
 struct Checkpoint {
   State state = {};
-  std::int64_t step = 0;              ///< of the run, when it was saved
-  std::optional<double> metric = {};  ///< how good it was
+  std::int64_t step = 0;              ///< the step of the run at which it was saved
+  std::optional<double> metric = {};  ///< the value that decides which checkpoint is the best
 };
 
-/// Writes a safetensors file with a checksum of all that is in it, and has it on the disk when it returns;
-/// until then what was there before stays. Throws when it cannot, and when the state has a name of its own
-/// that begins with "tapegrad.".
+/// Writes a safetensors file with a checksum of its content. When it returns, the file is on the disk; until then an
+/// earlier file of that name stays. Throws when the file cannot be written, and when the state has a name that begins
+/// with "tapegrad.".
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
-/// Throws when the file is no checkpoint, cannot be read, or does not hold exactly what was written.
+/// Reads a file that write_checkpoint() wrote. Throws when the file is not a checkpoint, cannot be read, or is damaged.
 [[nodiscard]] Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 struct CheckpointsOptions {
-  int keep = 2;                   ///< so many of the newest, at least 1
-  bool higher_is_better = false;  ///< of the metric: for an accuracy, not for a loss
+  int keep = 2;  ///< number of newest checkpoints to keep, at least 1
+  bool higher_is_better =
+      false;  ///< whether a larger metric is better: true for an accuracy, false for a loss
 };
 
-/// The checkpoints of one run, in a folder of its own: step-00000100.safetensors, step-00000200.safetensors
-/// and best.safetensors. Whenever the process or the machine stops, the newest that was saved is there.
+/// The checkpoints of one run, in a folder of their own: step-00000100.safetensors, step-00000200.safetensors and
+/// best.safetensors. Whenever the process or the machine stops, the newest checkpoint that was saved is there.
 class Checkpoints {
  public:
-  /// Does nothing yet. Throws when options.keep is less than 1.
+  /// Neither reads nor writes anything yet. Throws when options.keep is less than 1.
   explicit Checkpoints(std::filesystem::path folder, const CheckpointsOptions& options = {});
   ~Checkpoints();
   Checkpoints(Checkpoints&&) noexcept;
@@ -134,27 +134,26 @@ class Checkpoints {
 
   const std::filesystem::path& folder() const { return folder_; }
 
-  /// Writes a checkpoint, as the best one too if its metric is finite and better than all before. Only then
-  /// removes the oldest, those of later steps, and damaged ones that newest() passed over: the run has gone
-  /// on from an earlier one. Makes the folder if it is missing. Throws when it cannot be written, a full
-  /// disk included: those before it are still there. Throws as well while another object, in whatever
-  /// process, saves to the same folder.
+  /// Writes a checkpoint, and writes it as best.safetensors too if its metric is finite and better than all before.
+  /// After that, removes the oldest checkpoints, those of later steps (the run continued from an earlier one), and
+  /// damaged ones that newest() passed over. Makes the folder if it is missing. Throws when the checkpoint cannot be
+  /// written, for example on a full disk: earlier checkpoints are still there. Throws as well while another object, in
+  /// whatever process, saves to the same folder.
   void save(const Checkpoint& checkpoint);
 
   struct Newest {
     Checkpoint checkpoint;
     std::filesystem::path path;
-    std::vector<std::string> damaged;  ///< what is wrong with those that are newer still
+    std::vector<std::string> damaged;  ///< what is wrong with newer checkpoints that were passed over
   };
-  /// The newest checkpoint that can be read; nothing when there is no file of one. Throws when all that are
-  /// there are damaged.
+  /// The newest checkpoint that can be read; nothing when there are no checkpoints. Throws when all of them are
+  /// damaged.
   std::optional<Newest> newest();
-  /// The one with the best metric; nothing when there is no file of it. Throws when it is damaged.
+  /// The checkpoint with the best metric; nothing when there is none. Throws when it is damaged.
   std::optional<Checkpoint> best() const;
 
-  /// Moves the folder, if there are checkpoints in it, to the same name with ".old" at the end, or ".old2",
-  /// ".old3", ...: the first that is free, so that no earlier run is lost. For a run that begins anew. Returns
-  /// the new name if it moved the folder.
+  /// For a run that begins anew: renames the folder, if it holds checkpoints, by adding ".old", or ".old2", ".old3",
+  /// ..., the first name that is free, so that no earlier run is lost. Returns the new name if the folder was renamed.
   std::optional<std::filesystem::path> set_aside();
 
  private:

@@ -17,7 +17,7 @@ inline namespace v0 TAPEGRAD_API {
 
 struct Colour {
   std::uint8_t red = 0, green = 0, blue = 0;
-  /// What a grey image shows instead: the luma of ITU-R BT.601.
+  /// The grey value of this colour: the luma of ITU-R BT.601.
   std::uint8_t brightness() const {
     return static_cast<std::uint8_t>((77 * red + 150 * green + 29 * blue) / 256);
   }
@@ -27,15 +27,15 @@ struct Colour {
 inline constexpr Colour kBlack{0, 0, 0};
 inline constexpr Colour kWhite{255, 255, 255};
 
-/// A picture: grey (1 channel) or red, green, blue (3), rows from the top, pixels of a row from the left,
-/// channels of a pixel together. 0 is black, 255 is full light.
+/// A picture of 8 bits per channel: grey (1 channel) or red, green, blue (3 channels). Rows from the top, pixels of a
+/// row from the left, channels of a pixel together. 0 is black, 255 is full intensity.
 struct Image {
   int height = 0, width = 0, channels = 1;
   std::vector<std::uint8_t> pixels;
 
   Image() = default;
-  /// Filled with one colour; a grey image takes its brightness. Throws for sizes that are not positive or
-  /// together exceed 2^28 bytes, and for channels other than 1 and 3.
+  /// An image filled with one colour; a grey image takes the colour's brightness. Throws for sizes that are not
+  /// positive, for more than 2^28 bytes, and for channels other than 1 and 3.
   Image(int height, int width, int channels, Colour fill = kBlack);
 
   /// The first channel of a pixel, without a check of bounds.
@@ -49,17 +49,17 @@ struct Image {
   }
 };
 
-/// Writes a PNG file, replacing it only once all of it is written. Throws when it cannot be written, and when
-/// the number of pixels is not what the sizes say.
+/// Writes a PNG file. An earlier file is replaced only when the new one is complete. Throws when the file cannot be
+/// written, and when the number of pixels does not match the sizes.
 void write_png(const std::filesystem::path& path, const Image& image);
 
-/// What write_png() writes. Throws when the number of pixels is not what the sizes say.
+/// The bytes of the file that write_png() writes. Throws when the number of pixels does not match the sizes.
 [[nodiscard]] std::vector<std::uint8_t> encode_png(const Image& image);
 
-inline constexpr index_t kMostPixels = index_t{1} << 26;  ///< of an image that is read
+inline constexpr index_t kMostPixels = index_t{1} << 26;  ///< the largest image that read_image() reads
 
-/// Reads a PNG, JPEG or BMP file as grey (channels 1) or colour (3), converted if need be. Throws when it
-/// cannot be read or decoded, or has more pixels than most_pixels or kMostPixels.
+/// Reads a PNG, JPEG or BMP file as grey (channels = 1) or colour (channels = 3), whatever its own colours are. Throws
+/// when the file cannot be read or decoded, or has more than most_pixels or kMostPixels pixels.
 [[nodiscard]] Image read_image(const std::filesystem::path& path, int channels,
                                index_t most_pixels = kMostPixels);
 

@@ -13,29 +13,29 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Reads a file of the safetensors format (https://github.com/huggingface/safetensors). The tensors come in
-/// the order of the file's header. F32, F64, I32 and U8 are read as they are, BOOL as UInt8, F16 and BF16
-/// widened to Float32, I64 as Int32 when all values fit. Numbers and integers that write_safetensors saved
-/// are found again, other metadata is ignored. Throws when the file cannot be read or breaks any rule of the
-/// format: it is checked whole before a tensor is made.
+/// Reads a file of the safetensors format (https://github.com/huggingface/safetensors). The tensors come in the order
+/// of the file's header. F32, F64, I32 and U8 are read as they are, BOOL as UInt8, F16 and BF16 as Float32, I64 as
+/// Int32 if all values fit. Numbers and integers that write_safetensors() saved are restored, other metadata is
+/// ignored. Throws when the file cannot be read or breaks a rule of the format; the whole header is checked before a
+/// tensor is made.
 [[nodiscard]] State read_safetensors(const std::filesystem::path& path);
 
-/// What the header of such a file says.
+/// The header of a safetensors file.
 struct SafetensorsHeader {
   struct Entry {
-    std::string name, dtype;  ///< as the format calls it: "F32", "BF16", ...
+    std::string name, dtype;  ///< dtype is the format's name: "F32", "BF16", ...
     Shape shape;
   };
   std::vector<Entry> tensors;
   std::map<std::string, std::string> metadata;
 };
-/// Reads no more than that; throws as read_safetensors.
+/// Reads the header only; throws as read_safetensors().
 [[nodiscard]] SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
 
-/// Writes a state as a safetensors file: tensors in their order, numbers and integers as strings in the
-/// metadata, exact to the last bit. Replaces the file only once all of it is written; the same state gives
-/// the same bytes every time. Throws when it cannot be written, when a name is used twice, is not UTF-8 or is
-/// "__metadata__", and for a tensor that is not defined.
+/// Writes a state as a safetensors file: tensors in their order, numbers and integers as strings in the metadata, exact
+/// to the last bit. An earlier file is replaced only when the new one is complete; the same state gives the same bytes
+/// every time. Throws when the file cannot be written, when a name is used twice, is not UTF-8 or is "__metadata__",
+/// and for an undefined tensor.
 void write_safetensors(const std::filesystem::path& path, const State& state);
 
 }  // namespace v0

@@ -1,7 +1,6 @@
 #pragma once
 
-// Activations: what a layer may do to its result (Activation, an option of Dense and the convolutions), and the
-// same as layers of their own (ReLU, GELU, ...).
+// Activation, an option of Dense and the convolutions, and activations as layers of their own (ReLU, GELU, ...).
 
 #include <concepts>
 #include <cstddef>
@@ -19,10 +18,10 @@ inline namespace v0 TAPEGRAD_API {
 
 class Lambda;
 
-/// What a layer does to its result: any function of a tensor, none by default. It is given by its name (relu,
-/// leaky_relu, softmax; of an overloaded function the overload that takes a tensor alone), as a lambda, which
-/// may capture, as a std::function, or as one of the layers below (LeakyReLU(0.1)). Convolutions compute relu
-/// and ReLU() in the same pass as the result.
+/// The function that a layer applies to its result; none by default. Any function of one tensor: a name (relu,
+/// leaky_relu, softmax; of an overloaded function the overload that takes a tensor alone), a lambda with or without
+/// captures, a std::function, or one of the layers below (LeakyReLU(0.1)). Convolutions compute relu and ReLU() in the
+/// same pass as the convolution.
 class Activation {
  public:
   Activation() = default;
@@ -38,10 +37,10 @@ class Activation {
   }
   Activation(const Lambda& layer);
 
-  /// Whether there is one.
+  /// Whether there is an activation.
   explicit operator bool() const { return static_cast<bool>(function_); }
   bool is_relu() const { return is_relu_; }
-  /// x itself if there is none.
+  /// The activation of x; x itself if there is no activation.
   [[nodiscard]] Tensor operator()(const Tensor& x) const { return function_ ? function_(x) : x; }
 
  private:
@@ -64,7 +63,7 @@ class Lambda : public Module {
   Activation function_;
 };
 
-// Activations as layers. ops/elementwise.h and ops/activation.h say what they compute.
+// Activations as layers. ops/elementwise.h and ops/activation.h define the functions that they compute.
 
 struct ReLU : Lambda {
   ReLU();

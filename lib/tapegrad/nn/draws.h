@@ -1,6 +1,6 @@
 #pragma once
 
-// What lets Sequential(Conv2D(..., g), Dense(..., g)) draw the same weights with every compiler.
+// Makes Sequential(Conv2D(..., g), Dense(..., g)) draw the same weights with every compiler.
 
 #include <cstdint>
 #include <functional>
@@ -18,9 +18,9 @@ class Module;
 
 namespace detail {
 
-/// How the first values of a module's tensors were drawn. C++ lets a compiler make the arguments of a function
-/// in any order: what takes modules as arguments uses this to draw in the order of its list. A module that is
-/// moved forgets it: a module with a name was made by a statement of its own, in a defined order.
+/// How the initial values of a module's tensors were drawn. C++ lets a compiler construct the arguments of a function
+/// in any order: a constructor that takes modules uses this record to draw in the order of its arguments. A module that
+/// is moved forgets it: a module with a name was made by a statement of its own, in a defined order.
 class Draws {
  public:
   struct Draw {
@@ -41,9 +41,9 @@ class Draws {
   std::vector<Draw> list;
 };
 
-/// Makes the values of these modules, just made and all from the same generators, those that they would have
-/// if they had been made in this order; owner takes over what they know about it. Throws when something else
-/// was drawn in between and the order differs.
+/// Redraws the values of these modules, which were just constructed from the same generators, as if they had been
+/// constructed in this order; owner takes over their records. Throws when the order differs and something else was
+/// drawn in between.
 void draw_in_order(std::initializer_list<Module*> modules, Module& owner);
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 #pragma once
 
-// Initializers: how the first values of parameters are drawn.
+// Initializers, which draw the initial values of parameters.
 
 #include <functional>
 
@@ -12,16 +12,16 @@ inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
-/// Makes the first values of a parameter: any of the functions below, or one's own.
+/// A function that returns the initial values of a parameter: one of the functions below, or your own.
 using Initializer = std::function<Tensor(const Shape&, Generator&, DType)>;
 
-// The fans are counted as in Keras: fan_in is the last but one size of the shape, fan_out the last one, both
-// times the product of the sizes before (the taps of a filter). That holds for the kernel of a Dense layer
-// [in, out] and for filters [kh, kw, in, out]; the filter of a transposed convolution [kh, kw, out, in]
-// counts its channels the other way round, there and in PyTorch too. All throw for fewer than two axes.
+// Fan-in and fan-out are computed as in Keras: fan_in is the second-to-last size of the shape, fan_out the last one,
+// both multiplied by the product of all sizes before (the taps of a filter). So fan_in counts inputs for the kernel of
+// a Dense layer [in, out] and for filters [kh, kw, in, out]; for the filter of a transposed convolution [kh, kw, out,
+// in] fan_in and fan_out are exchanged, as in Keras and PyTorch. All throw for fewer than two axes.
 //
-// The normal ones draw from the whole normal distribution, as PyTorch's do; Keras cuts it off at two
-// standard deviations.
+// Normal initializers draw from the full normal distribution, as in PyTorch; Keras truncates it at two standard
+// deviations.
 
 /// Uniform in [-limit, limit], limit = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010; as Keras'
 /// default).
@@ -39,11 +39,11 @@ using Initializer = std::function<Tensor(const Shape&, Generator&, DType)>;
 /// Normal, with standard deviation sqrt(1 / fan_in).
 [[nodiscard]] Tensor lecun_normal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
-/// A random orthogonal matrix (Saxe et al. 2014): as [product of the others, last size] the columns are
-/// orthonormal, or the rows where there are fewer of them.
+/// A random orthogonal matrix (Saxe et al. 2014): with the shape flattened to [product of the other sizes, last size],
+/// the columns are orthonormal; the rows, if there are fewer rows than columns.
 [[nodiscard]] Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype = DType::Float32);
 
-/// The same value everywhere, for any shape; 0 is what biases begin with.
+/// The same value everywhere, for any shape. Biases begin with 0.
 [[nodiscard]] Initializer constant_initializer(double value = 0);
 /// Uniform in [-limit, limit], for any shape. Throws when limit is negative or not finite.
 [[nodiscard]] Initializer uniform_initializer(double limit);

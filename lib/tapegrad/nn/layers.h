@@ -1,7 +1,7 @@
 #pragma once
 
-// Layers with weights (Dense, Conv2D, Conv2DTranspose, DepthwiseConv2D, Embedding), Dropout, those that change
-// the shape (Flatten, Reshape), and Sequential, which puts them one after the other.
+// Layers with weights (Dense, Conv2D, Conv2DTranspose, DepthwiseConv2D, Embedding), Dropout, layers that change the
+// shape (Flatten, Reshape), and Sequential, which calls layers one after the other.
 
 #include <concepts>
 #include <functional>
@@ -21,8 +21,8 @@ inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
-// Layers take their options by name, and a generator that draws their first weights. Errors of a layer are
-// those of its class: "[Dense] ...". Options that have no sensible default must be given.
+// A layer takes its options by name, and a generator that draws its initial weights. Errors of a layer name its class:
+// "[Dense] ...". Options without a sensible default must be given.
 
 struct DenseOptions {
   index_t in_features = 0;                                ///< size of the input's last axis; must be given
@@ -47,8 +47,8 @@ class Dense : public Module {
   DenseOptions options_;
 };
 
-/// The options of conv2d, and those of Keras' layer. The number of input channels is one of them, so that
-/// parameters exist from the start.
+/// The options of Conv2D: those of conv2d() and of Keras' layer, and the number of input channels, so that parameters
+/// exist from the start.
 struct Conv2DLayerOptions {
   index_t in_channels = 0;                                ///< must be given
   index_t filters = 0;                                    ///< channels of the result; must be given
@@ -77,7 +77,7 @@ class Conv2D : public Module {
   Conv2DLayerOptions options_;
 };
 
-/// The options of conv2d_transpose, and those of Keras' layer.
+/// The options of Conv2DTranspose: those of conv2d_transpose() and of Keras' layer, and the number of input channels.
 struct Conv2DTransposeLayerOptions {
   index_t in_channels = 0;           ///< must be given
   index_t filters = 0;               ///< channels of the result; must be given
@@ -164,7 +164,8 @@ struct EmbeddingOptions {
   index_t output_dim = 0;  ///< their size; must be given
   Initializer embeddings_initializer = uniform_initializer(0.05);  ///< draws the first vectors
 };
-/// A vector for each of input_dim numbers: [...], Int32, each in 0..input_dim - 1 -> [..., output_dim].
+/// A table with a vector of size output_dim for each number 0 to input_dim - 1. Maps Int32 indices [...] to their
+/// vectors [..., output_dim].
 class Embedding : public Module {
  public:
   Embedding(const EmbeddingOptions& options, Generator& generator);
@@ -175,9 +176,9 @@ class Embedding : public Module {
   Tensor embeddings;  ///< [input_dim, output_dim]
 };
 
-/// While it is trained, sets each element to 0 with probability `rate` and divides the others by 1 - rate;
-/// otherwise it does nothing. Every sample it is given draws a mask of its own, numbered on from call to
-/// call, so it does not matter how a batch is split.
+/// In training mode, sets each element to 0 with probability `rate` and divides the other elements by 1 - rate; in eval
+/// mode, returns its input. The layer numbers its samples from call to call, and each sample has a mask of its own that
+/// depends on its number only, so that results do not depend on how a batch is split.
 class Dropout : public Module {
  public:
   /// Takes a seed from the generator. Throws unless 0 <= rate < 1.
@@ -186,18 +187,18 @@ class Dropout : public Module {
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
-  /// [4], Int32: seed and number of samples so far, the low word first. Saved with the model, so that
-  /// training continues with the same masks.
+  /// Buffer [4], Int32: the seed and the number of samples so far, each as two words, low word first. Part of the
+  /// model's state, so that a training run that is resumed draws the same masks.
   Tensor generator_state;
 
  private:
   double rate_;
 };
 
-/// Modules one after the other; their names are "0", "1", ... Their weights are drawn in this order, also in
-/// Sequential net(Conv2D({...}, g), Dense({...}, g)), where C++ lets a compiler make the layers in any order (a
-/// Module of one's own draws with draw_parameter()). Braces, Sequential net{...}, are never taken for the
-/// declaration of a function, as Sequential net(Flatten(), ReLU()) is.
+/// Calls modules one after the other; their names are "0", "1", ... Initial weights are drawn in the order of the list,
+/// also in Sequential net(Conv2D({...}, g), Dense({...}, g)), where C++ lets a compiler construct the arguments in any
+/// order (a Module of your own gets this by drawing with draw_parameter()). Prefer braces, Sequential net{...}: C++
+/// takes Sequential net(Flatten(), ReLU()) for the declaration of a function.
 class Sequential : public Module {
  public:
   Sequential() = default;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Module, the base class of layers and models; visit(), which shows what a module holds; and clone().
+// Module, the base class of layers and models; Visitor, which receives the members of a module; and clone().
 
 #include <concepts>
 #include <functional>
@@ -26,18 +26,18 @@ namespace detail {
 struct ModuleAccess;
 }
 
-/// How the tensors of a state are laid out, and what they are called.
+/// The layout and the names of the tensors in a state.
 enum class Layout {
-  HWIO,  ///< as this library writes them
-  OIHW,  ///< as PyTorch does
+  HWIO,  ///< those of this library
+  OIHW,  ///< those of PyTorch
 };
 
 struct LoadOptions {
   Layout layout = Layout::HWIO;  ///< of the state that is loaded
 };
 
-/// Shown every tensor of a module, with its path ("encoder.0.kernel"), and every module inside of it, before
-/// what that one holds.
+/// Receives every tensor of a module, with its path ("encoder.0.kernel"), and every inner module, before that module's
+/// own members.
 class Visitor {
  public:
   using OnTensor = std::function<void(const std::string& path, Tensor& tensor)>;
@@ -45,9 +45,9 @@ class Visitor {
   explicit Visitor(OnTensor on_tensor, OnModule on_module = {})
       : on_tensor_(std::move(on_tensor)), on_module_(std::move(on_module)) {}
 
-  /// A tensor of the module that is being visited; one that was never given a value is passed over.
+  /// Called by visit() for each tensor member. An undefined tensor is skipped.
   void operator()(std::string_view name, Tensor& tensor);
-  /// A module inside of it.
+  /// Called by visit() for each member that is a module.
   void operator()(std::string_view name, Module& module);
 
  private:
@@ -56,8 +56,8 @@ class Visitor {
   OnModule on_module_;
 };
 
-/// A function of a tensor that owns parameters (tensors made by parameter(), which are trained) and buffers
-/// (all its other tensors). To write one: its members, forward(), and visit(), which names them:
+/// A function of a tensor that owns parameters (tensors made by parameter(), which are trained) and buffers (all other
+/// tensors). To write a module, declare its members, forward(), and visit(), which names the members:
 ///
 ///   struct Residual : tapegrad::Module {
 ///     Residual(index_t channels, Generator& generator) : conv({.in_channels = channels, ...}, generator) {}
@@ -77,71 +77,74 @@ class Module {
   Module(const Module&) = delete;             // modules are moved; clone() makes a copy
   Module& operator=(const Module&) = delete;  // modules are moved; clone() makes a copy
 
+  /// Computes the result. A module implements forward(); its users call the module, net(x).
   virtual Tensor forward(const Tensor& x) = 0;
+  /// forward(x), in a way that summary() can observe.
   Tensor operator()(const Tensor& x);
 
   /// Calls visitor(name, member) for every tensor and module that is a member, always in the same order.
   virtual void visit(Visitor& visitor) { (void)visitor; }
 
-  /// What is trained, in the order of visit(): the parameters that are not frozen, each once, whatever views
-  /// of it there are.
+  /// The parameters that are trained (those that are not frozen), in the order of visit(), each once, however many
+  /// views of it visit() shows.
   [[nodiscard]] std::vector<Tensor> parameters();
-  /// The same with their paths. Tied weights have the path that visit() names first.
+  /// The parameters with their paths. Tied weights have the path that visit() names first.
   [[nodiscard]] NamedTensors named_parameters();
   /// The number of elements of all parameters, frozen ones included, tied ones counted once; without buffers.
   [[nodiscard]] index_t parameter_count();
-  /// All tensors by path: a snapshot, which training does not change. Throws when visit() gives two tensors the same
+  /// A snapshot of all tensors by path, which training does not change. Throws when visit() gives two tensors the same
   /// path.
   [[nodiscard]] State state();
-  /// The tensors themselves by path, for writing a file without a copy and for what shows or checks parameters by
-  /// name; is_parameter() tells parameters from buffers.
+  /// The tensors themselves by path, without a copy: for writing a file, and for functions that show or check
+  /// parameters by name. is_parameter() tells parameters from buffers.
   [[nodiscard]] State state_view();
-  /// Copies the values of a state into this module's tensors, converted to their dtype. Throws, and changes
-  /// nothing, when a tensor is missing, superfluous, or has another shape, when one of the module cannot be written,
-  /// and when tied weights have different values in the state.
+  /// Copies the values of a state into this module's tensors, converted to their dtype. Throws, and changes nothing,
+  /// when a tensor of the state is missing, superfluous, or has another shape, when a tensor of the module cannot be
+  /// written, and when tied weights have different values in the state.
   ///
-  /// With {.layout = Layout::OIHW} the state is one of PyTorch's, of a model whose layers have the same names
-  /// ("0", "1",
-  /// ... in a Sequential): filters of convolutions (OIHW), transposed convolutions (IOHW) and depthwise ones
-  /// become ours, so do the weights of Linear for a Dense ([out, in]), and names (weight and bias,
-  /// running_mean and running_var; num_batches_tracked is left out). Of a Module of one's own, all tensors of
-  /// rank 4 are taken for filters. What cannot be seen from here: PyTorch flattens images channel by channel,
-  /// so the weights of a Linear behind a Flatten expect their features in that order, and a BatchNorm here
-  /// has another epsilon unless it is told PyTorch's 1e-5.
+  /// With {.layout = Layout::OIHW} the state is one of PyTorch, of a model whose layers have the same names ("0", "1",
+  /// ... in a Sequential). Filters of convolutions (OIHW), of transposed convolutions (IOHW) and of depthwise
+  /// convolutions are permuted to the layout of this library, the weight of a Linear ([out, in]) is transposed for a
+  /// Dense, and names are translated (weight and bias, running_mean and running_var; num_batches_tracked is ignored). A
+  /// tensor of rank 4 in a Module of your own is permuted if only its permuted shape fits; where both shapes fit,
+  /// load_state() throws. Two differences remain: PyTorch flattens images channel by channel, so the weights of a
+  /// Linear after a Flatten expect their features in that order; and PyTorch's BatchNorm has the epsilon 1e-5, which
+  /// the BatchNorm here must be given.
   void load_state(const State& state, const LoadOptions& options = {});
   /// Converts all floating tensors; the parameters become new ones, so make the optimizer afterwards. Tensors that
   /// shared memory before share it afterwards.
   void to(DType dtype);
 
-  /// Whether layers that behave differently while they are trained (Dropout, BatchNorm) do: true at first.
+  /// Whether the module is in training mode, in which Dropout and BatchNorm behave differently: true at first.
   bool training() const { return training_; }
-  /// Sets that for this module and all inside of it.
+  /// Sets the mode of this module and of all inner modules.
   void train(bool training = true);
+  /// train(false).
   void eval() { train(false); }
 
-  /// Makes this module's parameters, and those of all modules inside of it, constants for every tape:
-  /// parameters() leaves them out. Where another module shares one of them it is still trained, for its use
-  /// there. BatchNorm's running averages are no parameters: eval() stops them.
+  /// Makes the parameters of this module and of all inner modules constants for every tape; parameters() leaves them
+  /// out. A parameter that another module shares is still trained through that module. The running averages of
+  /// BatchNorm are not parameters: eval() stops their updates.
   void freeze();
+  /// Undoes freeze().
   void unfreeze();
 
-  /// A table of the layers as Keras prints it: path and type, shape of the result, number of elements of the
-  /// parameters; and their sums, and that of the buffers, which are no parameters. A layer that is used several times
-  /// shows its first result; one that is not called through operator() shows none. Calls the module, in eval mode, with
-  /// zeros of this shape or with an input. Parameters that forward() uses but visit() does not show are named below the
-  /// table: they would be neither trained nor saved.
+  /// A table of the layers as Keras prints it: path and type, shape of the result, and number of parameters of each
+  /// layer; then the sums of parameters and of buffers. A layer that is called several times shows its first result; a
+  /// layer that is not called through operator() shows none. Calls the module in eval mode, with zeros of this shape or
+  /// with the given input. Parameters that forward() uses but visit() does not show are named below the table: they
+  /// would be neither trained nor saved.
   std::string summary(const Shape& input_shape);
   std::string summary(const Tensor& input);
 
  protected:
-  /// A parameter of this shape whose first values the initializer draws. A module that draws all of its
-  /// parameters with it has the same ones wherever it stands in a Sequential, whatever order the compiler
-  /// makes the layers in. Throws, with this name for the
-  /// initializer, when it is empty or makes another shape.
+  /// A new parameter of this shape, whose initial values the initializer draws. A module that draws all its parameters
+  /// with draw_parameter() gets the same values wherever it stands in a Sequential, whatever order the compiler
+  /// constructs the layers in. Throws, calling the initializer `what`, when it is empty or returns another shape.
   Tensor draw_parameter(const Initializer& initializer, const Shape& shape, Generator& generator,
                         const char* what = "the initializer");
-  /// The same for what is not made by an initializer: tells that values(generator), called when the generator
-  /// was at `before`, drew the elements of target.
+  /// As draw_parameter(), for values that no initializer makes: records that values(generator), called when the
+  /// generator was at `before`, drew the elements of target.
   void remember_draw(const Tensor& target, const Generator::Position& before, const Generator& generator,
                      std::function<Tensor(Generator&)> values);
 
@@ -164,8 +167,8 @@ std::string class_name(const std::type_info& type);
 
 }  // namespace detail
 
-/// What clone() hands to the constructor that copies a module's members, M(const M& other, Cloning cloning). Every layer
-/// of the library has one; a module of one's own that is to be cloned gets it like this:
+/// The argument that clone() passes to the constructor that copies a module's members, M(const M& other, Cloning
+/// cloning). Every layer of the library has such a constructor; a module of your own that is to be cloned needs one:
 ///
 ///   Residual(const Residual& other, Cloning cloning)
 ///       : conv(other.conv, cloning), layers(cloning(other.layers)), scale(other.scale) {}
@@ -197,16 +200,15 @@ struct ModuleAccess {
 
 }  // namespace detail
 
-/// A copy with tensors of its own, all that visit() shows: training one leaves the other alone. Weights that
-/// are tied in the original are tied in the copy, what is frozen is frozen, and the modes (train, eval) are the same.
-/// Of a module of one's own it needs a constructor: see Cloning. Throws when that did not copy all that visit()
-/// shows, and when module is of a class derived from M.
+/// A copy of a module, with tensors of its own for all members that visit() shows: training one module leaves the other
+/// alone. Weights that are tied in the original are tied in the copy, frozen ones are frozen, and the modes (train,
+/// eval) are the same. A module of your own needs a constructor for clone(): see Cloning. Throws when this constructor
+/// did not copy all members that visit() shows, and when module is of a class derived from M.
 ///
-/// What clone() cannot see stays that of the original: a tensor that visit() does not show (forgotten, or captured by a
-/// lambda) is shared by both, and a module that points into itself (a pointer or reference to a member, a lambda that
-/// captured `this`) still computes with the original's members. GradientOptions::all_parameters and summary() find
-/// such parameters. To bring back earlier weights no clone is needed: State best = net.state();
-/// net.load_state(best).
+/// clone() cannot separate everything: a tensor that visit() does not show (forgotten, or captured by a lambda) is
+/// shared by both modules, and a module that points into itself (a pointer or reference to a member, a lambda that
+/// captured `this`) still computes with the original's members. GradientOptions::all_parameters and summary() find such
+/// parameters. To restore earlier weights no clone is needed: State best = net.state(); net.load_state(best).
 template <std::derived_from<Module> M>
 requires(!std::is_abstract_v<M>) [[nodiscard]] M clone(const M& module) {
   static_assert(

@@ -1,8 +1,8 @@
 #pragma once
 
-// Layers that normalize: BatchNorm, LayerNorm, GroupNorm. What each of them computes, and from which paper, is said in
-// ops/normalize.h. gamma begins with 1 and beta with 0; without scale or center there is none. All throw for sizes below
-// 1 and a negative epsilon.
+// Layers that normalize: BatchNorm, LayerNorm, GroupNorm. The formulas and papers are in ops/normalize.h.
+// gamma begins with 1 and beta with 0; without scale there is no gamma, without center no beta. All throw for sizes
+// below 1 and a negative epsilon.
 
 #include "tapegrad/nn/module.h"
 #include "tapegrad/version.h"
@@ -10,24 +10,23 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// How the variance of a batch goes into the moving one; the batch itself is always normalized with the
-/// biased one.
+/// Which variance of a batch enters the moving variance. The batch itself is always normalized with the biased one.
 enum class MovingVariance {
   Biased,    ///< divided by the number of elements, as in Keras 3
-  Unbiased,  ///< by that less 1, as in PyTorch and in TensorFlow's fused kernel
+  Unbiased,  ///< divided by the number of elements minus 1, as in PyTorch and in TensorFlow's fused kernel
 };
 
 struct BatchNormOptions {
   index_t channels = 0;  ///< size of the input's last axis; must be given
-  /// moving = momentum moving + (1 - momentum) batch, as in Keras; it is 1 less PyTorch's.
+  /// moving = momentum moving + (1 - momentum) batch, as in Keras: 1 minus the momentum of PyTorch.
   double momentum = 0.99;
   double epsilon = 1e-3;                                    ///< added to the variance
-  bool center = true;                                       ///< have a beta
-  bool scale = true;                                        ///< have a gamma
-  MovingVariance moving_variance = MovingVariance::Biased;  ///< which variance is averaged
+  bool center = true;                                       ///< whether there is a beta
+  bool scale = true;                                        ///< whether there is a gamma
+  MovingVariance moving_variance = MovingVariance::Biased;  ///< which variance of a batch is averaged
 };
-/// Each channel of x [n, ..., channels] normalized over all other axes. While it is trained, with the mean
-/// and the variance of the batch, which it also adds to moving averages; otherwise with these.
+/// Normalizes each channel of x [n, ..., channels] over all other axes: in training mode with the mean and the variance
+/// of the batch, which also update the moving averages; in eval mode with the moving averages.
 class BatchNorm : public Module {
  public:
   /// Throws unless momentum is in [0, 1].
@@ -38,7 +37,7 @@ class BatchNorm : public Module {
         moving_mean(other.moving_mean),
         moving_variance(other.moving_variance),
         options_(other.options_) {}
-  /// Throws, while it is trained, for one element a channel if moving_variance is Unbiased: it has none.
+  /// In training mode with MovingVariance::Unbiased, throws when a channel has only one element.
   Tensor forward(const Tensor& x) override;
   void visit(Visitor& visitor) override;
 
@@ -53,10 +52,10 @@ struct LayerNormOptions {
   /// The sizes of the last axes, which are normalized together.
   Shape shape = {};
   double epsilon = 1e-3;  ///< added to the variance
-  bool center = true;     ///< have a beta
-  bool scale = true;      ///< have a gamma
+  bool center = true;     ///< whether there is a beta
+  bool scale = true;      ///< whether there is a gamma
 };
-/// The last axes of x [..., shape...] normalized together, each sample by itself.
+/// Normalizes x [..., shape...] over its last axes, each sample by itself.
 class LayerNorm : public Module {
  public:
   explicit LayerNorm(const LayerNormOptions& options);
@@ -75,10 +74,10 @@ struct GroupNormOptions {
   index_t groups = 32;    ///< must divide channels
   index_t channels = 0;   ///< size of the input's last axis; must be given
   double epsilon = 1e-3;  ///< added to the variance
-  bool center = true;     ///< have a beta
-  bool scale = true;      ///< have a gamma
+  bool center = true;     ///< whether there is a beta
+  bool scale = true;      ///< whether there is a gamma
 };
-/// The channels of x [n, ..., channels] in groups, each normalized over itself and all axes between.
+/// Normalizes x [n, ..., channels] in groups of channels: each sample's group over its channels and all axes between.
 class GroupNorm : public Module {
  public:
   /// Throws when channels is not a multiple of groups.

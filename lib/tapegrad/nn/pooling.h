@@ -53,15 +53,15 @@ class GlobalAveragePooling2D : public Module {
   ReduceOptions options_;
 };
 
-/// What stands between the pixels of an image that gets larger.
+/// How the new pixels of an image that is made larger are computed.
 enum class Interpolation {
-  Nearest,   ///< the nearest pixel: each becomes a block
-  Bilinear,  ///< a straight line between neighbours
+  Nearest,   ///< nearest neighbour: every pixel becomes a block
+  Bilinear,  ///< bilinear interpolation
 };
 
 struct UpSampling2DOptions {
-  Size2D size = 2;                                       ///< how many times as high and wide
-  Interpolation interpolation = Interpolation::Nearest;  ///< what the new pixels are
+  Size2D size = 2;                                       ///< factor of the height and of the width
+  Interpolation interpolation = Interpolation::Nearest;  ///< how new pixels are computed
 };
 /// Images made `size` times as high and wide: upsample_nearest or upsample_bilinear.
 class UpSampling2D : public Module {

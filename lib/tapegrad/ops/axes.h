@@ -1,7 +1,6 @@
 #pragma once
 
-// How reductions and their like are told which axes to work on: sum(x, 1), sum(x, {0, 1}),
-// sum(x, -1, {.keepdims = true}).
+// The axes argument of reductions and similar ops: sum(x, 1), sum(x, {0, 1}), sum(x, -1, {.keepdims = true}).
 
 #include <algorithm>
 #include <initializer_list>
@@ -16,16 +15,16 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// One axis or several; negative ones count from the end. The function that takes them throws for an axis
-/// that the tensor does not have, and for one that is named twice.
+/// One axis or several; negative axes count from the end. Functions that take Axes throw for an axis that the tensor
+/// does not have, and for an axis that is named twice.
 class Axes {
  public:
   Axes(int axis) : axes_(1, axis) {}
-  /// A number that no int holds becomes the nearest int: no tensor has that axis either.
+  /// A number beyond int becomes the nearest int, which is no axis of a tensor either.
   Axes(index_t axis)
       : axes_(1, static_cast<int>(std::clamp<index_t>(axis, (std::numeric_limits<int>::min)(),
                                                       (std::numeric_limits<int>::max)()))) {}
-  /// sum(x, true) is neither axis 1 nor keepdims.
+  /// Other numbers are refused: sum(x, true) could mean axis 1 or keepdims.
   template <class T>
   requires std::is_arithmetic_v<T> Axes(T)
   = delete;
@@ -40,6 +39,7 @@ class Axes {
   std::vector<int> axes_;
 };
 
+/// The options of reductions.
 struct ReduceOptions {
   /// Keep the reduced axes, with size 1, so that the result can be broadcast to x.
   bool keepdims = false;

@@ -1,6 +1,6 @@
 #pragma once
 
-// Comparisons, which give masks, and where(), which chooses by one.
+// Comparisons, which return masks, and where(), which chooses elements by a mask.
 
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -8,10 +8,10 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// Comparisons, element by element: 1 where it holds and 0 elsewhere, as UInt8. Two tensors are broadcast to
-// each other and must have the same dtype; a number takes the tensor's. Whatever is compared with NaN gives
-// 0, and 1 in not_equals. They have no derivative: for a tape the result is a constant. equal() in
-// tensor/tensor.h says whether two tensors are the same.
+// Comparisons, element by element: a UInt8 mask that is 1 where the comparison holds and 0 elsewhere. Two tensors are
+// broadcast to each other and must have the same dtype; a number is converted to the tensor's dtype. A comparison with
+// NaN gives 0, but not_equals gives 1. A mask has no derivative: for a tape it is a constant. To ask whether two
+// tensors are equal as a whole, use equal() of tensor/tensor.h.
 
 [[nodiscard]] Tensor less(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor less_equal(const Tensor& a, const Tensor& b);
@@ -27,7 +27,7 @@ inline namespace v0 TAPEGRAD_API {
 [[nodiscard]] Tensor equals(const Tensor& a, double b);
 [[nodiscard]] Tensor not_equals(const Tensor& a, double b);
 
-// x > 0 and its like, as in NumPy. There is no == : it would mean equals() to some and equal() to others.
+// Operators, as in NumPy: x > 0. There is no operator ==, as it could mean equals() or equal().
 [[nodiscard]] inline Tensor operator<(const Tensor& a, const Tensor& b) {
   return less(a, b);
 }
@@ -70,17 +70,17 @@ struct CloseOptions {
   double absolute = 1e-8;  ///< and of so much besides
   bool equal_nan = false;  ///< two NaN are close
 };
-/// As numpy.isclose: 1 where |a - b| <= absolute + relative |b|, as UInt8; an infinity is close to itself alone. Computed
-/// in Float64; a and b must have the same dtype, and are broadcast to each other. A constant for a tape.
+/// As numpy.isclose: 1 where |a - b| <= absolute + relative |b|, as UInt8; an infinity is close to itself alone.
+/// Computed in Float64; a and b must have the same dtype, and are broadcast to each other. A constant for a tape.
 [[nodiscard]] Tensor isclose(const Tensor& a, const Tensor& b, const CloseOptions& options = {});
 /// Whether all of them are close: true for nothing.
 [[nodiscard]] bool allclose(const Tensor& a, const Tensor& b, const CloseOptions& options = {});
 
-/// a where condition is not 0, b elsewhere; all three are broadcast to each other. condition is UInt8, a and
-/// b have the same dtype, and a number takes the other's. What is not chosen gets the gradient 0, also where its
-/// value is infinite or NaN. How it was computed is another matter: a slope that is infinite makes NaN of that
-/// 0 (0 times infinity), as in where(greater(x, 0), sqrt(x), 0) at x = 0. Choose before computing as well:
-/// where(greater(x, 0), sqrt(where(greater(x, 0), x, 1)), 0). Throws when shapes or dtypes do not fit.
+/// a where condition is not 0, b elsewhere; all three are broadcast to each other. condition is UInt8, a and b have the
+/// same dtype, and a number is converted to the dtype of the tensor. An element that is not chosen gets the gradient 0,
+/// also where its value is infinite or NaN. But an infinite slope in the computation of that element turns the gradient
+/// 0 into NaN (0 times infinity), as in where(greater(x, 0), sqrt(x), 0) at x = 0. Then choose before the computation
+/// as well: where(greater(x, 0), sqrt(where(greater(x, 0), x, 1)), 0). Throws when shapes or dtypes do not fit.
 [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& a, double b);
 [[nodiscard]] Tensor where(const Tensor& condition, double a, const Tensor& b);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Arithmetic and functions of single elements: add, maximum, exp, relu and their like, and the operators.
+// Elementwise arithmetic and functions: add, maximum, exp, relu, and the operators.
 
 #include <concepts>
 
@@ -10,9 +10,9 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// Element by element. Two tensors are broadcast to each other by NumPy's rule and must have the same dtype; a
-// C++ number takes the tensor's. All throw an Error that names both shapes or dtypes when they do not fit.
-// Sums and products of whole numbers that Int32 or UInt8 does not hold wrap around, as in NumPy.
+// Element by element. Two tensors are broadcast to each other by NumPy's rule and must have the same dtype; a C++
+// number is converted to the tensor's dtype. All throw an Error that names both shapes or dtypes when they do not fit.
+// Sums and products beyond the range of Int32 or UInt8 wrap around, as in NumPy.
 
 [[nodiscard]] Tensor add(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor subtract(const Tensor& a, const Tensor& b);
@@ -69,8 +69,9 @@ inline namespace v0 TAPEGRAD_API {
   return negate(x);
 }
 
-/// The greater and the smaller of each pair; NaN if one of them is. Where they are equal the gradient goes to
-/// a, as in TensorFlow (PyTorch gives half of it to each; max() of a whole tensor shares it equally). Whole numbers too.
+/// maximum: the greater element of each pair; minimum: the smaller one; NaN if either is NaN. Where both are equal the
+/// gradient goes to a, as in TensorFlow (PyTorch gives half of it to each; max() of one tensor shares it equally).
+/// Whole numbers too.
 [[nodiscard]] Tensor maximum(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor maximum(const Tensor& a, double b);
 [[nodiscard]] Tensor maximum(double a, const Tensor& b);
@@ -78,10 +79,10 @@ inline namespace v0 TAPEGRAD_API {
 [[nodiscard]] Tensor minimum(const Tensor& a, double b);
 [[nodiscard]] Tensor minimum(double a, const Tensor& b);
 
-// x += y is x = x + y: x becomes a handle on the sum, other handles keep the old elements, and a tape sees an
-// ordinary op. There is no x[i] = y for the same reason: x[i] would be a handle, and giving it another tensor
-// would change nothing in x. Throws for a parameter, which would stop being one: an optimizer, or set(),
-// changes its elements.
+// x += y means x = x + y: x becomes a handle on the sum, other handles keep the old elements, and a tape records an
+// ordinary op. For the same reason there is no x[i] = y: x[i] would be a new handle, and assigning to the handle would
+// not change x. Throws when x is a parameter, as the sum would not be one: optimizers, set() and mutable_values()
+// change the elements of a parameter.
 Tensor& operator+=(Tensor& a, const Tensor& b);
 Tensor& operator-=(Tensor& a, const Tensor& b);
 Tensor& operator*=(Tensor& a, const Tensor& b);
@@ -93,12 +94,12 @@ Tensor& operator/=(Tensor& a, double b);
 
 // From here on Float32 and Float64 only.
 
-// At a kink, where no derivative exists, each op says which slope it takes. The slope of one piece (relu,
-// clamp, maximum) is differentiated again as that piece is. A slope between those of both pieces (abs, norm,
-// max of equals) has no derivative: a second derivative there is NaN, never a number that is not true.
+// At a kink, where no derivative exists, each op documents which slope its gradient takes. If that is the slope of one
+// of the pieces (relu, clamp, maximum), second derivatives are those of the piece. If it lies between the slopes of
+// both pieces (abs, norm, max of equal elements), second derivatives are NaN.
 
-/// a to the power b. The gradient of b is 0 where a is not positive, also where the power is infinite;
-/// second derivatives by b are NaN where a is negative, and where a is 0 and b at most 1.
+/// a to the power b. The gradient with respect to b is 0 where a is not positive, also where the power is infinite;
+/// second derivatives with respect to b are NaN where a is negative, and where a is 0 and b is at most 1.
 [[nodiscard]] Tensor pow(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor pow(const Tensor& x, double exponent);
 [[nodiscard]] Tensor pow(double base, const Tensor& exponent);

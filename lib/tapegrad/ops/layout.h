@@ -1,6 +1,6 @@
 #pragma once
 
-// Ops that move elements and compute nothing: reshape, permute, slice, pad, concat, split, cast and their like.
+// Ops that rearrange elements: reshape, permute, slice, pad, concat, split, cast and others.
 
 #include <concepts>
 #include <initializer_list>
@@ -14,17 +14,17 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// reshape, squeeze, expand_dims, row, and slice and split of the first axis, share x's memory: what is written
-// to one is seen in the other. All other ops here give memory of its own, also where they change nothing.
+// reshape, squeeze, expand_dims, row, and slice and split along the first axis, return tensors that share x's memory:
+// writing to one changes the other. All other ops here return a tensor with memory of its own, even where it equals x.
 
-/// The same elements with another shape, sharing x's memory. One size may be -1: it is what is left. Throws
-/// when the number of elements differs.
+/// The same elements with another shape, sharing x's memory. One size may be -1: it is computed from the number of
+/// elements. Throws when the number of elements would change.
 [[nodiscard]] Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes);
 [[nodiscard]] Tensor reshape(const Tensor& x, const Shape& shape);
 [[nodiscard]] inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
   return reshape(x, std::vector<index_t>(sizes));
 }
-/// A row of this number of elements; -1 takes all: reshape(x, -1).
+/// x as a vector of this size; reshape(x, -1) flattens x.
 [[nodiscard]] inline Tensor reshape(const Tensor& x, std::integral auto size) {
   const index_t all = size;
   return reshape(x, {all});
@@ -36,19 +36,19 @@ inline namespace v0 TAPEGRAD_API {
 /// The last two axes exchanged.
 [[nodiscard]] Tensor transpose(const Tensor& x);
 
-/// Which indices of an axis are taken: begin, begin + step, ... before end, as Python's begin:end:step.
-/// Negative begin and end count from the end of the axis; out of range they are cut off.
+/// The indices of an axis that slice() takes: begin, begin + step, ... up to but without end, as Python's
+/// begin:end:step. Negative begin and end count from the end of the axis; out of range they are clamped to the axis.
 struct Range {
   static constexpr index_t kToEnd = (std::numeric_limits<index_t>::max)();
   index_t begin = 0;
   index_t end = kToEnd;
   index_t step = 1;
 };
-/// A part of x, with one Range for each of its first axes; the others are taken whole. A single range with step 1,
-/// that is a part of the first axis, shares x's memory; any other call copies, whatever the sizes are. Throws
-/// for a step below 1 and for more ranges than axes.
+/// A part of x, with one Range for each of the first axes; the other axes are taken whole. A single range with step 1
+/// (a part of the first axis) shares x's memory; any other call copies, whatever the sizes are. Throws for a step below
+/// 1 and for more ranges than axes.
 [[nodiscard]] Tensor slice(const Tensor& x, const std::vector<Range>& ranges);
-/// begin to end of the first axis, as x[begin:end] in Python.
+/// The part begin to end of the first axis, as x[begin:end] in Python.
 [[nodiscard]] inline Tensor slice(const Tensor& x, std::integral auto begin, index_t end = Range::kToEnd) {
   const index_t first = begin;
   return slice(x, {{first, end}});
@@ -56,13 +56,13 @@ struct Range {
 /// x[index] along the first axis, which is dropped. Shares x's memory.
 [[nodiscard]] Tensor row(const Tensor& x, index_t index);
 
-/// The order along these axes reversed.
+/// x with the order along these axes reversed.
 [[nodiscard]] Tensor flip(const Tensor& x, const Axes& axes);
 
 /// The elements moved by `shift` places along the axis, those beyond the end to the beginning: numpy.roll.
 [[nodiscard]] Tensor roll(const Tensor& x, index_t shift, int axis);
 
-/// How much is added before and after along an axis.
+/// How many elements pad() adds before and after, along one axis.
 struct Margin {
   index_t before = 0, after = 0;
 };
@@ -72,32 +72,33 @@ struct Margin {
 /// for an image [n, h, w, c] and counts {0, s - 1, s - 1, 0} this is the "fractional stride" 1 / s.
 [[nodiscard]] Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts);
 
-/// Without these axes, which have size 1; without all such axes. Shares x's memory. Throws when one has
-/// another size.
+/// x without these axes of size 1; without axes given, without all axes of size 1. Shares x's memory. Throws when one
+/// of the axes has another size.
 [[nodiscard]] Tensor squeeze(const Tensor& x, const Axes& axes);
 [[nodiscard]] Tensor squeeze(const Tensor& x);
-/// With a new axis of size 1, which is the result's axis `axis`. Shares x's memory.
+/// x with a new axis of size 1, which becomes the result's axis `axis`. Shares x's memory.
 [[nodiscard]] Tensor expand_dims(const Tensor& x, int axis);
 
-/// One after the other along an axis that exists. Throws unless dtypes and all other sizes are equal.
+/// The tensors joined along an existing axis. Throws unless their dtypes, and their sizes along all other axes, are
+/// equal.
 [[nodiscard]] Tensor concat(const std::vector<Tensor>& xs, int axis = 0);
-/// Tensors of one shape along a new axis, the result's axis `axis`.
+/// Tensors of the same shape joined along a new axis, which becomes the result's axis `axis`.
 [[nodiscard]] Tensor stack(const std::vector<Tensor>& xs, int axis = 0);
-/// Parts of these sizes along the axis, the inverse of concat. Parts of the first axis share x's memory, others are
-/// copies. Throws when they do not add up to its size.
+/// Parts of these sizes along the axis: the inverse of concat. Parts of the first axis share x's memory, others are
+/// copies. Throws unless the sizes add up to the size of the axis.
 [[nodiscard]] std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis = 0);
-/// This number of equal parts. Throws when the axis' size is not a multiple of it.
+/// split() into `count` equal parts. Throws when the size of the axis is not a multiple of count.
 [[nodiscard]] std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis = 0);
 
-/// Each index of the axis count times in a row: a b becomes a a b b.
+/// Repeats each index of the axis count times in a row: a b becomes a a b b.
 [[nodiscard]] Tensor repeat(const Tensor& x, index_t count, int axis);
-/// The whole tensor counts[axis] times along each axis: a b becomes a b a b.
+/// Repeats the whole tensor counts[axis] times along each axis: a b becomes a b a b.
 [[nodiscard]] Tensor tile(const Tensor& x, const std::vector<index_t>& counts);
 
-/// The elements converted, in memory of their own. From floating to whole numbers they are cut off towards zero; a value outside of
-/// the dtype's range, or NaN, throws. Gradients pass between Float32 and Float64.
+/// x converted to dtype, in memory of its own. Conversions from floating to whole numbers truncate towards zero; throws
+/// for NaN and for values out of the dtype's range. Gradients flow between Float32 and Float64.
 [[nodiscard]] Tensor cast(const Tensor& x, DType dtype);
-/// A copy in memory of its own.
+/// A copy of x in memory of its own. Differentiable.
 [[nodiscard]] Tensor copy(const Tensor& x);
 
 }  // namespace v0

@@ -1,6 +1,6 @@
 #pragma once
 
-// Images made larger.
+// Upsampling of images.
 
 #include "tapegrad/base/window.h"
 #include "tapegrad/tensor/tensor.h"
@@ -9,12 +9,14 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// Images NHWC made `size` times as high and wide. Throws when x has not four axes, or for a size below 1.
+// Both take images, NHWC, and make them `size` times as high and as wide. Throws unless x has four axes and size is at
+// least 1.
 
-/// Every pixel becomes a block of equal ones.
+/// Nearest neighbour: every pixel becomes a block of equal pixels.
 [[nodiscard]] Tensor upsample_nearest(const Tensor& x, Size2D size = 2);
-/// Linear between the centres of neighbouring pixels, which lie at + 0.5, and constant outside of them: as
-/// Keras' UpSampling2D and PyTorch's interpolate with align_corners=False. Float32 or Float64.
+/// Bilinear interpolation between the centres of pixels (pixel i has its centre at i + 0.5), constant beyond the
+/// centres at the border: as Keras' UpSampling2D and PyTorch's interpolate with align_corners=False. Float32 or
+/// Float64.
 [[nodiscard]] Tensor upsample_bilinear(const Tensor& x, Size2D size = 2);
 
 }  // namespace v0

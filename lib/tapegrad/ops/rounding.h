@@ -1,6 +1,6 @@
 #pragma once
 
-// Rounding, and questions about single elements: floor, isnan, logical_and, and their like.
+// Rounding and elementwise tests: floor, isnan, logical_and and others.
 
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -21,7 +21,7 @@ inline namespace v0 TAPEGRAD_API {
 /// x without its fraction: the nearest whole number towards 0.
 [[nodiscard]] Tensor trunc(const Tensor& x);
 
-// Masks: UInt8, 1 where it holds and 0 elsewhere, for any dtype. Constants for a tape.
+// Masks: UInt8, 1 where the statement holds and 0 elsewhere, for any dtype of x. Constants for a tape.
 
 [[nodiscard]] Tensor isnan(const Tensor& x);
 /// Whether x is infinity or minus infinity.
@@ -29,12 +29,12 @@ inline namespace v0 TAPEGRAD_API {
 /// Whether x is neither NaN nor infinite.
 [[nodiscard]] Tensor isfinite(const Tensor& x);
 
-// Of two tensors of any dtypes, broadcast to each other; an element that is not 0, also NaN, is true. Throws
-// when shapes do not fit.
+// Logical operations on tensors of any dtypes, broadcast to each other; an element is true if it is not 0 (NaN is
+// true). Throw when shapes do not fit.
 
 [[nodiscard]] Tensor logical_and(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor logical_or(const Tensor& a, const Tensor& b);
-/// Whether exactly one of both is true.
+/// Whether exactly one of the two is true.
 [[nodiscard]] Tensor logical_xor(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor logical_not(const Tensor& x);
 

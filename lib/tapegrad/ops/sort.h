@@ -9,32 +9,35 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
+/// The options of sort() and argsort().
 struct SortOptions {
-  /// The largest first.
+  /// Put the largest element first.
   bool descending = false;
 };
-/// The elements in order along the axis; NaN counts as the largest. The gradient goes to where an element came
-/// from. For any dtype. Throws when there is no such axis.
+/// x sorted along the axis; NaN counts as the largest. The gradient of an element goes back to where the element stood
+/// in x. For any dtype. Throws when there is no such axis.
 [[nodiscard]] Tensor sort(const Tensor& x, int axis = -1, const SortOptions& options = {});
-/// Where the elements of sort(x, axis, options) stand in x, as Int32; equal ones keep their order. A constant
-/// for a tape.
+/// The indices along the axis that sort x, as Int32; equal elements keep their order. The result is a constant for a
+/// tape.
 [[nodiscard]] Tensor argsort(const Tensor& x, int axis = -1, const SortOptions& options = {});
 
+/// The options of topk().
 struct TopKOptions {
-  /// The k smallest elements, the smallest first.
+  /// Take the k smallest elements, the smallest first.
   bool smallest = false;
 };
+/// What topk() returns.
 struct TopK {
-  Tensor values;
-  Tensor indices;  ///< along the axis, Int32; constants for a tape
+  Tensor values;   ///< the elements
+  Tensor indices;  ///< their indices along the axis, Int32; a constant for a tape
 };
-/// The k largest elements along the axis, the largest first, and where they stand: what sort() and argsort()
-/// have first. Throws unless k is in 0 to the size of the axis.
+/// The k largest elements along the axis, the largest first, and their indices: the first k results of sort() and
+/// argsort() in descending order. Throws unless 0 <= k <= the size of the axis.
 [[nodiscard]] TopK topk(const Tensor& x, index_t k, int axis = -1, const TopKOptions& options = {});
 
-/// The median along the axis, which is dropped, or kept with size 1: of an even number of elements the mean of both in the
-/// middle, as in NumPy (PyTorch gives the lower one); NaN if one is NaN. Float32 or Float64. The gradient goes to where
-/// the median came from. Throws when there are no elements.
+/// The median along the axis, which is dropped, or kept with size 1: of an even number of elements the mean of both in
+/// the middle, as in NumPy (PyTorch gives the lower one); NaN if one is NaN. Float32 or Float64. The gradient goes to
+/// where the median came from. Throws when there are no elements.
 [[nodiscard]] Tensor median(const Tensor& x, int axis, const ReduceOptions& options = {});
 /// Of all elements, a scalar.
 [[nodiscard]] Tensor median(const Tensor& x);

@@ -15,14 +15,12 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 struct ExponentialMovingAverageOptions {
-  double decay = 0.999;  ///< the part of the average that stays at each update, in [0, 1)
-  /// While there were few updates (n), decay is at most (1 + n) / (10 + n): the beginning is forgotten
-  /// sooner.
+  double decay = 0.999;  ///< decay factor of the average, in [0, 1)
+  /// Limit decay to (1 + n) / (10 + n) after n updates, so that the average forgets the first values sooner.
   bool warm_up = false;
 };
-/// The exponential moving average (EMA) of parameters, which often generalizes better than the parameters
-/// themselves. It begins with their values; every update does average = decay average + (1 - decay)
-/// parameter.
+/// The exponential moving average (EMA) of parameters, which often generalizes better than the parameters themselves.
+/// The average begins with the parameters' values; every update sets average = decay average + (1 - decay) parameter.
 ///
 ///   ExponentialMovingAverage average(net.parameters());
 ///   ...
@@ -31,8 +29,9 @@ struct ExponentialMovingAverageOptions {
 ///   ...
 ///   { const AveragedWeights averaged(average);  evaluate(model); }
 ///
-/// The average follows the tensors that it was given, as an optimizer does: when the model is replaced, make a new one;
-/// update(net.parameters()) notices. To average the buffers of BatchNorm as well, give it net.state_view().tensors.
+/// The average follows the tensors that it was given, as an optimizer does: when the model is replaced, make a new
+/// average; update(net.parameters()) throws otherwise. To average the buffers of BatchNorm as well, pass
+/// net.state_view().tensors.
 class ExponentialMovingAverage {
  public:
   /// Tied weights, the same elements given several times, are averaged once. Throws unless all are Float32 or Float64
@@ -42,20 +41,20 @@ class ExponentialMovingAverage {
 
   /// Throws while the averages are swapped in.
   void update();
-  /// As update(), and throws when one of these parameters is not among those that are averaged: the model was replaced
-  /// after the average was made.
+  /// As update(); throws as well when one of these parameters is not among the averaged ones, as happens when the model
+  /// was replaced after the average was made.
   void update(const std::vector<Tensor>& parameters);
-  /// Exchanges the parameters' values with the averages, in place. A second time undoes it. Throws, and changes
-  /// nothing, when a parameter cannot be written.
+  /// Exchanges the parameters' values with the averages, in place. A second call undoes the exchange. Throws, and
+  /// changes nothing, when a parameter cannot be written.
   void swap();
   bool swapped() const { return swapped_; }
-  /// Copies the averages to the parameters, for good. Throws while they are swapped in.
+  /// Copies the averages to the parameters, for good. Throws while the averages are swapped in.
   void apply();
 
   /// The averages ("0", "1", ... or the parameters' names) and the number of updates. Throws while the averages are
   /// swapped in.
   [[nodiscard]] State state() const { return state_view().copy(); }
-  /// The same with the averages themselves, which the next update changes.
+  /// As state(), but with the averages themselves, which the next update changes.
   [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype, and while
   /// the averages are swapped in.
@@ -70,10 +69,10 @@ class ExponentialMovingAverage {
   bool swapped_ = false;
 };
 
-/// The averages take the parameters' place until the end of the scope.
+/// Swaps the averages in until the end of the scope.
 class [[nodiscard]] AveragedWeights {
  public:
-  /// Throws when they are already swapped in. average must outlive this.
+  /// Throws when the averages are already swapped in. average must outlive this object.
   [[nodiscard]] explicit AveragedWeights(ExponentialMovingAverage& average);
   ~AveragedWeights() { average_.swap(); }
   AveragedWeights(const AveragedWeights&) = delete;

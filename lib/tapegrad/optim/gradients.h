@@ -1,6 +1,6 @@
 #pragma once
 
-// Norms, clipping and accumulation of gradients: what is done between tape.gradient() and optimizer.step().
+// Norms, clipping and accumulation of gradients, between tape.gradient() and optimizer.step().
 
 #include <vector>
 
@@ -14,18 +14,18 @@ inline namespace v0 TAPEGRAD_API {
 
 // What is done with gradients between tape.gradient() and optimizer.step().
 
-/// The root of the sum of the squares of all elements, in double. It is infinite only when the norm itself is, or an
-/// element; squares that leave the range of double do no harm.
+/// The Euclidean norm of all elements together, computed in double without overflow or underflow of squares: infinite
+/// only if an element, or the norm itself, is infinite.
 [[nodiscard]] double global_norm(const std::vector<Tensor>& gradients);
 
-/// Scales all gradients, in place, so that their global norm is at most max_norm; their direction stays. Returns the
-/// norm before clipping. Throws, and changes nothing, when max_norm is not positive, when a gradient has elements that
-/// are not finite (it has no direction), and when two gradients share elements.
+/// Scales all gradients by the same factor, in place, so that their global norm is at most max_norm. Returns the norm
+/// before clipping. Throws, and changes nothing, when max_norm is not positive, when a gradient has elements that are
+/// not finite, and when two gradients share elements.
 double clip_by_norm(std::vector<Tensor>& gradients, double max_norm);
 double clip_by_norm(Gradients& gradients, double max_norm);
 
-/// Cuts every element, in place, off at -limit and limit. NaN stays NaN. Throws, and changes nothing, unless
-/// limit is positive.
+/// Clamps every element to [-limit, limit], in place. NaN stays NaN. Throws, and changes nothing, unless limit is
+/// positive.
 void clip_by_value(std::vector<Tensor>& gradients, double limit);
 void clip_by_value(Gradients& gradients, double limit);
 
@@ -35,23 +35,23 @@ void clip_by_value(Gradients& gradients, double limit);
 ///   adam.step(accumulator.take());
 class GradientAccumulator {
  public:
-  /// The parameters become known with the first add().
+  /// Takes the parameters from the first add().
   GradientAccumulator() = default;
-  /// Takes the gradients of these parameters only. So made, take() works right after load_state(), too.
+  /// Takes the gradients of these parameters only. Then take() may also be called right after load_state().
   [[nodiscard]] explicit GradientAccumulator(std::vector<Tensor> parameters);
 
-  /// weight: what the gradients stand for, such as the number of samples that their loss is the mean of.
-  /// Throws, and changes nothing, when the gradients are not those of the same parameters as before (in any order),
-  /// or weight is not positive.
+  /// Adds gradients with a weight, such as the number of samples that the loss is the mean of. Throws, and changes
+  /// nothing, when the gradients do not belong to the same parameters as before (in any order), or weight is not
+  /// positive.
   void add(const Gradients& gradients, double weight = 1);
   /// The weights added so far.
   double weight() const { return weight_; }
-  /// The weighted mean; begins anew. Throws when nothing was added.
+  /// Returns the weighted mean of the gradients and resets the accumulator. Throws when nothing was added.
   Gradients take();
 
   /// The mean so far and its weight.
   [[nodiscard]] State state() const { return state_view().copy(); }
-  /// The same with the mean itself, which the next add() changes.
+  /// As state(), but with the mean itself, which the next add() changes.
   [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when the state is not that of an accumulator, or does not fit the parameters.
   void load_state(const State& state);

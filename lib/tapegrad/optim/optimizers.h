@@ -15,7 +15,7 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Parameters that are trained with options of their own:
+/// A group of parameters with options of its own:
 ///
 ///   Adam adam({{encoder.parameters(), {.learning_rate = 1e-4}}, {head.parameters(), {.learning_rate = 1e-3}}});
 template <class Options>
@@ -24,56 +24,55 @@ struct ParameterGroup {
   Options options = {};
 };
 
-/// Where PyTorch and Keras put epsilon: added to the root of what it keeps from 0, or somewhere inside. Each
-/// optimizer says what that means for it.
-/// epsilon must be positive, also as a number of the parameters' dtype: with 0 a gradient of 0 would be divided by 0.
+/// Where epsilon is added: as in PyTorch or as in Keras. The formulas of each optimizer show the difference. epsilon
+/// must be positive, also after rounding to the parameters' dtype, as it keeps a gradient of 0 from being divided by 0.
 enum class EpsilonConvention { PyTorch, Keras };
 
 /// Changes parameters in place, given their gradients.
 ///
-/// It trains the tensors that it was given when it was made, whatever becomes of the model: when the model is replaced
-/// (clone(), a move, to()) or other layers are unfrozen, make a new optimizer.
+/// An optimizer trains the tensors that its constructor got: when the model is replaced (clone(), a move, to()), or
+/// other layers are unfrozen, make a new optimizer.
 ///
-/// Where squares of gradients are kept (all but SGD), a finite element of a gradient whose square leaves the range of
-/// the dtype (beyond 2^63 in Float32, 2^511 in Float64) counts as the largest whose square does not, so that the
-/// parameter moves on afterwards. Infinity and NaN stay what they are.
+/// Optimizers that keep squares of gradients (all but SGD) clamp finite elements of gradients whose squares would
+/// overflow (beyond 2^63 in Float32, 2^511 in Float64), so that later steps still change the parameter. Infinity and
+/// NaN are not clamped.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 
-  /// What is trained: one group's parameters after the other's.
+  /// The parameters that are trained, group after group.
   const std::vector<Tensor>& parameters() const { return parameters_; }
 
-  /// One update, with one gradient for each parameter, in any order. Throws, and changes nothing, when a gradient
-  /// is that of a tensor which this optimizer does not train, or when a parameter has none.
+  /// One update. gradients must hold one gradient for each parameter, in any order. Throws, and changes nothing, when a
+  /// gradient belongs to a tensor that this optimizer does not train, or when a parameter has no gradient.
   void step(const Gradients& gradients);
-  /// Plain tensors do not say whose gradients they are: step(Gradients(parameters, tensors)) does.
+  /// Plain tensors do not know their parameters: call step(Gradients(parameters, tensors)).
   void step(const std::vector<Tensor>& gradients) = delete;
 
   /// The learning rate of the first group, or of another one. Throws when there is no such group.
   double learning_rate(std::size_t group = 0) const;
-  /// Sets the learning rate of the first group. Those of the other groups keep the ratio to it that they had at the
-  /// beginning, so that one schedule serves them all; groups that all began with 0 have the ratio 1. Throws when it
-  /// is negative or not finite.
+  /// Sets the learning rate of the first group. The rates of other groups keep their initial ratio to it, so that one
+  /// schedule serves all groups; groups that all began with 0 have the ratio 1. Throws when the rate is negative or not
+  /// finite.
   void set_learning_rate(double learning_rate);
   std::int64_t steps() const { return steps_; }
 
-  /// The class of the optimizer, the number of steps, the learning rate, and what is remembered of the gradients
-  /// ("0.mean_square": that of the first parameter; with named parameters "encoder.kernel.mean_square").
+  /// The class of the optimizer, the number of steps, the learning rate, and the running averages of each parameter
+  /// ("0.mean_square" for the first parameter; with named parameters "encoder.kernel.mean_square").
   [[nodiscard]] State state() const { return state_view().copy(); }
-  /// The same with the tensors themselves, which the next step changes.
+  /// As state(), but with the tensors themselves, which the next step changes.
   [[nodiscard]] State state_view() const;
-  /// Throws, and changes nothing, when the state is that of another class or of another convention, and when a tensor
-  /// or number is missing or has another shape or dtype.
+  /// Throws, and changes nothing, when the state comes from an optimizer of another class or with other options, and
+  /// when a tensor or number is missing or has another shape or dtype.
   void load_state(const State& state);
 
  protected:
   explicit Optimizer(const char* name) : name_(name) {}
-  /// memories: what is remembered for each parameter, in tensors of its shape that are all `initial` at
-  /// first; the names tell what the memory means. Throws unless all are parameters, not frozen, and share no elements
-  /// with each other or with those of earlier groups.
+  /// memories: the names of the tensors that are kept for each parameter, of its shape, filled with `initial` at first.
+  /// Throws unless all tensors are parameters, not frozen, and share no elements with each other or with those of
+  /// earlier groups.
   void add_group(const ParameterList& parameters, double learning_rate, std::vector<const char*> memories,
                  double initial = 0);
   virtual void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
@@ -96,20 +95,20 @@ class Optimizer {
   std::int64_t steps_ = 0;
 };
 
-// Weight decay adds weight_decay p to the gradient g (an L2 penalty), in all optimizers but AdamW.
+// In all optimizers but AdamW, weight decay adds weight_decay p to the gradient g (an L2 penalty).
 
 struct SGDOptions {
-  double learning_rate = 1e-2;  ///< times the velocity is a step
-  double momentum = 0;          ///< the part of the velocity that stays, in [0, 1); 0: no velocity is kept
-  bool nesterov = false;        ///< look one step ahead; needs momentum
-  double weight_decay = 0;      ///< times the parameter is added to its gradient
+  double learning_rate = 1e-2;  ///< factor of the velocity in a step
+  double momentum = 0;          ///< decay factor of the velocity, in [0, 1); 0: no velocity is kept
+  bool nesterov = false;        ///< Nesterov's momentum; needs momentum above 0
+  double weight_decay = 0;      ///< factor of the L2 penalty
 };
 /// Gradient descent: velocity = momentum velocity + g; p -= learning_rate velocity. With Nesterov's momentum,
 /// which looks one step ahead, p -= learning_rate (g + momentum velocity).
 class SGD : public Optimizer {
  public:
   using Group = ParameterGroup<SGDOptions>;
-  /// Throws unless all are parameters, each given once, and when an option is out of range; so do the others.
+  /// As all optimizers, throws unless every tensor is a parameter and given once, and when an option is out of range.
   explicit SGD(const std::vector<Group>& groups);
   explicit SGD(const ParameterList& parameters, const SGDOptions& options = {})
       : SGD({Group{parameters, options}}) {}
@@ -121,18 +120,18 @@ class SGD : public Optimizer {
 };
 
 struct AdamOptions {
-  double learning_rate = 1e-3;  ///< about the size of a step
+  double learning_rate = 1e-3;  ///< approximate size of a step
   double beta1 = 0.9,
-         beta2 = 0.999;     ///< what stays of the means of the gradient and of its square, in [0, 1)
-  double epsilon = 1e-8;    ///< added to the divisor; positive
-  double weight_decay = 0;  ///< times the parameter is added to its gradient
-  bool amsgrad = false;     ///< divide by the largest mean square so far
+         beta2 = 0.999;   ///< decay factors of the running means of the gradient and of its square, in [0, 1)
+  double epsilon = 1e-8;  ///< added to the divisor; positive
+  double weight_decay = 0;  ///< factor of the L2 penalty
+  bool amsgrad = false;     ///< AMSGrad: divide by the root of the largest mean square so far
   EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
 /// Kingma and Ba 2015: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
 /// p -= learning_rate / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). In Keras' convention
-/// p -= learning_rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon): the same epsilon weighs more
-/// in the first steps. AMSGrad (Reddi et al. 2018) divides by the largest v so far.
+/// p -= learning_rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon): the same epsilon has more effect in
+/// the first steps. AMSGrad (Reddi et al. 2018) divides by the largest v so far.
 class Adam : public Optimizer {
  public:
   using Group = ParameterGroup<AdamOptions>;
@@ -151,15 +150,16 @@ class Adam : public Optimizer {
 };
 
 struct AdamWOptions {
-  double learning_rate = 1e-3;  ///< about the size of a step
+  double learning_rate = 1e-3;  ///< approximate size of a step
   double beta1 = 0.9,
-         beta2 = 0.999;        ///< what stays of the means of the gradient and of its square, in [0, 1)
-  double epsilon = 1e-8;       ///< added to the divisor; positive
-  double weight_decay = 1e-2;  ///< learning_rate times this is taken from the parameter itself
-  bool amsgrad = false;        ///< divide by the largest mean square so far
+         beta2 = 0.999;   ///< decay factors of the running means of the gradient and of its square, in [0, 1)
+  double epsilon = 1e-8;  ///< added to the divisor; positive
+  double weight_decay = 1e-2;  ///< factor of the decoupled weight decay
+  bool amsgrad = false;        ///< AMSGrad: divide by the root of the largest mean square so far
   EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
-/// Loshchilov and Hutter 2019: Adam after p *= 1 - learning_rate weight_decay; the gradient is left alone.
+/// Loshchilov and Hutter 2019: p *= 1 - learning_rate weight_decay, followed by a step of Adam; the gradient itself is
+/// not changed by weight decay.
 class AdamW : public Adam {
  public:
   using Group = ParameterGroup<AdamWOptions>;
@@ -169,19 +169,19 @@ class AdamW : public Adam {
 };
 
 struct RMSpropOptions {
-  double learning_rate = 1e-2;  ///< about the size of a step
-  double rho = 0.99;            ///< what stays of the mean of the gradient's square, in [0, 1)
+  double learning_rate = 1e-2;  ///< approximate size of a step
+  double rho = 0.99;            ///< decay factor of the running mean of the gradient's square, in [0, 1)
   double epsilon = 1e-8;        ///< added to the divisor; positive
-  double momentum = 0;          ///< the part of the velocity that stays, in [0, 1); 0: no velocity is kept
+  double momentum = 0;          ///< decay factor of the velocity, in [0, 1); 0: no velocity is kept
   bool centered = false;        ///< divide by the standard deviation instead of the root of the mean square
-  double weight_decay = 0;      ///< times the parameter is added to its gradient
+  double weight_decay = 0;      ///< factor of the L2 penalty
   EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
 /// Hinton's lecture of 2012: v = rho v + (1 - rho) g^2; s = g / (sqrt(v) + epsilon); p -= learning_rate s.
-/// Centred (Graves 2013), v less the square of a running mean of g takes v's place. With momentum,
-/// velocity = momentum velocity + s; p -= learning_rate velocity. In Keras' convention
-/// s = g / sqrt(v + epsilon), and the velocity sums learning_rate s: it remembers the rates of its time. The state of
-/// one convention's velocity is not loaded into the other's.
+/// If centered is set (Graves 2013), v is replaced by v minus the square of a running mean of g. With momentum,
+/// velocity = momentum velocity + s; p -= learning_rate velocity. In Keras' convention s = g / sqrt(v + epsilon), and
+/// the velocity sums learning_rate s, with the rate of each step. A state with the velocity of one convention cannot be
+/// loaded into the other.
 class RMSprop : public Optimizer {
  public:
   using Group = ParameterGroup<RMSpropOptions>;
@@ -196,10 +196,10 @@ class RMSprop : public Optimizer {
 };
 
 struct AdagradOptions {
-  double learning_rate = 1e-2;     ///< the size of the first step, about
+  double learning_rate = 1e-2;     ///< approximate size of the first step
   double epsilon = 1e-10;          ///< added to the divisor; positive
-  double initial_accumulator = 0;  ///< what the sum of squares begins with, 0 or more
-  double weight_decay = 0;         ///< times the parameter is added to its gradient
+  double initial_accumulator = 0;  ///< initial value of the sum of squares, 0 or more
+  double weight_decay = 0;         ///< factor of the L2 penalty
   EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
 };
 /// Duchi, Hazan and Singer 2011: v += g^2; p -= learning_rate g / (sqrt(v) + epsilon), and in Keras'

@@ -14,8 +14,8 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// What an optimizer trains or an average follows: net.parameters(), or net.named_parameters(), whose names then stand
-/// in errors and in the state of the optimizer.
+/// The parameters of an optimizer or of an average: net.parameters(), or net.named_parameters(), whose names then
+/// appear in errors and in the state.
 class ParameterList {
  public:
   ParameterList() = default;
@@ -29,7 +29,7 @@ class ParameterList {
   }
 
   const std::vector<Tensor>& tensors() const { return tensors_; }
-  /// One for each tensor; empty where it is not known.
+  /// One name for each tensor; empty where no name is known.
   const std::vector<std::string>& names() const { return names_; }
   std::size_t size() const { return tensors_.size(); }
 

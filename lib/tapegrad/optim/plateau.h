@@ -10,26 +10,27 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// Whether a loss is watched, or something like an accuracy.
+/// Whether smaller values are better (a loss) or larger ones (an accuracy).
 enum class Improvement { Min, Max };
 
-/// When a value that is watched counts as an improvement on the best one so far.
+/// When a value counts as an improvement on the best value so far.
 struct ImprovementOptions {
   Improvement mode = Improvement::Min;  ///< whether lower or higher values are better
-  /// By how much it must be better: times the best one's magnitude, and absolute.
+  /// The least improvement: relative times the best value's magnitude, plus absolute.
   double relative = 0, absolute = 0;
 };
 
-/// The best value so far, and for how long there was none better.
+/// The best value so far, and the number of values since then.
 class BestValue {
  public:
   explicit BestValue(const ImprovementOptions& options = {});
 
-  /// Whether value is better than all before it, as the first one is. What is not finite never is.
+  /// Takes a value; whether it is better than all before it. The first finite value is; a value that is not finite
+  /// never is.
   bool improves(double value);
-  /// Throws when there was none that is finite.
+  /// The best value. Throws when there was no finite value.
   double best() const;
-  /// Values since the best one.
+  /// The number of values since the best one.
   std::int64_t waited() const { return waited_; }
   void wait_again() { waited_ = 0; }
 
@@ -45,23 +46,23 @@ class BestValue {
 };
 
 struct ReduceOnPlateauOptions {
-  double learning_rate = 1e-3;  ///< what it begins with
-  double factor = 0.1;          ///< a reduction multiplies the learning rate with it, in (0, 1)
-  /// Values without improvement that are put up with.
+  double learning_rate = 1e-3;  ///< the initial learning rate
+  double factor = 0.1;          ///< factor of the learning rate in a reduction, in [0, 1)
+  /// Number of values without improvement to tolerate.
   std::int64_t patience = 10;
-  /// Values after a reduction that are not counted.
+  /// Number of values after a reduction that do not count.
   std::int64_t cooldown = 0;
-  double min_learning_rate = 0;                         ///< it is not reduced below this
+  double min_learning_rate = 0;                         ///< the learning rate is never reduced below this
   ImprovementOptions improvement = {.relative = 1e-4};  ///< what counts as an improvement
 };
-/// A learning rate that is multiplied with a factor whenever a value, usually the validation loss, has not
-/// improved more than `patience` times. As PyTorch's ReduceLROnPlateau.
+/// A learning rate that is multiplied by a factor whenever a value, usually the validation loss, has not improved for
+/// more than `patience` values. As PyTorch's ReduceLROnPlateau.
 class ReduceOnPlateau {
  public:
   /// Throws for options out of range.
   explicit ReduceOnPlateau(const ReduceOnPlateauOptions& options = {});
 
-  /// Takes the value of an epoch; the learning rate for the next one.
+  /// Takes the value of an epoch and returns the learning rate for the next epoch.
   double step(double value);
   double learning_rate() const { return learning_rate_; }
 
@@ -77,11 +78,11 @@ class ReduceOnPlateau {
 };
 
 struct EarlyStoppingOptions {
-  /// Values without improvement that are put up with.
+  /// Number of values without improvement to tolerate.
   std::int64_t patience = 10;
   ImprovementOptions improvement = {};  ///< what counts as an improvement
 };
-/// Says when training no longer helps:
+/// Decides when to stop training, as the validation loss no longer improves:
 ///
 ///   if (stopping.step(validation_loss)) break;
 ///   if (stopping.improved()) best = model.state();
@@ -90,7 +91,7 @@ class EarlyStopping {
   /// Throws for options out of range.
   explicit EarlyStopping(const EarlyStoppingOptions& options = {});
 
-  /// Takes the value of an epoch; whether there were more than `patience` since the best one.
+  /// Takes the value of an epoch; returns whether to stop: more than `patience` values came after the best one.
   bool step(double value);
   /// Whether the last value was the best so far.
   bool improved() const { return improved_; }

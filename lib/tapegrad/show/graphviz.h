@@ -10,8 +10,8 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// The graph in Graphviz' language, to be drawn with `dot -Tsvg`: ops as boxes with their shape and the bytes
-/// they keep, parameters and watched tensors as rounded ones.
+/// The graph in the DOT language of Graphviz, to be drawn with `dot -Tsvg`: ops as boxes with their shape and the bytes
+/// that they keep, parameters and watched tensors as rounded boxes.
 [[nodiscard]] std::string to_graphviz(const Graph& graph);
 
 }  // namespace v0

@@ -23,15 +23,15 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 struct MetricsOptions {
-  /// Keep the existing file so that load_state() can continue it; the first write() cuts off what lies beyond.
+  /// Keep an existing file, so that load_state() can continue it; the first write() truncates whatever lies beyond.
   bool keep = false;
 };
 
-/// What happened during training: a file of JSON lines, one object for each call of write(), that can be read
-/// while it grows; and the same numbers in memory, for curves.
+/// A log of a training run: a file of JSON lines, one object for each call of write(), that can be read while it grows,
+/// and the same numbers in memory, for curves.
 class Metrics {
  public:
-  /// A whole number stays one: "step":3, not 3.0.
+  /// A number. An integer is written without a decimal point: "step":3, not 3.0.
   class Value {
    public:
     template <std::integral T>
@@ -45,22 +45,22 @@ class Metrics {
   };
   using Entry = std::pair<std::string_view, Value>;
 
-  /// Begins a new file. Throws when it cannot be written.
+  /// Begins a new file, unless options.keep is set. Throws when the file cannot be written.
   explicit Metrics(std::filesystem::path path, const MetricsOptions& options = {});
 
-  /// A line with these names and numbers, such as {{"step", 3}, {"loss", 0.25}}; numbers that are not finite
-  /// are written as null. Throws, with file and memory as they were before, when the line cannot be written, when a
-  /// name comes twice or is not UTF-8.
+  /// Writes a line with these names and numbers, such as {{"step", 3}, {"loss", 0.25}}; numbers that are not finite
+  /// become null. Throws, with file and memory as they were before, when the line cannot be written, and when a name
+  /// occurs twice or is not UTF-8.
   void write(std::span<const Entry> values);
   void write(std::initializer_list<Entry> values) { write(std::span(values.begin(), values.size())); }
 
-  /// y over x, of the lines that have both.
+  /// The values called y over those called x, of all lines that have both; for line_chart().
   Series series(std::string_view x, std::string_view y, std::string name) const;
 
-  /// How many lines there are, all of which are on the disk now.
+  /// The number of lines. All of them are on the disk when state() returns.
   [[nodiscard]] State state() const;
-  /// Goes on after so many lines of the file; the first write() cuts off what is behind them. Throws, and
-  /// changes nothing, when there are fewer, or one is not an object of numbers.
+  /// Continues the file after the number of lines in the state; the first write() truncates the lines beyond. Throws,
+  /// and changes nothing, when the file has fewer lines, or one of them is not an object of numbers.
   void load_state(const State& state);
 
  private:

@@ -23,21 +23,21 @@ struct Piece;
 }
 
 struct ProgressOptions {
-  int epochs = 1;                   ///< of the run
-  index_t samples = 0;              ///< per epoch
-  int epochs_done = 0;              ///< before: of a run that is continued
-  index_t samples_done = 0;         ///< before: of the epoch that comes next
-  std::string unit = "images";      ///< what the samples are called
+  int epochs = 1;                   ///< number of epochs of the run
+  index_t samples = 0;              ///< number of samples in an epoch
+  int epochs_done = 0;              ///< epochs that a run that is continued has done before
+  index_t samples_done = 0;         ///< samples of the next epoch that were done before
+  std::string unit = "images";      ///< name of the samples
   double plain_interval = 30;       ///< seconds between lines when the output is not a terminal
   std::optional<bool> terminal{};   ///< whether to draw in place; not set: asks the stream
   int columns = 0;                  ///< the terminal's width; 0: asks the terminal
-  std::function<double()> clock{};  ///< seconds since any moment; not set: a steady clock
+  std::function<double()> clock{};  ///< returns a time in seconds; not set: a steady clock
 };
 
-/// Shows how a training run gets on. On a terminal, one line that is drawn anew at most ten times a second:
-/// "epoch 2/5 [=====>    ] 61% loss 0.0123 5120 images/s left: epoch 0:12, run 1:40"; elsewhere plain lines, few
-/// enough for a log file. A narrow terminal shows less, but no half of a number. Each epoch leaves one line behind. Not
-/// for use from several threads at once.
+/// Shows the progress of a training run. On a terminal, one line that is redrawn at most ten times a second:
+/// "epoch 2/5 [=====>    ] 61% loss 0.0123 5120 images/s left: epoch 0:12, run 1:40"; elsewhere plain lines, few enough
+/// for a log file. On a narrow terminal whole parts of the line are left out. Each epoch leaves one line behind. Must
+/// not be used by several threads at once.
 class Progress {
  public:
   /// Numbers to show, by name: {{"loss", loss}}.
@@ -58,7 +58,7 @@ class Progress {
   void advance(index_t samples, Values values = {}) {
     advance(samples, std::span(values.begin(), values.size()));
   }
-  /// The epoch is over; its line stays.
+  /// Ends the epoch and writes its final line.
   void end_epoch(std::span<const Value> values);
   void end_epoch(Values values = {}) { end_epoch(std::span(values.begin(), values.size())); }
 

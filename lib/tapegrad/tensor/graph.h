@@ -12,16 +12,17 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-/// A plain description of what a tape recorded, for drawings and exports.
+/// One node of a Graph: an op that a tape recorded, a parameter, or a watched tensor.
 struct GraphNode {
-  std::string op;    ///< the op's name; "parameter" and "watch" have no inputs
-  std::string name;  ///< of a parameter, if it is known
-  Shape shape;       ///< of the result
-  DType dtype = DType::Float32;
-  std::size_t bytes = 0;    ///< of tensors that are kept for the backward pass
+  std::string op;                ///< the op's name; "parameter" and "watch" have no inputs
+  std::string name;              ///< the name of a parameter, empty if it is not known
+  Shape shape;                   ///< shape of the result
+  DType dtype = DType::Float32;  ///< dtype of the result
+  std::size_t bytes = 0;         ///< bytes of the tensors that are kept for the backward pass
   std::vector<int> inputs;  ///< positions of the tracked inputs among the nodes, all smaller than this node's
 };
 
+/// What a tape recorded, for drawings and exports: Tape::graph() makes it.
 struct Graph {
   std::vector<GraphNode> nodes;  ///< in the order of execution
 
@@ -33,7 +34,7 @@ struct Graph {
   }
 };
 
-/// A table, one line a node: number, op, shape, dtype, bytes kept, inputs.
+/// A table with one line for each node: number, op, shape, dtype, bytes kept, inputs.
 [[nodiscard]] std::string to_string(const Graph& graph);
 
 }  // namespace v0

@@ -18,10 +18,10 @@ inline namespace v0 TAPEGRAD_API {
 /// Tensors by name, in a fixed order.
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-/// What a module, an optimizer, a generator or a loader needs to be saved and restored: tensors by name, in a
-/// fixed order, and numbers by name.
+/// The saved state of a module, an optimizer, a generator or a loader: tensors by name, in a fixed order, and numbers
+/// by name.
 ///
-/// state() is a snapshot everywhere: what happens to the module or optimizer afterwards does not change it. So this
+/// state() is a snapshot everywhere: later changes of the module or optimizer do not change the snapshot. So this
 /// brings the best weights back:
 ///
 ///   State best = net.state();
@@ -32,30 +32,30 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 struct State {
   NamedTensors tensors = {};
   std::map<std::string, double> numbers = {};
-  /// What has 64 bits, as a seed does; a double would lose some of them.
+  /// Numbers of 64 bits, such as seeds, which a double would round.
   std::map<std::string, std::uint64_t> integers = {};
 
-  /// The tensor of that name, nullptr when there is none.
+  /// The tensor of this name, nullptr when there is none.
   const Tensor* find(const std::string& name) const {
     for (const auto& [key, value] : tensors)
       if (key == name) return &value;
     return nullptr;
   }
-  /// The same with tensors in memory of their own, all of them constants.
+  /// A copy whose tensors are constants with memory of their own.
   [[nodiscard]] State copy() const;
-  /// Throws an error of op when two tensors have the same name: only the first of them would be found.
+  /// Throws an Error that names op when two tensors have the same name: find() would return only the first of them.
   void require_names_once(std::string_view op) const;
-  /// The number of that name. Throws an error of op when there is none.
+  /// The number of this name. Throws an Error that names op when there is none.
   double number(std::string_view op, const std::string& name) const;
-  /// As number(), and throws unless it is whole and 0 or more.
+  /// As number(); throws as well unless the number is whole and at least 0.
   std::int64_t count(std::string_view op, const std::string& name) const;
-  /// As number(), of integers.
+  /// As number(), for one of the integers.
   std::uint64_t integer(std::string_view op, const std::string& name) const;
 };
 
-/// Seed, stream and position.
+/// The generator's seed, stream and position.
 [[nodiscard]] State state(const Generator& generator);
-/// Throws, and changes nothing, when one of them is missing.
+/// Restores seed, stream and position. Throws, and changes nothing, when one of the three is missing.
 void load_state(Generator& generator, const State& state);
 
 }  // namespace v0

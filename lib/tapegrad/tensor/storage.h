@@ -40,7 +40,7 @@ class Storage {
   std::uint64_t version() const { return version_.load(std::memory_order_relaxed); }
   void raise_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Set once, right after creation, by parameter(): the parameter's own shape. What has one is trainable.
+  /// The parameter's own shape, set by parameter() right after creation. Storage that has one is trainable.
   std::unique_ptr<const Shape> parameter_shape;
   /// The serial number of the recording of the op that made these elements; 0 when none did.
   std::uint64_t recorded_by = 0;
@@ -87,7 +87,7 @@ class StorageHandle {
 
 }  // namespace detail
 
-/// Bytes that freed tensors left on the calling thread for reuse. release_memory() gives them back.
+/// The bytes of freed tensors that the calling thread keeps for reuse. release_memory() returns them to the system.
 [[nodiscard]] std::size_t cached_memory();
 
 }  // namespace v0

@@ -21,14 +21,13 @@ inline namespace v0 TAPEGRAD_API {
 
 class Generator;
 
-/// A handle on an n-dimensional array. Copying a Tensor copies the handle, not the elements: both see the
-/// same memory. The elements are contiguous and row-major, always. const protects the handle, not the
-/// elements, as with a shared pointer. What computes new tensors are free functions (ops/); these members
-/// only look.
+/// A handle on an n-dimensional array. Copying a Tensor copies the handle, not the elements: both handles see the same
+/// memory. The elements are always contiguous and row-major. const protects the handle, not the elements, as with a
+/// shared pointer. Functions that compute new tensors are free functions (ops/); members read and write elements.
 class Tensor {
  public:
-  /// No tensor at all: defined() is false, it is no parameter and not stopped, and it can be printed; every other
-  /// use of it is an error.
+  /// An undefined tensor, which has no elements: defined(), is_parameter() and is_stopped() are false, and it can be
+  /// printed; every other use throws.
   Tensor() = default;
   Tensor(const Tensor& other) noexcept;
   Tensor& operator=(const Tensor& other) noexcept;
@@ -36,8 +35,9 @@ class Tensor {
   Tensor& operator=(Tensor&& other) noexcept = default;
   ~Tensor() = default;
 
-  /// The caller's memory as a tensor, without a copy. It must hold shape.size() elements and outlive every
-  /// handle and every tape that saved one. Writes behind the tensor's back are not seen by the tape's checks.
+  /// A tensor on the caller's memory, without a copy. The memory must hold shape.size() elements and outlive every
+  /// handle on it and every tape that saved one. A tape does not notice writes through the caller's own pointer. A
+  /// pointer to const gives a read-only tensor.
   template <class T>
   requires is_element<std::remove_const_t<T>>
   static Tensor wrap(T* data, const Shape& shape) {
@@ -45,6 +45,7 @@ class Tensor {
                        std::is_const_v<T>);
   }
 
+  /// Whether the tensor has a value: false for Tensor().
   bool defined() const { return static_cast<bool>(storage_); }
   const Shape& shape() const {
     if (!storage_) refuse_undefined("shape");
@@ -66,34 +67,36 @@ class Tensor {
   std::span<const T> values() const {
     return {static_cast<const T*>(raw("values", dtype_of<T>)), static_cast<std::size_t>(shape_.size())};
   }
-  /// The elements for writing. Whatever a tape saved of them will be recognized as changed. Throws for the
-  /// result of an op on a tape that is still recording, on whatever thread (its gradient would be wrong), and for
-  /// read-only memory. Write at once: a tape does not see what is written later, through a span or a pointer that
-  /// was taken before an op used the elements.
+  /// The elements, for writing. A tape that saved them for its backward pass will notice the change and throw. Throws
+  /// for the result of an op on a tape that is still recording, on any thread (its gradient would be wrong), and for
+  /// read-only memory. Write at once: a tape does not notice later writes through a span or pointer that was taken
+  /// before an op used the elements.
   template <class T>
   std::span<T> mutable_values() {
     return {static_cast<T*>(raw_mutable(dtype_of<T>)), static_cast<std::size_t>(shape_.size())};
   }
+  /// A pointer to the first element; throws as values().
   template <class T>
   const T* data() const {
     return values<T>().data();
   }
+  /// A pointer to the first element, for writing; as mutable_values().
   template <class T>
   T* mutable_data() {
     return mutable_values<T>().data();
   }
 
-  /// One element, whatever the dtype; negative indices count from the end. Throws when out of bounds.
+  /// One element, converted to double; negative indices count from the end. Throws when an index is out of bounds.
   double at(std::initializer_list<index_t> index) const;
-  /// Writes one element, converted to the dtype. Throws when out of bounds, when the value is not one of the
-  /// dtype (300 or 0.5 for UInt8), and as mutable_values.
+  /// Writes one element, converted to the dtype. Throws when an index is out of bounds, when the dtype cannot hold the
+  /// value (300 or 0.5 for UInt8), and as mutable_values().
   void set(std::initializer_list<index_t> index, double value);
-  /// The only element of a tensor that has one. Throws otherwise.
+  /// The element of a tensor that has exactly one, converted to double. Throws for any other number of elements.
   double item() const;
 
-  /// Made by parameter(), or a view of such a tensor.
+  /// Whether this tensor was made by parameter() or is a view of one that was.
   bool is_parameter() const { return storage_ && storage_->parameter_shape != nullptr; }
-  /// Whether gradients stop here: see stop_gradient.
+  /// Whether tapes treat this handle as a constant: see stop_gradient().
   bool is_stopped() const { return stopped_; }
 
  private:
@@ -115,18 +118,18 @@ class Tensor {
   bool stopped_ = false;
 };
 
-/// What the rooms above build tensors with. Not for users: a view made here has no gradient unless autograd
-/// is told.
+/// Access to a tensor's parts for the rest of the library. Not for users: no gradient flows through a view that is made
+/// here, as no tape records the view.
 struct TensorAccess {
-  /// Uninitialized.
+  /// A new tensor with uninitialized elements.
   static Tensor empty(const Shape& shape, DType dtype);
-  /// The same memory from element offset on, with another shape; keeps the marks (parameter, stopped), not
-  /// the origin. offset counts from x's first element.
+  /// A tensor of another shape on x's memory, from element `offset` (counted from x's first) on. Keeps the marks
+  /// (parameter, stopped), not the origin.
   static Tensor view(const Tensor& x, const Shape& shape, index_t offset = 0);
   /// A copy in memory of its own, without origin or marks.
   static Tensor clone(const Tensor& x);
 
-  /// The elements, whatever their type, unchecked: writing to them is for who has just made the tensor.
+  /// The elements as bytes, unchecked: only code that has just made the tensor may write to them.
   static std::byte* elements(const Tensor& x) {
     return static_cast<std::byte*>(x.storage("elements").data()) +
            static_cast<std::size_t>(x.offset_) * size_of(x.dtype());
@@ -135,7 +138,7 @@ struct TensorAccess {
   /// The parameter that x, a parameter or a view of one, is a view of.
   static Tensor parameter_of(const Tensor& x);
 
-  /// [] of a Tensor without a value.
+  /// The shape; [] for an undefined tensor.
   static const Shape& shape(const Tensor& x) { return x.shape_; }
   static detail::Storage* storage(const Tensor& x) { return x.storage_.get(); }
   static index_t offset(const Tensor& x) { return x.offset_; }
@@ -169,7 +172,7 @@ namespace detail {
 template <class T>
 TAPEGRAD_API Tensor tensor_of(std::span<const T> values, const Shape& shape);
 }  // namespace detail
-/// A copy of values with this shape. Throws when their number is not shape.size().
+/// A copy of values with this shape. Throws unless there are shape.size() values.
 template <class T>
 [[nodiscard]] Tensor tensor(std::span<const T> values, const Shape& shape) {
   static_assert(is_element<std::remove_const_t<T>>,
@@ -184,37 +187,39 @@ template <class T>
 [[nodiscard]] Tensor tensor(const std::vector<T>& values, const Shape& shape) {
   return tensor(std::span<const T>(values), shape);
 }
-/// std::vector<bool> has no elements in memory.
+/// std::vector<bool> stores bits: convert to std::vector<std::uint8_t>.
 Tensor tensor(const std::vector<bool>& values, const Shape& shape) = delete;
 
 [[nodiscard]] Tensor zeros(const Shape& shape, DType dtype = DType::Float32);
 [[nodiscard]] Tensor ones(const Shape& shape, DType dtype = DType::Float32);
 /// Throws when the dtype cannot hold value.
 [[nodiscard]] Tensor full(const Shape& shape, double value, DType dtype = DType::Float32);
+/// Zeros of x's shape and dtype.
 [[nodiscard]] Tensor zeros_like(const Tensor& x);
+/// Ones of x's shape and dtype.
 [[nodiscard]] Tensor ones_like(const Tensor& x);
-/// start, start + step, ... below stop (above, for a negative step). Throws for step 0 and for values that
-/// the dtype cannot hold.
+/// start, start + step, ... up to but without stop; none if stop lies in the other direction. Throws for step 0 and for
+/// values that the dtype cannot hold.
 [[nodiscard]] Tensor arange(double start, double stop, double step = 1, DType dtype = DType::Float32);
-/// [0, stop)
+/// 0, 1, ... up to but without stop.
 [[nodiscard]] Tensor arange(double stop, DType dtype = DType::Float32);
-/// Uniform in [low, high); Float32 or Float64.
+/// Numbers drawn uniformly from [low, high); Float32 or Float64. Throws unless low and high are finite and low <= high.
 [[nodiscard]] Tensor uniform(const Shape& shape, double low, double high, Generator& generator,
                              DType dtype = DType::Float32);
-/// Normal with this mean and standard deviation; Float32 or Float64.
+/// Numbers drawn from the normal distribution with this mean and standard deviation; Float32 or Float64.
 [[nodiscard]] Tensor normal(const Shape& shape, double mean, double standard_deviation, Generator& generator,
                             DType dtype = DType::Float32);
 
 /// Whether shapes, dtypes and all elements are equal (a NaN equals nothing).
 [[nodiscard]] bool equal(const Tensor& a, const Tensor& b);
 
-/// A copy of x in storage of its own, marked as trainable: every tape records what is done with it, and with
-/// its views. Float32 or Float64.
+/// A copy of x in memory of its own, marked as trainable: every tape records the ops that use the copy or a view of it.
+/// Throws unless x is Float32 or Float64.
 [[nodiscard]] Tensor parameter(const Tensor& x);
-/// The same elements, but a constant for every tape.
+/// A handle on x's elements that every tape treats as a constant.
 [[nodiscard]] Tensor stop_gradient(const Tensor& x);
 
-/// As NumPy prints: columns aligned, eight digits at most, long tensors with "..." in the middle.
+/// x as NumPy prints arrays: columns aligned, at most eight digits, long tensors with "..." in the middle.
 [[nodiscard]] std::string to_string(const Tensor& x);
 std::ostream& operator<<(std::ostream& stream, const Tensor& x);
 

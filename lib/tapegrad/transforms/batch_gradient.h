@@ -27,27 +27,30 @@ struct BatchGradientOptions {
   std::optional<bool> check = {};
 };
 
+/// What batch_gradient() returns.
 struct BatchGradient {
-  double loss = 0;      ///< of the whole batch
-  Gradients gradients;  ///< one for each parameter
+  double loss = 0;      ///< the loss of the whole batch
+  Gradients gradients;  ///< one gradient for each parameter
 };
 
-/// The gradients of a loss with respect to parameters, computed in chunks of the batch on several threads,
-/// each chunk on a tape of its own: what a Tape around loss(batch) gives, to rounding, and faster where activations
-/// outweigh parameters, as nothing leaves the cache between its forward and its backward pass. The results are the
-/// same bits for any number of threads. Beside the gradients of the result, those of about log2(chunks) + threads
-/// chunks are in memory at a time. A single chunk is an ordinary tape, whose ops use all threads.
+/// The gradients of a loss with respect to parameters, computed in chunks of the batch on several threads, each chunk
+/// on a tape of its own. The result is that of a Tape around loss(batch), to rounding, and comes faster where
+/// activations take more memory than parameters, as a chunk stays in the cache between its forward and its backward
+/// pass. The results are the same bits for any number of threads. Memory: besides the resulting gradients, about
+/// log2(chunks) + threads further sets of gradients. A single chunk is computed like an ordinary tape: its ops use all
+/// threads.
 ///
 ///   const auto [loss, gradients] = batch_gradient(
 ///       [&](const auto& part) { return mse_loss(net(part[0]), part[1]); }, {images, targets}, net.parameters());
 ///   adam.step(gradients);
 ///
-/// The tensors of the batch have their samples along the first axis; loss is called with some of these at a
-/// time, from several threads at once: it must not change anything but through the library's layers. It has
-/// to treat each sample for itself, and return their mean (or sum) as one number. Layers that mix samples refuse, and
-/// so do normal(), uniform() and dropout() with a generator: draw the noise of the whole batch before, and give it as
-/// one more tensor of the batch. Other losses that a chunk cannot compute (a masked mean, a variance over the batch,
-/// weight decay in a sum) are found by `check` only. Throws as Tape::gradient does, and inside a recording tape.
+/// All tensors of the batch have their samples along the first axis. loss is called with a few samples at a time, from
+/// several threads at once: it must not change anything, except through the library's layers. loss has to treat each
+/// sample by itself, and return the mean (or sum) over its samples as one number. Layers that mix samples throw, and so
+/// do normal(), uniform() and dropout() with a generator: draw the noise of the whole batch before, and pass it as one
+/// more tensor of the batch. Other losses that cannot be computed in chunks (a masked mean, a variance over the batch,
+/// a weight decay inside a sum) are noticed only with `check`. Throws as Tape::gradient() does, and while a tape
+/// records.
 [[nodiscard]] BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                                            const std::vector<Tensor>& parameters,
                                            const BatchGradientOptions& options = {});

@@ -15,17 +15,17 @@ inline namespace v0 TAPEGRAD_API {
 /// A function of several tensors with one result.
 using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 
-/// f(inputs), of which the tape keeps only the inputs and the result: the backward pass computes the rest again. Memory
-/// is traded for a second forward pass; gradients are the same to the last bit (those of second order to rounding). f
-/// may use parameters besides its inputs, which then get their gradients as ever; any other tensor of the tape has to
-/// be an input (an error says so).
+/// f(inputs), computed so that the tape keeps only the inputs and the result: the backward pass computes f a second
+/// time. Saves memory at the cost of a second forward pass; gradients are the same to the last bit (second derivatives
+/// to rounding). f may use parameters besides its inputs, and these get their gradients as usual; every other tensor of
+/// the tape that f uses must be an input (an error says so).
 ///
-/// f must do the same each time; gradient() throws when the second run gives other elements than the first, uses other
-/// parameters, or asks its layers for less or more. Random numbers are drawn before and given as an input, or drawn
-/// by a layer (Dropout) or by dropout(x, rate, generator), which remember them. What a layer of one's own remembers
-/// from call to call has to go through replayed(), as the library's layers do.
+/// f must do the same each time: gradient() throws when the second run gives other elements than the first, uses other
+/// parameters, or asks its layers for less or more. Draw random numbers before checkpoint() and pass them as an input,
+/// or draw them with a layer (Dropout) or with dropout(x, rate, generator), which repeat their draws in the second run.
+/// A layer of your own that keeps a memory between calls has to use replayed(), as the library's layers do.
 ///
-/// gradient() calls a copy of f after checkpoint() has returned. What f captured by value lives on in the copy; what it
+/// gradient() calls a copy of f after checkpoint() has returned. What f captured by value is part of the copy; what f
 /// captured by reference must live until gradient():
 ///
 ///   Tensor block(const Tensor& x, double scale) {

@@ -12,31 +12,31 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// Derivatives of functions of several tensors, as values. Each function is called with variables of its own
-// in place of xs. Where a tape is recording, the derivative is recorded as well and can be differentiated
-// again. An input that the function does not depend on has the derivative 0.
+// Derivatives of functions of several tensors: Jacobians, Hessians, and their products with vectors. f is called with
+// fresh variables in place of xs. While a tape is recording, the derivative is recorded as well and can be
+// differentiated again. The derivative by an input that f does not use is 0.
 
-/// The derivative of every element of y = f(xs) by every element of each x: one tensor for each x, of shape
-/// y.shape followed by x.shape. Costs a backward pass for each element of y.
+/// The Jacobian of y = f(xs): for each x, a tensor of shape y.shape followed by x.shape that holds the derivative of
+/// every element of y by every element of x. Costs a backward pass for each element of y.
 [[nodiscard]] std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& xs);
 
-/// The second derivatives of a function with one element: result[i][j] has shape xs[i].shape followed by
-/// xs[j].shape.
+/// The second derivatives of a function whose result has one element: result[i][j], by xs[i] and xs[j], has shape
+/// xs[i].shape followed by xs[j].shape.
 [[nodiscard]] std::vector<std::vector<Tensor>> hessian(const TensorFunction& f,
                                                        const std::vector<Tensor>& xs);
 
-/// f(xs), and for each x the sum over f's elements of v times their derivative by x. v has f's shape.
+/// The vector-Jacobian product: f(xs), and for each x the gradient of sum(v * f(xs)) by x. v has the shape of f(xs).
 [[nodiscard]] std::pair<Tensor, std::vector<Tensor>> vjp(const TensorFunction& f,
                                                          const std::vector<Tensor>& xs, const Tensor& v);
 
-/// f(xs), and its derivative along the directions vs, which have the shapes of xs: of f's shape. Computed as
-/// the derivative of vjp by v, which is linear in it (Townsend, "A new trick for calculating Jacobian vector
-/// products", 2017).
+/// The Jacobian-vector product: f(xs), and its derivative along the directions vs, with the shape of f(xs). vs have the
+/// shapes of xs. Computed as the derivative of vjp(), which is linear in v, by v (Townsend, "A new trick for
+/// calculating Jacobian vector products", 2017).
 [[nodiscard]] std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const std::vector<Tensor>& xs,
                                             const std::vector<Tensor>& vs);
 
-/// The Hessian of a function with one element times the directions vs: one tensor for each x, without the
-/// Hessian itself.
+/// The Hessian-vector product: the Hessian of a function whose result has one element times the directions vs, one
+/// tensor for each x, without computing the Hessian itself.
 [[nodiscard]] std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& xs,
                                       const std::vector<Tensor>& vs);
 
