@@ -26,7 +26,7 @@
 
 #include "refuses.h"
 #include "tapegrad/base/context.h"
-#include "tapegrad/base/thread_memory_internal.h"
+#include "tapegrad/base/thread_memory.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TAPEGRAD_SANITIZED 1

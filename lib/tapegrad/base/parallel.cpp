@@ -18,7 +18,7 @@
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/cpu_quota_internal.h"
 #include "tapegrad/base/fail_internal.h"
-#include "tapegrad/base/thread_memory_internal.h"
+#include "tapegrad/base/thread_memory.h"
 
 // Results are the same bits for any number of threads, NaN stays NaN, and sums keep their order. All sources
 // are compiled alike, so it is enough to look here.

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "tapegrad/base/parallel.h"
-#include "tapegrad/base/thread_memory_internal.h"
+#include "tapegrad/base/thread_memory.h"
 
 namespace tapegrad::inline v0::kernels {
 

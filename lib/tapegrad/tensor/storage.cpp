@@ -9,7 +9,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
-#include "tapegrad/base/thread_memory_internal.h"
+#include "tapegrad/base/thread_memory.h"
 
 namespace tapegrad::inline v0 {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "tapegrad/base/parallel.h"
-#include "tapegrad/base/thread_memory_internal.h"
+#include "tapegrad/base/thread_memory.h"
 #include "tapegrad/kernels/conv2d/depthwise_tiles.h"
 
 namespace tapegrad::inline v0::kernels {
