@@ -34,6 +34,8 @@ void add_unary(std::vector<Call>& calls) {
       {"expm1", expm1},
       {"log", log},
       {"log1p", log1p},
+      {"log2", log2},
+      {"log10", log10},
       {"sqrt", sqrt},
       {"rsqrt", rsqrt},
       {"reciprocal", reciprocal},
@@ -42,6 +44,7 @@ void add_unary(std::vector<Call>& calls) {
       {"sign", sign},
       {"sin", sin},
       {"cos", cos},
+      {"tan", tan},
       {"tanh", tanh},
       {"erf", erf},
       {"erfc", erfc},
@@ -75,6 +78,7 @@ void add_unary(std::vector<Call>& calls) {
       {"norm", norm},
       {"any", any},
       {"all", all},
+      {"median", median},
       {"transpose", transpose},
       {"squeeze", squeeze},
       {"copy", copy},
@@ -116,6 +120,7 @@ void add_binary(std::vector<Call>& calls) {
       {"logical_or", logical_or},
       {"logical_xor", logical_xor},
       {"dot", dot},
+      {"atan2", atan2},
       {"masked_select", masked_select},
       {"embedding", embedding},
   };
@@ -191,6 +196,7 @@ void add_shapes(std::vector<Call>& calls) {
   one("sum_to", [] { return sum_to(none, {}); });
   one("triu", [] { return triu(none); });
   one("tril", [] { return tril(none); });
+  one("diag", [] { return diag(none); });
   for (const std::vector<Tensor>& list :
        {std::vector{none}, std::vector{none, ones({2})}, std::vector{ones({2}), none}}) {
     one("concat", [list] { return concat(list); });
@@ -210,6 +216,8 @@ void add_shapes(std::vector<Call>& calls) {
     one("all", [axis] { return all(none, axis); });
     one("count_nonzero", [axis] { return count_nonzero(none, axis); });
     one("cumsum", [axis] { return cumsum(none, axis); });
+    one("roll", [axis] { return roll(none, 1, axis); });
+    one("median", [axis] { return median(none, axis); });
     one("argmax", [axis] { return argmax(none, axis); });
     one("argmin", [axis] { return argmin(none, axis); });
     one("argsort", [axis] { return argsort(none, axis); });
@@ -293,6 +301,9 @@ void add_several(std::vector<Call>& calls) {
        [](In in) { return binary_cross_entropy_with_logits(in[0], in[1]); });
   each("cross_entropy", {x, labels}, [](In in) { return cross_entropy(in[0], in[1]); });
   each("cross_entropy", {x, x}, [](In in) { return cross_entropy(in[0], in[1]); });
+  each("nll_loss", {x, labels}, [](In in) { return nll_loss(in[0], in[1]); });
+  each("isclose", {x, x}, [](In in) { return isclose(in[0], in[1]); });
+  each("allclose", {x, x}, [](In in) { return allclose(in[0], in[1]); });
   each("kl_divergence", {x, x}, [](In in) { return kl_divergence(in[0], in[1]); });
   each("kl_to_standard_normal", {x, x}, [](In in) { return kl_to_standard_normal(in[0], in[1]); });
   each("accuracy", {x, labels}, [](In in) { return accuracy(in[0], in[1]); });

@@ -40,6 +40,7 @@ Tensor diagonals(index_t rows, index_t columns, Keep keep) {
 // x where keep(column - row), 0 elsewhere.
 template <class Keep>
 Tensor triangle(const char* op, const Tensor& x, Keep keep) {
+  detail::require_defined(op, x);
   if (x.rank() < 2) fail(op, "x must be a matrix, or a batch of them, got shape {}", x.shape());
   return where(diagonals(x.shape()[-2], x.shape()[-1], keep), x, 0.0);
 }
