@@ -10,7 +10,7 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parents[1] / "tools" / "check_numpy.py"
-RIGHT = HERE / "numpy" / "right.py"
+RIGHT = HERE / "numpy_answers" / "right.py"
 TOOL = sys.argv.pop()
 
 
