@@ -1,4 +1,4 @@
-// Exercise 5 (20 minutes): one-dimensional convolution as a matrix; the transpose is dx
+// Exercise 5 (20 minutes): one-dimensional convolution as a matrix, whose transpose gives dx
 //
 // A convolution is linear in x: so it is a matrix. For x of 6 entries and w = (a, b, c), stride 1 and stride
 // 2 (row p begins at column p s; there are (n - k) / s + 1 rows, and the division rounds down):

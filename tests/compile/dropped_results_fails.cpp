@@ -1,7 +1,7 @@
 // What only returns a value is a mistake where the value is dropped: gradients, results of ops, copies, snapshots.
 // must say: gradient
 // must say: relu
-// must say: operator\+
+// must say: x \+ x
 // must say: zeros
 // must say: state
 // must say: clone

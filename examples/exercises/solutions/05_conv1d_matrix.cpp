@@ -1,4 +1,4 @@
-// Exercise 5 (20 minutes): one-dimensional convolution as a matrix; the transpose is dx
+// Exercise 5 (20 minutes): one-dimensional convolution as a matrix, whose transpose gives dx
 #include "checks/05_conv1d_matrix.h"
 
 using namespace exercise_05;
