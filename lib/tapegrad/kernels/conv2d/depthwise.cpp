@@ -1,6 +1,7 @@
 #include "tapegrad/kernels/conv2d/depthwise.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "tapegrad/base/parallel.h"
@@ -17,42 +18,41 @@ Axis part_of(Axis columns, index_t begin, index_t end) {
   return columns;
 }
 
-// Calls f(begin, end) for parts of a row of outputs, of equal size, whose `rows` lines fit into the first cache: tiles
-// pass over them once for each vector of channels.
+// Calls f(begin, end) for parts of a row of outputs, of equal size, whose `rows` lines stay in the first cache: tiles pass
+// over them once for each vector of channels. In such a pass they touch one line of the cache in each column, and with
+// channels that are a power of two these lines share a few of the cache's sets.
 template <class T, class F>
 void for_parts(index_t outputs, index_t rows, index_t channels, F f) {
-  constexpr index_t kCache = 24 * 1024 / sizeof(T), kLeast = 8;
-  const index_t most = std::max(kLeast, kCache / (rows * channels)), parts = divide_up(outputs, most);
+  constexpr index_t kCache = 36 * 1024 / sizeof(T), kLine = 64 / sizeof(T), kSets = 64, kWays = 8, kLeast = 8;
+  const index_t sets = channels % kLine == 0 ? kSets / std::gcd(kSets, channels / kLine) : kSets;
+  const index_t most = std::max(kLeast, std::min(kCache / (rows * channels), sets * kWays / (rows + 1)));
+  const index_t parts = divide_up(outputs, most);
   for (index_t part = 0; part < parts; ++part) f(part * outputs / parts, (part + 1) * outputs / parts);
 }
 
-// Row `a` of a phase in one image.
+// The columns [left, right) of row `a` of a phase in one image.
 template <class T>
-void correlate_row(const Correlation& c, const Phase& phase, index_t image, index_t a, const T* x, const T* w,
-                   T* y, const Epilogue<T>& epilogue) {
+void correlate_part(const Correlation& c, const Phase& phase, index_t image, index_t a, index_t left,
+                    index_t right, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
   const index_t channels = c.in_channels, x_row = c.in_w * channels, w_row = c.g.kernel_w * channels;
   const index_t top = a * phase.h.stride - phase.h.pad;  // the input row of tap 0
-  const std::pair<index_t, index_t> taps = phase.h.inside(top, c.in_h);
-  const index_t first = taps.first, last = taps.second;
+  const auto [first, last] = phase.h.inside(top, c.in_h);
   const index_t in_row = image * c.in_h + (first < last ? top + first * phase.h.dilation : 0);
   const index_t out_row = image * c.out_h + phase.row + a * c.step.height;
-  for_parts<T>(phase.w.outputs, last - first + 1, channels, [&](index_t begin, index_t end) {
-    correlate_depthwise<T>(
-        {.windows = {.columns = part_of(phase.w, begin, end),
-                     .width = c.in_w,
-                     .channels = channels,
-                     .rows = last - first,
-                     .x = x + in_row * x_row,
-                     .x_step = channels,
-                     .x_row_step = phase.h.dilation * x_row},
-         .w = w + (phase.h.first + first * phase.h.step) * w_row + phase.w.first * channels,
-         .w_row_step = phase.h.step * w_row,
-         .w_step = phase.w.step * channels,
-         .bias = epilogue.bias,
-         .relu = epilogue.relu,
-         .y = y + (out_row * c.out_w + phase.column + begin * c.step.width) * channels,
-         .y_step = c.step.width * channels});
-  });
+  correlate_depthwise<T>({.windows = {.columns = part_of(phase.w, left, right),
+                                      .width = c.in_w,
+                                      .channels = channels,
+                                      .rows = last - first,
+                                      .x = x + in_row * x_row,
+                                      .x_step = channels,
+                                      .x_row_step = phase.h.dilation * x_row},
+                          .w = w + (phase.h.first + first * phase.h.step) * w_row + phase.w.first * channels,
+                          .w_row_step = phase.h.step * w_row,
+                          .w_step = phase.w.step * channels,
+                          .bias = epilogue.bias,
+                          .relu = epilogue.relu,
+                          .y = y + (out_row * c.out_w + phase.column + left * c.step.width) * channels,
+                          .y_step = c.step.width * channels});
 }
 
 // Adds the products of the rows [begin, end) of dy to the sums.
@@ -74,7 +74,7 @@ void accumulate_rows(const FilterPlan& plan, const T* x, const T* dy, index_t be
     count = 1;
     while (count < limit && h.inside(top + count * g.stride_h, g.in_h) == taps_inside) ++count;
     if (first >= last) continue;
-    for_parts<T>(g.out_w, last - first + 2 * count - 1, channels, [&](index_t left, index_t right) {
+    for_parts<T>(g.out_w, last - first + 1, channels, [&](index_t left, index_t right) {
       accumulate_depthwise<T>({.windows = {.columns = part_of(w, left, right),
                                            .width = g.in_w,
                                            .channels = channels,
@@ -120,10 +120,18 @@ void depthwise_correlate(const CorrelationPlan& plan, const T* x, const T* w, T*
   const index_t work = c.out_w * c.in_channels * c.g.window() / c.step.width;
   parallel_for(c.g.batch * coarse, divide_up(kConvolutionWork, std::max<index_t>(1, work)),
                [&](index_t begin, index_t end) {
-                 for (index_t at = begin; at < end; ++at)
-                   for (const Phase& phase : c.phases)
-                     if (at % coarse < phase.h.outputs)
-                       correlate_row(c, phase, at / coarse, at % coarse, x, w, y, epilogue);
+                 for (index_t at = begin, next; at < end; at = next) {
+                   const index_t image = at / coarse, top = at % coarse;
+                   next = std::min(end, (image + 1) * coarse);
+                   for (const Phase& phase : c.phases) {
+                     const index_t bottom = std::min(top + next - at, phase.h.outputs);
+                     for_parts<T>(phase.w.outputs, phase.h.taps + 1, c.in_channels,
+                                  [&](index_t left, index_t right) {
+                                    for (index_t a = top; a < bottom; ++a)
+                                      correlate_part(c, phase, image, a, left, right, x, w, y, epilogue);
+                                  });
+                   }
+                 }
                });
 }
 

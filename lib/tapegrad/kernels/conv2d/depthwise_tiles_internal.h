@@ -72,6 +72,25 @@ HWY_INLINE void Prefetch(const T* x) {
   __builtin_prefetch(x, 0, 2);
 }
 
+// Outputs [kFrom, kTo) of those that are open: j - kFrom, ..., j - kTo + 1.
+template <int kFrom, int kTo>
+struct Opens {};
+
+// Calls step() for each step of a pass over `outputs` outputs, with those of the open outputs that exist.
+template <int kLast, class Step>
+HWY_INLINE void PassOver(index_t outputs, Step step) {
+  const auto begin = [&]<int... k>(std::integer_sequence<int, k...>) HWY_ATTR __attribute__((always_inline)) {
+    (step(Opens<0, k + 1>()), ...);
+  };
+  const auto end = [&]<int... k>(std::integer_sequence<int, k...>) HWY_ATTR __attribute__((always_inline)) {
+    (step(Opens<k + 1, kLast + 1>()), ...);
+  };
+  using Ends = std::make_integer_sequence<int, kLast>;
+  begin(Ends());
+  for (index_t j = kLast; j < outputs; ++j) step(Opens<0, kLast + 1>());
+  end(Ends());
+}
+
 template <int kRows, int kTaps, int kStride>
 void CorrelateWindow(const DepthwiseCorrelateJob<T>& job, index_t channel) {
   constexpr int kLast = kOpen<kTaps, kStride> - 1;
@@ -90,7 +109,8 @@ void CorrelateWindow(const DepthwiseCorrelateJob<T>& job, index_t channel) {
   const T* rows = in.x + channel;
   T* y = job.y + channel;
   index_t column = -in.columns.pad;
-  for (index_t j = 0; j < in.columns.outputs + kLast; ++j) {
+  // Adds the products of the outputs j - k, of those k that are in [kFrom, kTo).
+  const auto step = [&]<int kFrom, int kTo>(Opens<kFrom, kTo>) HWY_ATTR __attribute__((always_inline)) {
     HWY_UNROLL(2)
     for (int u = 0; u < kStride; ++u, ++column) {
       if (!Inside(column, in.width)) continue;
@@ -101,19 +121,20 @@ void CorrelateWindow(const DepthwiseCorrelateJob<T>& job, index_t channel) {
       for (int r = 0; r < kRows; ++r) {
         const V pixel = LoadOnce(x + r * in.x_row_step);
         HWY_UNROLL(8)
-        for (int k = 0; k <= kLast; ++k)
+        for (int k = kFrom; k < kTo; ++k)
           if (const int t = u + k * kStride; t < kTaps)
             sum[k] = hn::MulAdd(pixel, tap[r * kTaps + t], sum[k]);
       }
     }
-    if (j >= kLast) {
+    if constexpr (kTo > kLast) {
       hn::StoreU(Finish(sum[kLast], job.relu), d, y);
       y += job.y_step;
     }
     HWY_UNROLL(8)
     for (int k = kLast; k > 0; --k) sum[k] = sum[k - 1];
     sum[0] = bias;
-  }
+  };
+  PassOver<kLast>(in.columns.outputs, step);
 }
 
 // The filter's rows [row, row + kRows).
@@ -129,17 +150,15 @@ void AccumulateWindow(const DepthwiseAccumulateJob<T>& job, index_t row, index_t
   HWY_UNROLL(32)
   for (int i = 0; i < kRows * kTaps; ++i) sum[i] = hn::Load(d, sums + i * tap_sums);
   for (index_t i = 0; i < job.output_rows; ++i) {
-    HWY_UNROLL(8)
-    for (V& v : dy) v = hn::Zero(d);
     const T* rows = in.x + (i * job.x_down + row * in.x_row_step + channel);
     const T* next_dy = job.dy + (i * job.dy_down + channel);
     index_t column = -in.columns.pad;
-    // At the ends of a line some of the open outputs do not exist. Their products are left out, for a dy of
-    // zero would not do: zero times the infinity or NaN of a pixel that no tap reads is NaN.
-    const auto step = [&]<bool kAtTheEnds>(index_t j) HWY_ATTR __attribute__((always_inline)) {
+    // The products of outputs that do not exist are left out, for a dy of zero would not do: zero times the infinity or
+    // NaN of a pixel that no tap reads is NaN.
+    const auto step = [&]<int kFrom, int kTo>(Opens<kFrom, kTo>) HWY_ATTR __attribute__((always_inline)) {
       HWY_UNROLL(8)
       for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
-      if (!kAtTheEnds || j < in.columns.outputs) {
+      if constexpr (kFrom == 0) {
         dy[0] = LoadOnce(next_dy);
         Prefetch(next_dy + job.output_rows * job.dy_down);
         next_dy += job.dy_step;
@@ -155,18 +174,13 @@ void AccumulateWindow(const DepthwiseAccumulateJob<T>& job, index_t row, index_t
         for (int r = 0; r < kRows; ++r) {
           const V pixel = LoadOnce(x + r * in.x_row_step);
           HWY_UNROLL(8)
-          for (int k = 0; k <= kLast; ++k)
-            if (const int t = u + k * kStride;
-                t < kTaps && (!kAtTheEnds || Inside(j - k, in.columns.outputs)))
+          for (int k = kFrom; k < kTo; ++k)
+            if (const int t = u + k * kStride; t < kTaps)
               sum[r * kTaps + t] = hn::MulAdd(pixel, dy[k], sum[r * kTaps + t]);
         }
       }
     };
-    for (index_t j = 0; j < in.columns.outputs + kLast; ++j)
-      if (kLast == 0 || (j >= kLast && j < in.columns.outputs))
-        step.template operator()<false>(j);
-      else
-        step.template operator()<true>(j);
+    PassOver<kLast>(in.columns.outputs, step);
   }
   HWY_UNROLL(32)
   for (int i = 0; i < kRows * kTaps; ++i) hn::Store(sum[i], d, sums + i * tap_sums);
@@ -200,13 +214,16 @@ template <int kTaps, int kStride>
 constexpr SmallWindows kSmall =
     MakeSmall<kTaps, kStride>(std::make_integer_sequence<int, std::max(3, kTaps)>());
 
-// Processors without AVX2 are old: the library stays small without windows of their own.
+// Processors without AVX2 are old: the library stays small without windows of their own. Where there are not more outputs
+// than are open at a time, any window is as good.
 const SmallWindows* ChooseSmall(const Axis& a) {
 #if HWY_TARGET <= HWY_AVX2
   static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>, &kSmall<5, 1>,
                                                  &kSmall<3, 2>};
   for (const SmallWindows* small : kAll)
-    if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1)) return small;
+    if (a.taps == small->taps && a.stride == small->stride && (a.dilation == 1 || a.taps == 1) &&
+        a.outputs > (a.taps - 1) / a.stride)
+      return small;
 #else
   static_cast<void>(a);
 #endif
