@@ -10,8 +10,6 @@
 namespace tapegrad::inline v0::detail {
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-
 std::vector<double> flatten(const Tensors& tensors) {
   std::vector<double> all;
   for (const Tensor& x : tensors) all.insert(all.end(), x.values<double>().begin(), x.values<double>().end());
@@ -27,7 +25,7 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 }  // namespace
 
 double usual_relative_step() {
-  return std::cbrt(kEpsilon);
+  return std::cbrt(std::numeric_limits<double>::epsilon());
 }
 
 std::vector<double> scales(const Tensor& x) {
@@ -160,7 +158,7 @@ const std::vector<double>& Prober::noise() const {
   std::vector<std::vector<double>> bent(r_.size());
   std::vector<int> last(r_.size(), 0);
   int moves = 0;
-  for (double size = kEpsilon; size < 1e-7; size *= 8, ++moves) {
+  for (double size = std::numeric_limits<double>::epsilon(); size < 1e-7; size *= 8, ++moves) {
     std::vector<double> most(r_.size(), 0);
     for (const std::uint64_t direction : {std::uint64_t{0}, std::uint64_t{1}}) {
       std::vector<std::vector<double>> seen;
@@ -195,7 +193,7 @@ const std::vector<double>& Prober::analytic_noise(std::size_t k) const {
   for (std::size_t m = 0; m < xs_.size(); ++m)
     analytic_noise_[m].assign(static_cast<std::size_t>(xs_[m].size()), 0.0);
   const Tensors at = problem_.backward(xs_, rs_);
-  for (double size = kEpsilon; size < 1e-12; size *= 8)
+  for (double size = std::numeric_limits<double>::epsilon(); size < 1e-12; size *= 8)
     perturbed(size, 0, [&] {
       const Tensors near = problem_.backward(xs_, rs_);
       for (std::size_t m = 0; m < xs_.size(); ++m)

@@ -9,21 +9,16 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/optim/options_internal.h"
 #include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-void require(const char* optimizer, bool fits, const char* option, double value, const char* range) {
-  if (!fits) fail(optimizer, "{} must be {}, got {}", option, range, value);
-}
+using detail::require, detail::require_not_negative;
 
 void require_fraction(const char* optimizer, const char* option, double value) {
   require(optimizer, value >= 0 && value < 1, option, value, "in [0, 1)");
-}
-
-void require_not_negative(const char* optimizer, const char* option, double value) {
-  require(optimizer, value >= 0 && std::isfinite(value), option, value, "0 or more");
 }
 
 // g[0] is the gradient of p[begin].

@@ -4,19 +4,10 @@
 #include <cmath>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/optim/options_internal.h"
 
 namespace tapegrad::inline v0 {
-namespace {
-
-void require(const char* who, bool fits, const char* option, double value, const char* range) {
-  if (!fits) fail(who, "{} must be {}, got {}", option, range, value);
-}
-
-void require_not_negative(const char* who, const char* option, double value) {
-  require(who, value >= 0 && std::isfinite(value), option, value, "0 or more");
-}
-
-}  // namespace
+using detail::require, detail::require_not_negative;
 
 BestValue::BestValue(const ImprovementOptions& options) : options_(options) {
   require_not_negative("improvement", "relative", options.relative);

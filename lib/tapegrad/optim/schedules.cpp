@@ -5,17 +5,12 @@
 #include <numbers>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/optim/options_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-void require(const char* schedule, bool fits, const char* option, double value, const char* range) {
-  if (!fits) fail(schedule, "{} must be {}, got {}", option, range, value);
-}
-
-void require_rate(const char* schedule, const char* option, double value) {
-  require(schedule, value >= 0 && std::isfinite(value), option, value, "0 or more");
-}
+using detail::require, detail::require_not_negative;
 
 void require_steps(const char* schedule, const char* option, std::int64_t steps, std::int64_t least = 1) {
   if (steps < least) fail(schedule, "{} must be at least {}, got {}", option, least, steps);
@@ -45,25 +40,25 @@ void Schedule::load_state(const State& state) {
 }
 
 Schedule step_decay(const StepDecayOptions& options) {
-  require_rate("step_decay", "learning_rate", options.learning_rate);
+  require_not_negative("step_decay", "learning_rate", options.learning_rate);
   require_steps("step_decay", "every", options.every);
-  require_rate("step_decay", "factor", options.factor);
+  require_not_negative("step_decay", "factor", options.factor);
   return Schedule([o = options](std::int64_t step) {
     return o.learning_rate * std::pow(o.factor, static_cast<double>(step / o.every));
   });
 }
 
 Schedule exponential_decay(const ExponentialDecayOptions& options) {
-  require_rate("exponential_decay", "learning_rate", options.learning_rate);
-  require_rate("exponential_decay", "factor", options.factor);
+  require_not_negative("exponential_decay", "learning_rate", options.learning_rate);
+  require_not_negative("exponential_decay", "factor", options.factor);
   return Schedule([o = options](std::int64_t step) {
     return o.learning_rate * std::pow(o.factor, static_cast<double>(step));
   });
 }
 
 Schedule cosine_decay(const CosineDecayOptions& options) {
-  require_rate("cosine_decay", "learning_rate", options.learning_rate);
-  require_rate("cosine_decay", "min_learning_rate", options.min_learning_rate);
+  require_not_negative("cosine_decay", "learning_rate", options.learning_rate);
+  require_not_negative("cosine_decay", "min_learning_rate", options.min_learning_rate);
   require_steps("cosine_decay", "steps", options.steps);
   return Schedule([o = options](std::int64_t step) {
     const double part = static_cast<double>(std::min(step, o.steps)) / static_cast<double>(o.steps);
@@ -73,7 +68,7 @@ Schedule cosine_decay(const CosineDecayOptions& options) {
 
 Schedule warm_up(const WarmUpOptions& options, const Schedule& then) {
   require_steps("warm_up", "steps", options.steps);
-  require_rate("warm_up", "start_factor", options.start_factor);
+  require_not_negative("warm_up", "start_factor", options.start_factor);
   return Schedule([o = options, then](std::int64_t step) {
     if (step >= o.steps) return then.at(step - o.steps);
     const double part = static_cast<double>(step) / static_cast<double>(o.steps);
@@ -82,7 +77,7 @@ Schedule warm_up(const WarmUpOptions& options, const Schedule& then) {
 }
 
 Schedule one_cycle(const OneCycleOptions& options) {
-  require_rate("one_cycle", "max_learning_rate", options.max_learning_rate);
+  require_not_negative("one_cycle", "max_learning_rate", options.max_learning_rate);
   require_steps("one_cycle", "steps", options.steps, 2);
   require("one_cycle", options.warm_up_fraction >= 0 && options.warm_up_fraction <= 1, "warm_up_fraction",
           options.warm_up_fraction, "in [0, 1]");

@@ -19,37 +19,38 @@ namespace {
 
 using detail::SampleChunk;
 
-constexpr const char* kOp = "batch_gradient";
+constexpr const char* kBatchGradient = "batch_gradient";
 
 void check_arguments(const TensorFunction& loss, const std::vector<Tensor>& batch,
                      const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
-  if (!loss) fail(kOp, "the loss must not be an empty function");
+  if (!loss) fail(kBatchGradient, "the loss must not be an empty function");
   if (is_recording())
     fail(
-        kOp,
+        kBatchGradient,
         "must not be called while a tape records, as it opens tapes of its own: call it outside of the tape, or "
         "inside a NoGrad");
   if (SampleChunk::current() != nullptr)
-    fail(kOp, "must not be called by the loss of another batch_gradient");
+    fail(kBatchGradient, "must not be called by the loss of another batch_gradient");
   if (options.chunk && *options.chunk < 1)
-    fail(kOp, "chunk must be at least 1, got chunks of {} samples", *options.chunk);
-  if (batch.empty()) fail(kOp, "the batch must have at least one tensor, got no tensors");
+    fail(kBatchGradient, "chunk must be at least 1, got chunks of {} samples", *options.chunk);
+  if (batch.empty()) fail(kBatchGradient, "the batch must have at least one tensor, got no tensors");
   for (const std::vector<Tensor>* list : {&batch, &parameters})
     for (const Tensor& x : *list)
       if (!x.defined())
-        fail(kOp, "a tensor of the {} was declared but never given a value",
+        fail(kBatchGradient, "a tensor of the {} was declared but never given a value",
              list == &batch ? "batch" : "parameters");
   for (const Tensor& x : batch)
     if (x.rank() == 0 || x.shape()[0] != batch[0].shape()[0])
-      fail(kOp,
+      fail(kBatchGradient,
            "the tensors of the batch must have the same number of samples (first axis), got shapes {} and {}",
            batch[0].shape(), x.shape());
   if (batch[0].shape()[0] == 0)
-    fail(kOp, "the batch must have at least one sample, got no samples (shape {})", batch[0].shape());
+    fail(kBatchGradient, "the batch must have at least one sample, got no samples (shape {})",
+         batch[0].shape());
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!parameters[i].is_parameter() || parameters[i].is_stopped())
-      fail(kOp, "tensor {} of the parameters (shape {}) must be a parameter() that is not frozen", i,
-           parameters[i].shape());
+      fail(kBatchGradient, "tensor {} of the parameters (shape {}) must be a parameter() that is not frozen",
+           i, parameters[i].shape());
 }
 
 double bytes_of(const std::vector<Tensor>& tensors) {
@@ -150,7 +151,7 @@ class Problem {
     }
     Tensor value = loss_(slices);
     if (!value.defined() || value.size() != 1)
-      fail(kOp, "the loss of {} samples is not one number: its shape is {}", count,
+      fail(kBatchGradient, "the loss of {} samples is not one number: its shape is {}", count,
            value.defined() ? value.shape().str() : "none");
     return value;
   }
@@ -243,7 +244,7 @@ void require_same_as_one_tape(const Problem& problem, const Whole& found) {
         tolerance(r.dtype()) * (std::sqrt(std::max(rr, gg)) + 1e-2 * std::sqrt(all)) + 1e-7 * std::sqrt(rr))
       continue;
     fail(
-        kOp,
+        kBatchGradient,
         "the gradient of parameter {} (shape {}) differs from that of the whole batch on one tape: it is {:.4g} times "
         "as large, and the rest differs by {:.2g} of its size. {}",
         i, r.shape(), rr > 0 ? rg / rr : 0, rr > 0 ? std::sqrt(std::max(gg - rg * rg / rr, 0.0) / rr) : 1,
@@ -252,7 +253,7 @@ void require_same_as_one_tape(const Problem& problem, const Whole& found) {
   const DType dtype = right.gradients.empty() ? DType::Float32 : right.gradients[0].dtype();
   if (!(std::abs(found.loss - right.loss) <= tolerance(dtype) * std::abs(right.loss) + 1e-6) &&
       std::isfinite(right.loss))
-    fail(kOp, "the loss in chunks is {} but on one tape {}: {:.4g} times as large. {}", found.loss,
+    fail(kBatchGradient, "the loss in chunks is {} but on one tape {}: {:.4g} times as large. {}", found.loss,
          right.loss, right.loss != 0 ? found.loss / right.loss : 0, kWays);
 }
 

@@ -14,14 +14,14 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-constexpr const char* kOp = "checkpoint";
+constexpr const char* kCheckpoint = "checkpoint";
 constexpr const char* kWays =
     "The function must do the same each time: draw random numbers before checkpoint() and pass them as an input (or "
     "draw them with a layer, such as Dropout), and do not change what the function has captured before gradient()";
 
 void require_values(const std::vector<Tensor>& inputs) {
   for (const Tensor& x : inputs)
-    if (!x.defined()) fail(kOp, "an input was declared but never given a value");
+    if (!x.defined()) fail(kCheckpoint, "an input was declared but never given a value");
 }
 
 std::set<const detail::Storage*> used_parameters(const Tape& tape) {
@@ -33,7 +33,8 @@ std::set<const detail::Storage*> used_parameters(const Tape& tape) {
 // Throws unless the second run gave the same bits as the first.
 void require_same(const Tensor& first, const Tensor& second) {
   if (second.shape() != first.shape() || second.dtype() != first.dtype())
-    fail(kOp, "the second run of the function, for the gradient, gave {} {} but the first one {} {}. {}",
+    fail(kCheckpoint,
+         "the second run of the function, for the gradient, gave {} {} but the first one {} {}. {}",
          second.dtype(), second.shape(), first.dtype(), first.shape(), kWays);
   const std::size_t width = size_of(first.dtype());
   const std::byte *a = TensorAccess::elements(first), *b = TensorAccess::elements(second);
@@ -47,7 +48,7 @@ void require_same(const Tensor& first, const Tensor& second) {
     }
   dispatch(first.dtype(), [&]<class T>(std::type_identity<T>) {
     fail(
-        kOp,
+        kCheckpoint,
         "the second run of the function, for the gradient, gave another result than the first in {} of {} elements "
         "(element {} of the flattened result, of shape {}, was {} and is {}). {}",
         different, size, at, first.shape(), first.values<T>()[at], second.values<T>()[at], kWays);
@@ -57,7 +58,7 @@ void require_same(const Tensor& first, const Tensor& second) {
 }  // namespace
 
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
-  if (!f) fail(kOp, "the function is empty");
+  if (!f) fail(kCheckpoint, "the function is empty");
   require_values(inputs);
   if (!is_recording()) return f(inputs);
 
@@ -70,7 +71,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
     const detail::CheckpointRun first(*values, false);
     Tape scout;
     y = f(scout.watch(inputs, Constants::Keep));
-    if (!y.defined()) fail(kOp, "the function returned a Tensor that was never given a value");
+    if (!y.defined()) fail(kCheckpoint, "the function returned a Tensor that was never given a value");
     y = TensorAccess::view(y, y.shape());
     std::ranges::copy(scout.parameters(), std::back_inserter(sources));
   }
@@ -90,17 +91,17 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
       const detail::CheckpointRun second(*values, true);
       Tensor result = f(variables);
       if (!second.finished())
-        fail(kOp,
+        fail(kCheckpoint,
              "the second run of the function, for the gradient, asks its layers for less than the first. {}",
              kWays);
       return result;
     }();
-    if (!again.defined()) fail(kOp, "the function returned a Tensor that was never given a value");
+    if (!again.defined()) fail(kCheckpoint, "the function returned a Tensor that was never given a value");
     require_same(first_result, again);
     for (const Tensor& parameter : tape.parameters())
       if (!known.contains(TensorAccess::storage(parameter)))
         fail(
-            kOp,
+            kCheckpoint,
             "the second run of the function, for the gradient, uses another parameter (shape {}) than the first. {}",
             parameter.shape(), kWays);
     variables.insert(variables.end(), first_parameter, xs.end());
@@ -114,7 +115,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
       if (wanted[i]) gradients[i] = std::move(found[next++]);
     return gradients;
   };
-  return record_joint(kOp, std::move(y), sources, rule);
+  return record_joint(kCheckpoint, std::move(y), sources, rule);
 }
 
 }  // namespace tapegrad::inline v0
