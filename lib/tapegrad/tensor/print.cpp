@@ -131,9 +131,9 @@ std::string scalar(T value) {
 }
 
 // The elements of a tensor that are shown, in brackets and lines.
-class Layout {
+class Columns {
  public:
-  explicit Layout(const Shape& shape) : shape_(shape), summarized_(shape.size() > kThreshold) {}
+  explicit Columns(const Shape& shape) : shape_(shape), summarized_(shape.size() > kThreshold) {}
 
   /// Calls f with the place of every element that is shown, in the order of render's words.
   template <class F>
@@ -211,7 +211,7 @@ std::string to_string(const Tensor& x) {
   return dispatch(x.dtype(), [&](auto type) {
     const auto elements = x.values<typename decltype(type)::type>();
     if (x.rank() == 0) return scalar(elements[0]);
-    const Layout layout(x.shape());
+    const Columns layout(x.shape());
     std::vector<typename decltype(type)::type> shown;
     layout.visit([&](index_t at) { shown.push_back(elements[static_cast<std::size_t>(at)]); });
     return layout.render(align(shown));
