@@ -191,7 +191,8 @@ class Backward {
     };
     const auto run = [&](auto rule) {
       try {
-        return rule(node.output != nullptr ? (*node.output)() : none_);
+        if (node.output == nullptr) return rule(none_);
+        return rule((*node.output)());
       } catch (const std::bad_alloc&) {
         throw;
       } catch (...) {

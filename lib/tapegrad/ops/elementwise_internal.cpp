@@ -93,6 +93,12 @@ Tensor weighted(const Tensor& weight, const Tensor& x) {
 
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop) {
   require_same_dtype(op, a, b);
+  if (a.shape() == b.shape()) {  // most calls: not a broadcast's cost for them
+    Tensor y = TensorAccess::empty(a.shape(), result);
+    const void* const inputs[] = {TensorAccess::elements(a), TensorAccess::elements(b)};
+    kernels::map(loop, a.size(), TensorAccess::elements(y), inputs);
+    return y;
+  }
   const Shape shape = broadcast(op, a.shape(), b.shape());
   Tensor y = TensorAccess::empty(shape, result);
   kernels::map(loop, shape, TensorAccess::elements(y),

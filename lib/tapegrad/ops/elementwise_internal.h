@@ -97,7 +97,7 @@ Tensor combine_floating_with_number(const char* op, const Tensor& a, double b, c
 }
 
 /// sum_to() that gives back x itself where nothing is to be summed: for rules, whose results nobody writes to.
-Tensor summed_to(const Tensor& x, const Shape& shape);
+Tensor summed_to(Tensor x, const Shape& shape);
 
 /// record() for an op of two tensors whose result was broadcast: the one place where that is undone. da and
 /// db are the rules as if the shapes were equal.

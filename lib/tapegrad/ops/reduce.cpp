@@ -477,7 +477,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return x.shape() == shape ? copy(x) : detail::summed_to(x, shape);
 }
 
-Tensor detail::summed_to(const Tensor& x, const Shape& shape) {
+Tensor detail::summed_to(Tensor x, const Shape& shape) {
   if (x.shape() == shape) return x;
   std::vector<int> axes;
   const int added = x.rank() - shape.rank();
