@@ -27,37 +27,38 @@ Family family_of(const Conv2DGeometry& g);
 /// How the filter of one phase is cut into blocks of output channels, its window into taps, and its pixels
 /// into rectangles that have the same taps inside of the image.
 struct PhasePlan {
-  index_t phase;  ///< of the correlation
-  std::vector<Stretch> rows, columns;
-  index_t first_column, column_taps;  ///< the window's columns that these output columns touch
-  bool narrow;                        ///< vectors
-  index_t lanes;                      ///< of a vector
-  index_t length;                     ///< neighbours in memory that one run of taps reads
-  index_t group;  ///< of them in one tap; if that is all lanes, the last tap of a run may have fewer
-  index_t taps_in_row, taps;                    ///< of the window
-  index_t block;                                ///< channels in a full block
-  index_t blocks;                               ///< in a group of channels
-  index_t vectors;                              ///< of a full block
-  index_t first_weight, first_bias, first_tap;  ///< of this phase, in what all phases share
+  index_t phase;                       ///< number of the correlation's phase
+  std::vector<Stretch> rows, columns;  ///< of output pixels; each pair of them is a rectangle
+  index_t first_column, column_taps;   ///< the window's columns that these output columns touch
+  bool narrow;                         ///< whether vectors have half of the width
+  index_t lanes;                       ///< numbers in a vector
+  index_t length;                      ///< numbers, neighbours in memory, that one run of taps reads
+  index_t group;  ///< numbers of one tap; if a tap fills all lanes, the last tap of a run may have fewer
+  index_t taps_in_row, taps;  ///< taps in a row of the window, and in the whole window
+  index_t block;              ///< channels in a full block
+  index_t blocks;             ///< blocks in a group of channels
+  index_t vectors;            ///< vectors in a full block
+  index_t first_weight, first_bias,
+      first_tap;  ///< where this phase begins in the arrays that all phases share
 
   index_t taps_in_run() const { return divide_up(length, group); }
-  index_t packed() const { return taps * vectors * lanes; }  ///< numbers of a block's filter
+  index_t packed() const { return taps * vectors * lanes; }  ///< numbers in the packed filter of a block
 };
 
-/// conv2d and conv2d_backprop_input.
+/// The plan of a conv2d or of a conv2d_backprop_input.
 struct CorrelationPlan {
   Correlation c;
   Family family = Family::Direct;
-  // Of the direct family; all empty if there is nothing to compute.
+  // The rest is the direct family's; all of it is empty if there is nothing to compute.
   std::vector<PhasePlan> phases;
   std::vector<index_t> taps;        ///< where the taps of each phase are, from its first one on
   index_t weights = 0, biases = 0;  ///< numbers in the packed filter
   Strips strips;
   index_t strips_in_piece = 1;
 
-  /// The first channel of a block, its channels, and vectors that these need: the last block of a group may have fewer.
-  /// Vectors of single inputs are always full if there are that many channels: the last block may begin within the one
-  /// before, and its last vector within its first one.
+  /// The first channel of a block, the number of its channels, and of the vectors that the channels need: the last block of
+  /// a group may have fewer. Vectors of single inputs are always full if a group has that many channels: its last block may
+  /// begin within the block before, and the last vector of that block within the first one.
   index_t first_of(const PhasePlan& p, index_t block) const;
   index_t channels_of(const PhasePlan& p, index_t block) const;
   index_t vectors_of(const PhasePlan& p, index_t block) const;
@@ -65,31 +66,33 @@ struct CorrelationPlan {
 CorrelationPlan plan_correlation(const Conv2DGeometry& g, bool transposed, Family family,
                                  const VectorTraits& traits);
 
-/// conv2d_backprop_filter: which of the two sides fills the vectors, and how the sums are laid out, [group][run][scalar]
-/// [vector]. A few chunks of strips, cut by sizes only, have sums of their own, which are added in their order.
+/// The plan of a conv2d_backprop_filter: which of the two sides fills the vectors, and how the sums are laid out:
+/// [group][run][scalar][vector]. A few chunks of strips, cut by sizes only, have sums of their own, which are added in the
+/// order of the chunks.
 struct FilterPlan {
   Correlation c;
   Family family = Family::Direct;
   VectorTraits traits{};
-  // Of the direct family.
-  bool vectors_from_x = false;
-  bool whole_rows = false;
-  bool by_taps = false;       ///< tap by tap, not rectangle by rectangle: vectors are dy's
-  index_t runs = 0, run = 0;  ///< of neighbours in x that the filter has, and the length of one
-  index_t scalars = 0, vectors = 0;
-  index_t sums = 0;              ///< numbers of one group
-  std::vector<index_t> offsets;  ///< of the runs, in x
+  // What only the direct family uses.
+  bool vectors_from_x = false;  ///< whether x fills the vectors; otherwise dy does
+  bool whole_rows = false;      ///< whether a row of the window is one run
+  bool by_taps =
+      false;  ///< whether sums are made tap by tap, not rectangle by rectangle; dy fills the vectors then
+  index_t runs = 0, run = 0;         ///< runs of neighbours in x that a window has, and the length of a run
+  index_t scalars = 0, vectors = 0;  ///< of a run: numbers of one side, and vectors of the other
+  index_t sums = 0;                  ///< numbers in the sums of one group
+  std::vector<index_t> offsets;      ///< where each run begins in x, from the first one on
   std::vector<Stretch> rows, columns;
   Strips strips;
-  // Of both.
+  // What both families use.
   index_t size = 0;               ///< numbers in the sums of a chunk
-  index_t chunk = 1, chunks = 0;  ///< strips (rows, if depthwise) in a chunk
+  index_t chunk = 1, chunks = 0;  ///< strips (rows of dy, if depthwise) in a chunk, and chunks
 
   index_t run_step() const { return scalars * vectors * traits.lanes; }
 };
 FilterPlan plan_filter(const Conv2DGeometry& g, Family family, const VectorTraits& traits);
 
-/// The same plans of the family that is faster, from the thread's cache if it has them.
+/// The plans of the family that is faster, from the cache of the thread if that has them.
 std::shared_ptr<const CorrelationPlan> cached_correlation(const Conv2DGeometry& g, bool transposed,
                                                           const VectorTraits& traits);
 std::shared_ptr<const FilterPlan> cached_filter(const Conv2DGeometry& g, const VectorTraits& traits);

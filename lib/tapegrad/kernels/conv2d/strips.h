@@ -33,11 +33,11 @@ class Strips {
 
  private:
   index_t batch_ = 0, rows_ = 0;
-  index_t images_ = 1;            // in a strip
-  index_t parts_ = 0, part_ = 0;  // of an image, and the rows in one
+  index_t images_ = 1;            // images in a strip
+  index_t parts_ = 0, part_ = 0;  // parts of an image, and rows in a part
 };
 
-/// What of a stretch of rows is in the strip.
+/// The part of a stretch of rows that lies in the strip.
 inline Stretch clip(Stretch stretch, const Strip& strip) {
   stretch.begin = std::max(stretch.begin, strip.begin);
   stretch.end = std::max(stretch.begin, std::min(stretch.end, strip.end));

@@ -14,9 +14,9 @@ inline constexpr index_t kMostVectors = 2;
 struct VectorTraits {
   index_t lanes;  ///< numbers in a vector
   index_t
-      narrow_lanes;  ///< of a half-width vector on CPUs where it is as fast as a full one; else equal to lanes
+      narrow_lanes;  ///< numbers in half a vector on CPUs where half vectors are as fast; else equal to lanes
   index_t filter_sums;  ///< vectors of sums that a FilterJob may ask for
-  index_t bytes;        ///< of a number
+  index_t bytes;        ///< size of a number
 
   friend bool operator==(const VectorTraits&, const VectorTraits&) = default;
 };
@@ -35,13 +35,13 @@ VectorTraits vector_traits();
 /// A vector holds `group` inputs of each of lanes / group channels, so that few channels fill it as well:
 /// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector; then the last
 /// vector holds the last channels, and may begin within the one before. If group is lanes, each run may end with one
-/// more tap that has only `tail` inputs. Bias has the same layout, its number in lane o * group and zeros in the others.
+/// more tap that has only `tail` inputs. The bias has the same layout: bias[o] in lane o * group, and zeros in the others.
 template <class T>
 struct CorrelateJob {
   const T* x = nullptr;  ///< the first tap of the first pixel
   T* y = nullptr;        ///< the first pixel
   index_t images = 0, lines = 0, pixels = 0;
-  index_t x_image = 0, x_line = 0, x_pixel = 0;  ///< from one to the next
+  index_t x_image = 0, x_line = 0, x_pixel = 0;  ///< steps from one image, line or pixel to the next
   index_t y_image = 0, y_line = 0, y_pixel = 0;
   const index_t* taps = nullptr;
   index_t first_tap = 0, tap_runs = 0, tap_run = 0, next_run = 0;
@@ -49,14 +49,14 @@ struct CorrelateJob {
   const T* weights = nullptr;  ///< [tap][vectors * lanes], aligned
   const T* bias = nullptr;     ///< [vectors * lanes], aligned
   bool narrow =
-      false;  ///< narrow_lanes of vector_traits() in a vector, not lanes: with one vector of group 1
+      false;  ///< whether a vector has narrow_lanes of vector_traits(): only one vector of group 1 may
   index_t group = 1, vectors = 1, channels = 0;
   bool relu = false;
 };
 template <class T>
 void correlate(const CorrelateJob<T>& job);
 
-/// A line of pixels: where both sides of the products of its first pixel are.
+/// A line of pixels: where the two sides of the first pixel's products are.
 template <class T>
 struct FilterLine {
   const T* scalars;
@@ -65,8 +65,8 @@ struct FilterLine {
 
 /// Sums of products of two sides, over all lines and their pixels q:
 ///   sums[t][a][v] += scalars[q * scalar_step + a] * vectors[q * vector_step + v]
-/// for taps t of the filter, scalars a and lanes v of a few vectors. One side is x, where the taps are
-/// taps[t] further on; the other one is the same for all of them.
+/// for taps t of the filter, scalars a and lanes v of a few vectors. One side is x, which is read taps[t] numbers further
+/// on for tap t; the other side is the same for all taps.
 template <class T>
 struct FilterJob {
   const FilterLine<T>* lines = nullptr;
@@ -75,14 +75,14 @@ struct FilterJob {
   index_t tap_count = 0;
   bool scalars_are_x = true;
   index_t scalar_step = 0, vector_step = 0;
-  index_t scalar_offset = 0, vector_offset = 0;  ///< added to every place
+  index_t scalar_offset = 0, vector_offset = 0;  ///< added to where each line begins
   index_t scalar_count = 0, vector_count = 0;
-  index_t last_lanes = 0;  ///< of the last vector, that are added
+  index_t last_lanes = 0;  ///< lanes of the last vector that are added to the sums
   T* sums = nullptr;
   index_t tap_sums_step = 0, scalar_sums_step = 0;
 };
-/// Most of each that a job may ask for; and tap_count * scalar_count * vector_count is at most the
-/// accumulators. There are one or three taps.
+/// The most taps, scalars and vectors that a job may ask for; tap_count * scalar_count * vector_count is at most
+/// filter_sums. A job has one tap or kMostTaps.
 inline constexpr index_t kMostTaps = 3, kMostScalars = 12, kMostFilterVectors = 3;
 template <class T>
 void accumulate_filter(const FilterJob<T>& job);

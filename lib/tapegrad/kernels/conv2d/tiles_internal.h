@@ -101,8 +101,8 @@ HWY_INLINE hn::Vec<D> LoadFirst(D d, const T* x, index_t count) {
   }
 }
 
-// Adds the numbers of each block of 16 bytes: block b of v[i] has the sums of the blocks b of several vectors, in their
-// order.
+// Adds the numbers of each block of 16 bytes: block b of v[i] has the sums of the blocks b of several vectors, in the order
+// of the vectors.
 template <int kCount, class V, int kSize>
 HWY_INLINE void AddBlocks(V (&v)[kSize]) {
   const hn::DFromV<V> d;
@@ -123,8 +123,7 @@ HWY_INLINE void AddBlocks(V (&v)[kSize]) {
   }
 }
 
-// Adds every kGroup neighbours. The first ceil(kCount / kGroup) vectors hold the sums of all of them, in
-// order.
+// Adds every kGroup neighbours. The first ceil(kCount / kGroup) vectors hold all sums, in order.
 template <int kGroup, int kCount, class V, int kSize>
 HWY_INLINE void AddNeighbours(V (&v)[kSize]) {
   const hn::DFromV<V> d;
@@ -328,7 +327,7 @@ void Correlate(const CorrelateJob<T>& job) {
 
 // ---- filter gradients
 
-// Writes its sums to `to`, [tap][scalar][vector].
+// Computes one tile, and writes the sums to `to`, [tap][scalar][vector].
 template <int kTaps, int kScalars, int kVectors, bool kScalarsAreX>
 void FilterTile(const FilterJob<T>& job, T* HWY_RESTRICT to) {
   const Full d;
@@ -389,7 +388,7 @@ constexpr std::array<FilterTilesOfScalars, kMostFilterVectors> kFilterTiles = {
     FilterTiles<kTaps, 2, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>()),
     FilterTiles<kTaps, 3, kScalarsAreX>(std::make_integer_sequence<int, kMostScalars>())};
 
-// Adds what a tile wrote.
+// Adds the numbers that a tile wrote to the sums.
 template <int kVectors>
 void AddSums(const FilterJob<T>& job, const T* from) {
   const Full d;
