@@ -4,9 +4,12 @@
 #include <concepts>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <regex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "refuses.h"
 #include "tapegrad/tapegrad.h"
@@ -44,6 +47,31 @@ TEST(Axes, OneIsWrittenAsSeveralAre) {
   EXPECT_TRUE(refuses("sum", {"axis 2", "[2, 3]"}, [&] { sum(x, 2); }));
   EXPECT_TRUE(refuses("sum", {"[2, 3]"}, [&] { sum(x, (index_t{1} << 32) + 1); }));  // not axis 1
   EXPECT_TRUE(refuses("max", {"axis -1", "twice"}, [&] { max(x, {1, -1}); }));
+}
+
+// Whatever takes axes refuses one that is not there, and one that is named twice, in its own name.
+TEST(Axes, WhatIsNoSetOfAxesIsRefused) {
+  const Tensor x = ones({2, 3, 1});
+  using Function = std::function<Tensor(const Axes&)>;
+  const std::vector<std::pair<const char*, Function>> functions = {
+      {"sum", [&](const Axes& axes) { return sum(x, axes); }},
+      {"mean", [&](const Axes& axes) { return mean(x, axes); }},
+      {"prod", [&](const Axes& axes) { return prod(x, axes); }},
+      {"var", [&](const Axes& axes) { return var(x, axes); }},
+      {"stddev", [&](const Axes& axes) { return stddev(x, axes); }},
+      {"max", [&](const Axes& axes) { return max(x, axes); }},
+      {"min", [&](const Axes& axes) { return min(x, axes); }},
+      {"logsumexp", [&](const Axes& axes) { return logsumexp(x, axes); }},
+      {"norm", [&](const Axes& axes) { return norm(x, axes); }},
+      {"any", [&](const Axes& axes) { return any(x, axes); }},
+      {"all", [&](const Axes& axes) { return all(x, axes); }},
+      {"count_nonzero", [&](const Axes& axes) { return count_nonzero(x, axes); }},
+      {"flip", [&](const Axes& axes) { return flip(x, axes); }},
+      {"squeeze", [&](const Axes& axes) { return squeeze(x, axes); }}};
+  for (const auto& [op, f] : functions) {
+    EXPECT_TRUE(refuses(op, {"axis 3", "[2, 3, 1]"}, [&, &f = f] { f({2, 3}); })) << op;
+    EXPECT_TRUE(refuses(op, {"axis -1", "twice", "[2, 3, 1]"}, [&, &f = f] { f({2, -1}); })) << op;
+  }
 }
 
 // sum(x, true) is neither axis 1 nor keepdims, and half an axis does not exist.

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -94,6 +95,9 @@ TEST(OpRefusals, Elementwise) {
       {"median", {"axis 2", "[2, 3]"}, [=] { median(a, 2); }},
       {"roll", {"axis 2", "[2, 3]"}, [=] { roll(a, 1, 2); }},
       {"diag", {"[]"}, [=] { diag(ones({})); }},
+      {"diag", {"memory"}, [=] { diag(ones({2}), index_t{1} << 40); }},
+      {"diag", {"memory"}, [=] { diag(ones({2}), -(index_t{1} << 40)); }},
+      {"diag", {"too large"}, [=] { diag(ones({2}), std::numeric_limits<index_t>::max()); }},
       {"diag",
        {"[2, 3, 4]"},
        [=] {

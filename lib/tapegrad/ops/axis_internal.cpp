@@ -10,6 +10,16 @@ int checked_axis(const char* op, const Shape& shape, int axis) {
   return shape.checked_axis(axis);
 }
 
+AxisMask marked_axes(const char* op, const Shape& shape, const Axes& axes) {
+  AxisMask marked{};
+  for (const int axis : axes) {
+    bool& mark = marked[static_cast<std::size_t>(checked_axis(op, shape, axis))];
+    if (mark) fail(op, "axis {} of a tensor of shape {} is named twice", axis, shape);
+    mark = true;
+  }
+  return marked;
+}
+
 index_t size_product(const char* op, index_t a, index_t b) {
   index_t product = 0;
   if (__builtin_mul_overflow(a, b, &product))

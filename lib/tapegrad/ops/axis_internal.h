@@ -2,9 +2,11 @@
 
 // Internal: axes as ops are given them.
 
+#include <array>
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/ops/axes.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/tensor/tensor.h"
 
@@ -12,6 +14,10 @@ namespace tapegrad::inline v0::detail {
 
 /// The axis counted from the front. Throws an Error of op when there is no such axis.
 int checked_axis(const char* op, const Shape& shape, int axis);
+
+/// Which axes of a shape these are. Throws an Error of op when one of them is not there, or named twice.
+using AxisMask = std::array<bool, Shape::kMaxRank>;
+AxisMask marked_axes(const char* op, const Shape& shape, const Axes& axes);
 
 /// a * b of sizes. Throws an Error of op when that is no number of elements.
 index_t size_product(const char* op, index_t a, index_t b);

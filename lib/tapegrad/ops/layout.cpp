@@ -184,11 +184,10 @@ Tensor row(const Tensor& x, index_t index) {
 
 Tensor flip(const Tensor& x, const Axes& axes) {
   detail::require_defined("flip", x);
+  const detail::AxisMask flipped = detail::marked_axes("flip", x.shape(), axes);
   std::vector<Walk> walks(static_cast<std::size_t>(x.rank()));
-  for (const int axis : axes) {
-    const int at = detail::checked_axis("flip", x.shape(), axis);
-    walks[static_cast<std::size_t>(at)] = {x.shape()[at] - 1, -1};
-  }
+  for (std::size_t axis = 0; axis < walks.size(); ++axis)
+    if (flipped[axis]) walks[axis] = {x.shape()[static_cast<int>(axis)] - 1, -1};
   return take("flip", x, pattern(x.shape(), x.shape(), walks));
 }
 
@@ -244,16 +243,16 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
 
 Tensor squeeze(const Tensor& x, const Axes& axes) {
   detail::require_defined("squeeze", x);
-  std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
-  for (const int axis : axes) {
-    index_t& size = sizes[static_cast<std::size_t>(detail::checked_axis("squeeze", x.shape(), axis))];
-    if (size == -1) fail("squeeze", "axis {} of a tensor of shape {} is named twice", axis, x.shape());
-    if (size != 1)
+  const detail::AxisMask removed = detail::marked_axes("squeeze", x.shape(), axes);
+  std::vector<index_t> sizes;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const index_t size = x.shape()[axis];
+    if (!removed[static_cast<std::size_t>(axis)])
+      sizes.push_back(size);
+    else if (size != 1)
       fail("squeeze", "only axes of size 1 can be removed, but axis {} of a tensor of shape {} has size {}",
            axis, x.shape(), size);
-    size = -1;
   }
-  std::erase(sizes, -1);
   return reshape(x, Shape(sizes));
 }
 

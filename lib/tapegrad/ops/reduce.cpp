@@ -21,16 +21,10 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-using Mask = std::array<bool, Shape::kMaxRank>;
+using Mask = detail::AxisMask;
 
 Mask reduced_axes(const char* op, const Tensor& x, const Axes& axes) {
-  Mask reduced{};
-  for (const int axis : axes) {
-    bool& mark = reduced[static_cast<std::size_t>(detail::checked_axis(op, x.shape(), axis))];
-    if (mark) fail(op, "axis {} of a tensor of shape {} is named twice", axis, x.shape());
-    mark = true;
-  }
-  return reduced;
+  return detail::marked_axes(op, x.shape(), axes);
 }
 
 Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keep_dims) {

@@ -75,6 +75,7 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) {
 
 Tensor count_nonzero(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   detail::require_defined("count_nonzero", x);
+  (void)detail::marked_axes("count_nonzero", x.shape(), axes);  // an error is that of count_nonzero
   return sum(cast(not_equals(x, 0), DType::Int32), axes, options);
 }
 
@@ -97,6 +98,8 @@ Tensor diag(const Tensor& x, index_t k) {
   if (x.rank() == 1) {
     // Element i stands in row i, or in column i of a diagonal below the main one.
     const index_t more = k < 0 ? detail::size_sum("diag", -(k + 1), 1) : k;
+    const index_t size = detail::size_sum("diag", x.size(), more);
+    (void)detail::result_shape("diag", {size, size});  // an error is that of diag
     const Tensor longer = pad(x, {{0, more}});
     return where(diagonals(longer.size(), longer.size(), on_diagonal), expand_dims(longer, k < 0 ? 0 : 1),
                  0.0);
