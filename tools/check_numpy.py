@@ -205,7 +205,7 @@ def check(checked, tool, options):
         sys.exit(f"check_numpy.py: {tool} ended without a result")
     for text in summary["left_out"]:
         print(f"  NOT TESTED  {text}")
-    if checked.float32:
+    if checked.float32 and not options.tolerance:
         print("  note: your gradients are float32. Compute in float64 while you check (the inputs are), or pass\n"
               "        --tolerance 1e-3: rounding looks like a mistake otherwise, and mistakes like rounding")
     print(f"  {summary['passed']} of {summary['cases']} cases right\n")

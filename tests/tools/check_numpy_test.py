@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,8 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = HERE.parents[1] / "tools" / "check_numpy.py"
 RIGHT = HERE / "numpy_answers" / "right.py"
+TEACHING = HERE.parents[1] / "examples" / "exercises" / "TEACHING.md"
+COURSES = HERE / "courses"  # answers to two courses, with the names and layouts of these
 TOOL = sys.argv.pop()
 
 
@@ -145,6 +148,56 @@ class Right(unittest.TestCase):
             status, _, err = check(pathlib.Path(folder) / "nowhere.py")
             self.assertEqual(status, 1)
             self.assertIn("there is no file", err)
+
+
+class OfCourses(unittest.TestCase):
+    """What TEACHING.md prints for two courses, its files and its commands, with answers as the courses have them."""
+
+    def printed(self, course):
+        """The file and the options of the command that stand under the name of the course."""
+        text = TEACHING.read_text()
+        text = text[text.index(f"**{course}**"):]
+        command = re.search(r"```sh\n(tools/check_numpy.py .*)\n```", text).group(1).split()
+        return re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1), command[1], command[2:]
+
+    def check(self, course, change=("", "")):
+        """change: a line of the answers, and a wrong one in its place."""
+        code, name, options = self.printed(course)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            for file in COURSES.rglob("*.py"):
+                text = file.read_text()
+                to = folder / file.relative_to(COURSES)
+                to.parent.mkdir(exist_ok=True)
+                to.write_text(text.replace(*change) if change[0] else text)
+            (folder / name).write_text(code)
+            status, out, err = check(folder / name, *options)
+        return status, " ".join((out + err).split())
+
+    def test_cs231n(self):
+        status, said = self.check("CS231n")
+        self.assertEqual(status, 0, said)
+        for op in ("conv2d", "max_pool2d", "batch_norm", "softmax_cross_entropy", "linear", "relu"):
+            self.assertIn(f"== {op} ", said)
+        self.assertNotIn("WRONG", said)
+
+    def test_cs231n_wrong(self):
+        status, said = self.check("CS231n", ("dpadded[place] += ", "dpadded[place] = "))
+        self.assertEqual(status, 1, said)
+        self.assertIn("overwritten instead of accumulated", said)
+
+    def test_needle(self):
+        status, said = self.check("needle")
+        self.assertEqual(status, 0, said)
+        self.assertIn("== conv2d ok stride 1, no padding", said)
+        self.assertIn("ok strides that leave pixels over, and padding", said)
+
+    def test_needle_wrong(self):
+        # The output gradient's channels exchanged in dw: with y.sum(), as hw4's tests have it, nobody would see that.
+        wrong = 'np.einsum("nhwc,nhwo->co", padded[window(*tap)], dy[..., ::-1])'
+        status, said = self.check("needle", ('np.einsum("nhwc,nhwo->co", padded[window(*tap)], dy)', wrong))
+        self.assertEqual(status, 1, said)
+        self.assertIn("its channels (out) in reverse order", said)
 
 
 if __name__ == "__main__":
