@@ -14,8 +14,10 @@
 // multiple of sh, rows at the bottom of x are in no window. dx must have them, with zeros; and dw must not
 // see them.
 //
-//      dx = conv2d_dx(insert_zeros(dy), w), and zeros up to x's shape            rows that windows reach: (p - 1) sh + kh
+//      dx = conv2d_dx(insert_zeros(dy), w), and zeros up to x's shape
 //      dw = conv2d_dw(x without the rows that no window reaches, insert_zeros(dy))
+//
+// If dy has p rows, windows reach (p - 1) sh + kh rows of x, and the same for columns.
 //
 // Questions that people ask about it, and claims that are loose or wrong:
 //
@@ -27,14 +29,18 @@
 //    turned one: the entry at its lower right, which meets the first pixel, is w[0, 0] = -1, and not -9. The
 //    numbers, which are the first case of the check:
 //
-//         67  -134   278  -154   231       In the middle of row 0: 278 = -67 * -3 + -77 * -1, where two windows overlap.
-//       -268   335  -710   385  -462
+//         67  -134   278  -154   231       The 278 in row 0, where two windows overlap:
+//       -268   335  -710   385  -462       -67 * -3 + -77 * -1 = 201 + 77.
 //        586  -770  1620  -870  1074
 //       -468   585 -1210   635  -762
 //        819  -936  1942 -1016  1143
 //  - "It applies the convolution with a fractional stride. In other words, the input's values are spaced out
 //    with zeros" (first answer to "What does tf.nn.conv2d_transpose do?"). The second sentence is right, s -
 //    1 zeros between neighbours. The filter itself moves with stride 1.
+//  - "d_x_manual = conv2d(pad_to_full(d_out), rot180(w), strides=strides)" (the program in the second
+//    answer there). Right, as that answer assumes stride 1. With strides=2 it would take every second place
+//    of an image that must become larger: the strides belong into insert_zeros(), and the convolution on
+//    the way back has stride 1.
 //  - The most frequent mistake in handwritten code is older than all that: the window of y[p] begins at x[p
 //    sh], not at x[p].
 //

@@ -27,11 +27,13 @@
 //    filter total is odd. With k = 2, size 28: before 0, after 1. On the way back through a turned filter the
 //    zero belongs before: conv2d with SAME puts it after, and everything is shifted by one pixel. And with a
 //    stride conv2d makes the image smaller again, where the way back makes it larger.
-//  - "Insert zeros between the entries and around them, convolve, and drop the last row and column" (an article in
-//    Japanese, "Tensorflow deconvolution", that writes it in Python: 4 channels of 3 x 3 become 2 of 6 x 6, stride 2,
-//    a 3 x 3 kernel). That is this exercise's dx for an x of 6 x 6, where total is 1: before 0, after 1, so the last row
-//    and column go. SAME leads from 5 x 5 to 3 x 3 as well; there total is 2, and a row before and one after go.
-//    Whoever drops the last ones only is off by one pixel everywhere. The article's result, which the check ends with:
+//  - "Insert zeros between the entries and around them, convolve, and drop the last row and column" (an
+//    article in Japanese, "Tensorflow deconvolution", that writes it in Python: 4 channels of 3 x 3 become
+//    2 of 6 x 6, stride 2, a 3 x 3 kernel). That is this exercise's dx for an x of 6 x 6, where total is 1:
+//    before 0, after 1, so the last row and column go. SAME leads from 5 x 5 to 3 x 3 as well; there total
+//    is 2, and a row before and one after go. Whoever drops the last ones only is off by one pixel
+//    everywhere. Its function for the convolution puts one row of zeros around whatever the kernel's size
+//    is: it is right for 3 x 3 only. The article's result, which the check ends with:
 //
 //             4 3  6 2  7 3       4 1  7  0  7 2       (its listing shows 2 x 6 x 6; TensorFlow gives [1, 6, 6, 2],
 //             4 3  3 2  7 5       5 6  0  1  8 5        channels last)

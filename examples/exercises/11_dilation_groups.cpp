@@ -6,12 +6,13 @@
 //
 //      w  a b c     d = 2:  a . b . c     reaches over (k - 1) d + 1 pixels: 2 gaps of 2, and the last entry
 //
-//      in 6, out 9, 3 groups:       x's channels   0 1 | 2 3 | 4 5          w [kh, kw, 2, 9]: 2 = in / groups
+//      in 6, out 9, 3 groups:       x's channels   0 1 | 2 3 | 4 5          w [kh, kw, 2, 9]: 2 = in / groups,
 //                                                  \./   \./   \./
-//                                   y's channels  0 1 2|3 4 5|6 7 8         o belongs to group o / (out / groups) = o / 3
+//                                   y's channels  0 1 2|3 4 5|6 7 8         o's group is o / (out / groups) = o / 3
 //
-//      y[n, p, q, o] = sum over i, j, c of x[n, p + i dh, q + j dw, g (in / groups) + c] w[i, j, c, o],    g = o / (out / groups)
-//      y has h - ((kh - 1) dh + 1) + 1 rows
+//      y[n, p, q, o] = sum over i, j, c of x[n, p + i dh, q + j dw, g (in / groups) + c] w[i, j, c, o]
+//
+// where g = o / (out / groups) is the group of o, and y has h - ((kh - 1) dh + 1) + 1 rows.
 //
 // (Divisions round down, as those of index_t do.)
 //

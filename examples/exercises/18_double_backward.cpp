@@ -1,7 +1,8 @@
 // Exercise 18 (50 minutes): double backward of the convolution
 //
-// A gradient penalty, a Hessian times a vector, meta-learning: all differentiate a gradient once more. The backward pass is a
-// function like any other, with inputs x, w, dy and results dx, dw, and it is differentiated like any other:
+// A gradient penalty, a Hessian times a vector, meta-learning: all differentiate a gradient once more. The
+// backward pass is a function like any other, with inputs x, w, dy and results dx, dw, and it is
+// differentiated like any other:
 //
 //      forward     y  = conv(x, w)
 //      backward    dx = input_gradient(w, dy)          does not depend on x
@@ -13,9 +14,10 @@
 //
 //      T = <conv(x, w), dy> = <x, input_gradient(w, dy)> = <w, filter_gradient(x, dy)>
 //
-// T is linear in each of the three, and each kernel is its derivative with respect to one of them. So whatever one differentiates,
-// nothing but these three kernels comes out: of second, third, of any order. With u the gradient of dx (of x's shape) and v that
-// of dw (of w's shape), the number to be differentiated is
+// T is linear in each of the three, and each kernel is its derivative with respect to one of them. So
+// whatever one differentiates, nothing but these three kernels comes out: of second, third, of any order.
+// With u the gradient of dx (of x's shape) and v that of dw (of w's shape), the number to be differentiated
+// is
 //
 //      <u, dx> + <v, dw>  =  T(u, w, dy) + T(x, v, dy)
 //
@@ -26,20 +28,23 @@
 //
 // That is the first part: three gradients, one of them with two terms.
 //
-// The second part lets the tape do it. An op tells the tape its rules: from g, the gradient of its result, the gradient of each
-// input, and the rules are made of ops that have rules themselves. So the three ops name each other:
+// The second part lets the tape do it. An op tells the tape its rules: from g, the gradient of its result,
+// the gradient of each input, and the rules are made of ops that have rules themselves. So the three ops
+// name each other:
 //
 //      Tensor square(const Tensor& x) {                     (an example: the rule's g * x is made of ops)
 //        return tg::record("square", x * x, {{x, [x = tg::Saved(x)](const Tensor& g) { return 2.0 * g * x(); }}});
 //      }
 //
-// tg::Saved(x) keeps a tensor for the rule; x() is that tensor, with its place on the tape. If a rule is computed with the kernels
-// themselves (raw::conv and so on), which the tape does not see, its result is a constant for whoever differentiates it:
-// first derivatives are right, second ones are not. tapegrad refuses such a rule; many home-made tapes return a wrong number.
-// The same happens when a rule keeps a copy of the numbers in place of the tensor ("a saved value used in a second derivative").
+// tg::Saved(x) keeps a tensor for the rule; x() is that tensor, with its place on the tape. If a rule is
+// computed with the kernels themselves (raw::conv and so on), which the tape does not see, its result is a
+// constant for whoever differentiates it: first derivatives are right, second ones are not. tapegrad
+// refuses such a rule; many home-made tapes return a wrong number. The same happens when a rule keeps a
+// copy of the numbers in place of the tensor ("a saved value used in a second derivative").
 //
-// What you have: raw::conv(x, w, o), raw::input_gradient(x_shape, w, dy, o), raw::filter_gradient(x, w_shape, dy, o): the kernels of
-// exercises 6 to 11, which no tape sees; o are the strides and the padding, and go into every call.
+// What you have: raw::conv(x, w, o), raw::input_gradient(x_shape, w, dy, o),
+// raw::filter_gradient(x, w_shape, dy, o): the kernels of exercises 6 to 11, which no tape sees; o are the
+// strides and the padding, and go into every call.
 
 #include "checks/18_double_backward.h"
 

@@ -86,7 +86,7 @@ void check_gradient(Check& check, const Answers& answers) {
     const double moved = (i > 0 ? -h : 0) + (i == 11 ? -h : 0);
     not_restored.set({i / 4, i % 4}, slope + moved);
   }
-  check.context("f is quadratic in the entries of x, [3, 4]; h = 0.125");
+  check.context("a quadratic f of x [3, 4], h = 0.125");
   check.compare(
       "the gradient", answers.numeric_gradient(f, x, h), right,
       {.axes = "i j",

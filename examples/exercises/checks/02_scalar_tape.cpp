@@ -121,7 +121,7 @@ void check_backward(Check& check, const Answers& answers) {
          {4 * whole,
           "the loop starts at the end of the tape: a later number, which y was used for, counts too. "
           "The result is y"}});
-    check.context("the same graph, tape_backward(tape, y) called a second time");
+    check.context("u = 2 a, v = 7 a, y = u v with a = 1.5, and tape_backward(tape, y) called a second time");
     answers.tape_backward(tape, y);
     check.number(
         "a's gradient", tape[0].gradient, whole, 1e-12,
@@ -131,7 +131,8 @@ void check_backward(Check& check, const Answers& answers) {
          {3 * whole,
           "a second call gives three times as much: what the first call left in u, v and a is passed on "
           "again. Set all gradients to 0 before you begin, those of intermediate numbers too"}});
-    check.context("the same graph, then tape_backward(tape, u) for another result");
+    check.context(
+        "u = 2 a, v = 7 a, y = u v with a = 1.5: tape_backward(tape, y), and then tape_backward(tape, u)");
     answers.tape_backward(tape, 1);
     check.number("a's gradient", tape[0].gradient, 2, 1e-12,
                  {{2 + whole, "the gradient of y is still in it: set all gradients to 0 before you begin"}});

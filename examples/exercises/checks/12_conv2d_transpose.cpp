@@ -8,6 +8,7 @@ namespace {
 struct Sizes {
   Shape x, w;
   index_t stride_h, stride_w, top, bottom, left, right, more_h, more_w;
+  bool text = false;  // with the numbers of the text
 };
 
 Setting setting(const Sizes& s) {
@@ -23,7 +24,7 @@ Setting setting(const Sizes& s) {
 }
 
 const std::vector<Sizes> kSizes = {
-    {{1, 2, 2, 1}, {3, 3, 1, 1}, 2, 2, 0, 0, 0, 0, 0, 0},  // the numbers of the text
+    {{1, 2, 2, 1}, {3, 3, 1, 1}, 2, 2, 0, 0, 0, 0, 0, 0, true},
     {{2, 3, 2, 2}, {2, 3, 3, 2}, 1, 1, 0, 0, 0, 0, 0, 0},
     {{2, 2, 4, 3}, {3, 2, 2, 3}, 2, 3, 0, 0, 0, 0, 0, 0},
     {{2, 3, 4, 2}, {4, 3, 3, 2}, 3, 2, 1, 2, 0, 1, 0, 0},
@@ -70,8 +71,11 @@ std::vector<Explanation> explanations(const Tensor& x, const Tensor& w, const Se
   };
   const index_t kh = w.shape()[0], kw = w.shape()[1];
   return {
-      {"the stamps are turned by 180 degrees: the filter's corner w[0, 0] comes first, as in x times w. (With the text's "
-       "numbers this gives 603 where 67 belongs.)",
+      {fmt::format(
+           "the stamps are turned by 180 degrees: the corner of a stamp is x[p, q] w[0, 0]. The first one is "
+           "{:.6g} here, where {:.6g} belongs",
+           x.at({0, 0, 0, 0}) * w.at({w.shape()[0] - 1, w.shape()[1] - 1, 0, 0}),
+           x.at({0, 0, 0, 0}) * w.at({0, 0, 0, 0})),
        moved([=](Product& at) {
          at.h = at.p * s.stride_h + kh - 1 - at.i - s.top;
          at.w = at.q * s.stride_w + kw - 1 - at.j - s.left;
@@ -132,12 +136,12 @@ void forward_part(Check& check, const char* name, const char* look_next, const a
   check.part(name, look_next, [&] {
     for (const Sizes& sizes : check.cases(kSizes, kEasy)) {
       const Setting s = setting(sizes);
-      const bool text = &sizes == &kSizes[0];
-      const Tensor x =
-          text ? tg::tensor({{{{-67}, {-77}}, {{-117}, {-127}}}}, tg::DType::Float64) : check.draw(sizes.x);
+      const Tensor x = sizes.text ? tg::tensor({{{{-67}, {-77}}, {{-117}, {-127}}}}, tg::DType::Float64)
+                                  : check.draw(sizes.x);
       const Tensor w =
-          text ? tg::reshape(tg::tensor({-1, 2, -3, 4, -5, 6, -7, 8, -9}, tg::DType::Float64), {3, 3, 1, 1})
-               : check.draw(sizes.w);
+          sizes.text
+              ? tg::reshape(tg::tensor({-1, 2, -3, 4, -5, 6, -7, 8, -9}, tg::DType::Float64), {3, 3, 1, 1})
+              : check.draw(sizes.w);
       check.context(fmt::format("x {}, w {}, strides {} and {}, top {}, left {}, y {}", x.shape().str(),
                                 w.shape().str(), s.stride_h, s.stride_w, s.top, s.left, s.y.str()));
       check.compare("y", function(x, w, s), right_result(x, w, s),

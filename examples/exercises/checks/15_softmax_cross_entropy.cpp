@@ -102,7 +102,7 @@ void gradient(Check& check, const Answers& answers, const Case& c, double dy) {
   if (got.defined() && got.shape() == c.z.shape())
     for (const double v : got.values<double>())
       check.expect(
-          std::isfinite(v), fmt::format("dz has the entry {}", v),
+          std::isfinite(v), fmt::format("dz has the entry {}", std::isnan(v) ? "NaN" : "infinity"),
           "an exp() overflowed, or a row's were all 0: here, too, the largest logit of the row is subtracted first");
   check.compare("dz", got, expected, {.axes = "n k", .tolerance = 1e-12});
 }

@@ -146,7 +146,8 @@ struct Wanted {
 
 std::vector<Wanted> line_up() {
   return {
-      {"plain loops", true, in_loops([](Loops& l, const Product& t) { l.right(t); }), nullptr, ""},
+      {"plain loops", true, in_loops([](Loops& l, const Product& t) { l.right(t); }), nullptr,
+       "is it compared with the gradient of the same x, w and dy, and is rounding allowed for?"},
       {"taps beyond the kernel's height are left out, in columns too", false,
        in_loops([](Loops& l, const Product& t) {
          if (t.j < l.w.shape()[0]) l.right(t);
@@ -214,9 +215,9 @@ std::string sizes_seen(const Seen& seen) {
   note(seen.wide, "more than four columns, not a multiple of four");
   note(seen.gradient, "an output gradient that is not constant");
   note(seen.again, "the same filter shape twice");
-  return never.empty()
-             ? ""
-             : fmt::format("\n  in its {} calls there was never {}", seen.calls, fmt::join(never, ", nor "));
+  return never.empty() ? ""
+                       : fmt::format("\n  in all of its cases ({}) there was never {}", seen.calls,
+                                     fmt::join(never, ", nor "));
 }
 
 }  // namespace
@@ -278,7 +279,7 @@ void check(Check& check, const Answers& answers) {
         finding.text =
             fmt::format("of {} wrong ones {} were found, and of {} right ones {} accused{}{}{}", wrong,
                         killed, number - wrong, accused, escaped.empty() ? "" : "; still free: suspect ",
-                        escaped, sizes_seen(last));
+                        escaped, accused == 0 ? sizes_seen(last) : "");
         if (finding.hints.size() > 2) finding.hints.resize(2);
         check.fail(std::move(finding));
       });

@@ -148,7 +148,7 @@ void compare(Check& check, const char* name, const Step& step, const Settings& s
       Finding finding{
           .text = fmt::format(
               "after step {} p[{}] is {:.12g} and must be {:.12g}\n  before it was {:.12g}, and the "
-              "gradient was {:.6g}: the step is {:.6g} and must be {:.6g}",
+              "gradient was {:.6g}:\n  the step is {:.10g} and must be {:.10g}",
               t + 1, k, got[t][k], right[t][k], before, all_gradients[t][k], got[t][k] - before,
               right[t][k] - before),
           .tensors = {name}};

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "common/exercise.h"
 
@@ -42,11 +44,16 @@ std::string wrapped(std::string_view first, std::string_view text, std::string_v
   return all + line + "\n";
 }
 
+/// Each line by itself: set in, and wrapped where it is long.
 std::string indented(std::string_view lines, std::string_view by) {
   std::istringstream in{std::string(lines)};
   std::string all;
-  for (std::string line; std::getline(in, line);)
-    all += line.empty() ? "\n" : fmt::format("{}{}\n", by, line);
+  for (std::string line; std::getline(in, line);) {
+    const std::string blanks = std::string(by) + line.substr(0, line.find_first_not_of(' '));
+    all += line.empty()                       ? "\n"
+           : by.size() + line.size() > kWidth ? wrapped(blanks, line, blanks + "  ")
+                                              : fmt::format("{}{}\n", by, line);
+  }
   return all;
 }
 
@@ -80,7 +87,9 @@ std::string drawing_of(const ErrorMap& map) {
   for (int d = 0; d < shape.rank(); ++d)
     name += (d == 0 ? "" : ", ") +
             (d == plane.row || d == plane.column ? ":" : std::to_string(at[static_cast<std::size_t>(d)]));
-  std::string text = name + "]   . right   + must be larger   - must be smaller\n";
+  const bool some = std::ranges::any_of(errors, [](double e) { return std::isnan(e); });
+  std::string text = fmt::format("{}]   . right   + must be larger   - must be smaller{}\n", name,
+                                 some ? "   ? not compared" : "");
   for (index_t r = 0; r < rows; ++r) {
     text += "   ";
     for (index_t c = 0; c < columns; ++c) {
@@ -96,11 +105,33 @@ std::string drawing_of(const ErrorMap& map) {
   return text;
 }
 
-/// gradcheck's report, its hints wrapped.
+/// Whether a line "n 0: numeric 0, analytic 0" lists an entry of which nothing is wrong.
+bool is_right(const std::string& line, std::size_t numeric) {
+  const std::size_t begin = numeric + std::string_view(": numeric ").size(),
+                    end = line.find(", analytic ", begin);
+  return end != std::string::npos &&
+         line.substr(begin, end - begin) == line.substr(end + std::string_view(", analytic ").size());
+}
+
+/// gradcheck's report, its hints wrapped. How a numeric gradient came about is shown for one entry of a tensor.
 std::string text_of(const tg::GradcheckReport& report, bool colour) {
+  constexpr std::string_view as_ever =
+      "; the error is the same at every step: wrong";  // that is what wrong means
   std::istringstream in(report.str(colour));
   std::string all;
+  bool shown = false, skipping = false;
   for (std::string line; std::getline(in, line);) {
+    if (line.find(": the worst entries") != std::string::npos) shown = skipping = false;
+    if (const std::size_t at = line.find(": numeric "); at != std::string::npos)
+      skipping = is_right(line, at);
+    if (skipping && line.starts_with("    ")) continue;
+    // A line of the table that is too long says only how many are wrong.
+    if (const std::size_t at = line.find("WRONG in "); at != std::string::npos && line.size() + 2 > kWidth)
+      line.resize(std::min(line.find(';', at), line.size()));
+    if (line.find("  f(x + h) = ") != std::string::npos) {
+      if (std::exchange(shown, true)) continue;
+      if (line.ends_with(as_ever)) line.resize(line.size() - as_ever.size());
+    }
     const bool hint = line.size() > kWidth && line.find("  hint: ") < 8;
     all += hint ? wrapped("    ", line, "      ") : line.empty() ? "\n" : "  " + line + "\n";
   }
