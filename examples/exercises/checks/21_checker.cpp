@@ -201,8 +201,8 @@ void check(Check& check, const Answers& answers) {
           return;
         }
         // The step is to blame for what nothing else explains. With dy = 1 some gradients are 0, which looks like that.
-        std::ranges::stable_partition(finding.hints,
-                                      [](const std::string& h) { return h != kStep && h != kNoise; });
+        std::stable_partition(finding.hints.begin(), finding.hints.end(),
+                              [](const std::string& h) { return h != kStep && h != kNoise; });
         if (!drawn_dy)
           finding.hints = {kOnes};
         else if (plain_accused)
