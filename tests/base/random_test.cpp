@@ -270,6 +270,22 @@ TEST(Generator, UniformRefusesRangesThatAreNone) {
   EXPECT_EQ(generator.position().drawn, 0u);
 }
 
+TEST(Generator, NormalRefusesWhatIsNoDeviation) {
+  Generator generator(1);
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  std::vector<double> values(3);
+  for (const auto& [mean, deviation] :
+       {std::pair{0.0, -1.0}, {0.0, std::nan("")}, {0.0, kInfinity}, {kInfinity, 1.0}, {std::nan(""), 1.0}}) {
+    EXPECT_TRUE(refuses("normal", {"standard deviation"},
+                        [&, mean = mean, deviation = deviation] { generator.normal(mean, deviation); }));
+    EXPECT_TRUE(refuses("normal", {"standard deviation"}, [&, mean = mean, deviation = deviation] {
+      generator.fill_normal(values, mean, deviation);
+    }));
+  }
+  EXPECT_EQ(generator.position().drawn, 0u) << "nothing was drawn";
+  EXPECT_EQ(generator.normal(5, 0), 5);
+}
+
 TEST(Generator, BelowIsUniform) {
   for (const std::uint64_t bound : {1u, 2u, 3u, 7u, 10u}) {
     Generator generator(bound);

@@ -285,6 +285,58 @@ TEST(BatchGradient, DrawsInsideAreRefused) {
   (void)normal({2}, 0, 1, generator);  // and afterwards all is as before
 }
 
+// The generator itself, in whatever way the loss got hold of it.
+TEST(BatchGradient, DrawsFromTheGeneratorItselfAreRefused) {
+  Generator generator(3);
+  const Tensor w = parameter(ones({2}, DType::Float64)), x = ones({8, 2}, DType::Float64);
+  const auto run = [&](const std::function<double(const Tensor& rows)>& draw) {
+    return [&, draw] {
+      return batch_gradient([&](const auto& in) { return mean(in[0] * w) * draw(in[0]); }, {x}, {w});
+    };
+  };
+  const std::function<double(Generator&)> draws[] = {
+      [](Generator& r) { return static_cast<double>(r.bits()); },
+      [](Generator& r) { return r.uniform(); },
+      [](Generator& r) { return r.uniform(1, 2); },
+      [](Generator& r) { return r.normal(); },
+      [](Generator& r) { return r.normal(1, 2); },
+      [](Generator& r) { return static_cast<double>(r.below(7)); },
+      [](Generator& r) {
+        std::vector<double> v(3);
+        r.shuffle(std::span(v));
+        return v[0];
+      },
+      [](Generator& r) {
+        std::vector<std::uint32_t> v(3);
+        r.fill_bits(v);
+        return static_cast<double>(v[0]);
+      },
+      [](Generator& r) {
+        std::vector<double> v(3);
+        r.fill_uniform(v, 0, 1);
+        r.fill_normal(v, 0, 1);
+        return v[0];
+      },
+  };
+  for (const auto& draw : draws) {
+    const auto position = generator.position();
+    EXPECT_TRUE(refuses("generator", {"batch_gradient", "whole batch"},
+                        run([&](const Tensor&) { return draw(generator); })));
+    EXPECT_EQ(generator.position(), position);
+    // A copy would give each chunk the same numbers.
+    EXPECT_TRUE(refuses("generator", {"batch_gradient"}, run([&](const Tensor&) {
+                          Generator copied = generator;
+                          return draw(copied);
+                        })));
+    // Numbers that belong to a sample are made of its number.
+    EXPECT_NO_THROW(run([&](const Tensor&) {
+      Generator own = generator.child(7);
+      return draw(own);
+    })());
+    EXPECT_NO_THROW(draw(generator)) << "afterwards all is as before";
+  }
+}
+
 TEST(BatchGradient, SharesNoMemory) {
   Problem problem(4);
   const BatchGradient one = problem.in_chunks({.chunk = 2}), two = problem.in_chunks({.chunk = 2});

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 
+#include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -141,6 +142,12 @@ void require_range(double low, double high) {
     fail("uniform", "the range [low, high) must be finite, with low at most high, got [{}, {})", low, high);
 }
 
+void require_normal(double mean, double standard_deviation) {
+  if (!(standard_deviation >= 0) || !std::isfinite(standard_deviation) || !std::isfinite(mean))
+    fail("normal", "mean and standard deviation must be finite, the latter at least 0, got {} and {}", mean,
+         standard_deviation);
+}
+
 }  // namespace
 
 std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
@@ -152,7 +159,7 @@ std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
 
 Generator::Generator(std::uint64_t seed, std::uint64_t stream) : Generator(Position{seed, stream, 0}) {}
 
-Generator::Generator(const Position& position) : position_(position) {
+Generator::Generator(const Position& position) : position_(position), chunk_(detail::context().chunk) {
   // A block is computed when its first word is drawn; in the middle of one it is computed here.
   if (position_.drawn % 4 != 0) {
     const std::uint64_t at = position_.drawn;
@@ -161,7 +168,20 @@ Generator::Generator(const Position& position) : position_(position) {
   }
 }
 
+// Threads that share a generator would draw from it in no order, and at once. A copy would give each chunk the same
+// numbers.
+void Generator::require_order() const {
+  const void* chunk = detail::context().chunk;
+  if (chunk != nullptr && chunk != chunk_)
+    fail(
+        "generator",
+        "cannot be drawn from inside batch_gradient(), whose chunks run on several threads in no order: draw for the "
+        "whole batch before batch_gradient() and pass the result as one more tensor of the batch, or use child() of the "
+        "sample's number");
+}
+
 std::uint32_t Generator::bits() {
+  require_order();
   const std::uint64_t block = position_.drawn / 4;
   const auto word = static_cast<std::size_t>(position_.drawn % 4);
   if (word == 0)
@@ -172,6 +192,7 @@ std::uint32_t Generator::bits() {
 }
 
 void Generator::fill_bits(std::span<std::uint32_t> values) {
+  require_order();
   const std::size_t begun = std::min(values.size(), static_cast<std::size_t>(-position_.drawn % 4));
   for (std::uint32_t& value : values.first(begun)) value = bits();
   const auto left = draw_blocks<4>(position_, draw_blocks<32>(position_, values.subspan(begun)));
@@ -200,10 +221,12 @@ double Generator::normal() {
 }
 
 double Generator::normal(double mean, double standard_deviation) {
+  require_normal(mean, standard_deviation);
   return mean + standard_deviation * normal();
 }
 
 void Generator::fill_normal(std::span<double> values, double mean, double standard_deviation) {
+  require_normal(mean, standard_deviation);
   double units[512];
   for (std::size_t done = 0; done < values.size();) {
     const std::size_t count = std::min(values.size() - done, std::size(units) / 2);

@@ -20,6 +20,9 @@ inline namespace v0 TAPEGRAD_API {
 
 /// Random numbers that are the same bits with every compiler and on every platform. Seed, stream and position (how much
 /// was drawn so far) determine all numbers that follow; generators with different streams are independent.
+///
+/// Drawing inside the loss of batch_gradient() throws, as chunks run on several threads in no order, unless the generator
+/// was made there: child() of a number that belongs to the sample gives each sample numbers of its own.
 class Generator {
  public:
   explicit Generator(std::uint64_t seed = 0, std::uint64_t stream = 0);
@@ -33,7 +36,7 @@ class Generator {
   /// Normal with mean 0 and standard deviation 1 (Box-Muller; logarithm and cosine are computed here, as C libraries
   /// round them differently).
   double normal();
-  /// Normal with this mean and standard deviation.
+  /// Normal with this mean and standard deviation. Throws unless both are finite and the standard deviation is at least 0.
   double normal(double mean, double standard_deviation);
 
   // Fill values with the numbers that one draw for each of them would give, bit for bit, several times as fast.
@@ -70,8 +73,11 @@ class Generator {
   explicit Generator(const Position& position);
 
  private:
+  void require_order() const;
+
   Position position_;
   std::array<std::uint32_t, 4> block_{};  // the four words of the counter drawn / 4
+  const void* chunk_;  // of a batch_gradient() that the generator, or what it is a copy of, was made in
 };
 
 }  // namespace v0
