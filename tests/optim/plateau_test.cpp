@@ -13,7 +13,7 @@ namespace {
 
 TEST(BestValue, MarginsAndDirections) {
   BestValue lower({.absolute = 0.5});
-  EXPECT_TRUE(refuses("improvement", {"no finite value"}, [&] { (void)lower.best(); }));
+  EXPECT_TRUE(refuses("BestValue", {"no finite value"}, [&] { (void)lower.best(); }));
   EXPECT_TRUE(lower.improves(4));
   EXPECT_FALSE(lower.improves(3.5));
   EXPECT_EQ(lower.waited(), 1);
@@ -109,7 +109,7 @@ TEST(ReduceOnPlateau, WrongOptions) {
   EXPECT_TRUE(
       refuses("ReduceOnPlateau", {"min_learning_rate"}, [] { ReduceOnPlateau({.min_learning_rate = -1}); }));
   EXPECT_TRUE(
-      refuses("improvement", {"relative"}, [] { ReduceOnPlateau({.improvement = {.relative = -1}}); }));
+      refuses("ReduceOnPlateau", {"relative"}, [] { ReduceOnPlateau({.improvement = {.relative = -1}}); }));
   EXPECT_TRUE(refuses("EarlyStopping", {"patience"}, [] { EarlyStopping({.patience = -1}); }));
 }
 

@@ -83,17 +83,17 @@ TEST(Schedules, CountStepsAndContinue) {
   for (const double steps : {-1.0, 0.5, std::nan("")}) {
     State wrong = schedule.state();
     wrong.numbers["steps"] = steps;
-    EXPECT_TRUE(refuses("schedule", {"steps", "whole number"}, [&] { continued.load_state(wrong); }));
+    EXPECT_TRUE(refuses("Schedule", {"steps", "whole number"}, [&] { continued.load_state(wrong); }));
   }
-  EXPECT_TRUE(refuses("schedule", {"no number 'steps'"}, [&] { continued.load_state(State{}); }));
+  EXPECT_TRUE(refuses("Schedule", {"class.Schedule"}, [&] { continued.load_state(State{}); }));
   EXPECT_EQ(continued.steps(), 2);
 }
 
 TEST(Schedules, OnesOwn) {
   const Schedule schedule([](std::int64_t step) { return 1.0 / static_cast<double>(1 + step); });
   EXPECT_EQ(schedule.at(3), 0.25);
-  EXPECT_TRUE(refuses("schedule", {"-1"}, [&] { (void)schedule.at(-1); }));
-  EXPECT_TRUE(refuses("schedule", {"empty"}, [] { (void)Schedule(Schedule::Function()).learning_rate(); }));
+  EXPECT_TRUE(refuses("Schedule", {"-1"}, [&] { (void)schedule.at(-1); }));
+  EXPECT_TRUE(refuses("Schedule", {"empty"}, [] { (void)Schedule(Schedule::Function()).learning_rate(); }));
 }
 
 TEST(Schedules, WrongOptions) {

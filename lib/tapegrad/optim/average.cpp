@@ -9,6 +9,7 @@
 #include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/optim/class_internal.h"
 #include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -26,6 +27,7 @@ ExponentialMovingAverage::ExponentialMovingAverage(const ParameterList& tensors,
   std::set<std::tuple<const detail::Storage*, index_t, index_t>> known;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& x = tensors.tensors()[i];
+    if (!x.defined()) fail(kName, "tensor {} was declared but never given a value", i);
     if (!is_floating(x.dtype()))
       fail(kName, "tensor {} must be Float32 or Float64 to be averaged, got {} {}", i, x.dtype(), x.shape());
     if (!known.insert({TensorAccess::storage(x), TensorAccess::offset(x), x.size()}).second)
@@ -60,6 +62,8 @@ void ExponentialMovingAverage::update() {
 }
 
 void ExponentialMovingAverage::update(const std::vector<Tensor>& parameters) {
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (!parameters[i].defined()) fail(kName, "parameter {} was declared but never given a value", i);
   const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (positions[i] == detail::kNotFound)
@@ -95,11 +99,13 @@ State ExponentialMovingAverage::state_view() const {
   State state;
   for (std::size_t i = 0; i < averages_.size(); ++i) state.tensors.emplace_back(names_[i], averages_[i]);
   state.numbers["updates"] = static_cast<double>(updates_);
+  detail::mark_class(state, kName);
   return state;
 }
 
 void ExponentialMovingAverage::load_state(const State& state) {
   require_not_swapped("load_state()");
+  detail::require_class(state, kName);
   state.require_names_once(kName);
   const std::int64_t updates = state.count(kName, "updates");
   if (state.tensors.size() != averages_.size())

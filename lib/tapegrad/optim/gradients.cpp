@@ -8,6 +8,7 @@
 #include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/optim/class_internal.h"
 #include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -16,6 +17,7 @@ namespace {
 constexpr const char* kAccumulator = "GradientAccumulator";
 
 void require_floating(const char* op, std::size_t number, const Tensor& x) {
+  if (!x.defined()) fail(op, "gradient {} was declared but never given a value", number);
   if (!is_floating(x.dtype()))
     fail(op, "gradient {} must be Float32 or Float64, got {} {}", number, x.dtype(), x.shape());
 }
@@ -220,11 +222,12 @@ State GradientAccumulator::state_view() const {
   State state;
   for (std::size_t i = 0; i < means_.size(); ++i) state.tensors.emplace_back(fmt::format("{}", i), means_[i]);
   state.numbers["weight"] = weight_;
-  state.integers["means"] = 1;
+  detail::mark_class(state, kAccumulator);
   return state;
 }
 
 void GradientAccumulator::load_state(const State& state) {
+  detail::require_class(state, kAccumulator);
   const double weight = state.number(kAccumulator, "weight");
   if (!(weight >= 0 && std::isfinite(weight)))
     fail(kAccumulator, "the state's weight must be 0 or more, got {}", weight);
@@ -238,7 +241,6 @@ void GradientAccumulator::load_state(const State& state) {
            given->shape());
     means.push_back(TensorAccess::clone(*given));
   }
-  (void)state.integer(kAccumulator, "means");  // earlier versions kept sums
   if (fixed_ && !means.empty() && means.size() != parameters_.size())
     fail(kAccumulator, "the state has {} gradients but there are {} parameters", means.size(),
          parameters_.size());

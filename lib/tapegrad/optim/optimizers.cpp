@@ -9,6 +9,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/elementwise.h"
+#include "tapegrad/optim/class_internal.h"
 #include "tapegrad/optim/options_internal.h"
 #include "tapegrad/tensor/distinct_internal.h"
 
@@ -51,7 +52,7 @@ void for_elements(Tensor& parameter, const Tensor& gradient, double weight_decay
 void require_epsilon(const char* optimizer, const ParameterList& parameters, double epsilon) {
   require(optimizer, epsilon > 0 && std::isfinite(epsilon), "epsilon", epsilon, "positive");
   for (const Tensor& p : parameters.tensors())
-    if (p.dtype() == DType::Float32 && static_cast<float>(epsilon) == 0)
+    if (p.defined() && p.dtype() == DType::Float32 && static_cast<float>(epsilon) == 0)
       fail(optimizer, "epsilon must be positive, got {}, which is 0 as a Float32", epsilon);
 }
 
@@ -63,8 +64,6 @@ T squarable(T g) {
               bound = std::is_same_v<T, float> ? T(0x1p63) : T(0x1p511);
   return std::abs(g) <= largest ? std::clamp(g, -bound, bound) : g;
 }
-
-constexpr const char* kClassKey = "class.";
 
 template <class T>
 T* memory_at(std::vector<Tensor>& memory, std::size_t at) {
@@ -91,6 +90,7 @@ void Optimizer::add_group(const ParameterList& parameters, double learning_rate,
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& p = parameters.tensors()[i];
     const std::size_t number = parameters_.size();
+    if (!p.defined()) fail(name_, "tensor {} was declared but never given a value", number);
     if (!p.is_parameter())
       fail(name_, "tensor {} (shape {}) must be a parameter(): no tape would compute its gradient", number,
            p.shape());
@@ -186,17 +186,13 @@ State Optimizer::state_view() const {
     for (std::size_t k = 0; k < memory_[i].size(); ++k)
       state.tensors.emplace_back(memory_name(i, k), memory_[i][k]);
   state.numbers = {{"steps", static_cast<double>(steps_)}, {"learning_rate", learning_rate_}};
-  state.integers = {{std::string(kClassKey) + name_, 1}};
+  detail::mark_class(state, name_);
   return state;
 }
 
 void Optimizer::load_state(const State& state) {
   const State own = state_view();
-  for (const auto& [key, value] : state.integers)
-    if (key.starts_with(kClassKey) && !own.integers.contains(key))
-      fail(name_, "the state must be that of an optimizer of the same class and options, got that of {}",
-           key.substr(std::string_view(kClassKey).size()));
-  (void)state.integer(name_, std::string(kClassKey) + name_);
+  detail::require_class(state, name_);
   state.require_names_once(name_);
   const std::int64_t steps = state.count(name_, "steps");
   const double learning_rate = state.number(name_, "learning_rate");

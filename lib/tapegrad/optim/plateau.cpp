@@ -4,14 +4,24 @@
 #include <cmath>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/optim/class_internal.h"
 #include "tapegrad/optim/options_internal.h"
 
 namespace tapegrad::inline v0 {
 using detail::require, detail::require_not_negative;
 
-BestValue::BestValue(const ImprovementOptions& options) : options_(options) {
-  require_not_negative("improvement", "relative", options.relative);
-  require_not_negative("improvement", "absolute", options.absolute);
+namespace {
+
+constexpr const char *kBestValue = "BestValue", *kPlateau = "ReduceOnPlateau", *kStopping = "EarlyStopping";
+
+}  // namespace
+
+BestValue::BestValue(const ImprovementOptions& options) : BestValue(kBestValue, options) {}
+
+BestValue::BestValue(const char* owner, const ImprovementOptions& options)
+    : owner_(owner), options_(options) {
+  require_not_negative(owner, "relative", options.relative);
+  require_not_negative(owner, "absolute", options.absolute);
 }
 
 bool BestValue::improves(double value) {
@@ -29,7 +39,7 @@ bool BestValue::improves(double value) {
 }
 
 double BestValue::best() const {
-  if (!any_) fail("improvement", "best() was called, but there is no finite value yet");
+  if (!any_) fail(owner_, "best() was called, but there is no finite value yet");
   return best_;
 }
 
@@ -37,27 +47,28 @@ State BestValue::state() const {
   State state;
   state.numbers["waited"] = static_cast<double>(waited_);
   if (any_) state.numbers["best"] = best_;
+  detail::mark_class(state, owner_);
   return state;
 }
 
 void BestValue::load_state(const State& state) {
-  const std::int64_t waited = state.count("improvement", "waited");
+  detail::require_class(state, owner_);
+  const std::int64_t waited = state.count(owner_, "waited");
   const bool any = state.numbers.contains("best");
   const double best = any ? state.numbers.at("best") : 0;
-  require("improvement", std::isfinite(best), "the state's best value", best, "finite");
+  require(owner_, std::isfinite(best), "the state's best value", best, "finite");
   any_ = any;
   best_ = best;
   waited_ = waited;
 }
 
 ReduceOnPlateau::ReduceOnPlateau(const ReduceOnPlateauOptions& options)
-    : options_(options), best_(options.improvement), learning_rate_(options.learning_rate) {
-  constexpr const char* kName = "ReduceOnPlateau";
-  require_not_negative(kName, "learning_rate", options.learning_rate);
-  require_not_negative(kName, "min_learning_rate", options.min_learning_rate);
-  require(kName, options.factor >= 0 && options.factor < 1, "factor", options.factor, "in [0, 1)");
-  require_not_negative(kName, "patience", static_cast<double>(options.patience));
-  require_not_negative(kName, "cooldown", static_cast<double>(options.cooldown));
+    : options_(options), best_(kPlateau, options.improvement), learning_rate_(options.learning_rate) {
+  require_not_negative(kPlateau, "learning_rate", options.learning_rate);
+  require_not_negative(kPlateau, "min_learning_rate", options.min_learning_rate);
+  require(kPlateau, options.factor >= 0 && options.factor < 1, "factor", options.factor, "in [0, 1)");
+  require_not_negative(kPlateau, "patience", static_cast<double>(options.patience));
+  require_not_negative(kPlateau, "cooldown", static_cast<double>(options.cooldown));
 }
 
 double ReduceOnPlateau::step(double value) {
@@ -83,17 +94,18 @@ State ReduceOnPlateau::state() const {
 }
 
 void ReduceOnPlateau::load_state(const State& state) {
-  const double rate = state.number("ReduceOnPlateau", "learning_rate");
-  require_not_negative("ReduceOnPlateau", "learning_rate", rate);
-  const std::int64_t cooling = state.count("ReduceOnPlateau", "cooling");
+  detail::require_class(state, kPlateau);
+  const double rate = state.number(kPlateau, "learning_rate");
+  require_not_negative(kPlateau, "learning_rate", rate);
+  const std::int64_t cooling = state.count(kPlateau, "cooling");
   best_.load_state(state);
   learning_rate_ = rate;
   cooling_ = cooling;
 }
 
 EarlyStopping::EarlyStopping(const EarlyStoppingOptions& options)
-    : options_(options), best_(options.improvement) {
-  require_not_negative("EarlyStopping", "patience", static_cast<double>(options.patience));
+    : options_(options), best_(kStopping, options.improvement) {
+  require_not_negative(kStopping, "patience", static_cast<double>(options.patience));
 }
 
 bool EarlyStopping::step(double value) {
@@ -108,7 +120,8 @@ State EarlyStopping::state() const {
 }
 
 void EarlyStopping::load_state(const State& state) {
-  const bool improved = state.count("EarlyStopping", "improved") != 0;
+  detail::require_class(state, kStopping);
+  const bool improved = state.count(kStopping, "improved") != 0;
   best_.load_state(state);
   improved_ = improved;
 }

@@ -39,6 +39,11 @@ class BestValue {
   void load_state(const State& state);
 
  private:
+  friend class ReduceOnPlateau;
+  friend class EarlyStopping;
+  BestValue(const char* owner, const ImprovementOptions& options);  // owner: whom errors name, and the state
+
+  const char* owner_;
   ImprovementOptions options_;
   bool any_ = false;
   double best_ = 0;

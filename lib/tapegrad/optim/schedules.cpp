@@ -5,10 +5,13 @@
 #include <numbers>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/optim/class_internal.h"
 #include "tapegrad/optim/options_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
+
+constexpr const char* kSchedule = "Schedule";
 
 using detail::require, detail::require_not_negative;
 
@@ -24,19 +27,21 @@ double half_cosine(double from, double to, double part) {
 }  // namespace
 
 double Schedule::at(std::int64_t step) const {
-  if (step < 0) fail("schedule", "the step must be at least 0, got {}", step);
-  if (!function_) fail("schedule", "the function that it was made of must not be empty");
+  if (step < 0) fail(kSchedule, "the step must be at least 0, got {}", step);
+  if (!function_) fail(kSchedule, "the function that it was made of must not be empty");
   return function_(step);
 }
 
 State Schedule::state() const {
   State state;
   state.numbers["steps"] = static_cast<double>(steps_);
+  detail::mark_class(state, kSchedule);
   return state;
 }
 
 void Schedule::load_state(const State& state) {
-  steps_ = state.count("schedule", "steps");
+  detail::require_class(state, kSchedule);
+  steps_ = state.count(kSchedule, "steps");
 }
 
 Schedule step_decay(const StepDecayOptions& options) {
