@@ -85,24 +85,26 @@ Tensor numbers(index_t count) {
 }
 
 TEST(Accumulation, SlicesCostWhatTheyHave) {
-  for (const Way& way : ways()) {
-    const auto seconds = [&](index_t count) {
-      double best = 1e9;
-      for (int repeat = 0; repeat < 3; ++repeat) {
-        Tape tape;
-        const Tensor x = tape.watch(zeros({count, 16}));
-        const Tensor y = total(way.parts(x, count));
-        const double begin = processor_seconds();
-        (void)tape.gradient(y, x);
-        best = std::min(best, processor_seconds() - begin);
-      }
-      return best;
-    };
-    const ThreadCountScope one(1);
-    // Ten times as many: a hundred times the time if each slice costs a pass over the whole tensor.
-    const double few = seconds(1000), many = seconds(10'000);
-    EXPECT_LT(many, 30 * few) << way.name << ": " << few << " s, " << many << " s";
-  }
+  for (const bool twice : {false, true})  // gradients of gradients as well
+    for (const Way& way : ways()) {
+      const auto seconds = [&](index_t count) {
+        double best = 1e9;
+        for (int repeat = 0; repeat < 3; ++repeat) {
+          Tape tape;
+          const Tensor x = tape.watch(zeros({count, 16}));
+          const Tensor y = total(way.parts(x, count));
+          const double begin = processor_seconds();
+          const Tensor g = tape.gradient(y, x, {.create_graph = twice});
+          if (twice) (void)tape.gradient(sum(g * g), x);
+          best = std::min(best, processor_seconds() - begin);
+        }
+        return best;
+      };
+      const ThreadCountScope one(1);
+      // Ten times as many: a hundred times the time if each slice costs a pass over the whole tensor.
+      const double few = seconds(1000), many = seconds(10'000);
+      EXPECT_LT(many, 30 * few) << way.name << ": " << few << " s, " << many << " s";
+    }
 }
 
 // Recorded, sums are never made in place.
@@ -124,6 +126,56 @@ TEST(Accumulation, SumsInPlaceAreTheSums) {
         };
         EXPECT_TRUE(equal(gradient(false), gradient(true)));
       }
+}
+
+// Derivatives of higher orders through sums of many parts, against those of one sum over the whole.
+TEST(Accumulation, SumsOfPartsHaveDerivativesOfEveryOrder) {
+  constexpr index_t kCount = 6;
+  for (const Way& way : ways())
+    for (int others = 0; others < 4; ++others) {
+      SCOPED_TRACE(way.name + ", " + std::to_string(others));
+      const auto cubes = [&](const Tensor& x) {
+        Tensor y = zeros({}, DType::Float64);
+        if (others & 1) y = y + sum(x * x * x);
+        for (const Tensor& part : way.parts(x, kCount)) y = y + sum(part * part * part);
+        if (others & 2) y = y + sum(reshape(x, -1) * 5.0);
+        return y;
+      };
+      // Each cube is (the number of parts that have the element) x^3: second and third derivatives follow.
+      const auto derivative = [&](int order) {
+        Tape tape;
+        const Tensor x = tape.watch(numbers(kCount));
+        Tensor y = cubes(x);
+        for (int i = 1; i < order; ++i) y = sum(tape.gradient(y, x, {.create_graph = true}));
+        return tape.gradient(y, x);
+      };
+      const Tensor x = numbers(kCount), third = derivative(3);
+      EXPECT_TRUE(equal(derivative(2), third * x));
+      EXPECT_TRUE(equal(2.0 * derivative(1), (third * x) * x + (others & 2 ? 10.0 : 0.0)));
+      EXPECT_GE(min(third).item(), others & 1 ? 6 : 0);
+      EXPECT_GE(max(third).item(), 6);
+    }
+}
+
+// A tape's own nodes may be gone when a hook asks for what stands above them.
+TEST(Accumulation, PartsOfAFreedTapeAreRefused) {
+  Tape tape;
+  const Tensor x = tape.watch(numbers(4));
+  Tensor y = zeros({}, DType::Float64);
+  for (index_t i = 0; i < 4; ++i) y = y + sum(row(x, i) * row(x, i));
+  const Tensor g = tape.gradient(y, x, {.create_graph = true});
+  int refused = 0;
+  bool asked = false;
+  tape.on_gradient(x, [&](const Tensor&) {
+    if (std::exchange(asked, true)) return;
+    try {
+      (void)tape.gradient(sum(g * g), x, {.create_graph = true});
+    } catch (const Error&) {
+      ++refused;
+    }
+  });
+  (void)tape.gradient(y, x);
+  EXPECT_EQ(refused, 1);
 }
 
 TEST(Accumulation, DuplicateIndicesAddUp) {
@@ -204,6 +256,46 @@ TEST(Accumulation, AUsersRuleMayAddInPlace) {
   EXPECT_EQ(run({.persistent = true}, {}).in_place, 4);
   EXPECT_EQ(run({}, {.create_graph = true}).in_place, 0);
   EXPECT_EQ(run({.check_finite = true}, {}).in_place, 0);  // what it adds could not be looked through
+}
+
+// What such a rule leaves is checked as a result is.
+struct Careless {
+  std::function<void(Tensor& sum, const Tensor& g)> add;
+  Tensor operator()(const Tensor& g) const { return pad(reshape(g, {1}), {{0, 1}}); }
+  void add_to(Tensor& sum, const Tensor& g) const { add(sum, g); }
+};
+
+TEST(Accumulation, WhatARuleLeavesOfTheSumIsChecked) {
+  const auto run = [](std::function<void(Tensor & sum, const Tensor& g)> add) {
+    Tape tape;
+    const Tensor x = tape.watch(tensor({2, 3}, DType::Float64));
+    const auto first = [&](const Careless& rule) {
+      return record("careless", TensorAccess::clone(reshape(stop_gradient(slice(x, 0, 1)), Shape{})),
+                    {{x, rule}});
+    };
+    const Tensor part = first({add}) * 2.0, y = part + sum(x);  // the rule of sum(x) comes first
+    return tape.gradient(y, x);
+  };
+  EXPECT_TRUE(equal(run([](Tensor& sum, const Tensor& g) { sum.mutable_data<double>()[0] += g.item(); }),
+                    tensor({3, 1}, DType::Float64)));
+  EXPECT_TRUE(equal(run([](Tensor& sum, const Tensor& g) {
+                      sum = sum + pad(reshape(g, {1}), {{0, 1}});
+                    }),
+                    tensor({3, 1}, DType::Float64)));
+  const auto refused = [&](std::initializer_list<std::string_view> words,
+                           std::function<void(Tensor&, const Tensor&)> add) {
+    EXPECT_TRUE(refuses("careless", words, [&] { (void)run(add); }));
+  };
+  refused({"Float64 [1, 2]", "Float64 [2]"}, [](Tensor& sum, const Tensor&) { sum = reshape(sum, {1, 2}); });
+  refused({"Float64 [3]", "Float64 [2]"},
+          [](Tensor& sum, const Tensor&) { sum = zeros({3}, DType::Float64); });
+  refused({"Float32 [2]", "Float64 [2]"},
+          [](Tensor& sum, const Tensor&) { sum = cast(sum, DType::Float32); });
+  refused({"no tensor", "[2]"}, [](Tensor& sum, const Tensor&) { sum = Tensor(); });
+  refused({"changed the output gradient"}, [](Tensor&, const Tensor& g) {
+    Tensor mine = g;
+    mine.set({}, 99);
+  });
 }
 
 TEST(Accumulation, ErrorsAreThoseOfTheRule) {

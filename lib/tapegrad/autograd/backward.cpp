@@ -17,6 +17,65 @@ bool nobody_else_holds(const Tensor& x) {
 
 namespace {
 
+// Nests what a rule has thrown in an error that names the op.
+[[noreturn]] void nest(const Node& node) {
+  const auto named = [&](std::string_view cause) {
+    std::throw_with_nested(Error(node.op, fmt::format("while computing a gradient: {}", cause)));
+  };
+  try {
+    throw;
+  } catch (const Error& error) {
+    named(error.op() == "saved" ? error.message() : error.what());
+  } catch (const std::exception& error) {
+    named(error.what());
+  } catch (...) {
+    named("the rule threw something that is not a std::exception");
+  }
+  std::abort();  // never comes here
+}
+
+// Calls what belongs to a rule of the node.
+template <class F>
+auto run_rule(const Node& node, const F& f) {
+  try {
+    return f();
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (...) {
+    nest(node);
+  }
+}
+
+// What the rule of an edge of the node will add to a sum.
+struct Part {
+  const Node* node;
+  const Edge* edge;
+  Tensor g;
+};
+
+// The sum with the parts added to it, as one op: recorded sums are not made in place, and one for each slice of a tensor
+// would cost a pass over the whole tensor each.
+Tensor with_parts(const Tensor& sum, const std::vector<Part>& parts) {
+  Tensor whole = TensorAccess::clone(sum);
+  std::vector<Tensor> inputs = {sum};
+  std::vector<std::pair<const Node*, const Edge*>> from;
+  for (const Part& part : parts) {
+    run_rule(*part.node, [&] { return part.edge->rule->add_to(whole, part.g); });
+    inputs.push_back(part.g);
+    from.emplace_back(part.node, part.edge);
+  }
+  const auto rule = [from = std::move(from)](const Tensor& g, const std::vector<bool>& wanted) {
+    std::vector<Tensor> found = {g};
+    for (const auto& [node, edge] : from) {
+      if (node->edge_count == 0)
+        fail(node->op, "a gradient was asked for after the tape freed what it saved");
+      found.push_back(wanted[found.size()] ? edge->rule->read_back(g) : Tensor());
+    }
+    return found;
+  };
+  return record_joint("add", std::move(whole), inputs, rule);
+}
+
 // The gradients that one backward pass has found so far, by the position of their node. Most nodes wait for
 // theirs only briefly, so the tensors live in a few slots that are used again.
 class Slots {
@@ -32,16 +91,27 @@ class Slots {
       if (free_.empty()) {
         free_.push_back(static_cast<std::int32_t>(tensors_.size()));
         tensors_.emplace_back();
+        parts_.emplace_back();
       }
       slot = free_.back();
       free_.pop_back();
       tensors_[static_cast<std::size_t>(slot)] = std::move(gradient);
       return;
     }
-    if (Tensor* sum = changeable(position))
-      add_in_place(*sum, 0, gradient);
+    Tensor& sum = settled(slot);
+    if (changeable(position) != nullptr)
+      add_in_place(sum, 0, gradient);
     else
-      tensors_[static_cast<std::size_t>(slot)] = sum_of(tensors_[static_cast<std::size_t>(slot)], gradient);
+      sum = sum_of(sum, gradient);
+  }
+
+  // Adds what the edge's rule makes of g to the sum at this position, when it is asked for. False where there is no sum yet, or
+  // none that is recorded.
+  bool add_later(std::size_t position, const Node& node, const Edge& edge, const Tensor& g) {
+    const std::int32_t slot = slot_of_[position];
+    if (slot == kNone || !recorded_ || !edge.rule->reads_back()) return false;
+    parts_[static_cast<std::size_t>(slot)].push_back({&node, &edge, g});
+    return true;
   }
 
   // The sum at this position if there is one that may be changed in place.
@@ -55,13 +125,20 @@ class Slots {
   Tensor take(std::size_t position) {
     const std::int32_t slot = std::exchange(slot_of_[position], kNone);
     free_.push_back(slot);
-    return std::exchange(tensors_[static_cast<std::size_t>(slot)], Tensor());
+    return std::exchange(settled(slot), Tensor());
   }
 
  private:
+  Tensor& settled(std::int32_t slot) {
+    const auto at = static_cast<std::size_t>(slot);
+    if (!parts_[at].empty()) tensors_[at] = with_parts(tensors_[at], std::exchange(parts_[at], {}));
+    return tensors_[at];
+  }
+
   static constexpr std::int32_t kNone = -1;
   std::vector<std::int32_t> slot_of_, free_;
   std::vector<Tensor> tensors_;
+  std::vector<std::vector<Part>> parts_;  // by slot: what is still to be added
   bool recorded_;
 };
 
@@ -180,30 +257,35 @@ class Backward {
     const auto edges = followed(node);
     if (edges.empty()) return;
     const std::uint64_t version = TensorAccess::storage(g)->version();
-    const auto accept = [&](const Edge& edge, Tensor found) {
-      check(node, *edge.input, g, found);
+    const auto require_unchanged = [&] {
       if (TensorAccess::storage(g)->version() != version)
         fail(
             node.op,
             "its gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a copy",
             g.shape());
+    };
+    const auto accept = [&](const Edge& edge, Tensor found) {
+      check(node, *edge.input, g, found);
+      require_unchanged();
       slots.add(position(*edge.input), std::move(found));
     };
     const auto run = [&](auto rule) {
-      try {
+      return run_rule(node, [&] {
         if (node.output == nullptr) return rule(none_);
         return rule((*node.output)());
-      } catch (const std::bad_alloc&) {
-        throw;
-      } catch (...) {
-        nest(node);
-      }
+      });
     };
     if (node.joint == nullptr) {
       for (const Edge& edge : edges) {
         if (!leads_to_source(*edge.input)) continue;
-        Tensor* sum = recording_.check_finite ? nullptr : slots.changeable(position(*edge.input));
-        if (sum != nullptr && run([&](const Tensor&) { return edge.rule->add_to(*sum, g); })) continue;
+        const std::size_t at = position(*edge.input);
+        if (!recording_.check_finite && slots.add_later(at, node, edge, g)) continue;
+        Tensor* sum = recording_.check_finite ? nullptr : slots.changeable(at);
+        if (sum != nullptr && run([&](const Tensor&) { return edge.rule->add_to(*sum, g); })) {
+          require_alike(node, *edge.input, *sum);
+          require_unchanged();
+          continue;
+        }
         accept(edge, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
       }
       return;
@@ -220,24 +302,8 @@ class Backward {
         accept(edge, std::move(found[index]));
   }
 
-  // Nests what a rule has thrown in an error that names the op.
-  [[noreturn]] static void nest(const Node& node) {
-    const auto named = [&](std::string_view cause) {
-      std::throw_with_nested(Error(node.op, fmt::format("while computing a gradient: {}", cause)));
-    };
-    try {
-      throw;
-    } catch (const Error& error) {
-      named(error.op() == "saved" ? error.message() : error.what());
-    } catch (const std::exception& error) {
-      named(error.what());
-    } catch (...) {
-      named("the rule threw something that is not a std::exception");
-    }
-    std::abort();  // never comes here
-  }
-
-  void check(const Node& node, const Node& input, const Tensor& g, const Tensor& found) const {
+  // What a rule has returned, or has left of the sum that it adds to.
+  static void require_alike(const Node& node, const Node& input, const Tensor& found) {
     if (!found.defined())
       fail(node.op, "its gradient rule returned no tensor for the input of shape {}", input.shape);
     if (found.shape() != input.shape || found.dtype() != input.dtype)
@@ -245,6 +311,10 @@ class Backward {
            "its gradient rule returned {} {} for an input of {} {}: it must have the input's shape (sum_to() "
            "undoes a broadcast) and dtype (cast())",
            found.dtype(), found.shape(), input.dtype, input.shape);
+  }
+
+  void check(const Node& node, const Node& input, const Tensor& g, const Tensor& found) const {
+    require_alike(node, input, found);
     if (pass_.recorded && (!recording_.made(found) || found.is_stopped()))
       fail(node.op,
            "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "

@@ -58,7 +58,7 @@ Node* Recording::parameter_node(const Tensor& x) {
   // A view of a parameter is that parameter: what it stands for is a node of its own on the way to the leaf.
   const Tensor& handle = parameters_.at(TensorAccess::storage(x)).handle;
   return TensorAccess::origin(record("view", TensorAccess::view(x, x.shape()),
-                                     {{handle, Embed{whole->shape, TensorAccess::offset(x)}}}))
+                                     {{handle, Embed{whole->shape, TensorAccess::offset(x), x.shape()}}}))
       .node;
 }
 

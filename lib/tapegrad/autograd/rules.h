@@ -56,18 +56,25 @@ class Rule {
     if (add_to_ != nullptr) add_to_(*this, sum, output_gradient);
     return add_to_ != nullptr;
   }
+  /// Whether read_back() may be called.
+  bool reads_back() const { return read_back_ != nullptr; }
+  /// The gradient of the output gradient that add_to() adds, from the gradient of the sum.
+  Tensor read_back(const Tensor& sum_gradient) const { return read_back_(*this, sum_gradient); }
   /// In place of a destructor.
   void destroy() { destroy_(*this); }
 
  protected:
   using Apply = Result (*)(const Rule&, const Tensor&, const Tensor&, const Wanted&...);
   using AddTo = void (*)(const Rule&, Tensor&, const Tensor&);
-  Rule(Apply run, AddTo add, void (*end)(Rule&)) : apply_(run), add_to_(add), destroy_(end) {}
+  using ReadBack = Tensor (*)(const Rule&, const Tensor&);
+  Rule(Apply run, AddTo add, ReadBack read, void (*end)(Rule&))
+      : apply_(run), add_to_(add), read_back_(read), destroy_(end) {}
 
  private:
   // Not virtual: tables and names of classes, one for each rule, were a tenth of the ops.
   Apply apply_;
   AddTo add_to_;
+  ReadBack read_back_;
   void (*destroy_)(Rule&);
 };
 using InputRule = Rule<Tensor>;
@@ -87,7 +94,9 @@ template <class F, class Result, class... Wanted>
 struct RuleOf final : Rule<Result, Wanted...> {
   using Base = Rule<Result, Wanted...>;
   static constexpr bool kAdds = requires(const F& f, Tensor& sum) { f.add_to(sum, sum); };
-  explicit RuleOf(F&& closure) : Base(run, kAdds ? add : nullptr, end), f(std::move(closure)) {}
+  static constexpr bool kReads = requires(const F& f, const Tensor& g) { f.read_back(g); };
+  explicit RuleOf(F&& closure)
+      : Base(run, kAdds ? add : nullptr, kReads ? read : nullptr, end), f(std::move(closure)) {}
   static Result run(const Base& rule, const Tensor& output_gradient, const Tensor& output,
                     const Wanted&... wanted) {
     const F& f = static_cast<const RuleOf&>(rule).f;
@@ -98,6 +107,12 @@ struct RuleOf final : Rule<Result, Wanted...> {
   }
   static void add(const Base& rule, Tensor& sum, const Tensor& output_gradient) {
     if constexpr (kAdds) static_cast<const RuleOf&>(rule).f.add_to(sum, output_gradient);
+  }
+  static Tensor read(const Base& rule, const Tensor& sum_gradient) {
+    if constexpr (kReads)
+      return static_cast<const RuleOf&>(rule).f.read_back(sum_gradient);
+    else
+      return sum_gradient;
   }
   static void end(Base& rule) { static_cast<RuleOf&>(rule).f.~F(); }
   F f;

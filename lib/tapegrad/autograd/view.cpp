@@ -8,7 +8,7 @@
 namespace tapegrad::inline v0::detail {
 
 Tensor view(const char* op, const Tensor& x, const Shape& shape, index_t offset) {
-  return record(op, TensorAccess::view(x, shape, offset), {{x, Embed{x.shape(), offset}}});
+  return record(op, TensorAccess::view(x, shape, offset), {{x, Embed{x.shape(), offset, shape}}});
 }
 
 Tensor embed(const Tensor& x, const Shape& shape, index_t offset) {

@@ -18,8 +18,10 @@ void add_in_place(Tensor& sum, index_t offset, const Tensor& x);
 struct Embed {
   Shape whole;
   index_t offset;
+  Shape part;
   Tensor operator()(const Tensor& g) const { return embed(g, whole, offset); }
   void add_to(Tensor& sum, const Tensor& g) const { add_in_place(sum, offset, g); }
+  Tensor read_back(const Tensor& g) const { return view("slice", g, part, offset); }
 };
 
 /// a + b for equal shapes; differentiable. What gradients are accumulated with.

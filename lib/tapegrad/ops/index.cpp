@@ -64,6 +64,9 @@ struct Scatter {
     return seen == whole ? found : reshape(found, whole);
   }
   void add_to(Tensor& sum, const Tensor& g) const { add_scattered(sum, seen, g, indices(), axis, parts); }
+  Tensor read_back(const Tensor& g) const {
+    return detail::gather_from("gather", g, indices(), axis, parts, seen);
+  }
 };
 
 // The shape of x with as many elements along the axis as indices has; an Error of op unless that is the shape

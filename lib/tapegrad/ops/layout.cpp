@@ -29,6 +29,7 @@ struct Pattern {
 };
 
 Tensor place(const char* op, const Tensor& x, const Pattern& at, double around = 0);
+Tensor take(const char* op, const Tensor& x, const Pattern& at);
 
 // The rule of take(): place(), or the addition to these places in a sum.
 struct Place {
@@ -41,6 +42,7 @@ struct Place {
     detail::add_in_place(part, 0, g);
     detail::copy_strided(at.part, sum, at.offset, at.strides, part, 0, own);
   }
+  Tensor read_back(const Tensor& g) const { return take("take", g, at); }
 };
 
 Tensor take(const char* op, const Tensor& x, const Pattern& at) {
