@@ -173,6 +173,59 @@ TEST(LossesAtTheEnds, SmallLossesOfLabelsKeepTheirDigits) {
       }
 }
 
+// exp(v) - 1 - v and its slope exp(v) - 1 for logarithms of variances near 0.
+TEST(LossesAtTheEnds, DivergencesFromTheStandardNormalKeepTheirDigits) {
+  const Function loss = [](const Tensor& v) { return kl_to_standard_normal(zeros_like(v), v, kEach); };
+  for (const DType dtype : kBoth)
+    for (double size = 1e-12; size < 60; size *= 1.7)
+      for (const double sign : {1.0, -1.0}) {
+        const Tensor v = tensor({{sign * size}}, dtype);
+        const auto at = static_cast<long double>(v.item());
+        long double series = 0, term = at;
+        for (int k = 2; k < 300; ++k) series += term *= at / static_cast<long double>(k);
+        const long double value = std::abs(at) < 1 ? series : std::expm1(at) - at;
+        const double tolerance = dtype == DType::Float32 ? 2e-7 : 1e-15;
+        EXPECT_NEAR(loss(v).item() / static_cast<double>(value / 2), 1, tolerance) << sign * size;
+        EXPECT_NEAR(gradient_of(loss, v).item() / static_cast<double>(std::expm1(at) / 2), 1, tolerance)
+            << sign * size;
+        EXPECT_NEAR(second_of(loss, v).item() / static_cast<double>(std::exp(at) / 2), 1, 4 * tolerance)
+            << sign * size;
+      }
+  const Tensor ends = tensor({{-kInfinity, kInfinity}});
+  EXPECT_EQ(loss(ends).item(), kInfinity);
+  EXPECT_TRUE(std::isnan(loss(tensor({{kNaN}})).item()));
+}
+
+// What is small or large on the way is not so in the result.
+TEST(LossesAtTheEnds, ScalesThatLeaveTheRange) {
+  for (const DType dtype : kBoth) {
+    const double tiny = dtype == DType::Float32 ? 1e-40 : 1e-310, tolerance = 1e-4;
+    const Function loss = [&](const Tensor& d) {
+      return smooth_l1_loss(d, zeros_like(d), {.beta = tiny, .reduction = Reduction::PerElement});
+    };
+    const Tensor d = tensor({1e-3, -1e-20, 5}, dtype);
+    expect_close(loss(d) / abs(d), ones({3}, dtype), tolerance, "smooth_l1_loss");
+    expect_close(gradient_of(loss, d), sign(d), tolerance, "its gradient");
+    const double large = dtype == DType::Float32 ? 4e19 : 4e154;
+    Tensor one = zeros({100}, dtype);
+    one.set({3}, large);
+    const double mean_square = large / 100 * large;
+    EXPECT_NEAR(mse_loss(one, zeros_like(one)).item() / mean_square, 1, 1e-6);
+    EXPECT_NEAR(mse_loss(zeros_like(one), one).item() / mean_square, 1, 1e-6);
+    const Function mse = [](const Tensor& x) { return mse_loss(x, zeros_like(x)); };
+    EXPECT_NEAR(gradient_of(mse, one).at({3}) / (large / 50), 1, 1e-6);
+    EXPECT_EQ(mse(tensor({kInfinity, 1}, dtype)).item(), kInfinity);
+    EXPECT_EQ(mse(full({2}, large, dtype)).item(), kInfinity);
+  }
+  const Tensor x = ones({2});
+  for (const double none : {0.0, -1.0, 1e-46}) {
+    EXPECT_TRUE(refuses("huber_loss", {"delta", "positive as Float32"},
+                        [&] { (void)huber_loss(x, x, {.delta = none}); }));
+    EXPECT_TRUE(refuses("smooth_l1_loss", {"beta", "positive as Float32"},
+                        [&] { (void)smooth_l1_loss(x, x, {.beta = none}); }));
+  }
+}
+
 TEST(LossesAtTheEnds, TheMeanOfLossesIsDivided) {
   EXPECT_EQ(mae_loss(full({2}, 3e38), zeros({2})).item(), static_cast<double>(3e38F));
   for (index_t n = 1; n < 100; ++n) EXPECT_EQ(mse_loss(full({n}, 1.5), zeros({n})).item(), 2.25) << n;
@@ -221,6 +274,9 @@ TEST(LossesAtTheEnds, ImpossibleArgumentsAreErrors) {
   // A forgotten sigmoid, and probabilities for their logarithms.
   EXPECT_TRUE(refuses("binary_cross_entropy", {"got 3 at [0]", "binary_cross_entropy_with_logits"}, [] {
     (void)binary_cross_entropy(tensor({3, -2}), tensor({1, 0}));
+  }));
+  EXPECT_TRUE(refuses("nll_loss", {"logarithm", "got 3 at [0, 0]", "log_softmax()"}, [] {
+    (void)nll_loss(tensor({{3, 1}}), tensor({0}, DType::Int32));
   }));
   EXPECT_TRUE(refuses("kl_divergence", {"log_softmax()"}, [] {
     (void)kl_divergence(tensor({{0.5, 0.5}}), tensor({{0.25, 0.75}}));

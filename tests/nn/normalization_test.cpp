@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "oracle.h"
 #include "refuses.h"
@@ -188,6 +189,23 @@ TEST_F(Normalization, Gradients) {
   const GradcheckReport report =
       gradcheck([&](const auto& in) { return batch(in[2]); }, {batch.gamma, batch.beta, draw({3, 4})});
   EXPECT_TRUE(report.passed) << report.str();
+}
+
+// One batch whose squares overflow does not end the averages for ever.
+TEST_F(Normalization, AVarianceBeyondTheRangeIsForgotten) {
+  for (const DType dtype : {DType::Float32, DType::Float64}) {
+    const double most = dtype == DType::Float32 ? static_cast<double>(std::numeric_limits<float>::max())
+                                                : std::numeric_limits<double>::max();
+    const double big = dtype == DType::Float32 ? 1e20 : 1e160;
+    BatchNorm layer({.channels = 1, .momentum = 0.5});
+    layer.to(dtype);
+    layer(tensor({{big}, {-big}}, dtype));
+    EXPECT_NEAR(layer.moving_variance.item() / most, 0.5, 1e-6);
+    for (int i = 0; i < 2200; ++i) layer(tensor({{2}, {-2}}, dtype));
+    EXPECT_NEAR(layer.moving_variance.item(), 4, 1e-5);
+    layer(tensor({{std::nan("")}, {-2}}, dtype));
+    EXPECT_TRUE(std::isnan(layer.moving_variance.item())) << "what is not a number is to be noticed";
+  }
 }
 
 TEST_F(Normalization, WrongArguments) {

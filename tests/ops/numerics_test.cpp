@@ -157,6 +157,40 @@ TEST(Slopes, DoNotDependOnTheirNeighbours) {
     }
 }
 
+TEST(Slopes, OfAnglesOfInfinitePoints) {
+  for (const DType dtype : kBoth) {
+    const Tensor far = tensor({kInfinity, -kInfinity}, dtype), near = ones({2}, dtype);
+    for (const Tensor& other : {near, far}) {
+      const Tensor of_y = gradient_of([&](const Tensor& v) { return atan2(v, other); }, far);
+      const Tensor of_x = gradient_of([&](const Tensor& v) { return atan2(other, v); }, far);
+      for (index_t i = 0; i < 2; ++i) {
+        EXPECT_LT(std::abs(of_y.at({i})), 1e-38) << of_y;
+        EXPECT_LT(std::abs(of_x.at({i})), 1e-38) << of_x;
+      }
+    }
+  }
+}
+
+// A slope or a weight of 0 makes 0 of an infinite element.
+TEST(Slopes, OfZeroMeetInfinity) {
+  for (const DType dtype : kBoth) {
+    const Tensor x = tensor({-kInfinity, kInfinity, -1, 1}, dtype);
+    EXPECT_TRUE(equal(leaky_relu(x, 0), relu(x))) << leaky_relu(x, 0);
+    EXPECT_TRUE(
+        equal(gradient_of([](const Tensor& v) { return leaky_relu(v, 0); }, x), tensor({0, 1, 0, 1}, dtype)));
+    const Tensor many = full({1, 64}, kInfinity, dtype);
+    const Function dropped = [](const Tensor& v) { return dropout(v, 0.5, Generator(3)); };
+    const Tensor y = dropped(many), g = gradient_of(dropped, many);
+    index_t kept = 0;
+    for (index_t i = 0; i < 64; ++i) {
+      EXPECT_TRUE(y.at({0, i}) == 0 || y.at({0, i}) == kInfinity) << y;
+      EXPECT_EQ(g.at({0, i}), y.at({0, i}) == 0 ? 0 : 2);
+      kept += y.at({0, i}) != 0;
+    }
+    EXPECT_TRUE(kept > 10 && kept < 54) << kept;
+  }
+}
+
 TEST(Slopes, AtTheEnds) {
   for (const DType dtype : kBoth) {
     const double most = dtype == DType::Float32 ? static_cast<double>(std::numeric_limits<float>::max())
@@ -526,6 +560,38 @@ TEST(Range, Normalizations) {
       EXPECT_TRUE(equal(layer_norm(full({1, n}, 0.1, dtype), 1, 1e-30), zeros({1, n}, dtype))) << n;
 }
 
+// Squares and products on the way leave the range, the result does not.
+TEST(Range, VariancesAndProducts) {
+  for (const DType dtype : kBoth) {
+    const double big = dtype == DType::Float32 ? 1e19 : 1e154;
+    Tensor x = full({1000}, big, dtype);
+    for (index_t i = 0; i < 1000; i += 2) x.set({i}, -big);
+    EXPECT_NEAR(var(x).item() / big / big, 1, 1e-6);
+    EXPECT_NEAR(var(x, 0, {.correction = 1}).item() / big / big, 1000.0 / 999, 1e-6);
+    EXPECT_NEAR(stddev(x).item() / big, 1, 1e-6);
+    Tensor one = zeros({2, 100}, dtype);  // a square that is infinite by itself
+    one.set({0, 7}, 4 * big);
+    const Tensor of_rows = var(one, 1);
+    EXPECT_NEAR(of_rows.at({0}) / big / big, 16 * 99 / 1e4, 1e-6);
+    EXPECT_EQ(of_rows.at({1}), 0);
+    const Function rows = [](const Tensor& v) { return var(v, 1); };
+    const Tensor g = gradient_of(rows, one);
+    EXPECT_NEAR(g.at({0, 7}) / (2 * 4 * big * 0.99 / 100), 1, 1e-5);
+    EXPECT_NEAR(g.at({0, 8}) / (-2 * 4 * big * 0.01 / 100), 1, 1e-5);
+    EXPECT_EQ(g.at({1, 3}), 0);
+    EXPECT_NEAR(second_of(rows, full({2, 100}, 1, dtype)).at({0, 0}), 0, 1e-7);
+    EXPECT_EQ(var(full({4}, 0.1, dtype)).item(), 0);
+    EXPECT_TRUE(std::isnan(var(tensor({kInfinity, 1}, dtype)).item()));
+    EXPECT_TRUE(std::isnan(var(tensor({kNaN, 1}, dtype)).item()));
+  }
+  EXPECT_EQ(prod(tensor({1e30, 1e-30, 1e30, 1e-30})).item(), 1);
+  EXPECT_EQ(prod(tensor({1e30, 1e30, 1e-30, 1e-30})).item(), 1);
+  EXPECT_NEAR(
+      gradient_of([](const Tensor& v) { return prod(v); }, tensor({1e30, 1e-30, 1e30, 1e-30})).at({1}) / 1e30,
+      1, 1e-6);
+  EXPECT_EQ(prod(tensor({{1e20, 2}, {1e20, 3}, {1e-20, 4}}), 0).dtype(), DType::Float32);
+}
+
 TEST(Range, Means) {
   EXPECT_EQ(mean(tensor({3e38, 3e38})).item(), static_cast<double>(3e38F));
   EXPECT_EQ(mean(doubles({1.7e308, 1.7e308, 1.7e308})).item(), 1.7e308);
@@ -592,6 +658,16 @@ TEST(Nothing, EmptyBatchesHaveEmptyResults) {
   EXPECT_EQ(batch_norm(zeros({5, 0}), zeros({0}), zeros({0})).y.shape(), (Shape{5, 0}));
   EXPECT_EQ(global_avg_pool2d(images).shape(), (Shape{0, 2}));
   EXPECT_EQ(global_max_pool2d(images).shape(), (Shape{0, 2}));
+  const Tensor nothing = zeros({0, 0});
+  EXPECT_EQ(median(nothing, 0).shape(), none);
+  EXPECT_EQ(median(nothing, 1, {.keepdims = true}).shape(), (Shape{0, 1}));
+  EXPECT_EQ(median(x, 1).shape(), none);
+  EXPECT_EQ(diag(nothing).shape(), none);
+  EXPECT_EQ(diag(zeros({0, 3})).shape(), none);
+  EXPECT_EQ(argmax(nothing, 0).shape(), none);
+  EXPECT_EQ(topk(x, 2, 1).values.shape(), (Shape{0, 2}));
+  EXPECT_TRUE(refuses("median", {"must have elements", "[0, 4]"}, [&] { median(x, 0); }));
+  EXPECT_TRUE(refuses("diag", {"[2, 2]", "2"}, [] { diag(ones({2, 2}), 2); }));
   EXPECT_EQ(softmax(x).shape(), x.shape());
   EXPECT_EQ(softmax(zeros({3, 0})).shape(), (Shape{3, 0}));
   EXPECT_EQ(cross_entropy(x, zeros({0}, DType::Int32), {.reduction = Reduction::PerElement}).shape(), none);
@@ -677,6 +753,8 @@ TEST(Memory, SharedOrNotByTheCallAlone) {
                                      [](const Tensor& v) {
                                        return upsample_nearest(reshape(v, {1, 8, 8, 1}), 1);
                                      },
+                                     [](const Tensor& v) { return dropout(v, 0, Generator(1)); },
+                                     [](const Tensor& v) { return dropout(v, 0, Generator(1), 3); },
                                      [](const Tensor& v) { return copy(v); }};
   for (std::size_t i = 0; i < own.size(); ++i) EXPECT_FALSE(shares(x, own[i])) << i;
 }

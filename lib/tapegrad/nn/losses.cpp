@@ -228,9 +228,16 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, const LossOption
   const auto slopes = [scale = fused.scale, x = Saved(prediction), t = Saved(target)] {
     return 2 * scale * (x() - t());
   };
-  return record("mse_loss", fused.loss,
-                {{prediction, rule_of(fused, slopes)},
-                 {target, [slopes](const Tensor& g) { return -(g * slopes()); }}});
+  Tensor loss = fused.loss;
+  if (options.reduction == Reduction::Mean && std::isinf(loss.item())) {
+    // A square may leave the dtype's range where the mean does not.
+    const NoGrad no_grad;
+    const double r = norm(prediction - target).item() / std::sqrt(static_cast<double>(prediction.size()));
+    loss = full({}, r * r, prediction.dtype());
+  }
+  return record("mse_loss", loss, {{prediction, rule_of(fused, slopes)}, {target, [slopes](const Tensor& g) {
+                                                                            return -(g * slopes());
+                                                                          }}});
 }
 
 Tensor mae_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
@@ -240,19 +247,21 @@ Tensor mae_loss(const Tensor& prediction, const Tensor& target, const LossOption
 
 namespace {
 
-Tensor huber(const char* loss, const Tensor& prediction, const Tensor& target, double delta,
-             Reduction reduction) {
+// Divided by `divisor`: as the first factor has the size of delta, nothing leaves the dtype's range on the way.
+Tensor huber(const char* loss, const Tensor& prediction, const Tensor& target, const char* name, double delta,
+             double divisor, Reduction reduction) {
   require_alike(loss, prediction, target);
+  if (!(delta > 0) || (prediction.dtype() == DType::Float32 && static_cast<float>(delta) == 0))
+    fail(loss, "{} must be positive as {}, got {}", name, prediction.dtype(), delta);
   const Tensor d = prediction - target;
   const Tensor cut = clamp(d, -delta, delta);
-  return reduce(loss, cut * (d - 0.5 * cut), reduction);
+  return reduce(loss, (divisor == 1 ? cut : cut / divisor) * (d - 0.5 * cut), reduction);
 }
 
 }  // namespace
 
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options) {
-  if (!(options.delta > 0)) fail("huber_loss", "delta must be positive, got {}", options.delta);
-  return huber("huber_loss", prediction, target, options.delta, options.reduction);
+  return huber("huber_loss", prediction, target, "delta", options.delta, 1, options.reduction);
 }
 
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options) {
@@ -306,12 +315,21 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   return reduce("cross_entropy", losses, options.reduction);
 }
 
+// Throws for numbers that are no logarithms of probabilities.
+static void require_logarithms(const char* loss, const Tensor& log_probability) {
+  constexpr double kRounding = 1e-3;  // of logarithms near 0
+  require_in(loss, "the logarithm of a probability", log_probability,
+             -std::numeric_limits<double>::infinity(), kRounding,
+             ": take log_softmax() of logits, log() of probabilities");
+}
+
 Tensor nll_loss(const Tensor& log_probability, const Tensor& labels, const LossOptions& options) {
   require_classes("nll_loss", log_probability);
   detail::require_defined("nll_loss", labels);
   if (labels.dtype() != DType::Int32)
     fail("nll_loss", "labels must be Int32, got {} {}: convert with cast()", labels.dtype(), labels.shape());
   require_labels("nll_loss", labels, log_probability);
+  require_logarithms("nll_loss", log_probability);
   const Tensor chosen = take_along_axis(log_probability, expand_dims(labels, -1), -1);
   return reduce("nll_loss", -squeeze(chosen, -1), options.reduction);
 }
@@ -320,10 +338,7 @@ Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const 
   constexpr const char* kLoss = "kl_divergence";
   require_classes(kLoss, log_probability);
   require_alike(kLoss, log_probability, target);
-  constexpr double kRounding = 1e-3;  // of logarithms near 0
-  require_in(kLoss, "the logarithm of a probability", log_probability,
-             -std::numeric_limits<double>::infinity(), kRounding,
-             ": take log_softmax() of logits, log() of probabilities");
+  require_logarithms(kLoss, log_probability);
   require_target(kLoss, target);
   return reduce(kLoss, sum(weighted(target, log_of(target) - log_probability), {-1}), options.reduction);
 }
@@ -331,14 +346,25 @@ Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const 
 Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options) {
   require_classes("kl_to_standard_normal", mean);
   require_alike("kl_to_standard_normal", mean, log_variance);
-  const Tensor twice = square(mean) + (expm1(log_variance) - log_variance);
+  // exp(x) - 1 - x with the slope exp(x) - 1, both without the difference where x is small.
+  const auto f = [](auto v) {
+    const auto x = static_cast<double>(v);
+    if (!(std::abs(x) < 0.5)) return static_cast<decltype(v)>(x < 40 ? std::expm1(x) - x : std::exp(x));
+    double series = 1;  // 1 + x / 3 (1 + x / 4 (...
+    for (int k = 17; k > 2; --k) series = 1 + x / k * series;
+    return static_cast<decltype(v)>(x * x / 2 * series);
+  };
+  const Tensor spread =
+      record("kl_to_standard_normal", detail::transform_floating("kl_to_standard_normal", log_variance, f),
+             {{log_variance, [x = Saved(log_variance)](const Tensor& g) { return g * expm1(x()); }}});
+  const Tensor twice = square(mean) + spread;
   return reduce("kl_to_standard_normal", 0.5 * sum(twice, {-1}), options.reduction);
 }
 
 Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options) {
-  if (!(options.beta > 0 && std::isfinite(options.beta)))
-    fail("smooth_l1_loss", "beta must be positive and finite, got {}", options.beta);
-  return huber("smooth_l1_loss", prediction, target, options.beta, options.reduction) / options.beta;
+  const double beta = options.beta;
+  if (!std::isfinite(beta)) fail("smooth_l1_loss", "beta must be positive and finite, got {}", beta);
+  return huber("smooth_l1_loss", prediction, target, "beta", beta, beta, options.reduction);
 }
 
 double accuracy(const Tensor& scores, const Tensor& labels) {

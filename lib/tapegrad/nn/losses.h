@@ -67,7 +67,8 @@ struct CrossEntropyOptions {
                                    const CrossEntropyOptions& options = {});
 
 /// -log_probability of each label, for log_probability = log_softmax(logits) and labels as cross_entropy() takes them:
-/// PyTorch's nll_loss. cross_entropy(logits, labels) is the same in one pass.
+/// PyTorch's nll_loss. cross_entropy(logits, labels) is the same in one pass. Throws for log_probability above 0 (beyond
+/// rounding): pass logarithms of probabilities, not logits.
 [[nodiscard]] Tensor nll_loss(const Tensor& log_probability, const Tensor& labels,
                               const LossOptions& options = {});
 

@@ -1,6 +1,8 @@
 #include "tapegrad/nn/normalization.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/kernels/elementwise.h"
@@ -27,14 +29,16 @@ Tensor or_constant(const Tensor& own, const Shape& shape, double value, const Te
   return own.defined() ? own : full(shape, value, x.dtype());
 }
 
-// moving = momentum moving + (1 - momentum) batch, in place.
+// moving = momentum moving + (1 - momentum) batch, in place. A variance beyond the dtype's range counts as the largest
+// number in it: one that is infinite once would stay so.
 void move(Tensor& moving, const Tensor& batch, double momentum, double factor = 1) {
   const auto run = [&]<class T>(std::type_identity<T>) {
     const T keep = static_cast<T>(momentum), fresh = static_cast<T>((1 - momentum) * factor);
     T* out = moving.mutable_data<T>();
     kernels::map(
-        moving.size(), out, [=](T m, T b) { return keep * m + fresh * b; }, static_cast<const T*>(out),
-        batch.data<T>());
+        moving.size(), out,
+        [=](T m, T b) { return keep * m + fresh * std::min(b, std::numeric_limits<T>::max()); },
+        static_cast<const T*>(out), batch.data<T>());
   };
   moving.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
 }

@@ -42,7 +42,7 @@ Tensor leaky_relu(const Tensor& x, double negative_slope) {
   const auto f = [negative_slope](auto value, auto at) {
     using T = decltype(value);
     const T up = at > 0 ? value : T{0}, down = at > 0 ? T{0} : value;
-    return up + static_cast<T>(negative_slope) * down;
+    return negative_slope == 0 ? up : up + static_cast<T>(negative_slope) * down;  // 0 times infinity is NaN
   };
   return record("leaky_relu", detail::transform_floating("leaky_relu", x, [f](auto v) { return f(v, v); }),
                 {{x, [x = Saved(x), f](const Tensor& g) { return detail::slope(g, x(), f); }}});

@@ -5,8 +5,8 @@
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
-#include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
+#include "tapegrad/ops/layout.h"
 #include "tapegrad/tensor/draws_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -30,7 +30,7 @@ Tensor dropout(const Tensor& x, double rate, Generator& generator) {
 
 Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t first_sample) {
   check(x, rate);
-  if (rate == 0 || x.size() == 0) return x;
+  if (rate == 0 || x.size() == 0) return copy(x);
   const index_t samples = x.shape()[0], features = x.size() / samples;
   Tensor mask = TensorAccess::empty(x.shape(), x.dtype());
   const auto run = [&]<class T>(std::type_identity<T>) {
@@ -52,7 +52,7 @@ Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t
     });
   };
   x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-  return x * mask;
+  return detail::weighted(mask, x);  // what is dropped is 0, were it infinite
 }
 
 }  // namespace tapegrad::inline v0

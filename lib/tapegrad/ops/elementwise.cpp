@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "tapegrad/autograd/tape.h"
@@ -342,11 +343,15 @@ Tensor tan(const Tensor& x) {
 }
 
 Tensor atan2(const Tensor& y, const Tensor& x) {
-  // z / (x^2 + y^2), with x and y scaled so that no square leaves the dtype's range.
+  // z / (x^2 + y^2), with x and y scaled so that no square leaves the dtype's range, and cut off where they are infinite.
   const auto rule = [y = Saved(y), x = Saved(x)](bool of_y) {
     return [=](const Tensor& g) {
-      const Tensor scale = maximum(abs(stop_gradient(y())), abs(stop_gradient(x())));
-      const Tensor v = y() / scale, u = x() / scale, length = square(u) + square(v);
+      const double most = y().dtype() == DType::Float32
+                              ? static_cast<double>(std::numeric_limits<float>::max())
+                              : std::numeric_limits<double>::max();
+      const Tensor p = clamp(y(), -most, most), q = clamp(x(), -most, most);
+      const Tensor scale = maximum(abs(stop_gradient(p)), abs(stop_gradient(q)));
+      const Tensor v = p / scale, u = q / scale, length = square(u) + square(v);
       return of_y ? g * (u / length / scale) : -(g * (v / length / scale));
     };
   };

@@ -278,14 +278,14 @@ Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   }
 
   // Halves are multiplied with each other until one row is left: made of products alone, so that its
-  // derivatives are right where elements are 0.
-  Tensor factors = reshape(permute(x, order), {count, result.size()}), odd;
+  // derivatives are right where elements are 0. In Float64, as products on the way may leave Float32's range.
+  Tensor factors = reshape(permute(detail::as_dtype(x, DType::Float64), order), {count, result.size()}), odd;
   for (; count > 1; count /= 2) {
     if (count % 2 != 0) odd = odd.defined() ? odd * row(factors, -1) : row(factors, -1);
     factors = slice(factors, {{0, count / 2}}) * slice(factors, {{count / 2, count / 2 * 2}});
   }
   const Tensor product = row(factors, 0);
-  return reshape(odd.defined() ? product * odd : product, result);
+  return detail::as_dtype(reshape(odd.defined() ? product * odd : product, result), x.dtype());
 }
 
 Tensor prod(const Tensor& x) {
@@ -297,14 +297,21 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   const Shape kept = reduced_shape(x.shape(), reduced_axes("var", x, axes), true);
   if (x.size() == 0 && kept.size() != 0)
     fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
-  const Tensor spread =
-      sum(square(x - mean(x, axes, {.keepdims = true})), axes, {.keepdims = options.keepdims});
-  if (kept.size() == 0) return spread;
+  if (kept.size() == 0) return sum(x, axes, {.keepdims = options.keepdims});  // nothing, of the right shape
   const double count = static_cast<double>(x.size() / kept.size());
   if (!(options.correction < count))
     fail("var", "correction must be less than the number of elements ({}), got {} (shape {})", count,
          options.correction, x.shape());
-  return spread / (count - options.correction);
+  const double more = count / (count - options.correction);
+  const Tensor centred = x - mean(x, axes, {.keepdims = true});
+  const Tensor spread = mean(square(centred), axes, {.keepdims = options.keepdims});
+  const Tensor finite = equals(spread - spread, 0);
+  if (all(finite).item() != 0) return options.correction == 0 ? spread : more * spread;
+  // Squares may leave the dtype's range where their mean does not: once more, of elements divided by the largest.
+  const Tensor largest = max(abs(stop_gradient(centred)), axes, {.keepdims = true});
+  const Tensor unit = where(equals(largest - largest, 0) * greater(largest, 0), largest, 1.0);
+  const Tensor parts = mean(centred / unit * centred, axes, {.keepdims = options.keepdims});
+  return more * reshape(unit, parts.shape()) * parts;
 }
 
 Tensor var(const Tensor& x) {

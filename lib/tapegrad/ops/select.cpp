@@ -105,7 +105,7 @@ Tensor diag(const Tensor& x, index_t k) {
                  0.0);
   }
   if (x.rank() != 2) fail("diag", "x must be a vector or a matrix, got shape {}", x.shape());
-  if (k <= -x.shape()[0] || k >= x.shape()[1])
+  if (k != 0 && (k <= -x.shape()[0] || k >= x.shape()[1]))
     fail("diag", "k must name a diagonal of a matrix of shape {}, got {}", x.shape(), k);
   const Tensor chosen = places("diag", diagonals(x.shape()[0], x.shape()[1], on_diagonal));
   return detail::gather_from("diag", reshape(x, -1), chosen, 0);

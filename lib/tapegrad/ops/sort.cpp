@@ -105,7 +105,11 @@ Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
   detail::require_floating("median", x);
   const int at = detail::checked_axis("median", x.shape(), axis);
   const index_t count = x.shape()[at];
-  if (count == 0) fail("median", "axis {} must have elements, got shape {}", axis, x.shape());
+  if (count == 0) {
+    const Tensor none = sum(x, at, options);
+    if (none.size() != 0) fail("median", "axis {} must have elements, got shape {}", axis, x.shape());
+    return none;  // of nothing there is nothing to say
+  }
   const Tensor sorted = detail::take_along("median", x, order("median", x, at, false), at);
   const auto part = [&](index_t begin, index_t end) {
     std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
