@@ -92,6 +92,30 @@ TEST(Background, TaskIsFreedWhenWaitReturns) {
   EXPECT_TRUE(freed);
 }
 
+TEST(Background, ATaskDoesNotWaitForItself) {
+  Background background;
+  EXPECT_FALSE(background.runs_here());
+  background.start([&] {
+    EXPECT_TRUE(background.runs_here());
+    background.wait();
+  });
+  EXPECT_THROW(background.wait(), Error);
+  background.start([] {});
+  background.wait();
+}
+
+TEST(Background, ATaskMayEndIt) {
+  std::atomic<bool> ended = false;
+  auto background = std::make_shared<std::unique_ptr<Background>>(std::make_unique<Background>());
+  Background* const begun = background->get();
+  begun->start([&ended, background] {
+    background->reset();
+    ended = true;
+  });
+  background.reset();
+  while (!ended) std::this_thread::yield();
+}
+
 TEST(Background, TakesTheRoundingOfItsCaller) {
   int mode = -1;
   Background background;

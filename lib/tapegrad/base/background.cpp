@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -22,20 +23,23 @@ struct Background::Shared {
       changed.wait(lock, [&] { return stage == Stage::Waiting || stopping; });
       if (stage != Stage::Waiting) return;
       stage = Stage::Running;
-      const std::function<void()> now = std::exchange(task, nullptr);
+      std::function<void()> now = std::exchange(task, nullptr);
       lock.unlock();
       std::fesetenv(&environment);
+      detail::context().task = this;  // a parallel loop's workers see it, too
       std::exception_ptr thrown;
       try {
         now();
       } catch (...) {
         thrown = std::current_exception();
       }
+      now = nullptr;  // before the caller hears of the end
+      detail::context().task = nullptr;
       lock.lock();
       error = std::move(thrown);
       stage = Stage::Done;
       changed.notify_all();
-    }  // the task is freed here, before the caller gets the lock and hears of its end
+    }
   }
 
   std::mutex mutex;
@@ -49,33 +53,49 @@ struct Background::Shared {
   pid_t process = ::getpid();  // the one that has the thread
 };
 
-Background::Background() : shared_(std::make_unique<Shared>()) {}
+Background::Background() : shared_(std::make_shared<Shared>()) {}
+
+// Undestroyed: the parent's thread may have held the mutex at the fork.
+template <class Shared>
+static void leave(std::shared_ptr<Shared>& shared) {
+  (void)new std::shared_ptr<Shared>(std::move(shared));
+}
 
 bool Background::lost() const {
   return shared_->process != ::getpid();
 }
 
+bool Background::runs_here() const {
+  return detail::context().task == shared_.get();
+}
+
 Background::~Background() {
-  if (lost()) (void)shared_.release();  // the parent's thread may have held the mutex at the fork
-  if (!shared_ || !shared_->thread.joinable()) return;
+  if (lost()) {
+    leave(shared_);
+    return;
+  }
+  if (!shared_->thread.joinable()) return;
+  const bool by_the_task = runs_here();
   {
     const std::lock_guard lock(shared_->mutex);
     shared_->stopping = true;
   }
   shared_->changed.notify_all();
-  shared_->thread.join();
+  if (by_the_task)
+    shared_->thread.detach();
+  else
+    shared_->thread.join();
 }
 
 void Background::start(std::function<void()> task) {
   if (lost()) {
-    (void)shared_.release();
-    shared_ = std::make_unique<Shared>();
+    leave(shared_);
+    shared_ = std::make_shared<Shared>();
   }
   const std::lock_guard lock(shared_->mutex);
   if (shared_->stage != Shared::Stage::Idle)
     fail("background", "a task was started before the last one was waited for");
-  if (!shared_->thread.joinable())
-    shared_->thread = std::thread([shared = shared_.get()] { shared->loop(); });
+  if (!shared_->thread.joinable()) shared_->thread = std::thread([shared = shared_] { shared->loop(); });
   std::fegetenv(&shared_->environment);
   shared_->task = std::move(task);
   shared_->stage = Shared::Stage::Waiting;
@@ -84,6 +104,7 @@ void Background::start(std::function<void()> task) {
 
 void Background::wait() {
   if (lost()) return;
+  if (runs_here()) fail("background", "a task must not wait for itself");
   std::unique_lock lock(shared_->mutex);
   if (shared_->stage == Shared::Stage::Idle) return;
   shared_->changed.wait(lock, [&] { return shared_->stage == Shared::Stage::Done; });

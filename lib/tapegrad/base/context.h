@@ -41,6 +41,7 @@ struct Context {
   std::size_t bytes_saved = 0;   // by rules that were made since the last input of an op
   SampleChunk* chunk = nullptr;  // of the batch_gradient() that the thread works for
   CheckpointRun* run = nullptr;  // the innermost run of a checkpointed function
+  const void* task = nullptr;    // of the Background whose task the thread works on
   /// Hears of layers' results; nullptr for none.
   const std::function<void(const Module&, const Tensor&)>* call_observer = nullptr;
 };

@@ -58,7 +58,7 @@ struct Loader::Source {
   }
 };
 
-struct Loader::Epoch::Pass {
+struct Loader::Epoch::Pass : std::enable_shared_from_this<Pass> {
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
   ~Pass() { forget_lost(); }
@@ -85,7 +85,7 @@ struct Loader::Epoch::Pass {
     if (image_shape) next->inputs = room(count, *image_shape, source->options.dtype);
     const Samples& targets = source->targets;
     if (targets.defined()) next->targets = room(count, targets.sample_shape(), targets.dtype());
-    background.start([this, begin, count] {
+    background.start([this, self = shared_from_this(), begin, count] {
       const ThreadCountScope workers(source->options.workers);
       const index_t done = image_shape ? 0 : 1;
       if (done == 1) fill(begin, count, 0);
@@ -132,7 +132,17 @@ struct Loader::Epoch::Pass {
     return true;
   }
 
+  // Waits for the batch that is prepared, unless it is the preparation that ends the pass: then the task keeps the pass.
+  void end() {
+    try {
+      background.wait();
+    } catch (...) {  // nobody asks any more
+    }
+  }
+
   void advance() {
+    if (background.runs_here())
+      fail("loader", "a sample must not be made by stepping the epoch that it is made for");
     current.reset();  // its memory, if nobody kept it, is there for the batch after the next one
     if (forget_lost()) prepare(prepared);
     try {
@@ -175,7 +185,7 @@ Loader::Epoch Loader::epoch(index_t number, index_t first_batch) const {
   if (number < 0) fail("loader", "the epoch must be at least 0, got {}", number);
   if (first_batch < 0 || first_batch > batches())
     fail("loader", "the first batch must be 0 to {}, the number of batches, got {}", batches(), first_batch);
-  return Epoch(std::make_unique<Epoch::Pass>(source_, number, first_batch));
+  return Epoch(std::make_shared<Epoch::Pass>(source_, number, first_batch));
 }
 
 index_t Loader::batches() const {
@@ -186,9 +196,11 @@ index_t Loader::samples() const {
   return source_->samples();
 }
 
-Loader::Epoch::Epoch(std::unique_ptr<Pass> pass) : pass_(std::move(pass)) {}
+Loader::Epoch::Epoch(std::shared_ptr<Pass> pass) : pass_(std::move(pass)) {}
 Loader::Epoch::Epoch(Epoch&&) noexcept = default;
-Loader::Epoch::~Epoch() = default;
+Loader::Epoch::~Epoch() {
+  if (pass_) pass_->end();
+}
 
 Loader::Epoch::Iterator Loader::Epoch::begin() {
   if (!std::exchange(pass_->begun, true)) {

@@ -75,7 +75,8 @@ class Loader {
   std::shared_ptr<const Source> source_;
 };
 
-/// One pass over a Loader's data. An Epoch may outlive its Loader, and may be abandoned early.
+/// One pass over a Loader's data. An Epoch may outlive its Loader, and may be abandoned early. What reads or transforms
+/// samples must not step the Epoch that it is called by: the step throws.
 class Loader::Epoch {
  public:
   class Iterator;
@@ -90,8 +91,8 @@ class Loader::Epoch {
  private:
   friend class Loader;
   struct Pass;
-  explicit Epoch(std::unique_ptr<Pass> pass);
-  std::unique_ptr<Pass> pass_;
+  explicit Epoch(std::shared_ptr<Pass> pass);
+  std::shared_ptr<Pass> pass_;
 };
 
 /// An input iterator. A reference to a Batch is valid until the next step; copies of the Batch stay valid.
