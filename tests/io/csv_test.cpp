@@ -86,6 +86,20 @@ TEST(Csv, LabelsAreNumbersOrNames) {
   EXPECT_TRUE(equal(read("x,y\n", {.label = "y"}).labels, zeros({0}, DType::Int32)));
 }
 
+// Two labels stay two.
+TEST(Csv, WholeLabelsBeyondInt32) {
+  const std::string ids = "x,y\n1,3000000001\n2,3000000002\n", exact = "x,y\n1,4294967296\n2,7\n";
+  EXPECT_TRUE(equal(read(ids, {.label = "y", .dtype = DType::Float64}).labels,
+                    tensor({3000000001, 3000000002}, DType::Float64)));
+  const std::string what = refusal(ids, {.label = "y"});
+  EXPECT_NE(what.find("3000000001 in row 1"), std::string::npos) << what;
+  EXPECT_NE(what.find("Float64"), std::string::npos) << what;
+  EXPECT_TRUE(equal(read(exact, {.label = "y"}).labels, tensor({4294967296, 7})));
+  EXPECT_TRUE(equal(read("x,y\n1,2147483647\n", {.label = "y"}).labels, tensor({2147483647}, DType::Int32)));
+  // Of numbers that are not whole nobody expects all digits.
+  EXPECT_TRUE(equal(read("x,y\n1,3000000001.5\n2,3\n", {.label = "y"}).labels, tensor({3000000001.5, 3})));
+}
+
 TEST(Csv, WhatIsNearerToZeroThanAnyNumberIsZero) {
   const std::string tiny = "0." + std::string(400, '0') + "1",
                     long_one = "1" + std::string(400, '0') + "e-800";

@@ -125,7 +125,7 @@ class Labels {
     codes_.push_back(at->second);
   }
 
-  void finish(Table& table, DType dtype) const {
+  void finish(Table& table, DType dtype, const detail::InputFile& file) const {
     if (are_names()) {
       std::vector<std::int32_t> places(names_.size());  // in byte order, by the order in which they came
       for (const auto& [name, code] : names_) {
@@ -136,11 +136,22 @@ class Labels {
            [&](std::int32_t code) { return places[static_cast<std::size_t>(code)]; });
       return;
     }
-    const bool whole = std::ranges::all_of(numbers_, [](double value) {
-      return value >= std::numeric_limits<std::int32_t>::min() &&
-             value <= std::numeric_limits<std::int32_t>::max() && value == std::trunc(value);
-    });
-    fill(table, whole ? DType::Int32 : dtype, numbers_, [](double value) { return value; });
+    using Limits = std::numeric_limits<std::int32_t>;
+    const bool whole = std::ranges::all_of(
+        numbers_, [](double value) { return std::isfinite(value) && value == std::trunc(value); });
+    const bool small = std::ranges::all_of(
+        numbers_, [](double value) { return value >= Limits::min() && value <= Limits::max(); });
+    if (whole && !small && dtype == DType::Float32) {
+      // Two numbers of a list would become one.
+      const auto rounded = std::ranges::find_if(
+          numbers_, [](double value) { return static_cast<double>(static_cast<float>(value)) != value; });
+      if (rounded != numbers_.end())
+        file.fail(
+            "has the label {:.0f} in row {}, a whole number that neither Int32 nor Float32 holds exactly: read "
+            "it with .dtype = DType::Float64",
+            *rounded, rounded - numbers_.begin() + 1);
+    }
+    fill(table, whole && small ? DType::Int32 : dtype, numbers_, [](double value) { return value; });
   }
 
  private:
@@ -242,7 +253,7 @@ Table read_csv(const std::filesystem::path& path, const CsvOptions& options) {
   } else {
     read_rows<double>(reader, columns, label, table, labels);
   }
-  if (label) labels.finish(table, options.dtype);
+  if (label) labels.finish(table, options.dtype, reader.file());
   return table;
 }
 

@@ -33,7 +33,8 @@ struct Table {
 /// whatever the locale; numbers too small for the dtype become 0. Labels are numbers if the label of the first row is a
 /// number, otherwise class names. Empty lines and spaces around fields are skipped. The file is read twice and never
 /// held in memory as a whole. Throws, naming line and column, for fields that are empty or not numbers, numbers too
-/// large for the dtype, empty labels, and rows of another length than the first line.
+/// large for the dtype, empty labels, labels that are whole numbers which neither Int32 nor Float32 holds exactly (take
+/// Float64), and rows of another length than the first line.
 [[nodiscard]] Table read_csv(const std::filesystem::path& path, const CsvOptions& options = {});
 
 }  // namespace v0
