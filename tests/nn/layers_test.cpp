@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 
 #include "oracle.h"
 #include "refuses.h"
+#include "tapegrad/nn/activations.h"
 #include "tapegrad/nn/normalization.h"
 #include "tapegrad/nn/pooling.h"
 
@@ -320,6 +322,22 @@ TEST_F(Layers, ErrorsNameTheLayer) {
   expect_named("GlobalAveragePooling2D", global_average, flat);
   UpSampling2D up;
   expect_named("UpSampling2D", up, flat);
+  const auto activation = [&](const char* name, auto&& made) { expect_named(name, made, whole); };
+  activation("ReLU", ReLU());
+  activation("LeakyReLU", LeakyReLU());
+  activation("ELU", ELU());
+  activation("SELU", SELU());
+  activation("GELU", GELU());
+  activation("SiLU", SiLU());
+  activation("Sigmoid", Sigmoid());
+  activation("Softplus", Softplus());
+  activation("Tanh", Tanh());
+  activation("Softmax", Softmax());
+  ReLU original;
+  expect_named("ReLU", *std::make_unique<ReLU>(clone(original)), whole);
+  // What a function of the user's own throws is the user's.
+  Lambda own([](const Tensor& x) { return relu(x); });
+  EXPECT_TRUE(refuses("relu", {"Int32"}, [&] { own(whole); }));
 }
 
 }  // namespace

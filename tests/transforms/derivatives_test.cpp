@@ -6,6 +6,7 @@
 
 #include "refuses.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
@@ -108,6 +109,30 @@ TEST(Directions, MustFitTheInputs) {
   EXPECT_TRUE(refuses("hvp", {"direction 0", "[2]", "[]"}, [] {
     hvp(rosenbrock, {f64(1), f64(2)}, {f64({1, 2}), f64(1)});
   }));
+}
+
+// Errors name the function that was called, not the tape that it uses.
+TEST(Derivatives, NameThemselves) {
+  const Tensor x = f64({1, 2}), whole = ones({2}, DType::Int32);
+  const TensorFunction square_of = [](Inputs in) { return in[0] * in[0]; },
+                       number = [](Inputs in) { return sum(in[0] * in[0]); }, empty,
+                       mask = [](Inputs in) { return greater(in[0], 0); };
+  const auto each = [&](const TensorFunction& f, const Tensor& at,
+                        std::initializer_list<std::string_view> words) {
+    EXPECT_TRUE(refuses("jacobian", words, [&] { (void)jacobian(f, {at}); }));
+    EXPECT_TRUE(refuses("hessian", words, [&] { (void)hessian(f, {at}); }));
+    EXPECT_TRUE(refuses("vjp", words, [&] { (void)vjp(f, {at}, x); }));
+    EXPECT_TRUE(refuses("jvp", words, [&] { (void)jvp(f, {at}, {at}); }));
+    EXPECT_TRUE(refuses("hvp", words, [&] { (void)hvp(f, {at}, {at}); }));
+  };
+  each(empty, x, {"function is empty"});
+  each(number, whole, {"input 0", "Int32 [2]", "capture"});
+  each(mask, x, {"result", "UInt8 [2]"});
+  EXPECT_TRUE(refuses("vjp", {"Float64 [2]", "Float64 [3]"}, [&] {
+    (void)vjp(square_of, {x}, f64({1, 2, 3}));
+  }));
+  EXPECT_TRUE(refuses("vjp", {"Float32 [2]"}, [&] { (void)vjp(square_of, {x}, ones({2})); }));
+  EXPECT_TRUE(refuses("vjp", {"never given a value"}, [&] { (void)vjp(square_of, {x}, Tensor()); }));
 }
 
 // Before a backward pass for each of the 2^20 elements.

@@ -33,6 +33,8 @@ const Tensor& Gradients::at(std::size_t i) const {
 }
 
 Gradients Gradients::of(const std::vector<Tensor>& parameters) const {
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (!parameters[i].defined()) fail("Gradients", "parameter {} was declared but never given a value", i);
   const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
   Gradients found;
   for (std::size_t i = 0; i < parameters.size(); ++i) {

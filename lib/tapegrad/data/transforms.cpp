@@ -18,7 +18,12 @@ namespace {
 constexpr std::string_view kNormalize = "normalize", kNoise = "gaussian_noise", kShift = "random_shift",
                            kFlip = "random_flip", kCrop = "random_crop";
 
+void require_defined(std::string_view op, const Tensor& x) {
+  if (!x.defined()) fail(op, "the image was declared but never given a value");
+}
+
 void require_image(std::string_view op, const Tensor& x) {
+  require_defined(op, x);
   if (x.rank() != 3) fail(op, "takes images of shape [height, width, channels], not {}", x.shape());
 }
 
@@ -91,8 +96,8 @@ Transform normalize(std::vector<double> means, std::vector<double> standard_devi
   for (const double mean : means)
     if (!std::isfinite(mean)) fail(kNormalize, "means must be finite, got {}", mean);
   for (const double standard_deviation : standard_deviations)
-    if (!(standard_deviation > 0))
-      fail(kNormalize, "standard deviations must be positive, got {}", standard_deviation);
+    if (!(standard_deviation > 0 && std::isfinite(standard_deviation)))
+      fail(kNormalize, "standard deviations must be positive and finite, got {}", standard_deviation);
   return [means = std::move(means), standard_deviations = std::move(standard_deviations)](Tensor image,
                                                                                           Generator&) {
     require_image(kNormalize, image);
@@ -114,6 +119,7 @@ Transform gaussian_noise(double standard_deviation) {
   if (!(standard_deviation >= 0) || !std::isfinite(standard_deviation))
     fail(kNoise, "standard_deviation must be finite and at least 0, got {}", standard_deviation);
   return [standard_deviation](Tensor image, Generator& generator) {
+    require_defined(kNoise, image);
     std::vector<double> noise(static_cast<std::size_t>(image.size()));
     generator.fill_normal(noise, 0, standard_deviation);
     for_floats(kNoise, image, [&]<class T>(std::span<T> values) {

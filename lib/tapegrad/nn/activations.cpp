@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/nn/layer_internal.h"
 #include "tapegrad/ops/activation.h"
 #include "tapegrad/ops/elementwise.h"
 
@@ -18,16 +19,22 @@ Lambda::Lambda(Activation function) : function_(std::move(function)) {
   if (!function_) fail("Lambda", "the function must not be empty");
 }
 
-ReLU::ReLU() : Lambda(relu) {}
+Lambda::Lambda(const char* name, Activation function) : function_(std::move(function)), name_(name) {}
+
+Tensor Lambda::forward(const Tensor& x) {
+  return name_ == nullptr ? function_(x) : detail::as_layer(name_, [&] { return function_(x); });
+}
+
+ReLU::ReLU() : Lambda("ReLU", relu) {}
 LeakyReLU::LeakyReLU(double negative_slope)
-    : Lambda([negative_slope](const Tensor& x) { return leaky_relu(x, negative_slope); }) {}
-ELU::ELU(double alpha) : Lambda([alpha](const Tensor& x) { return elu(x, alpha); }) {}
-SELU::SELU() : Lambda(selu) {}
-GELU::GELU(const GELUOptions& options) : Lambda(options.approximate ? gelu_tanh : gelu) {}
-SiLU::SiLU() : Lambda(silu) {}
-Sigmoid::Sigmoid() : Lambda(sigmoid) {}
-Softplus::Softplus() : Lambda(softplus) {}
-Tanh::Tanh() : Lambda(static_cast<Tensor (*)(const Tensor&)>(tanh)) {}
-Softmax::Softmax(int axis) : Lambda([axis](const Tensor& x) { return softmax(x, axis); }) {}
+    : Lambda("LeakyReLU", [negative_slope](const Tensor& x) { return leaky_relu(x, negative_slope); }) {}
+ELU::ELU(double alpha) : Lambda("ELU", [alpha](const Tensor& x) { return elu(x, alpha); }) {}
+SELU::SELU() : Lambda("SELU", selu) {}
+GELU::GELU(const GELUOptions& options) : Lambda("GELU", options.approximate ? gelu_tanh : gelu) {}
+SiLU::SiLU() : Lambda("SiLU", silu) {}
+Sigmoid::Sigmoid() : Lambda("Sigmoid", sigmoid) {}
+Softplus::Softplus() : Lambda("Softplus", softplus) {}
+Tanh::Tanh() : Lambda("Tanh", static_cast<Tensor (*)(const Tensor&)>(tanh)) {}
+Softmax::Softmax(int axis) : Lambda("Softmax", [axis](const Tensor& x) { return softmax(x, axis); }) {}
 
 }  // namespace tapegrad::inline v0

@@ -55,12 +55,17 @@ class Lambda : public Module {
  public:
   /// Throws when the function is empty.
   explicit Lambda(Activation function);
-  Lambda(const Lambda& other, Cloning) : function_(other.function_) {}
-  Tensor forward(const Tensor& x) override { return function_(x); }
+  Lambda(const Lambda& other, Cloning) : function_(other.function_), name_(other.name_) {}
+  Tensor forward(const Tensor& x) override;
+
+ protected:
+  /// A layer of this name, which errors name.
+  Lambda(const char* name, Activation function);
 
  private:
   friend class Activation;
   Activation function_;
+  const char* name_ = nullptr;
 };
 
 // Activations as layers. ops/elementwise.h and ops/activation.h define the functions that they compute.

@@ -129,7 +129,13 @@ void Module::remember_draw(const Tensor& target, const Generator::Position& befo
 }
 
 Tensor Module::operator()(const Tensor& x) {
-  Tensor y = forward(x);
+  Tensor y;
+  try {
+    y = forward(x);
+  } catch (const Error&) {
+    if (x.defined()) throw;
+    fail(detail::class_name(typeid(*this)), "the input was declared but never given a value");
+  }
   if (const auto* observer = detail::context().call_observer) (*observer)(*this, y);
   return y;
 }
@@ -180,9 +186,9 @@ State Module::state_view() {
 
 void Module::load_state(const State& given_state, const LoadOptions& options) {
   const NoGrad no_grad;
+  given_state.require_names_once("load_state");
   const State state = options.layout == Layout::OIHW ? detail::from_oihw(*this, given_state) : given_state;
   const State own = state_view();
-  state.require_names_once("load_state");
   std::vector<Copy> copies;
   for (const auto& [path, tensor] : own.tensors) {
     const Tensor* given = state.find(path);

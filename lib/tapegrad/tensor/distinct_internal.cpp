@@ -28,7 +28,10 @@ bool overlap(const Tensor& a, const Tensor& b) {
 
 void require_distinct(const char* op, const std::vector<Tensor>& tensors, const char* consequence) {
   std::vector<Range> ranges;
-  for (const Tensor& x : tensors) ranges.push_back(range_of(x));
+  for (const Tensor& x : tensors) {
+    if (!x.defined()) fail(op, "tensor {} was declared but never given a value", ranges.size());
+    ranges.push_back(range_of(x));
+  }
   std::vector<std::size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) {

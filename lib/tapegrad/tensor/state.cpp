@@ -16,9 +16,11 @@ State State::copy() const {
 
 void State::require_names_once(std::string_view op) const {
   std::set<std::string_view> known;
-  for (const auto& [name, tensor] : tensors)
+  for (const auto& [name, tensor] : tensors) {
     if (!known.insert(name).second)
       fail(op, "two tensors of the state are called '{}': each must have a name of its own", name);
+    if (!tensor.defined()) fail(op, "'{}' of the state was declared but never given a value", name);
+  }
 }
 
 double State::number(std::string_view op, const std::string& name) const {

@@ -43,7 +43,8 @@ struct State {
   }
   /// A copy whose tensors are constants with memory of their own.
   [[nodiscard]] State copy() const;
-  /// Throws an Error that names op when two tensors have the same name: find() would return only the first of them.
+  /// Throws an Error that names op when two tensors have the same name (find() would return only the first of them), or
+  /// when a tensor was never given a value.
   void require_names_once(std::string_view op) const;
   /// The number of this name. Throws an Error that names op when there is none.
   double number(std::string_view op, const std::string& name) const;

@@ -16,15 +16,26 @@ void require_defined(const char* what, const char* which, const std::vector<Tens
     if (!xs[i].defined()) fail(what, "{} {} was declared but never given a value", which, i);
 }
 
+// What is to be differentiated, and by what.
+void check_arguments(const char* what, const TensorFunction& f, const std::vector<Tensor>& xs) {
+  if (!f) fail(what, "the function is empty: pass a function");
+  require_defined(what, "input", xs);
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (!is_floating(xs[i].dtype()))
+      fail(what, "input {} must be Float32 or Float64, got {} {}: let the function capture it instead", i,
+           xs[i].dtype(), xs[i].shape());
+}
+
 // f(xs), which has a value.
 Tensor value_at(const char* what, const TensorFunction& f, const std::vector<Tensor>& xs) {
   Tensor y = f(xs);
   if (!y.defined()) fail(what, "the function returned a Tensor that was never given a value");
+  if (!is_floating(y.dtype()))
+    fail(what, "the function's result must be Float32 or Float64, got {} {}", y.dtype(), y.shape());
   return y;
 }
 
 void check_directions(const char* what, const std::vector<Tensor>& xs, const std::vector<Tensor>& vs) {
-  require_defined(what, "input", xs);
   require_defined(what, "direction", vs);
   if (xs.empty()) fail(what, "there must be at least one input, got none");
   if (xs.size() != vs.size())
@@ -83,7 +94,7 @@ Tensor value_of(const Tensor& y) {
 }  // namespace
 
 std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& xs) {
-  require_defined("jacobian", "input", xs);
+  check_arguments("jacobian", f, xs);
   const bool recorded = is_recording();
   std::vector<Tensor> jacobians;                     // made before the work: there may be no memory for them
   std::vector<std::vector<Tensor>> rows(xs.size());  // of what an outer tape differentiates again
@@ -111,7 +122,7 @@ std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>&
 }
 
 std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vector<Tensor>& xs) {
-  require_defined("hessian", "input", xs);
+  check_arguments("hessian", f, xs);
   std::vector<std::vector<Tensor>> blocks;
   for (std::size_t i = 0; i < xs.size(); ++i)
     blocks.push_back(jacobian(
@@ -128,13 +139,17 @@ std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vec
 
 std::pair<Tensor, std::vector<Tensor>> vjp(const TensorFunction& f, const std::vector<Tensor>& xs,
                                            const Tensor& v) {
-  require_defined("vjp", "input", xs);
+  check_arguments("vjp", f, xs);
+  require_defined("vjp", "vector", {v});
   Tensor y;
   std::vector<Tensor> gradients;
   {
     Tape tape;
     const std::vector<Tensor> watched = tape.watch(xs);
     y = value_at("vjp", f, watched);
+    if (v.shape() != y.shape() || v.dtype() != y.dtype())
+      fail("vjp", "the vector must be {} {}, as the function's result, got {} {}", y.dtype(), y.shape(),
+           v.dtype(), v.shape());
     gradients = tape.gradient(y, watched, {.zeros_for_unreached = true, .output_gradient = v});
   }
   return {value_of(y), gradients};
@@ -142,6 +157,7 @@ std::pair<Tensor, std::vector<Tensor>> vjp(const TensorFunction& f, const std::v
 
 std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const std::vector<Tensor>& xs,
                               const std::vector<Tensor>& vs) {
+  check_arguments("jvp", f, xs);
   check_directions("jvp", xs, vs);
   Tensor y, along;
   {
@@ -158,6 +174,7 @@ std::pair<Tensor, Tensor> jvp(const TensorFunction& f, const std::vector<Tensor>
 
 std::vector<Tensor> hvp(const TensorFunction& f, const std::vector<Tensor>& xs,
                         const std::vector<Tensor>& vs) {
+  check_arguments("hvp", f, xs);
   check_directions("hvp", xs, vs);
   Tape tape;
   const std::vector<Tensor> watched = tape.watch(xs);
