@@ -52,7 +52,8 @@ void add_map(tg::Report& report, const Json& map) {
   const std::string caption =
       fmt::format("The error of {} [{}] ({}): red must be larger, blue must be smaller, white is right",
                   map["tensor"].get<std::string>(), fmt::join(shape, ", "), axes);
-  report.image(tg::filters_image(error, 8), caption);
+  const bool small = error.shape()[0] * error.shape()[1] <= 100;  // large enough to see each entry
+  report.image(tg::filters_image(error, small ? 24 : 8), caption);
 }
 
 void add_exercise(tg::Report& report, const Json& result) {
@@ -68,10 +69,10 @@ void write(const std::string& path, const std::vector<Json>& results) {
   std::vector<tg::Report::Row> rows;
   for (const Json& result : results) {
     solved += result["passed"] ? 1 : 0;
-    rows.push_back({fmt::format("{}", result["exercise"].get<int>()), result["title"], status_of(result)});
+    rows.push_back({fmt::format("{}", result["exercise"].get<int>()), status_of(result), result["title"]});
   }
   tg::Report report("Exercises", fmt::format("{} of {} are solved", solved, results.size()));
-  report.section("The ladder").table({"exercise", "what it is about", "status"}, rows);
+  report.section("The ladder").table({"exercise", "status", "what it is about"}, rows);
   for (const Json& result : results)
     if (!result["parts"].empty()) add_exercise(report, result);
   report.write(path);
