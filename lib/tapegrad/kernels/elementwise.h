@@ -10,7 +10,8 @@
 
 namespace tapegrad::inline v0::kernels {
 
-/// y[i] = f(x0[i], x1[i], ...) for i < n, type-erased: this is all that is compiled for each op and dtype. Cutting into pieces and broadcasting is the same code for all of them.
+/// y[i] = f(x0[i], x1[i], ...) for i < n, type-erased: only this loop is compiled for each op and dtype. One code for all ops
+/// cuts the work into pieces and broadcasts.
 struct Loop {
   static constexpr std::size_t kMostInputs = 3;
   using Run = void (*)(const void* f, index_t n, void* y, const void* const* xs);
