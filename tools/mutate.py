@@ -7,7 +7,8 @@
 
 Needs a build directory in which the tests were built (GCC or Clang, Ninja, static). A fault costs one compile, and one link
 for each test program that is asked; the programs of the rooms that stand on the changed file are asked one after the other,
-its own room's first, and those tests first that noticed an earlier fault of the same file. Objects that come out as they
+its own room's first, and those tests first that noticed an earlier fault of the same file. A program that was not built is not
+asked, which the report says. Objects that come out as they
 were are skipped. Results are kept in BUILD/mutants/results.jsonl: a run goes on where an earlier one stopped, and the same
 seed plants the same faults in the same order.
 
@@ -224,7 +225,7 @@ class Build:
             lines = subprocess.run(["ninja", "-C", self.directory, "-t", "commands", "-s", program], capture_output=True,
                                    text=True, check=True).stdout.splitlines()
             line = [l for l in lines if f"-o {program}" in l][-1]
-            words = shlex.split(line.replace(": &&", "").replace("&& :", ""))
+            words = shlex.split(line.removeprefix(": && ").split(" && ")[0])  # discovering the tests comes behind it
             self.links[program] = words[1:] if Path(words[0]).name == "ccache" else words
         words = list(self.links[program])
         words[words.index("-o") + 1] = str(output)
@@ -320,10 +321,13 @@ def judge(fault, build, tests, history):
         return "same object", ""
     killers = history.setdefault(fault["file"], {})
     for room in ROOMS[fault["room"]][1]:
+        if not (build.directory / "tests" / f"test_{room}").exists():
+            fault.setdefault("not_asked", []).append(room)
+            continue
         program = build.scratch / f"test_{room}"
         made = build.link(f"tests/test_{room}", objects, program)
         if made.returncode != 0:
-            return "not compiled", made.stderr[-300:]
+            return "not linked", made.stderr[-300:]
         first = [t for t, _ in sorted(killers.get(room, {}).items(), key=lambda kv: -kv[1])[:12]]
         failed = (first and tests.failure(program, room, first)) or tests.failure(program, room)
         if failed:
@@ -397,7 +401,8 @@ def report(options):
         print(f"{room:12}{caught:>8}{survived:>10}{n.get('equivalent', 0):>12}{n.get('same object', 0):>13}"
               f"{n.get('not compiled', 0):>14}{share:>30}")
     for r, why in survivors:
-        print(f"\n{r['id']} {r['file']}:{r['line']} {r['kind']}{': ' + why if why else ''}\n  - {r['before']}\n  + {r['after']}")
+        missing = f" (not asked: {', '.join(r['not_asked'])})" if "not_asked" in r else ""
+        print(f"\n{r['id']} {r['file']}:{r['line']} {r['kind']}{': ' + why if why else ''}{missing}\n  - {r['before']}\n  + {r['after']}")
 
 
 def main():

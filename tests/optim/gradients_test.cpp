@@ -43,6 +43,8 @@ TEST(Clipping, ByNormRefusesWhatHasNoDirection) {
     std::vector<Tensor> broken = gradients();
     broken[1].set({0}, bad);
     EXPECT_TRUE(refuses("clip_by_norm", {"gradient 1", "[1]"}, [&] { clip_by_norm(broken, 1); }));
+    std::vector<Tensor> first{tensor({bad, 1}), tensor({1})};
+    EXPECT_TRUE(refuses("clip_by_norm", {"gradient 0", "[2]"}, [&] { clip_by_norm(first, 1); }));
     EXPECT_TRUE(equal(broken[0], gradients()[0])) << "nothing may have changed";
   }
   std::vector<Tensor> good = gradients();
