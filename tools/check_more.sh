@@ -1,8 +1,9 @@
 #!/bin/bash
 # Checks beside the README's test command: everything with Clang and warnings as errors, and the tests of its shared library
-# under the address and undefined-behaviour sanitizers; rooms that know threads under the thread sanitizer; a build that is
-# optimized at link time; clang-tidy.
+# under the address and undefined-behaviour sanitizers; the tests under the thread sanitizer; a build that is optimized at
+# link time; clang-tidy.
 #   tools/check_more.sh [asan] [tsan] [lto] [tidy]   (default: all of them; tidy needs what asan has built)
+#   tools/check_more.sh tsan=base,data               (of these rooms alone; asan and lto take such a list as well)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
@@ -10,41 +11,64 @@ case ${1:-} in
 esac
 [ $# -gt 0 ] || set -- asan tsan lto tidy
 tools/setup.sh clang clang-tidy
+export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
+
+# All but the tests of the examples, which kill and continue programs for minutes: what takes longest comes first.
+all="gradcheck kernels ops autograd base io data process transforms tensor optim nn show"
+for folder in tests/*/; do # which must not be forgotten when there is one more
+  room=$(basename "$folder")
+  case " $all examples tools " in
+    *" $room "*) ;;
+    *) if compgen -G "tests/$room/*_test.cpp" >/dev/null; then echo "check_more.sh: $room is not in the list" >&2; exit 1; fi ;;
+  esac
+done
 
 # A program runs all tests of a room: a process for each of some thousand tests would take longer than the tests.
 run_tests() { # a preset, and rooms
   local preset=$1 failed=0
   shift
   # shellcheck disable=SC2016  # the inner shell expands
-  printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} sh -c '
-    program=$1/tests/test_$2
-    "$program" --gtest_brief=1 >"$program.log" 2>&1 || { cat "$program.log"; echo "test_$2 failed"; exit 1; }
-    tail -n 1 "$program.log" | sed "s/^/$2: /"' sh "build/$preset" {} || failed=1
+  printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -c '
+    program=$1/tests/test_$2 TIMEFORMAT="%R s, %U s of CPU time"
+    { time "$program" --gtest_brief=1 >"$program.log" 2>&1; } 2>"$program.time" ||
+      { cat "$program.log"; echo "test_$2 failed"; exit 1; }
+    echo "$2: $(grep PASSED "$program.log") $(cat "$program.time")"' sh "build/$preset" {} || failed=1
   return $failed
 }
 
 for check; do
+  list=$all
+  case $check in
+    *=*) list=${check#*=} check=${check%%=*} ;;
+    lto) list="kernels ops autograd tensor" ;;
+  esac
+  read -ra rooms <<<"${list//,/ }"
   case $check in
     asan)
       step "Clang: addresses and undefined behaviour, with a shared library"
       cmake --preset asan -DBUILD_SHARED_LIBS=ON -DTAPEGRAD_WARNINGS_AS_ERRORS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
       cmake --build --preset asan
-      export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
-      run_tests asan ops gradcheck kernels io nn autograd transforms tensor base optim show data
+      step "Its tests"
+      ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=0:allocator_may_return_null=1
+      export ASAN_OPTIONS UBSAN_OPTIONS=print_stacktrace=1
+      run_tests asan "${rooms[@]}"
+      build/asan/tests/plugin_host build/asan/tests/libplugin.so
       ;;
     tsan)
       step "Threads"
       cmake --preset tsan -DTAPEGRAD_BUILD_TOOLS=OFF -DTAPEGRAD_BUILD_EXAMPLES=OFF
-      cmake --build --preset tsan --target test_base test_autograd test_transforms test_data
-      export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:die_after_fork=0
-      run_tests tsan base autograd transforms data
+      cmake --build --preset tsan --target plugin plugin_host "${rooms[@]/#/test_}"
+      step "Their tests"
+      export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:die_after_fork=0:allocator_may_return_null=1
+      run_tests tsan "${rooms[@]}"
+      TSAN_OPTIONS=die_after_fork=0 build/tsan/tests/plugin_host build/tsan/tests/libplugin.so # suppressions know no second load
       ;;
     lto)
       step "Optimized at link time"
       cmake --preset lto -DTAPEGRAD_BUILD_TOOLS=OFF -DTAPEGRAD_BUILD_EXAMPLES=OFF
-      cmake --build --preset lto --target test_ops test_kernels
-      run_tests lto ops kernels
+      cmake --build --preset lto --target "${rooms[@]/#/test_}"
+      run_tests lto "${rooms[@]}"
       ;;
     tidy)
       step "clang-tidy, a short list of checks"
@@ -56,3 +80,4 @@ for check; do
       ;;
   esac
 done
+step "Done"

@@ -17,6 +17,7 @@
 #include <stdexcept>
 
 #include "io/temporary.h"
+#include "sanitizers.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 
@@ -391,7 +392,7 @@ TEST(LoaderErrors, HoldTheirCause) {
   }
 }
 
-#if !defined(__SANITIZE_THREAD__)  // which does not support threads after fork()
+#if !TAPEGRAD_THREAD_SANITIZER
 
 // How many batches differ from those of the whole epoch, from `first` on.
 int wrong_batches(Loader::Epoch& epoch, const std::vector<Batch>& all, index_t first) {

@@ -13,22 +13,10 @@
 #include <string>
 
 #include "io/temporary.h"
+#include "sanitizers.h"
 #include "tapegrad/base/error.h"
 
 namespace tapegrad::testing {
-
-/// Whether this was compiled with a sanitizer that needs memory of its own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 /// Bytes of the process's address space, and the most of its memory that was ever in use.
 inline std::size_t memory_of_process(const std::string& field) {

@@ -19,7 +19,7 @@ class Windows {
   std::vector<double> conv2d(const std::vector<double>& x, const std::vector<double>& w,
                              const kernels::Epilogue<double>& epilogue) {
     std::vector<double> y(static_cast<std::size_t>(g_.out_shape().size()));
-    for (index_t group = 0; group < g_.groups; ++group) {
+    for (index_t group = 0; group < groups(); ++group) {
       unfold(group, x);
       kernels::gemm<double>(pixels(), g_.group_out(), g_.window(), {columns_.data(), g_.window()},
                             {w.data() + group * g_.group_out(), g_.out_channels},
@@ -32,7 +32,7 @@ class Windows {
   std::vector<double> backprop_input(const std::vector<double>& dy, const std::vector<double>& w,
                                      const kernels::Epilogue<double>& epilogue) {
     std::vector<double> dx(static_cast<std::size_t>(g_.in_shape().size()), 0.0);
-    for (index_t group = 0; group < g_.groups; ++group) {
+    for (index_t group = 0; group < groups(); ++group) {
       kernels::gemm<double>(
           pixels(), g_.window(), g_.group_out(), {dy.data() + group * g_.group_out(), g_.out_channels},
           {w.data() + group * g_.group_out(), g_.out_channels, true}, {columns_.data(), g_.window()});
@@ -44,7 +44,7 @@ class Windows {
 
   std::vector<double> backprop_filter(const std::vector<double>& x, const std::vector<double>& dy) {
     std::vector<double> dw(static_cast<std::size_t>(g_.filter_shape().size()));
-    for (index_t group = 0; group < g_.groups; ++group) {
+    for (index_t group = 0; group < groups(); ++group) {
       unfold(group, x);
       kernels::gemm<double>(g_.window(), g_.group_out(), pixels(), {columns_.data(), g_.window(), true},
                             {dy.data() + group * g_.group_out(), g_.out_channels},
@@ -56,6 +56,9 @@ class Windows {
  private:
   index_t rows() const { return g_.batch * g_.out_h; }
   index_t pixels() const { return rows() * g_.out_w; }
+  index_t groups() const {
+    return pixels() == 0 ? 0 : g_.groups;
+  }  // of an empty image there is nothing to add
   index_t row_size() const { return g_.out_w * g_.window(); }
 
   void unfold(index_t group, const std::vector<double>& x) {
