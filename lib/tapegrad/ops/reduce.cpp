@@ -231,6 +231,12 @@ Tensor refined(const Tensor& x, const Mask& reduced, const Tensor& first, double
   return where(finite(rest), y + rest, y);
 }
 
+// How many elements of x become one of y: the sizes divide without remainder.
+double elements_in_one(const Tensor& x, const Shape& y) {
+  const index_t count = x.size() / y.size();
+  return static_cast<double>(count);
+}
+
 }  // namespace
 
 Tensor detail::mean_of(const char* op, const Tensor& x, const Axes& axes, const ReduceOptions& options) {
@@ -239,7 +245,7 @@ Tensor detail::mean_of(const char* op, const Tensor& x, const Axes& axes, const 
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   if (x.size() == 0 && kept.size() != 0)
     fail(op, "there is nothing to average in a tensor of shape {}", x.shape());
-  const double count = kept.size() == 0 ? 1 : static_cast<double>(x.size() / kept.size());
+  const double count = kept.size() == 0 ? 1 : elements_in_one(x, kept);
   const DType dtype = is_floating(x.dtype()) ? x.dtype() : DType::Float32;
   const Reduction to{op,      kernels::joiner<kernels::Sum>,
                      reduced, reduced_shape(x.shape(), reduced, options.keepdims),
@@ -298,7 +304,7 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   if (x.size() == 0 && kept.size() != 0)
     fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
   if (kept.size() == 0) return sum(x, axes, {.keepdims = options.keepdims});  // nothing, of the right shape
-  const double count = static_cast<double>(x.size() / kept.size());
+  const double count = elements_in_one(x, kept);
   if (!(options.correction < count))
     fail("var", "correction must be less than the number of elements ({}), got {} (shape {})", count,
          options.correction, x.shape());
@@ -323,7 +329,7 @@ Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
   const Shape kept = reduced_shape(x.shape(), reduced_axes("stddev", x, axes), true);
   if (x.size() == 0 && kept.size() != 0)
     fail("stddev", "x must have elements to average, got shape {}", x.shape());
-  const double count = kept.size() == 0 ? 0 : static_cast<double>(x.size() / kept.size());
+  const double count = kept.size() == 0 ? 0 : elements_in_one(x, kept);
   if (!(options.correction < count) && kept.size() != 0)
     fail("stddev", "correction must be less than the number of elements ({}), got {} (shape {})", count,
          options.correction, x.shape());
