@@ -40,8 +40,8 @@ class Padding {
   constexpr Kind kind() const { return kind_; }
   /// The pixels of Explicit before and after the image, along the height (axis 0) or the width (axis 1); 0 for the
   /// other kinds.
-  index_t before(int axis) const { return sides_[static_cast<std::size_t>(2 * axis)]; }
-  index_t after(int axis) const { return sides_[static_cast<std::size_t>(2 * axis + 1)]; }
+  index_t before(int axis) const { return sides_[2 * static_cast<std::size_t>(axis)]; }
+  index_t after(int axis) const { return sides_[2 * static_cast<std::size_t>(axis) + 1]; }
   /// "VALID", "SAME", "FULL" or "EXPLICIT{1,1,0,2}".
   std::string str() const;
 
