@@ -719,7 +719,7 @@ inline void add_losses(std::vector<OpRow>& rows) {
                     variant,
                     {numbers({2, 2, 3}, -2, -0.5)},
                     of_one([=](const Tensor& x) { return nll_loss(x, labels, {r}); }),
-                    kExact});
+                    kSmooth});
     for (const double smoothing : {0.0, 0.1}) {
       const CrossEntropyOptions o = {.label_smoothing = smoothing, .reduction = r};
       rows.push_back({"cross_entropy",
@@ -763,7 +763,7 @@ inline void add_losses(std::vector<OpRow>& rows) {
   loss("kl_divergence", "", numbers(shape, -2, -0.5), chance,
        [](Inputs in) { return kl_divergence(in[0], in[1]); }, kSmooth, {"multiply", "log"});
   loss("kl_to_standard_normal", "", any, any, [](Inputs in) { return kl_to_standard_normal(in[0], in[1]); },
-       kSmooth, {"square", "expm1"});
+       kSmooth, {"square", "kl_to_standard_normal"});
 }
 
 }  // namespace detail
