@@ -86,8 +86,14 @@ void Recording::clear() {
   const auto gone = std::exchange(hooks, {});
 }
 
+const Scope* scope_of_op(const Context& own) {
+  const Scope* scope = own.scope.get();
+  while (scope != nullptr && scope->closed.load(std::memory_order_acquire)) scope = scope->outer.get();
+  return scope;
+}
+
 Recording* active_recording(Context& own) {
-  const Scope* scope = innermost_scope(own);
+  const Scope* scope = scope_of_op(own);
   if (scope == nullptr || scope->recording == nullptr || scope->recording->spent) return nullptr;
   if (scope->loop_depth != own.loop_depth)
     fail(
@@ -99,7 +105,7 @@ Recording* active_recording(Context& own) {
 
 bool skips_recording() {
   Context& own = context();
-  const Scope* scope = innermost_scope(own);
+  const Scope* scope = scope_of_op(own);
   if (scope == nullptr || (scope->recording != nullptr && !scope->recording->spent)) return false;
   own.bytes_saved = 0;
   return true;

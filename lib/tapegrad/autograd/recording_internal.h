@@ -118,6 +118,10 @@ class Recording : public std::enable_shared_from_this<Recording> {
   std::unordered_map<const Storage*, Parameter> parameters_;
 };
 
+/// The innermost open scope, for an op: scopes that another thread has closed stay in the list, for the op may hold the
+/// recording of one, which it found before.
+const Scope* scope_of_op(const Context& own);
+
 /// The recording of this thread's innermost scope, nullptr when nothing is recorded. Throws in a parallel loop that
 /// began after the scope.
 Recording* active_recording(Context& own);

@@ -70,7 +70,7 @@ void require_defined(const char* op, const Tensor& output) {
 // Constants are looked through as well: what is not finite may have begun there.
 template <class Inputs, class ShapeOf>
 void check_finite(const char* op, const Tensor& output, const Inputs& inputs, const ShapeOf& shape_of) {
-  const detail::Scope* scope = innermost_scope(detail::context());
+  const detail::Scope* scope = detail::scope_of_op(detail::context());
   if (scope == nullptr || scope->recording == nullptr || scope->recording->spent) return;
   if (!scope->recording->check_finite || detail::all_finite(output)) return;
   std::vector<Shape> shapes;
