@@ -101,10 +101,10 @@ TEST(Accumulation, SlicesCostWhatTheyHave) {
         return best;
       };
       const ThreadCountScope one(1);
-      // Ten times as many: ten times the time, or up to thirty where they leave the caches; a hundred times if each slice
-      // costs a pass over the whole tensor.
+      // Ten times as many: a hundred times the time if each slice costs a pass over the whole tensor. What is recorded for a
+      // second gradient leaves the caches, which alone makes it thirty times.
       const double few = seconds(1000), many = seconds(10'000);
-      EXPECT_LT(many, 55 * few) << way.name << ": " << few << " s, " << many << " s";
+      EXPECT_LT(many, (twice ? 55 : 30) * few) << way.name << ": " << few << " s, " << many << " s";
     }
 }
 
