@@ -98,6 +98,9 @@ std::span<const Pattern> place_patterns();    // where the wrong entries are
 inline bool always(const Case&) {
   return true;
 }
+inline bool some_wrong(const Case& c) {
+  return !c.wrong.empty();
+}
 inline bool first_order(const Case& c) {
   return !c.e.second_order;
 }

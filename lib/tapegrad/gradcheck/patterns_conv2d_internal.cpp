@@ -245,14 +245,14 @@ bool of_images(const Case& c) {
   return cost > 0 && cost < 3e6;
 }
 
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kConv2dPatterns[] = {
     {"geometry", Strength::Formula, of_images, other_geometry},
 };
 
 }  // namespace
 
 std::span<const Pattern> conv2d_patterns() {
-  return kPatterns;
+  return kConv2dPatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

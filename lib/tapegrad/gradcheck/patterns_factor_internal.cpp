@@ -199,7 +199,7 @@ Hint taken_for_each_other(const Case& c) {
   return std::nullopt;
 }
 
-bool same_shape(const Case& c) {
+bool same_shape_as_result(const Case& c) {
   return first_order(c) && !c.wrong.empty() && c.checked.size() > 1 && c.result().shape() == c.me.shape;
 }
 
@@ -294,21 +294,21 @@ Hint operand_for_operand(const Case& c) {
 bool linear_among_others(const Case& c) {
   return first_order(c) && !c.wrong.empty() && c.e.xs.size() > 1 && c.linear();
 }
-bool some_wrong(const Case& c) {
+bool some_wrong_of_several(const Case& c) {
   return first_order(c) && !c.wrong.empty() && c.checked.size() > 1;
 }
 
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kFactorPatterns[] = {
     {"operand", Strength::Exact, linear_among_others, operand_for_operand},
     {"factor", Strength::Exact, by_entries, factor},
-    {"input-output", Strength::Exact, same_shape, taken_for_each_other},
-    {"power", Strength::Exact, some_wrong, power_of_operand},
+    {"input-output", Strength::Exact, same_shape_as_result, taken_for_each_other},
+    {"power", Strength::Exact, some_wrong_of_several, power_of_operand},
 };
 
 }  // namespace
 
 std::span<const Pattern> factor_patterns() {
-  return kPatterns;
+  return kFactorPatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -427,7 +427,7 @@ bool smaller_image(const Case& c) {
          in[2] % out[2] == 0 && out.size() < in.size();
 }
 
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kFormulaPatterns[] = {
     {"softmax", Strength::Formula, same_shape, softmax},
     {"cross-entropy", Strength::Formula, scalar_of_logits, cross_entropy},
     {"normalization", Strength::Formula, complete, normalized},
@@ -437,7 +437,7 @@ constexpr Pattern kPatterns[] = {
 }  // namespace
 
 std::span<const Pattern> formula_patterns() {
-  return kPatterns;
+  return kFormulaPatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -262,14 +262,11 @@ Hint shifted(const Case& c) {
   return std::nullopt;
 }
 
-bool some_wrong(const Case& c) {
-  return !c.wrong.empty();
-}
 bool all_known(const Case& c) {
   return !c.wrong.empty() && c.complete() && c.checked.size() > 1;
 }
 
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kLayoutPatterns[] = {
     {"axes", Strength::Exact, some_wrong, rearranged},
     {"exchanged", Strength::Exact, some_wrong, exchanged},
     {"operands", Strength::Exact, some_wrong, operands, true},
@@ -281,7 +278,7 @@ constexpr Pattern kPatterns[] = {
 }  // namespace
 
 std::span<const Pattern> layout_patterns() {
-  return kPatterns;
+  return kLayoutPatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

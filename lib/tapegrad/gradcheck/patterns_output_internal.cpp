@@ -114,7 +114,7 @@ bool nonlinear_before(const Case& c) {
   return c.e.second_order && !c.me.linear;
 }
 
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kOutputPatterns[] = {
     {"not-finite", Strength::Certain, has_wrong_entries, not_finite},
     {"zero", Strength::Certain, has_wrong_entries, nothing},
     {"output-gradient-mask", Strength::Certain, masks, mask_of_output_gradient},
@@ -126,7 +126,7 @@ constexpr Pattern kPatterns[] = {
 }  // namespace
 
 std::span<const Pattern> output_patterns() {
-  return kPatterns;
+  return kOutputPatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -47,11 +47,7 @@ Hint place(const Case& c) {
   return GradcheckHint{"place", "wrong only in entries with " + found};
 }
 
-bool some_wrong(const Case& c) {
-  return !c.wrong.empty();
-}
-
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kPlacePatterns[] = {
     {"unwritten", Strength::Exact, are_unwritten, unwritten_there},
     {"unwritten", Strength::Likely, are_unwritten, unwritten_somewhere},
     {"border", Strength::Vague, some_wrong, border},
@@ -61,7 +57,7 @@ constexpr Pattern kPatterns[] = {
 }  // namespace
 
 std::span<const Pattern> place_patterns() {
-  return kPatterns;
+  return kPlacePatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -104,14 +104,11 @@ Hint nearly_one(const Case& c) {
   return factor ? named_ratio(c, *factor) : std::nullopt;
 }
 
-bool some_wrong(const Case& c) {
-  return !c.wrong.empty();
-}
 bool none_far_off(const Case& c) {
   return c.wrong.empty();
 }
 
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kScalePatterns[] = {
     {"ratio", Strength::Exact, some_wrong, multiple},
     {"ratio", Strength::Exact, none_far_off, nearly_one},
 };
@@ -119,7 +116,7 @@ constexpr Pattern kPatterns[] = {
 }  // namespace
 
 std::span<const Pattern> scale_patterns() {
-  return kPatterns;
+  return kScalePatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

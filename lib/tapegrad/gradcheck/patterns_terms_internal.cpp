@@ -228,7 +228,7 @@ bool several_results(const Case& c) {
   return !c.wrong.empty() && outputs > 1;
 }
 
-constexpr Pattern kPatterns[] = {
+constexpr Pattern kTermsPatterns[] = {
     {"terms", Strength::Exact, several_results, sum_over_results, true},
     {"terms", Strength::Likely, several_results, one_of_a_sum, true},
 };
@@ -236,7 +236,7 @@ constexpr Pattern kPatterns[] = {
 }  // namespace
 
 std::span<const Pattern> term_patterns() {
-  return kPatterns;
+  return kTermsPatterns;
 }
 
 }  // namespace tapegrad::inline v0::detail

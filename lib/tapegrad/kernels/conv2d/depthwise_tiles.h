@@ -62,14 +62,12 @@ struct DepthwiseAccumulateJob {
 template <class T>
 void accumulate_depthwise(const DepthwiseAccumulateJob<T>& job);
 
-// Defined in depthwise_tiles_internal.h, which depthwise_tiles_float.cpp and depthwise_tiles_double.cpp include.
-template <>
-void correlate_depthwise(const DepthwiseCorrelateJob<float>& job);
-template <>
-void correlate_depthwise(const DepthwiseCorrelateJob<double>& job);
-template <>
-void accumulate_depthwise(const DepthwiseAccumulateJob<float>& job);
-template <>
-void accumulate_depthwise(const DepthwiseAccumulateJob<double>& job);
+/// The functions above, compiled for one instruction set.
+template <class T>
+struct DepthwiseKernels {
+  bool (*takes)(index_t channels);
+  void (*correlate)(const DepthwiseCorrelateJob<T>&);
+  void (*accumulate)(const DepthwiseAccumulateJob<T>&);
+};
 
 }  // namespace tapegrad::inline v0::kernels

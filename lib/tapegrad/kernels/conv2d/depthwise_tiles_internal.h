@@ -1,29 +1,5 @@
-// The tiles of the depthwise convolutions, for the numbers that TAPEGRAD_CONV2D_NUMBER tells. No include guard: Highway
-// includes this file once more for each instruction set.
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/depthwise_tiles_internal.h"
-// The order matters.
-// clang-format off
-#include "tapegrad/kernels/highway_targets.h"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
-// clang-format on
-
-#include <algorithm>
-#include <array>
-#include <utility>
-
-#include "tapegrad/kernels/conv2d/depthwise_tiles.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace tapegrad::inline v0::kernels {
-namespace HWY_NAMESPACE {
-namespace {
-namespace hn = hwy::HWY_NAMESPACE;
-static_assert(!HWY_HAVE_SCALABLE,
-              "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
-
-using T = TAPEGRAD_CONV2D_NUMBER;
+// The tiles of the depthwise convolutions, for vectors of numbers T. No include guard: depthwise_tiles.cpp includes this file
+// for each T, inside of a namespace that says what T is.
 using Full = hn::ScalableTag<T>;
 constexpr index_t kLanes = hn::MaxLanes(Full());
 // Fewer channels than AVX-512 has lanes are left to AVX2, if that is there.
@@ -403,34 +379,4 @@ void Accumulate(const DepthwiseAccumulateJob<T>& job) {
   }
 }
 
-}  // namespace
-}  // namespace HWY_NAMESPACE
-}  // namespace tapegrad::inline v0::kernels
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace tapegrad::inline v0::kernels {
-namespace {
-using T = TAPEGRAD_CONV2D_NUMBER;
-HWY_EXPORT(Takes);
-HWY_EXPORT(Correlate);
-HWY_EXPORT(Accumulate);
-}  // namespace
-
-template <>
-void correlate_depthwise(const DepthwiseCorrelateJob<T>& job) {
-#if (HWY_TARGETS & HWY_AVX2) != 0
-  if (!HWY_DYNAMIC_DISPATCH(Takes)(job.windows.channels)) return N_AVX2::Correlate(job);
-#endif
-  HWY_DYNAMIC_DISPATCH(Correlate)(job);
-}
-template <>
-void accumulate_depthwise(const DepthwiseAccumulateJob<T>& job) {
-#if (HWY_TARGETS & HWY_AVX2) != 0
-  if (!HWY_DYNAMIC_DISPATCH(Takes)(job.windows.channels)) return N_AVX2::Accumulate(job);
-#endif
-  HWY_DYNAMIC_DISPATCH(Accumulate)(job);
-}
-
-}  // namespace tapegrad::inline v0::kernels
-#endif
+constexpr DepthwiseKernels<T> kKernels{Takes, Correlate, Accumulate};

@@ -91,24 +91,13 @@ void accumulate_filter(const FilterJob<T>& job);
 template <class T>
 void transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step);
 
-// Defined in tiles_internal.h, which tiles_float.cpp and tiles_double.cpp include.
-template <>
-VectorTraits vector_traits<float>();
-template <>
-VectorTraits vector_traits<double>();
-template <>
-void correlate(const CorrelateJob<float>& job);
-template <>
-void correlate(const CorrelateJob<double>& job);
-template <>
-void accumulate_filter(const FilterJob<float>& job);
-template <>
-void accumulate_filter(const FilterJob<double>& job);
-template <>
-void transpose(index_t rows, index_t columns, const float* from, index_t from_step, float* to,
-               index_t to_step);
-template <>
-void transpose(index_t rows, index_t columns, const double* from, index_t from_step, double* to,
-               index_t to_step);
+/// The functions above, compiled for one instruction set.
+template <class T>
+struct DirectKernels {
+  VectorTraits (*traits)();
+  void (*correlate)(const CorrelateJob<T>&);
+  void (*accumulate_filter)(const FilterJob<T>&);
+  void (*transpose)(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step);
+};
 
 }  // namespace tapegrad::inline v0::kernels

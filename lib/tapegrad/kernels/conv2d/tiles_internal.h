@@ -1,34 +1,5 @@
-// The tiles of the direct convolutions, for the numbers that TAPEGRAD_CONV2D_NUMBER tells. No include guard: Highway
-// includes this file once more for each instruction set.
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tapegrad/kernels/conv2d/tiles_internal.h"
-// The order matters.
-// clang-format off
-#include "tapegrad/kernels/highway_targets.h"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
-// clang-format on
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
-#include <algorithm>
-#include <array>
-#include <cstring>
-#include <utility>
-
-#include "tapegrad/kernels/conv2d/tiles.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace tapegrad::inline v0::kernels {
-namespace HWY_NAMESPACE {
-namespace {
-namespace hn = hwy::HWY_NAMESPACE;
-static_assert(!HWY_HAVE_SCALABLE,
-              "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
-
-using T = TAPEGRAD_CONV2D_NUMBER;
+// The tiles of the direct convolutions, for vectors of numbers T. No include guard: tiles.cpp includes this file for each T,
+// inside of a namespace that says what T is.
 using Full = hn::ScalableTag<T>;
 constexpr index_t kLanes = hn::MaxLanes(Full());
 
@@ -469,40 +440,4 @@ void Transpose(index_t rows, index_t columns, const T* from, index_t from_step, 
       to[c * to_step + r] = from[r * from_step + c];
 }
 
-}  // namespace
-}  // namespace HWY_NAMESPACE
-}  // namespace tapegrad::inline v0::kernels
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace tapegrad::inline v0::kernels {
-namespace {
-using T = TAPEGRAD_CONV2D_NUMBER;
-HWY_EXPORT(Traits);
-HWY_EXPORT(Correlate);
-HWY_EXPORT(AccumulateFilter);
-HWY_EXPORT(Transpose);
-}  // namespace
-
-template <>
-VectorTraits vector_traits<T>() {
-  return HWY_DYNAMIC_DISPATCH(Traits)();
-}
-template <>
-void correlate(const CorrelateJob<T>& job) {
-#if (HWY_TARGETS & HWY_AVX2) != 0
-  if (job.narrow) return N_AVX2::Correlate(job);
-#endif
-  HWY_DYNAMIC_DISPATCH(Correlate)(job);
-}
-template <>
-void accumulate_filter(const FilterJob<T>& job) {
-  HWY_DYNAMIC_DISPATCH(AccumulateFilter)(job);
-}
-template <>
-void transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step) {
-  HWY_DYNAMIC_DISPATCH(Transpose)(rows, columns, from, from_step, to, to_step);
-}
-
-}  // namespace tapegrad::inline v0::kernels
-#endif
+constexpr DirectKernels<T> kKernels{Traits, Correlate, AccumulateFilter, Transpose};
