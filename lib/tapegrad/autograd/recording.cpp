@@ -43,13 +43,13 @@ Node* Recording::find_parameter(const Tensor& x) const {
 }
 
 Node* Recording::leaf(const Tensor& x) {
-  Parameter& known = parameters_[TensorAccess::storage(x)];
-  if (known.node == nullptr) {
-    known.handle = TensorAccess::parameter_of(x);
-    known.node = add("parameter", known.handle.shape(), x.dtype());
-    TensorAccess::origin(known.handle) = {serial, known.node};
-  }
-  return known.node;
+  if (Node* known = find_parameter(x); known != nullptr) return known;
+  // The node first: where there is no memory for the entry, none is left without a node.
+  Tensor handle = TensorAccess::parameter_of(x);
+  Node* node = add("parameter", handle.shape(), x.dtype());
+  TensorAccess::origin(handle) = {serial, node};
+  parameters_.try_emplace(TensorAccess::storage(x), Parameter{node, std::move(handle)});
+  return node;
 }
 
 Node* Recording::parameter_node(const Tensor& x) {

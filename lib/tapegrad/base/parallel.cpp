@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <span>
 #include <thread>
 #include <vector>
@@ -202,10 +203,11 @@ std::unique_ptr<Workers, void (*)(Workers*)>& own_workers() {
   return own;
 }
 
-Workers& workers() {
+// nullptr where there is no memory for them.
+Workers* workers() {
   auto& own = own_workers();
-  if (!own || !own->in_this_process()) own.reset(new Workers);
-  return *own;
+  if (!own || !own->in_this_process()) own.reset(new (std::nothrow) Workers);
+  return own.get();
 }
 
 }  // namespace
@@ -256,7 +258,10 @@ void run_pieces(index_t count, index_t piece, RangeFunction f) {
     job.work();
   } else {
     std::fegetenv(&job.environment);
-    workers().run(job, helpers);
+    if (Workers* const all = workers(); all != nullptr)
+      all->run(job, helpers);
+    else
+      job.work();
   }
   own = std::move(outside);
   drop_closed(own);  // by a piece

@@ -12,6 +12,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/io/file_internal.h"
 #include "tapegrad/io/idx.h"
 #include "tapegrad/io/image.h"
 
@@ -77,12 +78,9 @@ Tensor read_one(const std::filesystem::path& directory, std::string_view file) {
 
 // What a directory holds, in byte order, but for what is hidden.
 std::vector<std::filesystem::path> entries(const std::filesystem::path& directory) {
-  std::error_code error;
-  std::vector<std::filesystem::path> found;
-  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
-       at.increment(error))
-    if (!at->path().filename().string().starts_with('.')) found.push_back(at->path());
-  if (error) fail(kFolder, "cannot list '{}': {}", directory.string(), error.message());
+  std::vector<std::filesystem::path> found = detail::paths_in(kFolder, directory);
+  std::erase_if(found,
+                [](const std::filesystem::path& path) { return path.filename().string().starts_with('.'); });
   std::ranges::sort(found, {}, [](const std::filesystem::path& path) { return path.filename().string(); });
   return found;
 }

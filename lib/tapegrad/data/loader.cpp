@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -85,6 +86,10 @@ struct Loader::Epoch::Pass : std::enable_shared_from_this<Pass> {
     if (image_shape) next->inputs = room(count, *image_shape, source->options.dtype);
     const Samples& targets = source->targets;
     if (targets.defined()) next->targets = room(count, targets.sample_shape(), targets.dtype());
+    start(begin, count);
+  }
+
+  void start(index_t begin, index_t count) try {
     background.start([this, self = shared_from_this(), begin, count] {
       const ThreadCountScope workers(source->options.workers);
       const index_t done = image_shape ? 0 : 1;
@@ -93,6 +98,8 @@ struct Loader::Epoch::Pass : std::enable_shared_from_this<Pass> {
         for (index_t place = from + done; place < to + done; ++place) fill(begin, count, place);
       });
     });
+  } catch (const std::system_error& error) {
+    fail("loader", "the system has no thread to read batches: {}", error.what());
   }
 
   // Reads one sample of the next batch to its place there.
@@ -144,17 +151,32 @@ struct Loader::Epoch::Pass : std::enable_shared_from_this<Pass> {
     if (background.runs_here())
       fail("loader", "a sample must not be made by stepping the epoch that it is made for");
     current.reset();  // its memory, if nobody kept it, is there for the batch after the next one
-    if (forget_lost()) prepare(prepared);
-    try {
+    or_end([&] {
+      if (forget_lost()) prepare(prepared);
       background.wait();
+      known_shape = image_shape;
+      current = std::exchange(next, std::nullopt);
+      if (current) prepare(current->number + 1);
+    });
+  }
+
+  void begin() {
+    if (std::exchange(begun, true)) return;
+    or_end([&] { prepare(first); });
+    advance();
+  }
+
+  // f(), and if it throws the end of the pass: a batch that is not whole is never handed out.
+  template <class F>
+  void or_end(const F& f) {
+    try {
+      f();
     } catch (...) {
-      next.reset();  // the pass has ended
+      current.reset();
+      next.reset();
       prepared = source->batches();
       throw;
     }
-    known_shape = image_shape;
-    current = std::exchange(next, std::nullopt);
-    if (current) prepare(current->number + 1);
   }
 
   std::shared_ptr<const Source> source;
@@ -203,10 +225,7 @@ Loader::Epoch::~Epoch() {
 }
 
 Loader::Epoch::Iterator Loader::Epoch::begin() {
-  if (!std::exchange(pass_->begun, true)) {
-    pass_->prepare(pass_->first);
-    pass_->advance();
-  }
+  pass_->begin();
   return Iterator(pass_.get());
 }
 

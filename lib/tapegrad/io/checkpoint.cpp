@@ -21,6 +21,7 @@
 
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/io/safetensors.h"
+#include "tapegrad/tensor/no_memory_internal.h"
 
 namespace fs = std::filesystem;
 
@@ -115,20 +116,10 @@ void remove_file(const fs::path& path) {
   check("remove", path, error);
 }
 
-std::vector<fs::path> files_in(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> found;
-  fs::directory_iterator at(folder, error);
-  if (error == std::errc::no_such_file_or_directory) return found;
-  for (; !error && at != fs::directory_iterator(); at.increment(error)) found.push_back(at->path());
-  check("list", folder, error);
-  return found;
-}
-
 // By step, the newest first.
 std::map<std::int64_t, fs::path, std::greater<>> checkpoints_in(const fs::path& folder) {
   std::map<std::int64_t, fs::path, std::greater<>> found;
-  for (const fs::path& path : files_in(folder))
+  for (const fs::path& path : detail::paths_in(kFolder, folder, true))
     if (const auto step = step_of(path.filename().string())) found[*step] = path;
   return found;
 }
@@ -278,7 +269,12 @@ void TrainingState::load_state(const State& state) {
   try {
     for (; at < parts_.size(); ++at) parts_[at].load(given[parts_[at].name]);
   } catch (...) {
-    for (std::size_t i = 0; i < at; ++i) parts_[i].load(before[i]);
+    for (std::size_t i = 0; i < at; ++i) {
+      try {
+        parts_[i].load(before[i]);
+      } catch (const std::exception&) {  // for want of memory: the others are taken back all the same
+      }
+    }
     refuse_part(parts_[at].name);
   }
 }
@@ -293,6 +289,8 @@ template <class F>
 auto in_the_name_of(std::string_view op, F f) {
   try {
     return f();
+  } catch (const detail::NoMemory& error) {
+    throw detail::NoMemory(op, error.message());
   } catch (const Error& error) {
     throw Error(op, error.message());
   }
@@ -370,6 +368,8 @@ bool Checkpoints::improves(std::optional<double> metric) {
   if (!best_metric_) {  // after an earlier process
     try {
       if (const auto best = this->best()) best_metric_ = best->metric;
+    } catch (const detail::NoMemory&) {
+      throw;
     } catch (const Error&) {  // a damaged one is as good as none
     }
   }
@@ -379,7 +379,7 @@ bool Checkpoints::improves(std::optional<double> metric) {
 void Checkpoints::save(const Checkpoint& checkpoint) {
   lock();
   // What a process that was killed while it saved has left takes the room that this one needs.
-  for (const fs::path& path : files_in(folder_))
+  for (const fs::path& path : detail::paths_in(kFolder, folder_, true))
     if (is_leftover(path.filename().string())) remove_file(path);
 
   // The best first: whoever continues from the other one does not come by here again.
@@ -403,6 +403,8 @@ std::optional<Checkpoints::Newest> Checkpoints::newest() {
   for (const auto& [step, path] : checkpoints_in(folder_)) {
     try {
       return Newest{read_checkpoint(path), path, damaged};
+    } catch (const detail::NoMemory&) {  // which does not make the file a damaged one, to be removed
+      throw;
     } catch (const Error& error) {
       damaged.emplace_back(error.message());
       damaged_.push_back(path);

@@ -1,5 +1,6 @@
 #include "tapegrad/io/file_internal.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,15 +24,6 @@ namespace {
 }
 
 constexpr std::size_t kChunk = std::size_t{1} << 16;
-
-// A new name in a directory is on the disk once the directory is.
-void sync_directory(std::string_view op, const std::filesystem::path& directory) {
-  const Descriptor opened(
-      ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
-  if (opened.get() < 0) return;  // one may write into a directory without reading it
-  if (::fsync(opened.get()) != 0 && errno != EINVAL && errno != ENOTSUP)  // not all file systems do that
-    fail_errno(op, "sync", directory);
-}
 
 }  // namespace
 
@@ -200,10 +192,33 @@ void write_file(std::string_view op, const std::filesystem::path& path, Parts pa
       part = part.subspan(static_cast<std::size_t>(written));
     }
   }
+  // A new name in a directory is on the disk once the directory is. One may write into a directory without reading it.
+  const std::filesystem::path folder = target.parent_path();
+  const Descriptor directory(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
   if (::fsync(fd) != 0 || file.close() != 0 || ::rename(temporary.c_str(), target.c_str()) != 0)
     fail_errno(op, "write", path);
   removal.armed = false;
-  sync_directory(op, target.parent_path());
+  if (directory.get() >= 0 && ::fsync(directory.get()) != 0 && errno != EINVAL &&
+      errno != ENOTSUP)  // not all file systems do that
+    fail_errno(op, "sync", folder);
+}
+
+std::vector<std::filesystem::path> paths_in(std::string_view op, const std::filesystem::path& directory,
+                                            bool may_be_missing) {
+  std::vector<std::filesystem::path> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(directory.empty() ? "." : directory.c_str()),
+                                                   ::closedir);
+  if (!opened && errno == ENOENT && may_be_missing) return found;
+  if (!opened) fail_errno(op, "list", directory);
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(opened.get());
+    if (entry == nullptr && errno != 0) fail_errno(op, "list", directory);
+    if (entry == nullptr) return found;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") found.push_back(directory / name);
+  }
 }
 
 }  // namespace tapegrad::inline v0::detail

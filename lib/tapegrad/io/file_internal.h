@@ -116,4 +116,9 @@ std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::
 /// is left behind.
 void write_file(std::string_view op, const std::filesystem::path& path, Parts parts);
 
+/// What a directory holds, in no order; nothing for one that is missing, if it may be. Not by std::filesystem, which ends
+/// the program where there is no memory for a name.
+std::vector<std::filesystem::path> paths_in(std::string_view op, const std::filesystem::path& directory,
+                                            bool may_be_missing = false);
+
 }  // namespace tapegrad::inline v0::detail

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdlib>
 #include <new>
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/thread_memory.h"
+#include "tapegrad/tensor/no_memory_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -24,6 +24,15 @@ constexpr std::size_t block_bytes(int size_class) {
   const int power = size_class / 4;
   const auto quarter = static_cast<std::size_t>(size_class % 4);
   return (std::size_t{128} << power) + ((std::size_t{32} << power) * quarter);
+}
+
+// The memory comes from operator new, so that a program that replaces it sees all of the library's.
+constexpr std::align_val_t kAlign{64};
+void* take_from_system(std::size_t bytes) {
+  return ::operator new(bytes, kAlign, std::nothrow);
+}
+void return_to_system(void* block) {
+  ::operator delete(block, kAlign);
 }
 
 constexpr int class_for(std::size_t bytes) {
@@ -46,14 +55,18 @@ struct Cache final : detail::ThreadMemory {
   ~Cache() override;
 
   void* take(int size_class) {
-    in_use += block_bytes(size_class);
-    peak_in_use = std::max(peak_in_use, in_use);
     auto& list = blocks[static_cast<std::size_t>(size_class)];
     if (list.empty()) return nullptr;
     void* block = list.back();
     list.pop_back();
     kept -= block_bytes(size_class);
     return block;
+  }
+
+  // Not before the memory is there: the peak of what the system refused would bound nothing.
+  void count(int size_class) {
+    in_use += block_bytes(size_class);
+    peak_in_use = std::max(peak_in_use, in_use);
   }
 
   bool give(void* block, int size_class) {
@@ -66,7 +79,7 @@ struct Cache final : detail::ThreadMemory {
       if (kept + in_use + bytes <= bound) break;
       const std::size_t each = block_bytes(static_cast<int>(&list - blocks.data()));
       for (; !list.empty() && kept + in_use + bytes > bound; list.pop_back(), kept -= each)
-        std::free(list.back());
+        return_to_system(list.back());
     }
     try {
       blocks[static_cast<std::size_t>(size_class)].push_back(block);
@@ -79,7 +92,7 @@ struct Cache final : detail::ThreadMemory {
 
   void release() override {
     for (auto& list : blocks) {
-      for (void* block : list) std::free(block);
+      for (void* block : list) return_to_system(block);
       list.clear();
     }
     kept = 0;
@@ -113,11 +126,12 @@ Storage* Storage::allocate(DType dtype, std::int64_t count) {
   if (size_class < kSizeClasses) {
     Cache* own = cache();
     if (own != nullptr) block = own->take(size_class);
-    if (block == nullptr) block = std::aligned_alloc(64, (block_bytes(size_class) + 63) / 64 * 64);
-    if (block == nullptr && own != nullptr) own->in_use -= block_bytes(size_class);
+    if (block == nullptr) block = take_from_system(block_bytes(size_class));
+    if (block != nullptr && own != nullptr) own->count(size_class);
   }
   if (block == nullptr)
-    fail("tensor", "there is no memory for {} elements of {} ({} bytes)", count, dtype, bytes);
+    throw NoMemory("tensor", fmt::format("there is no memory for {} elements of {} ({} bytes)", count,
+                                         to_string(dtype), bytes));
   void* data = static_cast<std::byte*>(block) + kHeader;
   return new (block) Storage(dtype, data, count, static_cast<std::int16_t>(size_class), false);
 }
@@ -134,7 +148,7 @@ void Storage::destroy() {
   const int size_class = size_class_;
   this->~Storage();
   void* block = this;
-  if (Cache* own = cache(); own == nullptr || !own->give(block, size_class)) std::free(block);
+  if (Cache* own = cache(); own == nullptr || !own->give(block, size_class)) return_to_system(block);
 }
 
 }  // namespace detail

@@ -273,8 +273,10 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
   const Problem problem(loss, batch, parameters, options.mean);
   Whole whole = in_chunks(problem, options.chunk);
   if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
-  for (const SampleChunk::Count& count : whole.counts) count.store(count.next);
-  return {whole.loss, Gradients(parameters, std::move(whole.gradients))};
+  BatchGradient result{whole.loss, Gradients(parameters, std::move(whole.gradients))};
+  for (const SampleChunk::Count& count : whole.counts)
+    count.store(count.next);  // last: what threw has no result
+  return result;
 }
 
 }  // namespace tapegrad::inline v0
