@@ -55,7 +55,7 @@ struct Part {
 
 // The sum with the parts added to it, as one op: recorded sums are not made in place, and one for each slice of a tensor
 // would cost a pass over the whole tensor each.
-Tensor with_parts(const Tensor& sum, const std::vector<Part>& parts) {
+[[gnu::noinline]] Tensor with_parts(const Tensor& sum, const std::vector<Part>& parts) {
   Tensor whole = TensorAccess::clone(sum);
   std::vector<Tensor> inputs = {sum};
   std::vector<std::pair<const Node*, const Edge*>> from;
@@ -91,14 +91,15 @@ class Slots {
       if (free_.empty()) {
         free_.push_back(static_cast<std::int32_t>(tensors_.size()));
         tensors_.emplace_back();
-        parts_.emplace_back();
+        if (recorded_) parts_.emplace_back();
       }
       slot = free_.back();
       free_.pop_back();
       tensors_[static_cast<std::size_t>(slot)] = std::move(gradient);
       return;
     }
-    Tensor& sum = settled(slot);
+    settle(slot);
+    Tensor& sum = tensors_[static_cast<std::size_t>(slot)];
     if (changeable(position) != nullptr)
       add_in_place(sum, 0, gradient);
     else
@@ -125,20 +126,21 @@ class Slots {
   Tensor take(std::size_t position) {
     const std::int32_t slot = std::exchange(slot_of_[position], kNone);
     free_.push_back(slot);
-    return std::exchange(settled(slot), Tensor());
+    settle(slot);
+    return std::move(tensors_[static_cast<std::size_t>(slot)]);
   }
 
  private:
-  Tensor& settled(std::int32_t slot) {
-    const auto at = static_cast<std::size_t>(slot);
-    if (!parts_[at].empty()) tensors_[at] = with_parts(tensors_[at], std::exchange(parts_[at], {}));
-    return tensors_[at];
+  // Adds what is still to be added.
+  void settle(std::int32_t slot) {
+    if (const auto at = static_cast<std::size_t>(slot); recorded_ && !parts_[at].empty())
+      tensors_[at] = with_parts(tensors_[at], std::exchange(parts_[at], {}));
   }
 
   static constexpr std::int32_t kNone = -1;
   std::vector<std::int32_t> slot_of_, free_;
   std::vector<Tensor> tensors_;
-  std::vector<std::vector<Part>> parts_;  // by slot: what is still to be added
+  std::vector<std::vector<Part>> parts_;  // by slot: what is still to be added to a recorded sum
   bool recorded_;
 };
 
@@ -165,8 +167,8 @@ class Backward {
     std::ranges::sort(early_);
     early_.erase(std::unique(early_.begin(), early_.end()), early_.end());
 
-    const std::size_t positions =
-        early_.size() + static_cast<std::size_t>(std::max<index_t>(0, last_ + 1 - low_));
+    shift_ = static_cast<index_t>(early_.size()) - low_;
+    const auto positions = static_cast<std::size_t>(std::max<index_t>(0, last_ + 1 - low_)) + early_.size();
     leads_.assign(positions, 0);
     source_at_.assign(positions, kNone);
     for (std::size_t s = sources.size(); s-- > 0;) {
@@ -218,7 +220,7 @@ class Backward {
 
   std::size_t position(const Node& node) const {
     if (node.number > last_) return kNowhere;
-    if (node.number >= low_) return early_.size() + static_cast<std::size_t>(node.number - low_);
+    if (node.number >= low_) return static_cast<std::size_t>(node.number + shift_);
     const auto found = std::ranges::lower_bound(early_, node.number);
     return found == early_.end() || *found != node.number ? kNowhere
                                                           : static_cast<std::size_t>(found - early_.begin());
@@ -264,10 +266,10 @@ class Backward {
             "its gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a copy",
             g.shape());
     };
-    const auto accept = [&](const Edge& edge, Tensor found) {
+    const auto accept = [&](const Edge& edge, std::size_t at, Tensor found) {
       check(node, *edge.input, g, found);
       require_unchanged();
-      slots.add(position(*edge.input), std::move(found));
+      slots.add(at, std::move(found));
     };
     const auto run = [&](auto rule) {
       return run_rule(node, [&] {
@@ -277,8 +279,8 @@ class Backward {
     };
     if (node.joint == nullptr) {
       for (const Edge& edge : edges) {
-        if (!leads_to_source(*edge.input)) continue;
         const std::size_t at = position(*edge.input);
+        if (at == kNowhere || leads_[at] == 0) continue;
         if (!recording_.check_finite && slots.add_later(at, node, edge, g)) continue;
         Tensor* sum = recording_.check_finite ? nullptr : slots.changeable(at);
         if (sum != nullptr && run([&](const Tensor&) { return edge.rule->add_to(*sum, g); })) {
@@ -286,7 +288,7 @@ class Backward {
           require_unchanged();
           continue;
         }
-        accept(edge, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+        accept(edge, at, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
       }
       return;
     }
@@ -299,7 +301,7 @@ class Backward {
       fail(node.op, "its gradient rule returned {} gradients for {} inputs", found.size(), wanted.size());
     for (const Edge& edge : edges)
       if (const auto index = static_cast<std::size_t>(edge.index); wanted[index])
-        accept(edge, std::move(found[index]));
+        accept(edge, position(*edge.input), std::move(found[index]));
   }
 
   // What a rule has returned, or has left of the sum that it adds to.
@@ -332,6 +334,7 @@ class Backward {
   Recording& recording_;
   const index_t last_;
   index_t low_;                          // the first node that is looked at, but for the early sources
+  index_t shift_;                        // from the number of such a node to its position
   std::vector<index_t> early_;           // the numbers of sources from before the mark, sorted
   std::vector<char> leads_;              // by position: the early sources, then the nodes from low_ to last_
   std::vector<std::int32_t> source_at_;  // by position: the first source that this node is

@@ -30,7 +30,8 @@ void* Arena::take(std::size_t bytes) {
 Recording::Recording() : loop_depth(context().loop_depth) {}
 
 Node* Recording::add(const char* op, const Shape& shape, DType dtype) {
-  if (size_ % kChunk == 0) chunks_.push_back(std::make_unique_for_overwrite<Node[]>(kChunk));
+  if (static_cast<std::size_t>(size_) % kChunk == 0)
+    chunks_.push_back(std::make_unique_for_overwrite<Node[]>(kChunk));
   Node& node = (*this)[size_];
   node = Node{.op = op, .number = size_, .shape = shape, .dtype = dtype};
   ++size_;

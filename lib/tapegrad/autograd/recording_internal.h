@@ -75,7 +75,8 @@ class Recording : public std::enable_shared_from_this<Recording> {
   /// All parameters that were used: whole ones, with their leaves as origin, by node number.
   std::vector<Tensor> parameters() const;
   Node& operator[](index_t number) const {
-    return chunks_[static_cast<std::size_t>(number / kChunk)][static_cast<std::size_t>(number % kChunk)];
+    const auto at = static_cast<std::size_t>(number);
+    return chunks_[at / kChunk][at % kChunk];
   }
   index_t size() const { return size_; }
   bool made(const Tensor& x) const { return TensorAccess::origin(x).tape == serial; }
@@ -107,7 +108,7 @@ class Recording : public std::enable_shared_from_this<Recording> {
   Arena arena;
 
  private:
-  static constexpr index_t kChunk = 128;
+  static constexpr std::size_t kChunk = 128;
   std::vector<std::unique_ptr<Node[]>> chunks_;  // nodes never move: rules record while the tape is read
   index_t size_ = 0;
   /// The handle has the node as its origin, and keeps the storage from being freed and its address used again.

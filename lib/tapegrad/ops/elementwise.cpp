@@ -158,9 +158,10 @@ Tensor subtract(const Tensor& a, const Tensor& b) {
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
+  Tensor y = combine("multiply", a, b, kProduct);
+  if (detail::skips_recording()) return y;  // nothing is saved in a backward pass, most of which is products
   return record_broadcast(
-      "multiply", combine("multiply", a, b, kProduct), a, b,
-      [b = Saved(b)](const Tensor& g) { return g * b(); },
+      "multiply", std::move(y), a, b, [b = Saved(b)](const Tensor& g) { return g * b(); },
       [a = Saved(a)](const Tensor& g) { return g * a(); });
 }
 

@@ -100,19 +100,27 @@ struct Cache final : detail::ThreadMemory {
   }
 };
 
-// Tensors may outlive their thread's cache (a global one does): then the system is asked directly.
-thread_local bool cache_exists = false;
+// The calling thread's, nullptr before it is made and after it is destroyed: tensors may outlive their thread's cache (a
+// global one does), and then the system is asked directly.
+constinit thread_local Cache* own_cache = nullptr;
+constinit thread_local bool cache_has_ended = false;
 Cache::Cache() {
-  cache_exists = true;
+  own_cache = this;
 }
 Cache::~Cache() {
-  cache_exists = false;
+  own_cache = nullptr;
+  cache_has_ended = true;
   release();
 }
 
-Cache* cache() {
+[[gnu::noinline]] Cache* make_cache() {
+  if (cache_has_ended) return nullptr;
   thread_local Cache instance;
-  return cache_exists ? &instance : nullptr;
+  return &instance;
+}
+
+Cache* cache() {
+  return own_cache != nullptr ? own_cache : make_cache();
 }
 
 }  // namespace
