@@ -203,7 +203,7 @@ TEST(Select, Triangles) {
 
 TEST(Create, Values) {
   EXPECT_TRUE(equal(full_like(whole({1, 2}), 7), whole({7, 7})));
-  EXPECT_TRUE(refuses("full", {"UInt8"}, [] { full_like(bytes({1}), 0.5); }));
+  EXPECT_TRUE(refuses("full_like", {"UInt8"}, [] { full_like(bytes({1}), 0.5); }));
   EXPECT_TRUE(equal(linspace(0, 1, 5), tensor({0, 0.25, 0.5, 0.75, 1})));
   EXPECT_TRUE(equal(linspace(3, -3, 3, DType::Float64), doubles({3, 0, -3})));
   EXPECT_EQ(linspace(0, 0.3, 4, DType::Float64).at({-1}), 0.3);

@@ -160,7 +160,7 @@ TEST(Plot, MistakesAreNamed) {
   refused({1}, {1}, {.width = 199});
   refused({1}, {1}, {.height = 149});
   refused({1}, {1}, {.scale = 0});
-  error_of("image", [] { chart({1}, {1}, {.scale = 1000}); });
+  error_of("line_chart", [] { chart({1}, {1}, {.scale = 1000}); });
   error_of("line_chart", [] { line_chart({}); });
 }
 

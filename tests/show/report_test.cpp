@@ -143,10 +143,10 @@ TEST(Report, GalleryShowsVersionsOfAnImageTogether) {
   EXPECT_EQ(found[1].pixels, (Pixels{11, 12}));
   EXPECT_EQ(found[2].pixels, (Pixels{3, 4}));
   EXPECT_EQ(found[3].pixels, (Pixels{13, 14}));
-  error_of("sheet", [&] { report.gallery({}); });
-  error_of("sheet", [&] { report.gallery(std::vector<Tensor>{a, zeros({3, 2, 2, 1}, DType::UInt8)}); });
-  error_of("sheet", [&] { report.gallery(std::vector<Tensor>{zeros({3, 2, 2, 2})}); });
-  error_of("sheet", [&] { report.gallery(std::vector<Tensor>{zeros({3})}); });
+  error_of("report", [&] { report.gallery({}); });
+  error_of("report", [&] { report.gallery(std::vector<Tensor>{a, zeros({3, 2, 2, 1}, DType::UInt8)}); });
+  error_of("report", [&] { report.gallery(std::vector<Tensor>{zeros({3, 2, 2, 2})}); });
+  error_of("report", [&] { report.gallery(std::vector<Tensor>{zeros({3})}); });
 }
 
 TEST(Report, LinesAreWhereTheirPointsAre) {

@@ -71,7 +71,13 @@ void copy_converted(const Tensor& from, Tensor& to, index_t first) {
 
 }  // namespace detail
 
+static void require_samples(const Samples& samples) {
+  if (!samples.defined())
+    fail("read_all", "the samples must be defined, got Samples (or a Tensor) that are not");
+}
+
 Tensor read_all(const Samples& samples, DType dtype) {
+  require_samples(samples);
   if (dtype != samples.dtype() && !is_floating(dtype))
     fail("read_all", "dtype must be {}, as the samples are, or a floating one, got {}", samples.dtype(),
          dtype);
@@ -82,6 +88,7 @@ Tensor read_all(const Samples& samples, DType dtype) {
 }
 
 Tensor read_all(const Samples& samples) {
+  require_samples(samples);
   Tensor all = TensorAccess::empty(samples.shape(), samples.dtype());
   dispatch(samples.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;

@@ -308,6 +308,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   check_names(state.tensors);
   check_names(state.numbers);
   check_names(state.integers);
+  state.require_names_once(kWrite);
   if (checkpoint.step < 0) fail(kWrite, "the step must be at least 0, got {}", checkpoint.step);
   state.integers[kStep] = static_cast<std::uint64_t>(checkpoint.step);
   if (checkpoint.metric) state.numbers[kMetric] = *checkpoint.metric;

@@ -52,6 +52,9 @@ Image decode_png(const EncodedImage& file, int channels);
 Image decode_jpeg(const EncodedImage& file, int channels);
 Image decode_bmp(const EncodedImage& file, int channels);
 
+/// encode_png(), whose errors are those of op.
+std::vector<std::uint8_t> png_of(std::string_view op, const Image& image);
+
 /// The same picture in grey (1) or colour (3).
 Image with_channels(Image image, int channels);
 

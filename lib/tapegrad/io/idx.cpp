@@ -87,7 +87,8 @@ ArrayFile open_idx(const std::filesystem::path& path) {
 }
 
 void write_idx(const std::filesystem::path& path, const Tensor& x) {
-  const DType dtype = x.dtype();  // throws when x is not defined
+  if (!x.defined()) fail("write_idx", "x is a Tensor that was never given a value");
+  const DType dtype = x.dtype();
   std::vector<std::uint8_t> bytes{0, 0,
                                   std::ranges::find(kCodes, detail::stored_as(dtype), &Code::stored)->byte,
                                   static_cast<std::uint8_t>(x.rank())};

@@ -74,6 +74,11 @@ Image::Image(int rows, int columns, int depth, Colour fill) : height(rows), widt
 
 Image resized(const Image& image, int height, int width) {
   require_size("resized", height, width, image.channels);
+  require_size("resized", image.height, image.width, image.channels);
+  if (image.pixels.size() != static_cast<std::size_t>(image.height) * static_cast<std::size_t>(image.width) *
+                                 static_cast<std::size_t>(image.channels))
+    fail("resized", "an image of {} x {} x {} must have as many bytes of pixels, got {}", image.height,
+         image.width, image.channels, image.pixels.size());
   Image made(height, width, image.channels);
   const std::vector<Mix> down = mixes(image.height, height), right = mixes(image.width, width);
   const auto channels = static_cast<std::size_t>(image.channels);

@@ -70,7 +70,7 @@ Image with_channels(Image image, int channels) {
 }  // namespace detail
 
 void write_png(const std::filesystem::path& path, const Image& image) {
-  const std::vector<std::uint8_t> png = encode_png(image);
+  const std::vector<std::uint8_t> png = detail::png_of("write_png", image);
   const std::span<const std::uint8_t> part(png);
   detail::write_file("write_png", path, {&part, 1});
 }

@@ -28,6 +28,7 @@ Tensor to_tensor(const Image& image) {
 }
 
 Image to_image(const Tensor& x) {
+  if (!x.defined()) fail("to_image", "x is a Tensor that was never given a value");
   const Shape& shape = x.shape();
   const int first = shape.rank() == 4 && shape[0] == 1 ? 1 : 0;
   const int rank = shape.rank() - first;
@@ -38,8 +39,8 @@ Image to_image(const Tensor& x) {
   if (x.dtype() == DType::Int32)
     fail("to_image", "takes Float32, Float64 or UInt8, got {} {}: convert with cast()", x.dtype(), shape);
   constexpr index_t kMost = index_t{1} << 28;  // as Image
-  if (shape[first] > kMost || shape[first + 1] > kMost)
-    fail("to_image", "an image of shape {} is too large", shape);
+  if (shape.size() < 1 || shape.size() > kMost)
+    fail("to_image", "an image must have 1 to {} elements, got shape {}", kMost, shape);
   Image image(static_cast<int>(shape[first]), static_cast<int>(shape[first + 1]), static_cast<int>(channels));
   dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
     std::ranges::transform(x.values<T>(), image.pixels.begin(), [](T value) {

@@ -272,6 +272,7 @@ ArrayFile open_npy(const std::filesystem::path& path) {
 }
 
 void write_npy(const std::filesystem::path& path, const Tensor& x) {
+  if (!x.defined()) fail("write_npy", "x is a Tensor that was never given a value");
   const std::vector<std::uint8_t> header = header_of(x);
   const std::array<std::span<const std::uint8_t>, 2> parts{header, bytes_of(x)};
   detail::write_file("write_npy", path, parts);

@@ -119,15 +119,13 @@ Image decode_png(const EncodedImage& file, int channels) {
   return with_channels(std::move(image), channels);
 }
 
-}  // namespace detail
-
-std::vector<std::uint8_t> encode_png(const Image& image) {
+std::vector<std::uint8_t> png_of(std::string_view op, const Image& image) {
   constexpr double kMostBytes = 0x1p28;
   const double bytes = double{1} * image.height * image.width * image.channels;
   if (image.height < 1 || image.width < 1 || (image.channels != 1 && image.channels != 3) ||
       bytes > kMostBytes || image.pixels.size() != static_cast<std::size_t>(bytes))
-    fail("write_png", "an image of {} x {} pixels with {} channels and {} bytes cannot be written",
-         image.height, image.width, image.channels, image.pixels.size());
+    fail(op, "an image of {} x {} pixels with {} channels and {} bytes cannot be written", image.height,
+         image.width, image.channels, image.pixels.size());
   png_image header{};
   header.version = PNG_IMAGE_VERSION;
   header.height = static_cast<png_uint_32>(image.height);
@@ -136,11 +134,16 @@ std::vector<std::uint8_t> encode_png(const Image& image) {
   std::size_t size = PNG_IMAGE_PNG_SIZE_MAX(header);
   std::vector<std::uint8_t> png(size);
   if (png_image_write_to_memory(&header, png.data(), &size, 0, image.pixels.data(), 0, nullptr) == 0)
-    fail("write_png", "an image of {} x {} pixels cannot be written: {}", image.height, image.width,
-         header.message);
+    fail(op, "an image of {} x {} pixels cannot be written: {}", image.height, image.width, header.message);
   png.resize(size);
   png.shrink_to_fit();
   return png;
+}
+
+}  // namespace detail
+
+std::vector<std::uint8_t> encode_png(const Image& image) {
+  return detail::png_of("encode_png", image);
 }
 
 }  // namespace tapegrad::inline v0

@@ -15,7 +15,8 @@ struct Fans {
   double in = 1, out = 1;
 };
 
-Fans fans_of(const char* initializer, const Shape& shape) {
+Fans fans_of(const char* initializer, const Shape& shape, DType dtype) {
+  if (!is_floating(dtype)) fail(initializer, "the dtype must be Float32 or Float64, got {}", dtype);
   if (shape.rank() < 2)
     fail(initializer, "the shape must have at least two axes (fan-in and fan-out), got {}", shape);
   double taps = 1;
@@ -33,8 +34,8 @@ Tensor draw_normal(const Shape& shape, double variance, Generator& generator, DT
   return normal(shape, 0, std::sqrt(variance), generator, dtype);
 }
 
-double glorot_variance(const char* initializer, const Shape& shape) {
-  const Fans fans = fans_of(initializer, shape);
+double glorot_variance(const char* initializer, const Shape& shape, DType dtype) {
+  const Fans fans = fans_of(initializer, shape, dtype);
   return 2 / (fans.in + fans.out);
 }
 
@@ -68,27 +69,27 @@ std::vector<std::vector<double>> orthonormal(std::size_t count, std::size_t leng
 }  // namespace
 
 Tensor glorot_uniform(const Shape& shape, Generator& generator, DType dtype) {
-  return draw_uniform(shape, glorot_variance("glorot_uniform", shape), generator, dtype);
+  return draw_uniform(shape, glorot_variance("glorot_uniform", shape, dtype), generator, dtype);
 }
 
 Tensor glorot_normal(const Shape& shape, Generator& generator, DType dtype) {
-  return draw_normal(shape, glorot_variance("glorot_normal", shape), generator, dtype);
+  return draw_normal(shape, glorot_variance("glorot_normal", shape, dtype), generator, dtype);
 }
 
 Tensor he_uniform(const Shape& shape, Generator& generator, DType dtype) {
-  return draw_uniform(shape, 2 / fans_of("he_uniform", shape).in, generator, dtype);
+  return draw_uniform(shape, 2 / fans_of("he_uniform", shape, dtype).in, generator, dtype);
 }
 
 Tensor he_normal(const Shape& shape, Generator& generator, DType dtype) {
-  return draw_normal(shape, 2 / fans_of("he_normal", shape).in, generator, dtype);
+  return draw_normal(shape, 2 / fans_of("he_normal", shape, dtype).in, generator, dtype);
 }
 
 Tensor lecun_uniform(const Shape& shape, Generator& generator, DType dtype) {
-  return draw_uniform(shape, 1 / fans_of("lecun_uniform", shape).in, generator, dtype);
+  return draw_uniform(shape, 1 / fans_of("lecun_uniform", shape, dtype).in, generator, dtype);
 }
 
 Tensor lecun_normal(const Shape& shape, Generator& generator, DType dtype) {
-  return draw_normal(shape, 1 / fans_of("lecun_normal", shape).in, generator, dtype);
+  return draw_normal(shape, 1 / fans_of("lecun_normal", shape, dtype).in, generator, dtype);
 }
 
 Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype) {

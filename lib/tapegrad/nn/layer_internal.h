@@ -2,6 +2,8 @@
 
 // Internal: what the layers share.
 
+#include <initializer_list>
+
 #include "tapegrad/base/error.h"
 #include "tapegrad/base/fail_internal.h"
 
@@ -14,6 +16,15 @@ Tensor as_layer(const char* layer, const F& f) {
     return f();
   } catch (const Error& error) {
     throw Error(layer, error.message());
+  }
+}
+
+/// The shape of a layer's parameter: what is wrong with it is an error of the layer.
+inline Shape shape_for(const char* layer, std::initializer_list<index_t> sizes) {
+  try {
+    return Shape(sizes);
+  } catch (const Error& error) {
+    fail(layer, "a parameter would have an impossible shape: {}", error.message());
   }
 }
 

@@ -17,7 +17,7 @@ namespace tapegrad::inline v0 {
 namespace {
 
 using detail::as_layer;
-using detail::require_positive;
+using detail::require_positive, detail::shape_for;
 
 void require_divides(const char* layer, const char* what, index_t value, index_t groups) {
   require_positive(layer, what, value);
@@ -31,6 +31,11 @@ void require_taps(const char* layer, Size2D kernel_size) {
          kernel_size.width);
 }
 
+void require_steps(const char* layer, const char* what, Size2D step) {
+  if (step.height < 1 || step.width < 1)
+    fail(layer, "{} must be at least 1 x 1, got {} x {}", what, step.height, step.width);
+}
+
 // The activation, unless the convolution has applied it already.
 Tensor activate(const Tensor& y, const Activation& activation) {
   return activation.is_relu() ? y : activation(y);
@@ -41,8 +46,9 @@ Tensor activate(const Tensor& y, const Activation& activation) {
 Dense::Dense(const DenseOptions& options, Generator& generator) : options_(options) {
   require_positive("Dense", "in_features", options.in_features);
   require_positive("Dense", "units", options.units);
-  kernel = draw_parameter(options.kernel_initializer, {options.in_features, options.units}, generator,
-                          "kernel_initializer");
+  kernel =
+      draw_parameter(options.kernel_initializer, shape_for("Dense", {options.in_features, options.units}),
+                     generator, "kernel_initializer");
   if (options.use_bias)
     bias = draw_parameter(options.bias_initializer, {options.units}, generator, "bias_initializer");
 }
@@ -79,10 +85,13 @@ Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : option
   require_divides("Conv2D", "in_channels", options.in_channels, options.groups);
   require_divides("Conv2D", "filters", options.filters, options.groups);
   require_taps("Conv2D", options.kernel_size);
+  require_steps("Conv2D", "strides", options.strides);
+  require_steps("Conv2D", "dilations", options.dilations);
   const auto [kh, kw] = options.kernel_size;
-  kernel = draw_parameter(options.kernel_initializer,
-                          {kh, kw, options.in_channels / options.groups, options.filters}, generator,
-                          "kernel_initializer");
+  kernel =
+      draw_parameter(options.kernel_initializer,
+                     shape_for("Conv2D", {kh, kw, options.in_channels / options.groups, options.filters}),
+                     generator, "kernel_initializer");
   if (options.use_bias)
     bias = draw_parameter(options.bias_initializer, {options.filters}, generator, "bias_initializer");
 }
@@ -106,10 +115,13 @@ Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Gen
   require_divides("Conv2DTranspose", "in_channels", options.in_channels, options.groups);
   require_divides("Conv2DTranspose", "filters", options.filters, options.groups);
   require_taps("Conv2DTranspose", options.kernel_size);
+  require_steps("Conv2DTranspose", "strides", options.strides);
+  require_steps("Conv2DTranspose", "dilations", options.dilations);
   const auto [kh, kw] = options.kernel_size;
-  kernel = draw_parameter(options.kernel_initializer,
-                          {kh, kw, options.filters / options.groups, options.in_channels}, generator,
-                          "kernel_initializer");
+  kernel = draw_parameter(
+      options.kernel_initializer,
+      shape_for("Conv2DTranspose", {kh, kw, options.filters / options.groups, options.in_channels}),
+      generator, "kernel_initializer");
   if (options.use_bias)
     bias = draw_parameter(options.bias_initializer, {options.filters}, generator, "bias_initializer");
 }
@@ -136,9 +148,13 @@ DepthwiseConv2D::DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generato
   require_positive("DepthwiseConv2D", "in_channels", options.in_channels);
   require_positive("DepthwiseConv2D", "depth_multiplier", options.depth_multiplier);
   require_taps("DepthwiseConv2D", options.kernel_size);
+  require_steps("DepthwiseConv2D", "strides", options.strides);
+  require_steps("DepthwiseConv2D", "dilations", options.dilations);
   const auto [kh, kw] = options.kernel_size;
-  kernel = draw_parameter(options.kernel_initializer, {kh, kw, options.in_channels, options.depth_multiplier},
-                          generator, "kernel_initializer");
+  kernel =
+      draw_parameter(options.kernel_initializer,
+                     shape_for("DepthwiseConv2D", {kh, kw, options.in_channels, options.depth_multiplier}),
+                     generator, "kernel_initializer");
   if (options.use_bias)
     bias = draw_parameter(options.bias_initializer, {options.in_channels * options.depth_multiplier},
                           generator, "bias_initializer");
@@ -168,7 +184,7 @@ Tensor Flatten::forward(const Tensor& x) {
   const index_t batch = x.shape()[0];
   index_t rest = 1;
   for (int axis = 1; axis < x.rank(); ++axis) rest *= x.shape()[axis];
-  return reshape(x, Shape{batch, rest});
+  return as_layer("Flatten", [&] { return reshape(x, Shape{batch, rest}); });
 }
 
 Tensor Reshape::forward(const Tensor& x) {
@@ -181,8 +197,9 @@ Tensor Reshape::forward(const Tensor& x) {
 Embedding::Embedding(const EmbeddingOptions& options, Generator& generator) {
   require_positive("Embedding", "input_dim", options.input_dim);
   require_positive("Embedding", "output_dim", options.output_dim);
-  embeddings = draw_parameter(options.embeddings_initializer, {options.input_dim, options.output_dim},
-                              generator, "embeddings_initializer");
+  embeddings = draw_parameter(options.embeddings_initializer,
+                              shape_for("Embedding", {options.input_dim, options.output_dim}), generator,
+                              "embeddings_initializer");
 }
 
 Tensor Embedding::forward(const Tensor& indices) {
@@ -219,12 +236,22 @@ Dropout::Dropout(double rate, Generator& generator) : rate_(rate) {
 Tensor Dropout::forward(const Tensor& x) {
   if (!training()) return x;
   const std::int32_t* words = generator_state.data<std::int32_t>();
-  const std::uint64_t seed = joined(words[0], words[1]);
-  const index_t samples = x.rank() == 0 ? 0 : x.shape()[0];
-  const std::uint64_t first = count_samples(
-      this, joined(words[2], words[3]), samples,
-      [this](std::uint64_t next) { split(next, generator_state.mutable_data<std::int32_t>() + 2); });
-  return as_layer("Dropout", [&] { return dropout(x, rate_, Generator(seed), first); });
+  const std::uint64_t seed = joined(words[0], words[1]), counted = joined(words[2], words[3]);
+  // Before the samples are counted: what is refused leaves the count as it was.
+  if (x.rank() == 0) fail("Dropout", "takes samples along a first axis, not a scalar");
+  if (!is_floating(x.dtype()))
+    fail("Dropout", "takes Float32 or Float64, not {} {}: convert with cast()", x.dtype(), x.shape());
+  const index_t samples = x.shape()[0];
+  const std::uint64_t first = count_samples(this, counted, samples, [this](std::uint64_t next) {
+    split(next, generator_state.mutable_data<std::int32_t>() + 2);
+  });
+  try {
+    return as_layer("Dropout", [&] { return dropout(x, rate_, Generator(seed), first); });
+  } catch (...) {
+    if (joined(words[2], words[3]) != counted)
+      split(counted, generator_state.mutable_data<std::int32_t>() + 2);
+    throw;
+  }
 }
 
 void Dropout::visit(Visitor& visitor) {

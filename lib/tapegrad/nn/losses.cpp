@@ -241,6 +241,7 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, const LossOption
 }
 
 Tensor mae_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
+  detail::require_own_tape("mae_loss", prediction, target);
   require_alike("mae_loss", prediction, target);
   return reduce("mae_loss", abs(prediction - target), options.reduction);
 }
@@ -261,10 +262,12 @@ Tensor huber(const char* loss, const Tensor& prediction, const Tensor& target, c
 }  // namespace
 
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options) {
+  detail::require_own_tape("huber_loss", prediction, target);
   return huber("huber_loss", prediction, target, "delta", options.delta, 1, options.reduction);
 }
 
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options) {
+  detail::require_own_tape("binary_cross_entropy", probability, target);
   constexpr const char* kLoss = "binary_cross_entropy";
   require_alike(kLoss, probability, target);
   require_in(kLoss, "the probability", probability, 0, 1,
@@ -294,6 +297,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
+  detail::require_own_tape("cross_entropy", logits, target);
   require_classes("cross_entropy", logits);
   const double spread = options.label_smoothing;
   if (!(spread >= 0 && spread <= 1))
@@ -324,6 +328,7 @@ static void require_logarithms(const char* loss, const Tensor& log_probability) 
 }
 
 Tensor nll_loss(const Tensor& log_probability, const Tensor& labels, const LossOptions& options) {
+  detail::require_own_tape("nll_loss", log_probability, labels);
   require_classes("nll_loss", log_probability);
   detail::require_defined("nll_loss", labels);
   if (labels.dtype() != DType::Int32)
@@ -335,6 +340,7 @@ Tensor nll_loss(const Tensor& log_probability, const Tensor& labels, const LossO
 }
 
 Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const LossOptions& options) {
+  detail::require_own_tape("kl_divergence", log_probability, target);
   constexpr const char* kLoss = "kl_divergence";
   require_classes(kLoss, log_probability);
   require_alike(kLoss, log_probability, target);
@@ -344,6 +350,7 @@ Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const 
 }
 
 Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options) {
+  detail::require_own_tape("kl_to_standard_normal", mean, log_variance);
   require_classes("kl_to_standard_normal", mean);
   require_alike("kl_to_standard_normal", mean, log_variance);
   // exp(x) - 1 - x with the slope exp(x) - 1, both without the difference where x is small.
@@ -362,6 +369,7 @@ Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, con
 }
 
 Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options) {
+  detail::require_own_tape("smooth_l1_loss", prediction, target);
   const double beta = options.beta;
   if (!std::isfinite(beta)) fail("smooth_l1_loss", "beta must be positive and finite, got {}", beta);
   return huber("smooth_l1_loss", prediction, target, "beta", beta, beta, options.reduction);

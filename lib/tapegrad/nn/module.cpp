@@ -112,6 +112,7 @@ Tensor Module::draw_parameter(const Initializer& initializer, const Shape& shape
   if (!initializer) fail(name, "{} must not be empty", what);
   const auto values = [initializer, shape, name, what = std::string(what)](Generator& from) {
     Tensor made = initializer(shape, from, DType::Float32);
+    if (!made.defined()) fail(name, "{} returned a Tensor that was never given a value", what);
     if (made.shape() != shape) fail(name, "{} must make shape {}, got {}", what, shape, made.shape());
     return made;
   };

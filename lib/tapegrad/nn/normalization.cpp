@@ -50,7 +50,7 @@ BatchNorm::BatchNorm(const BatchNormOptions& options) : options_(options) {
   require_epsilon("BatchNorm", options.epsilon);
   if (!(options.momentum >= 0 && options.momentum <= 1))
     fail("BatchNorm", "momentum must be in [0, 1], got {}", options.momentum);
-  const Shape shape = {options.channels};
+  const Shape shape = detail::shape_for("BatchNorm", {options.channels});
   gamma = parameter_if(options.scale, shape, 1);
   beta = parameter_if(options.center, shape, 0);
   moving_mean = zeros(shape);
@@ -121,8 +121,9 @@ GroupNorm::GroupNorm(const GroupNormOptions& options) : options_(options) {
   require_epsilon("GroupNorm", options.epsilon);
   if (options.channels % options.groups != 0)
     fail("GroupNorm", "channels must be a multiple of groups ({}), got {}", options.groups, options.channels);
-  gamma = parameter_if(options.scale, {options.channels}, 1);
-  beta = parameter_if(options.center, {options.channels}, 0);
+  const Shape shape = detail::shape_for("GroupNorm", {options.channels});
+  gamma = parameter_if(options.scale, shape, 1);
+  beta = parameter_if(options.center, shape, 0);
 }
 
 Tensor GroupNorm::forward(const Tensor& x) {

@@ -63,6 +63,7 @@ Tensor elu(const Tensor& x, double alpha) {
 }
 
 Tensor selu(const Tensor& x) {
+  detail::require_own_tape("selu", x);
   detail::require_floating("selu", x);
   return 1.0507009873554804934 * elu(x, 1.6732632423543772848);
 }

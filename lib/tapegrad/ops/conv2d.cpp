@@ -4,6 +4,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
+#include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/conv2d_internal.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
@@ -102,7 +103,8 @@ Conv2DGeometry window_geometry(const char* op, const Shape& x, Size2D kernel_siz
                                const Conv2DOptions& options) {
   if (options.groups != 1) fail(op, "groups must be 1, as windows hold all channels, got {}", options.groups);
   const index_t channels = x.rank() == 4 ? x[3] : 1;
-  return resolve_conv2d(op, x, Shape{kernel_size.height, kernel_size.width, channels, 1}, options);
+  return resolve_conv2d(op, x, detail::result_shape(op, {kernel_size.height, kernel_size.width, channels, 1}),
+                        options);
 }
 
 Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x);
@@ -197,36 +199,43 @@ Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& g) {
 }
 
 Tensor nhwc_to_nchw(const Tensor& images) {
+  detail::require_own_tape("nhwc_to_nchw", images);
   require_rank("nhwc_to_nchw", images, "[batch, height, width, channels]");
   return permute(images, {0, 3, 1, 2});
 }
 
 Tensor nchw_to_nhwc(const Tensor& images) {
+  detail::require_own_tape("nchw_to_nhwc", images);
   require_rank("nchw_to_nhwc", images, "[batch, channels, height, width]");
   return permute(images, {0, 2, 3, 1});
 }
 
 Tensor hwio_to_oihw(const Tensor& filter) {
+  detail::require_own_tape("hwio_to_oihw", filter);
   require_rank("hwio_to_oihw", filter, "[kh, kw, in, out]");
   return permute(filter, {3, 2, 0, 1});
 }
 
 Tensor oihw_to_hwio(const Tensor& filter) {
+  detail::require_own_tape("oihw_to_hwio", filter);
   require_rank("oihw_to_hwio", filter, "[out, in, kh, kw]");
   return permute(filter, {2, 3, 1, 0});
 }
 
 Tensor hwoi_to_iohw(const Tensor& filter) {
+  detail::require_own_tape("hwoi_to_iohw", filter);
   require_rank("hwoi_to_iohw", filter, "[kh, kw, out, in]");
   return permute(filter, {3, 2, 0, 1});
 }
 
 Tensor iohw_to_hwoi(const Tensor& filter) {
+  detail::require_own_tape("iohw_to_hwoi", filter);
   require_rank("iohw_to_hwoi", filter, "[in, out, kh, kw]");
   return permute(filter, {2, 3, 1, 0});
 }
 
 Tensor rot180(const Tensor& filter) {
+  detail::require_own_tape("rot180", filter);
   require_defined("rot180", filter);
   if (filter.rank() < 2)
     fail("rot180", "takes a filter with at least two axes, not shape {}", filter.shape());

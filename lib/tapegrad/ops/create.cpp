@@ -5,20 +5,28 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/tensor/draws_internal.h"
+#include "tapegrad/tensor/no_memory_internal.h"
 
 namespace tapegrad::inline v0 {
 
 Tensor full_like(const Tensor& x, double value) {
   detail::require_defined("full_like", x);
-  return full(x.shape(), value, x.dtype());
+  try {
+    return full(x.shape(), value, x.dtype());
+  } catch (const detail::NoMemory&) {
+    throw;
+  } catch (const Error& error) {  // no value of the dtype
+    fail("full_like", "{}", error.message());
+  }
 }
 
 Tensor linspace(double start, double stop, index_t count, DType dtype) {
   if (count < 0) fail("linspace", "count must be at least 0, got {}", count);
   if (!is_floating(dtype)) fail("linspace", "dtype must be Float32 or Float64, got {}", dtype);
-  Tensor y = TensorAccess::empty({count}, dtype);
+  Tensor y = TensorAccess::empty(detail::result_shape("linspace", {count}), dtype);
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {
     T* to = y.mutable_data<T>();
     const double gaps = static_cast<double>(count - 1);
@@ -35,7 +43,7 @@ Tensor eye(index_t size, DType dtype) {
 }
 
 Tensor eye(index_t rows, index_t columns, DType dtype) {
-  Tensor y = zeros({rows, columns}, dtype);
+  Tensor y = zeros(detail::result_shape("eye", {rows, columns}), dtype);
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {
     T* to = y.mutable_data<T>();
     for (index_t i = 0; i < rows && i < columns; ++i) to[i * columns + i] = T{1};

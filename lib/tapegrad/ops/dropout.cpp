@@ -18,6 +18,7 @@ static void check(const Tensor& x, double rate) {
 }
 
 Tensor dropout(const Tensor& x, double rate, Generator& generator) {
+  detail::require_own_tape("dropout", x);
   check(x, rate);
   detail::require_draws_in_order("dropout");
   Generator::Position position = generator.position();
@@ -29,6 +30,7 @@ Tensor dropout(const Tensor& x, double rate, Generator& generator) {
 }
 
 Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t first_sample) {
+  detail::require_own_tape("dropout", x);
   check(x, rate);
   if (rate == 0 || x.size() == 0) return copy(x);
   const index_t samples = x.shape()[0], features = x.size() / samples;

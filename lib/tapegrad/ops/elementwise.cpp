@@ -303,6 +303,7 @@ Tensor rsqrt(const Tensor& x) {
 }
 
 Tensor reciprocal(const Tensor& x) {
+  detail::require_own_tape("reciprocal", x);
   detail::require_floating("reciprocal", x);
   return divide(1.0, x);
 }

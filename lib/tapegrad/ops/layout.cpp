@@ -142,6 +142,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
 }
 
 Tensor transpose(const Tensor& x) {
+  detail::require_own_tape("transpose", x);
   detail::require_defined("transpose", x);
   if (x.rank() < 2) fail("transpose", "x must have at least two axes, got shape {}", x.shape());
   std::vector<int> order(static_cast<std::size_t>(x.rank()));
@@ -194,6 +195,7 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 }
 
 Tensor roll(const Tensor& x, index_t shift, int axis) {
+  detail::require_own_tape("roll", x);
   detail::require_defined("roll", x);
   const int at = detail::checked_axis("roll", x.shape(), axis);
   const index_t size = std::max<index_t>(1, x.shape()[at]), first = (size - shift % size) % size;
@@ -244,6 +246,7 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
 }
 
 Tensor squeeze(const Tensor& x, const Axes& axes) {
+  detail::require_own_tape("squeeze", x);
   detail::require_defined("squeeze", x);
   const detail::AxisMask removed = detail::marked_axes("squeeze", x.shape(), axes);
   std::vector<index_t> sizes;
@@ -259,6 +262,7 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
 }
 
 Tensor squeeze(const Tensor& x) {
+  detail::require_own_tape("squeeze", x);
   detail::require_defined("squeeze", x);
   std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
   std::erase(sizes, 1);
@@ -266,6 +270,7 @@ Tensor squeeze(const Tensor& x) {
 }
 
 Tensor expand_dims(const Tensor& x, int axis) {
+  detail::require_own_tape("expand_dims", x);
   detail::require_defined("expand_dims", x);
   if (axis < -x.rank() - 1 || axis > x.rank())
     fail("expand_dims", "the new axis of a tensor of shape {} must be {} to {}, got {}", x.shape(),
@@ -306,6 +311,7 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
 }
 
 Tensor stack(const std::vector<Tensor>& xs, int axis) {
+  for (const Tensor& x : xs) detail::require_own_tape("stack", x);
   if (xs.empty()) fail("stack", "there is nothing to stack");
   for (const Tensor& x : xs) detail::require_defined("stack", x);
   const Tensor& first = xs.front();
@@ -327,6 +333,7 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
 }
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis) {
+  detail::require_own_tape("split", x);
   detail::require_defined("split", x);
   const int at = detail::checked_axis("split", x.shape(), axis);
   const index_t whole = x.shape()[at];
@@ -354,6 +361,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, in
 }
 
 std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis) {
+  detail::require_own_tape("chunk", x);
   detail::require_defined("chunk", x);
   const index_t whole = x.shape()[detail::checked_axis("chunk", x.shape(), axis)];
   constexpr index_t kMostEmpty = 1 << 16;
@@ -364,6 +372,7 @@ std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis) {
 }
 
 Tensor repeat(const Tensor& x, index_t count, int axis) {
+  detail::require_own_tape("repeat", x);
   detail::require_defined("repeat", x);
   const int at = detail::checked_axis("repeat", x.shape(), axis);
   if (count < 0)
@@ -376,6 +385,7 @@ Tensor repeat(const Tensor& x, index_t count, int axis) {
 }
 
 Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
+  detail::require_own_tape("tile", x);
   detail::require_defined("tile", x);
   require_one_per_axis("tile", x, counts);
   std::vector<index_t> sizes;

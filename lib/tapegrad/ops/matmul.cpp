@@ -111,10 +111,14 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {
+  detail::require_own_tape("dot", a, b);
   detail::require_floating("dot", a);
   detail::require_floating("dot", b);
   if (a.rank() != 1 || b.rank() != 1)
     fail("dot", "takes two vectors, got shapes {} and {}: use matmul()", a.shape(), b.shape());
+  detail::require_same_dtype("dot", a, b);
+  if (a.size() != b.size())
+    fail("dot", "takes two vectors of the same length, got {} and {}", a.size(), b.size());
   return matmul(a, b);
 }
 
@@ -179,6 +183,7 @@ Tensor einsum_of_nothing(const Shape& result, const Tensor& a, const Tensor& b) 
 }  // namespace
 
 Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
+  detail::require_own_tape("einsum", a, b);
   detail::require_defined("einsum", a);
   detail::require_defined("einsum", b);
   const auto refuse = [&](std::string_view why) {

@@ -1,6 +1,7 @@
 #include "tapegrad/ops/normalize.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <type_traits>
 #include <vector>
@@ -54,12 +55,17 @@ Tensor normalize_scaled(const Tensor& x, const std::vector<int>& axes, double ep
       centred * rsqrt(mean(square(centred), axes, {.keepdims = true}) + epsilon / unit / unit), x.dtype());
 }
 
+void require_epsilon(const char* op, double epsilon) {
+  if (!(epsilon >= 0 && std::isfinite(epsilon)))
+    fail(op, "epsilon must be finite and at least 0, got {}", epsilon);
+}
+
 // (x - mean) / sqrt(variance + epsilon) over these axes. The tape could differentiate this as it stands; the
 // rule is half as much work, and keeps y alone:
 //   dx = (g - mean(g) - y mean(g y)) / sqrt(variance + epsilon)
 Normalized normalize(const char* op, const Tensor& given, const std::vector<int>& axes, double epsilon) {
   detail::require_floating(op, given);
-  if (!(epsilon >= 0)) fail(op, "epsilon must be at least 0, got {}", epsilon);
+  require_epsilon(op, epsilon);
   const Tensor values = stop_gradient(given);
   const Tensor average = stop_gradient(detail::mean_of(op, values, axes, {.keepdims = true}));
   const Tensor centred = values - average, variance = mean(square(centred), axes, {.keepdims = true});
@@ -103,6 +109,7 @@ std::vector<int> axes_between(int begin, int end) {
 }  // namespace
 
 BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
+  detail::require_own_tape("batch_norm", x, gamma, beta);
   require_whole_batch("batch_norm");
   const Shape of_channels = channels("batch_norm", x);
   require_shape("batch_norm", x, gamma, "gamma", of_channels);
@@ -114,15 +121,18 @@ BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
                   const Tensor& variance, double epsilon) {
+  detail::require_own_tape("batch_norm", x, gamma, beta, mean, variance);
   const Shape of_channels = channels("batch_norm", x);
   require_shape("batch_norm", x, gamma, "gamma", of_channels);
   require_shape("batch_norm", x, beta, "beta", of_channels);
   require_shape("batch_norm", x, mean, "the mean", of_channels);
   require_shape("batch_norm", x, variance, "the variance", of_channels);
+  require_epsilon("batch_norm", epsilon);
   return (x - mean) * (gamma * rsqrt(variance + epsilon)) + beta;
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
+  detail::require_own_tape("layer_norm", x, gamma, beta);
   detail::require_defined("layer_norm", x);
   detail::require_defined("layer_norm", gamma);
   const int axes = gamma.rank();
@@ -136,6 +146,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
 }
 
 Tensor layer_norm(const Tensor& x, int axes, double epsilon) {
+  detail::require_own_tape("layer_norm", x);
   detail::require_defined("layer_norm", x);
   if (axes < 1 || axes > x.rank())
     fail("layer_norm", "axes must be 1 to {} for a tensor of shape {}, got {}", x.rank(), x.shape(), axes);
@@ -143,6 +154,7 @@ Tensor layer_norm(const Tensor& x, int axes, double epsilon) {
 }
 
 Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta, double epsilon) {
+  detail::require_own_tape("group_norm", x, gamma, beta);
   const Shape of_channels = channels("group_norm", x);
   require_shape("group_norm", x, gamma, "gamma", of_channels);
   require_shape("group_norm", x, beta, "beta", of_channels);

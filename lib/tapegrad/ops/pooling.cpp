@@ -6,6 +6,7 @@
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/kernels/pooling.h"
+#include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index_internal.h"
 #include "tapegrad/ops/layout.h"
@@ -29,8 +30,9 @@ Conv2DGeometry windows(const char* op, const Tensor& x, const Pool2DOptions& opt
     fail(op,
          "pool_size and strides must be at least 1, got pool_size {} x {} and strides {} x {} (x: {}, NHWC)",
          size.height, size.width, strides.height, strides.width, x.shape());
-  const Conv2DGeometry g = resolve_conv2d(op, x.shape(), {size.height, size.width, x.shape()[3], 1},
-                                          {.strides = strides, .padding = options.padding});
+  const Conv2DGeometry g =
+      resolve_conv2d(op, x.shape(), detail::result_shape(op, {size.height, size.width, x.shape()[3], 1}),
+                     {.strides = strides, .padding = options.padding});
   // The first and the last window of each axis are those that could miss the image.
   const auto misses = [](index_t out, index_t stride, index_t before, index_t kernel, index_t pixels) {
     return out > 0 && (kernel <= before || (out - 1) * stride - before >= pixels);
@@ -85,6 +87,7 @@ Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
 }
 
 Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options) {
+  detail::require_own_tape("global_max_pool2d", x);
   require_images("global_max_pool2d", x);
   if (x.size() == 0 && x.shape()[0] * x.shape()[3] != 0)
     fail("global_max_pool2d", "images of shape {} have no pixels to choose from", x.shape());

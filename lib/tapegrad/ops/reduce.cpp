@@ -267,6 +267,7 @@ Tensor mean(const Tensor& x) {
 }
 
 Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  detail::require_own_tape("prod", x);
   detail::require_floating("prod", x);
   const Mask reduced = reduced_axes("prod", x, axes);
   std::vector<int> order;
@@ -295,10 +296,12 @@ Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
 }
 
 Tensor prod(const Tensor& x) {
+  detail::require_own_tape("prod", x);
   return prod(x, detail::all_axes("prod", x));
 }
 
 Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
+  detail::require_own_tape("var", x);
   detail::require_floating("var", x);
   const Shape kept = reduced_shape(x.shape(), reduced_axes("var", x, axes), true);
   if (x.size() == 0 && kept.size() != 0)
@@ -321,10 +324,12 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
 }
 
 Tensor var(const Tensor& x) {
+  detail::require_own_tape("var", x);
   return var(x, detail::all_axes("var", x));
 }
 
 Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
+  detail::require_own_tape("stddev", x);
   detail::require_floating("stddev", x);
   const Shape kept = reduced_shape(x.shape(), reduced_axes("stddev", x, axes), true);
   if (x.size() == 0 && kept.size() != 0)
@@ -339,6 +344,7 @@ Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
 }
 
 Tensor stddev(const Tensor& x) {
+  detail::require_own_tape("stddev", x);
   return stddev(x, detail::all_axes("stddev", x));
 }
 
@@ -478,6 +484,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
+  detail::require_own_tape("sum_to", x);
   detail::require_defined("sum_to", x);
   if (broadcast("sum_to", x.shape(), shape) != x.shape())
     fail("sum_to", "shape {} must be one that can be broadcast to x's shape {}", shape, x.shape());

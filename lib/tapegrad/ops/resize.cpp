@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/index_internal.h"
@@ -19,34 +20,40 @@ void check(const char* op, const Tensor& x, Size2D size) {
          x.shape());
   if (size.height < 1 || size.width < 1)
     fail(op, "size must be at least 1 x 1, got {} x {} (x: {}, NHWC)", size.height, size.width, x.shape());
+  const auto of = [&](int axis, index_t factor) { return detail::size_product(op, x.shape()[axis], factor); };
+  (void)detail::result_shape(op, {x.shape()[0], of(1, size.height), of(2, size.width), x.shape()[3]});
 }
 
 // One axis of upsample_bilinear: a mixture of the pixel below and the pixel above each place.
 Tensor stretched(const Tensor& x, index_t factor, int axis) {
   const index_t size = x.shape()[axis], large = size * factor;
   if (factor == 1 || size == 0) return x;
-  std::vector<std::int32_t> below, above;
-  std::vector<double> weight;
+  Tensor below = TensorAccess::empty({large}, DType::Int32),
+         above = TensorAccess::empty({large}, DType::Int32);
+  std::vector<index_t> sizes(static_cast<std::size_t>(x.rank() - axis), 1);
+  sizes.front() = large;
+  Tensor weight = TensorAccess::empty(Shape(sizes), DType::Float64);
+  const auto low_pixel = below.mutable_values<std::int32_t>(),
+             high_pixel = above.mutable_values<std::int32_t>();
+  const auto weights = weight.mutable_values<double>();
   for (index_t i = 0; i < large; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) / static_cast<double>(factor) - 0.5;
     const double at = std::clamp(centre, 0.0, static_cast<double>(size - 1));
     const double low = std::floor(at);
-    below.push_back(static_cast<std::int32_t>(low));
-    above.push_back(static_cast<std::int32_t>(std::min(low + 1, static_cast<double>(size - 1))));
-    weight.push_back(at - low);
+    const auto place = static_cast<std::size_t>(i);
+    low_pixel[place] = static_cast<std::int32_t>(low);
+    high_pixel[place] = static_cast<std::int32_t>(std::min(low + 1, static_cast<double>(size - 1)));
+    weights[place] = at - low;
   }
-  std::vector<index_t> sizes(static_cast<std::size_t>(x.rank() - axis), 1);
-  sizes.front() = large;
-  const Tensor up = detail::as_dtype(tensor(weight, Shape(sizes)), x.dtype());
-  const auto pixels = [&](const std::vector<std::int32_t>& at) {
-    return detail::gather_from("upsample_bilinear", x, tensor(at, {large}), axis);
-  };
+  const Tensor up = detail::as_dtype(weight, x.dtype());
+  const auto pixels = [&](const Tensor& at) { return detail::gather_from("upsample_bilinear", x, at, axis); };
   return pixels(below) * (1.0 - up) + pixels(above) * up;
 }
 
 }  // namespace
 
 Tensor upsample_nearest(const Tensor& x, Size2D size) {
+  detail::require_own_tape("upsample_nearest", x);
   check("upsample_nearest", x, size);
   return repeat(repeat(x, size.height, 1), size.width, 2);
 }

@@ -85,14 +85,17 @@ Tensor count_nonzero(const Tensor& x) {
 }
 
 Tensor triu(const Tensor& x, index_t k) {
+  detail::require_own_tape("triu", x);
   return triangle("triu", x, [k](index_t above) { return above >= k; });
 }
 
 Tensor tril(const Tensor& x, index_t k) {
+  detail::require_own_tape("tril", x);
   return triangle("tril", x, [k](index_t above) { return above <= k; });
 }
 
 Tensor diag(const Tensor& x, index_t k) {
+  detail::require_own_tape("diag", x);
   detail::require_defined("diag", x);
   const auto on_diagonal = [k](index_t above) { return above == k; };
   if (x.rank() == 1) {

@@ -102,6 +102,7 @@ TopK topk(const Tensor& x, index_t k, int axis, const TopKOptions& options) {
 }
 
 Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
+  detail::require_own_tape("median", x);
   detail::require_floating("median", x);
   const int at = detail::checked_axis("median", x.shape(), axis);
   const index_t count = x.shape()[at];
@@ -124,6 +125,7 @@ Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
 }
 
 Tensor median(const Tensor& x) {
+  detail::require_own_tape("median", x);
   detail::require_floating("median", x);
   return median(reshape(x, -1), 0);
 }

@@ -175,6 +175,10 @@ Image line_chart(std::span<const Series> series, const ChartOptions& options) {
   if (options.width < kLeastWidth || options.height < kLeastHeight || options.scale < 1)
     fail("line_chart", "width must be at least {}, height {} and scale 1, got {} x {} at scale {}",
          kLeastWidth, kLeastHeight, options.width, options.height, options.scale);
+  constexpr double kMostBytes = 0x1p28;  // of an Image
+  if (const double scale = options.scale; 3.0 * options.width * scale * options.height * scale > kMostBytes)
+    fail("line_chart", "a picture of {} x {} at scale {} would have more than {} bytes", options.width,
+         options.height, options.scale, kMostBytes);
   const Chart chart = detail::lay_out_chart("line_chart", series, options.log_y);
   const Frame frame = frame_of(chart, options);
   Canvas canvas(options);

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 #include <ctime>
+#include <exception>
 #include <fstream>
 
 #include "tapegrad/base/parallel.h"
@@ -66,6 +67,32 @@ std::string img(const Image& image, int scale, std::string_view alt) {
   return fmt::format(R"(<img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">)",
                      base64(encode_png(image)), image.width * scale, image.height * scale, escaped(alt));
 }
+
+// f(), whose errors are the report's: what it calls for its pictures is not what the user called.
+template <class F>
+auto as_report(const F& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    fail("report", "{}", error.message());
+  }
+}
+
+// Takes back what was added to a text if its scope ends by an exception: a part that is refused leaves nothing.
+class Whole {
+ public:
+  explicit Whole(std::string& text) : text_(text), before_(text.size()) {}
+  ~Whole() {
+    if (std::uncaught_exceptions() > exceptions_) text_.resize(before_);
+  }
+  Whole(const Whole&) = delete;
+  Whole& operator=(const Whole&) = delete;
+
+ private:
+  std::string& text_;
+  const std::size_t before_;
+  const int exceptions_ = std::uncaught_exceptions();
+};
 
 std::string caption_of(std::string_view caption) {
   return caption.empty() ? "" : fmt::format("<figcaption>{}</figcaption>\n", escaped(caption));
@@ -206,6 +233,7 @@ Report& Report::text(std::string_view paragraph) {
 }
 
 Report& Report::figures(const Facts& facts) {
+  const Whole body(body_);
   body_ += "<dl class=\"figures\">\n";
   for (const auto& [name, value] : facts)
     body_ += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(value));
@@ -214,6 +242,7 @@ Report& Report::figures(const Facts& facts) {
 }
 
 Report& Report::facts(const Facts& facts) {
+  const Whole body(body_);
   body_ += "<dl class=\"facts\">\n";
   for (const auto& [name, value] : facts)
     body_ += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", escaped(name), escaped(value));
@@ -235,6 +264,7 @@ Report& Report::table(const Row& head, std::span<const Row> rows) {
       body_ += fmt::format("<{}{}>{}</{}>", tag, style[i], escaped(row[i]), tag);
     body_ += "</tr>\n";
   };
+  const Whole body(body_);
   body_ += "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>";
   line(head, "th");
   body_ += "</thead>\n<tbody>\n";
@@ -268,6 +298,7 @@ Report& Report::chart(std::string_view op, std::span<const Series> series, const
       legend += fmt::format("<li class=\"{}\">{}</li>", style_of(i), escaped(curve.name));
   }
 
+  const Whole body(body_);
   body_ += "<figure class=\"chart\">\n";
   if (!options.title.empty())
     body_ += fmt::format("<figcaption class=\"title\">{}</figcaption>\n", escaped(options.title));
@@ -290,7 +321,8 @@ Report& Report::chart(std::string_view op, std::span<const Series> series, const
 }
 
 Report& Report::image(const Image& image, std::string_view caption, int scale) {
-  body_ += fmt::format("<figure>{}\n{}</figure>\n", img(image, scale, caption), caption_of(caption));
+  const std::string picture = as_report([&] { return img(image, scale, caption); });
+  body_ += fmt::format("<figure>{}\n{}</figure>\n", picture, caption_of(caption));
   return *this;
 }
 
@@ -316,12 +348,13 @@ std::string full_lines(std::string_view gallery, index_t count, index_t width) {
 
 Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& options) {
   if (rows.empty() || std::ranges::any_of(rows, [&](const Tensor& row) {
-        return row.rank() != 4 || row.size() == 0 || row.shape() != rows.front().shape();
+        return !row.defined() || row.rank() != 4 || row.size() == 0 || row.shape() != rows.front().shape();
       }))
-    (void)sheet(rows);  // says what is wrong
+    (void)as_report([&] { return sheet(rows); });  // says what is wrong
   if (!options.labels.empty() && options.labels.size() != rows.size())
     fail("report", "there must be one label for each row of images, got {} for {} rows",
          options.labels.size(), rows.size());
+  const Whole body(body_), styles(gallery_styles_);
   const Shape& shape = rows.front().shape();
   body_ += "<figure><div class=\"gallery\">\n";
   if (!options.labels.empty()) {
@@ -339,7 +372,7 @@ Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& opti
     for (const Tensor& row : rows) {
       const index_t size = shape.size() / shape[0];
       const Tensor one = TensorAccess::view(row, {1, shape[1], shape[2], shape[3]}, i * size);
-      body_ += img(sheet({&one, 1}, {.columns = 1, .gap = 0}), options.scale, "");
+      body_ += as_report([&] { return img(sheet({&one, 1}, {.columns = 1, .gap = 0}), options.scale, ""); });
     }
     body_ += "</div>\n";
   }
@@ -348,6 +381,7 @@ Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& opti
 }
 
 Report& Report::matrix(const Tensor& counts, const MatrixOptions& options) {
+  if (!counts.defined()) fail("report", "the matrix of counts was declared but never given a value");
   const index_t n = counts.rank() == 2 ? counts.shape()[0] : 0;
   if (n == 0 || counts.shape()[1] != n)
     fail("report", "the matrix of counts must have the shape [n, n], got {}", counts.shape());
@@ -357,6 +391,7 @@ Report& Report::matrix(const Tensor& counts, const MatrixOptions& options) {
   if (static_cast<index_t>(labels.size()) != n)
     fail("report", "there must be one label for each of the {1} classes, got {0}", labels.size(), n);
 
+  const Whole body(body_);
   body_ += fmt::format(
       "<figure><div class=\"scroll\" tabindex=\"0\"><table class=\"matrix{}\">\n"
       "<caption>row: {} · column: {}</caption>\n<thead><tr><th></th>",

@@ -36,6 +36,8 @@ std::uint8_t to_byte(T value) {
 
 void check_rows(std::string_view op, std::span<const Tensor> rows, const SheetOptions& options) {
   if (rows.empty()) fail(op, "there must be at least one tensor of images, got none");
+  for (const Tensor& row : rows)
+    if (!row.defined()) fail(op, "a tensor of images was declared but never given a value");
   const Shape& shape = rows.front().shape();
   for (const Tensor& row : rows) {
     if (row.dtype() == DType::Int32)
@@ -166,6 +168,8 @@ Image grid(const Tensor& images, const SheetOptions& options) {
 
 namespace {
 
+constexpr std::string_view kFilters = "filters_image";
+
 // Below the picture: which colour is what.
 Image with_scale_of_colours(const Image& picture, Colour background) {
   constexpr double kBar = 120;
@@ -174,7 +178,7 @@ Image with_scale_of_colours(const Image& picture, Colour background) {
   const double right = bar_left + kBar + kLabelGap + text_width(high) + kLabelGap;
   const double width =
       std::max({static_cast<double>(picture.width), right, text_width(note) + 2 * kLabelGap});
-  check_size("filters_image", picture.height + 2 * line + 3 * kLabelGap, width, 3);
+  check_size(kFilters, picture.height + 2 * line + 3 * kLabelGap, width, 3);
   Image made(static_cast<int>(picture.height + 2 * line + 3 * kLabelGap), static_cast<int>(std::ceil(width)),
              3, background);
   for (int y = 0; y < picture.height; ++y)
@@ -193,8 +197,9 @@ Image with_scale_of_colours(const Image& picture, Colour background) {
 }  // namespace
 
 Image filters_image(const Tensor& w, int scale, int gap) {
+  if (!w.defined()) fail(kFilters, "the filters were declared but never given a value");
   if (!is_floating(w.dtype()) || w.rank() != 4 || w.size() == 0)
-    fail("filters_image", "filters must be Float32 or Float64 of shape [kh, kw, in, out], got {} of shape {}",
+    fail(kFilters, "filters must be Float32 or Float64 of shape [kh, kw, in, out], got {} of shape {}",
          w.dtype(), w.shape());
   const index_t area = w.shape()[0] * w.shape()[1], in = w.shape()[2], out = w.shape()[3], filters = in * out;
   Tensor tiles = TensorAccess::empty({filters, w.shape()[0], w.shape()[1], 3}, DType::UInt8);
@@ -221,10 +226,11 @@ Image filters_image(const Tensor& w, int scale, int gap) {
   constexpr index_t kWide = 480, kLeast = 8, kMost = 32;
   const bool automatic = scale == 0;
   if (automatic) scale = static_cast<int>(std::clamp(kWide / (columns * w.shape()[1]), kLeast, kMost));
-  const Image picture = grid(tiles, {.columns = static_cast<int>(std::min<index_t>(columns, 1 << 20)),
-                                     .scale = scale,
-                                     .gap = gap,
-                                     .background = background});
+  const Image picture = sheet_of(kFilters, {&tiles, 1},
+                                 {.columns = static_cast<int>(std::min<index_t>(columns, 1 << 20)),
+                                  .scale = scale,
+                                  .gap = gap,
+                                  .background = background});
   return automatic ? with_scale_of_colours(picture, background) : picture;
 }
 

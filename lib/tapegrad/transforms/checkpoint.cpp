@@ -24,6 +24,11 @@ void require_values(const std::vector<Tensor>& inputs) {
     if (!x.defined()) fail(kCheckpoint, "an input was declared but never given a value");
 }
 
+Tensor defined(Tensor result) {
+  if (!result.defined()) fail(kCheckpoint, "the function returned a Tensor that was never given a value");
+  return result;
+}
+
 std::set<const detail::Storage*> used_parameters(const Tape& tape) {
   std::set<const detail::Storage*> used;
   for (const Tensor& parameter : tape.parameters()) used.insert(TensorAccess::storage(parameter));
@@ -60,7 +65,7 @@ void require_same(const Tensor& first, const Tensor& second) {
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   if (!f) fail(kCheckpoint, "the function is empty");
   require_values(inputs);
-  if (!is_recording()) return f(inputs);
+  if (!is_recording()) return defined(f(inputs));
 
   // The first run is on a tape of its own, which tells what parameters were used, and is then thrown away.
   std::vector<Tensor> sources = inputs;
@@ -70,8 +75,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
     const NoGrad no_grad;
     const detail::CheckpointRun first(*values, false);
     Tape scout;
-    y = f(scout.watch(inputs, Constants::Keep));
-    if (!y.defined()) fail(kCheckpoint, "the function returned a Tensor that was never given a value");
+    y = defined(f(scout.watch(inputs, Constants::Keep)));
     y = TensorAccess::view(y, y.shape());
     std::ranges::copy(scout.parameters(), std::back_inserter(sources));
   }
@@ -89,14 +93,13 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
     for (const Tensor& x : xs) known.insert(TensorAccess::storage(x));
     const Tensor again = [&] {
       const detail::CheckpointRun second(*values, true);
-      Tensor result = f(variables);
+      Tensor result = defined(f(variables));
       if (!second.finished())
         fail(kCheckpoint,
              "the second run of the function, for the gradient, asks its layers for less than the first. {}",
              kWays);
       return result;
     }();
-    if (!again.defined()) fail(kCheckpoint, "the function returned a Tensor that was never given a value");
     require_same(first_result, again);
     for (const Tensor& parameter : tape.parameters())
       if (!known.contains(TensorAccess::storage(parameter)))
