@@ -18,6 +18,8 @@
 #include "io/temporary.h"
 #include "memory/allocations.h"
 #include "process/work.h"
+#include "refusals/calls.h"
+#include "refusals/refused.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tapegrad::testing {
@@ -348,6 +350,47 @@ TEST(NoMemory, AnEpochThatThrewHasEnded) {
     return "";
   };
   expect_refusals("step_of_an_epoch", scenario, 3);
+}
+
+// The tape that was open goes on, and knows no parameter that it has no node for.
+TEST(NoMemory, OnATapeThatGoesOn) {
+  const auto scenario = [](Attempt& attempt) -> std::string {
+    const Tensor p = parameter(tensor({1, 2})), q = parameter(tensor({3, 4}));
+    const Tensor x = tensor({{1, 1}, {1, 1}});
+    Tape tape;
+    attempt([&] {
+      Tensor y = p * q;
+      for (int i = 0; i < 200; ++i) y = y + slice(p, 0, 2) * matmul(x, q);  // more than one block of nodes
+      (void)tape.watch(y);
+    });
+    for (const Tensor& known : tape.parameters())
+      if (known.shape() != p.shape()) return "a parameter of another shape";
+    if (tape.graph().nodes.size() != static_cast<std::size_t>(tape.size())) return "a node is missing";
+    return equal(tape.gradient(sum(p * q), p), q) ? "" : "another gradient";
+  };
+  expect_refusals("tape", scenario, 100);
+}
+
+// Each function that takes tensors, while a tape records it: the arguments are as they were.
+TEST(NoMemory, InEveryFunction) {
+  int tried = 0;
+  for (const RightCall& row : right_calls()) {
+    const auto scenario = [&](Attempt& attempt) -> std::string {
+      std::vector<Tensor> arguments;
+      for (const Argument& argument : row.arguments) arguments.push_back(argument.value);
+      const Untouched before(arguments);
+      attempt([&] {
+        Tape tape;
+        row.call(tape.watch(arguments, Constants::Keep));
+      });
+      return before.holds(arguments) && !is_recording() ? "" : "an argument, or the tape, was left changed";
+    };
+    const Refusals all = refuse_each(scenario, Refuse::One);
+    EXPECT_EQ(all.wrong, "") << row.op;
+    tried += all.tried;
+  }
+  std::printf("  functions: %d allocations refused\n", tried);
+  EXPECT_GE(tried, 2000);
 }
 
 TEST(NoMemory, InAGradientCheck) {

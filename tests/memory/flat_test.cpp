@@ -1,0 +1,186 @@
+// A day of training in miniature: what comes and goes leaves nothing behind.
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "memory/allocations.h"
+#include "sanitizers.h"
+#include "tapegrad/tapegrad.h"
+
+namespace tapegrad::testing {
+namespace {
+
+std::int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::int64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * 4096;
+}
+
+// Does something a tenth of the times, to fill caches, and then all the other times: no block of memory more is live, and the
+// process is not larger but for what malloc() does with fragments.
+void expect_flat(const char* what, int times, const std::function<void(int)>& something) {
+  int i = 0;
+  for (; i < times / 10; ++i) something(i);
+  const Live before = live();
+  const std::int64_t resident = resident_bytes();
+  for (; i < times; ++i) something(i);
+  const Live after = live();
+  const std::int64_t grown = resident_bytes() - resident;
+  EXPECT_LE(after.blocks, before.blocks) << what;
+  EXPECT_LE(after.bytes, before.bytes + 8192) << what;  // lists of free blocks may have become longer
+  if (!kSanitized) EXPECT_LT(grown, 2 << 20) << what;
+  std::printf("  %s, %d times: %+lld blocks, %+lld bytes live; %+lld bytes resident\n", what, times,
+              static_cast<long long>(after.blocks - before.blocks),
+              static_cast<long long>(after.bytes - before.bytes), static_cast<long long>(grown));
+}
+
+constexpr int kOften = kSanitized ? 10 : 1;  // sanitizers are slower by about so much
+
+struct TinyRun {
+  Generator generator{1};
+  Sequential net{Dense({.in_features = 4, .units = 8, .activation = tanh}, generator),
+                 Dropout(0.2, generator), Dense({.in_features = 8, .units = 2}, generator)};
+  Adam adam{net.parameters()};
+  Tensor x = uniform({6, 4}, -1, 1, generator), y = uniform({6, 2}, -1, 1, generator);
+
+  void step() {
+    Tape tape;
+    adam.step(tape.gradient(mse_loss(net(x), y), net.parameters()));
+  }
+};
+
+TEST(Flat, TwoHundredThousandSteps) {
+  TinyRun run;
+  expect_flat("steps", 200000 / kOften, [&](int) { run.step(); });
+}
+
+// Steps of every size, as the last batch of an epoch is, of second order, with hooks, checkpoints, exceptions and files.
+TEST(Flat, StepsOfEveryKind) {
+  TinyRun run;
+  Generator generator(2);
+  const Tensor images = uniform({5, 6, 6, 1}, 0, 1, generator);
+  Sequential convolutions{
+      Conv2D({.in_channels = 1, .filters = 4, .kernel_size = 3, .activation = relu}, generator),
+      BatchNorm({.channels = 4}), Flatten()};
+  expect_flat("steps of every kind", 20000 / kOften, [&](int i) {
+    const Tensor part = slice(run.x, 0, 1 + i % 6);
+    switch (i % 6) {
+      case 0: {
+        Tape tape;
+        const Tensor w = tape.watch(part);
+        const Tensor g = tape.gradient(sum(square(run.net(w))), w, {.create_graph = true});
+        (void)tape.gradient(sum(square(g)), run.net.parameters(), {.zeros_for_unreached = true});
+        break;
+      }
+      case 1:
+        (void)batch_gradient([&](const auto& in) { return mean(square(run.net(in[0]))); }, {run.x},
+                             run.net.parameters(), {.chunk = 1 + i % 4});
+        break;
+      case 2: {
+        Tape tape;
+        EXPECT_THROW((void)matmul(tape.watch(part), ones({3, 3})), Error);
+        break;
+      }
+      case 3: {
+        Tape tape;
+        const Tensor w = tape.watch(part);
+        const Tensor y = checkpoint([&](const auto& in) { return run.net(in[0]); }, {w});
+        tape.on_gradient(y, [](const Tensor&) {});
+        (void)tape.gradient(sum(y), run.net.parameters());
+        break;
+      }
+      case 4: {
+        Tape tape;
+        (void)tape.gradient(mean(square(convolutions(slice(images, 0, 1 + i % 5)))),
+                            convolutions.parameters());
+        break;
+      }
+      default:
+        run.net.load_state(run.net.state());
+        run.step();
+    }
+  });
+}
+
+TEST(Flat, TenThousandModels) {
+  expect_flat("models", 10000 / kOften, [](int) {
+    TinyRun run;
+    run.step();
+    Sequential copy = clone(run.net);
+    copy.freeze();
+    (void)copy(run.x);
+  });
+}
+
+TEST(Flat, TenThousandLoadersLeftEarly) {
+  Generator generator(1);
+  const Tensor x = uniform({40, 6}, 0, 1, generator), y = randint({40}, 0, 10, generator);
+  expect_flat("loaders", 10000 / kOften, [&](int i) {
+    const Loader loader(x, y, {.batch_size = 8, .workers = 1 + i % 2});
+    int left = i % 5;
+    for (const Batch& batch : loader.epoch(i)) {
+      (void)batch;
+      if (left-- == 0) break;
+    }
+  });
+}
+
+// Their caches, their workers, and whatever else is kept for a thread.
+TEST(Flat, AThousandThreads) {
+  expect_flat("threads", 1000 / kOften, [](int i) {
+    std::thread([i] {
+      const ThreadCountScope count(1 + i % 3);
+      TinyRun run;
+      run.step();
+      (void)batch_gradient([&](const auto& part) { return mse_loss(run.net(part[0]), part[1]); },
+                           {run.x, run.y}, run.net.parameters(), {.chunk = 2});
+    }).join();
+  });
+}
+
+// 25 million parameters and Adam: the parameters, their gradients, and two memories of each; in chunks the sum of gradients
+// besides. Nothing else of that size.
+TEST(Flat, ALargeModelTakesFourTimesItsParametersAndFiveInChunks) {
+  std::thread([] {
+    Generator generator(1);
+    Dense net({.in_features = 5000,
+               .units = 5000,
+               .use_bias = false,
+               .kernel_initializer = constant_initializer(1e-3)},
+              generator);
+    const double parameters = 4.0 * static_cast<double>(net.parameter_count());
+    ASSERT_EQ(net.parameter_count(), 25'000'000);
+    const Tensor x = uniform({32, 5000}, 0, 1, generator);  // 2.5% of the parameters, as its result
+    for (const bool in_chunks : {false, true}) {
+      const ThreadCountScope two(2);
+      release_memory();
+      Adam adam(net.parameters());
+      const std::int64_t others = live().bytes - static_cast<std::int64_t>(3 * parameters);
+      begin_peak();
+      for (int step = 0; step < 2; ++step) {
+        if (in_chunks) {
+          adam.step(batch_gradient([&](const auto& part) { return mean(square(net(part[0]))); }, {x},
+                                   net.parameters(), {.check = false})
+                        .gradients);
+        } else {
+          Tape tape;
+          adam.step(tape.gradient(mean(square(net(x))), net.parameters()));
+        }
+      }
+      const double times = static_cast<double>(live().most_bytes - others) / parameters;
+      std::printf("  %s: %.2f times the parameters\n", in_chunks ? "batch_gradient" : "tape", times);
+      EXPECT_LT(times, in_chunks ? 5.1 : 4.1);
+    }
+  }).join();
+}
+
+}  // namespace
+}  // namespace tapegrad::testing
