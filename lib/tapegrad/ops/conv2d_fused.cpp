@@ -10,7 +10,12 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-using namespace detail;
+using detail::backprop_filter;
+using detail::backprop_input;
+using detail::check_conv2d_dtypes;
+using detail::compute_conv2d;
+using detail::conv2d_transpose_geometry;
+using detail::convolve;
 
 void check_bias(const char* op, const Tensor& bias, const Tensor& w, index_t channels) {
   if (!bias.defined()) return;

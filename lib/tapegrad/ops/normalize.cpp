@@ -73,7 +73,8 @@ Normalized normalize(const char* op, const Tensor& given, const std::vector<int>
   if (leaves_range(variance, epsilon)) return {normalize_scaled(given, axes, epsilon), average, variance};
   // A parameter has no origin of its own: a view of it has.
   const Tensor x = given.is_parameter() ? detail::view("reshape", given, given.shape(), 0) : given;
-  const double count = static_cast<double>(x.size() / average.size());
+  const index_t averaged = x.size() / average.size();
+  const auto count = static_cast<double>(averaged);
   const Tensor factor = rsqrt(variance + epsilon);
   Tensor y = record(
       op, centred * factor,

@@ -49,7 +49,8 @@ Schedule step_decay(const StepDecayOptions& options) {
   require_steps("step_decay", "every", options.every);
   require_not_negative("step_decay", "factor", options.factor);
   return Schedule([o = options](std::int64_t step) {
-    return o.learning_rate * std::pow(o.factor, static_cast<double>(step / o.every));
+    const std::int64_t decays = step / o.every;
+    return o.learning_rate * std::pow(o.factor, static_cast<double>(decays));
   });
 }
 
