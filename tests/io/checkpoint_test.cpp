@@ -308,6 +308,42 @@ TEST(TrainingState, ARunContinuesWithTheSameBits) {
   }
 }
 
+// Restored one after the other, the last part would decide about the elements that others have, too.
+TEST(TrainingState, PartsThatShareElementsAreRefused) {
+  Generator generator(1);
+  Sequential net{Dense({.in_features = 2, .units = 3}, generator),
+                 Dense({.in_features = 3, .units = 1}, generator)};
+  Adam adam(net.parameters());
+  Tensor kernel = net.parameters()[0], half = slice(net.parameters()[2], 1, 3), empty = zeros({0});
+  TrainingState fine;
+  fine.add("net", net).add("adam", adam).add("nothing", empty).add("nothing again", empty);
+  const State saved = fine.state();
+  fine.load_state(saved);
+  for (Tensor* shared : {&kernel, &half})
+    for (const bool first : {true, false}) {
+      TrainingState run;
+      if (first) run.add("part", *shared);
+      run.add("net", net).add("adam", adam);
+      if (!first) run.add("part", *shared);
+      const std::string other = shared == &kernel ? "'net/0.kernel'" : "'net/1.kernel'";
+      EXPECT_TRUE(refuses("training_state", {"'part'", other, "share"}, [&] { (void)run.state(); }));
+      EXPECT_TRUE(refuses("training_state", {"'part'", other}, [&] { run.load_state(saved); }));
+    }
+  TrainingState twice;
+  twice.add("net", net).add("layer", net[1]);
+  EXPECT_TRUE(refuses("training_state", {"'net/1.", "'layer/"}, [&] { (void)twice.state_view(); }));
+  // What one part shows twice, tied weights, is its own affair.
+  struct Tied : Module {
+    explicit Tied(Tensor weights) : w(std::move(weights)) {}
+    Tensor forward(const Tensor& x) override { return x * w * w; }
+    void visit(Visitor& visitor) override { visitor("a", w), visitor("b", w); }
+    Tensor w;
+  } tied(parameter(ones({2})));
+  TrainingState of_tied;
+  of_tied.add("tied", tied).add("net", net);
+  of_tied.load_state(of_tied.state());
+}
+
 // Whatever of the state is left out or damaged: an error, and nothing has changed.
 TEST(TrainingState, WhatDoesNotFitChangesNothing) {
   Training other(3);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -592,6 +593,64 @@ TEST(Range, VariancesAndProducts) {
   EXPECT_EQ(prod(tensor({{1e20, 2}, {1e20, 3}, {1e-20, 4}}), 0).dtype(), DType::Float32);
 }
 
+// Products of some factors leave Float64's range, or its normal numbers, where that of all is an ordinary number; each
+// order of the factors meets others of them.
+TEST(Range, ProductsThatLeaveItOnTheWay) {
+  const Function product = [](const Tensor& v) { return prod(v); };
+  for (std::vector<double> factors : {std::vector<double>{1e200, 1e200, 1e-200, 1e-200},
+                                      {1e-160, 1e-160, 1e160, 1e160, 1},
+                                      {1e-170, 1e-170, 1e170, 1e170, 2, 3, 0.5},
+                                      {5e-324, 1e308, 1e308, 1e-300, 7}}) {
+    long double right = 1;
+    for (const double f : factors) right *= static_cast<long double>(f);
+    std::ranges::sort(factors);
+    int orders = 0;
+    do {
+      const Tensor x = tensor(factors, {std::ssize(factors)});
+      ASSERT_NEAR(prod(x).item() / static_cast<double>(right), 1, 1e-14) << x;
+      const Tensor g = gradient_of(product, x);
+      for (index_t i = 0; i < x.size(); ++i) {
+        const auto slope = static_cast<double>(right / static_cast<long double>(x.at({i})));
+        if (std::isfinite(slope)) ASSERT_NEAR(g.at({i}) / slope, 1, 1e-14) << x << " by " << i;
+      }
+    } while (std::ranges::next_permutation(factors).found && ++orders < 120);
+  }
+  // The other rules hold there as well: zeros, infinities, and results that are themselves out of range.
+  const Tensor zero = doubles({1e200, 0, 1e200, 1e-200, 1e-100});
+  EXPECT_EQ(prod(zero).item(), 0);
+  EXPECT_NEAR(gradient_of(product, zero).at({1}) / 1e100, 1, 1e-14);
+  EXPECT_NEAR(second_of(product, zero).at({1}) / 1e300, 1, 1e-14);  // most of it by the 1e-200
+  EXPECT_EQ(prod(doubles({1e200, kInfinity, -1e200})).item(), -kInfinity);
+  EXPECT_TRUE(std::isnan(prod(doubles({1e200, kInfinity, 0, 1e200})).item()));
+  EXPECT_EQ(prod(full({3000}, -1e300, DType::Float64)).item(), kInfinity);
+  EXPECT_EQ(prod(full({3001}, -1e-300, DType::Float64)).item(), 0);
+  EXPECT_NEAR(prod(full({2001}, 1.125, DType::Float64)).item() / std::pow(1.125, 2001), 1, 1e-12);
+  // Columns are measured each by itself.
+  EXPECT_TRUE(
+      equal(prod(doubles({{2, 0x1p700}, {3, 0x1p700}, {5, 0x1p-700}, {7, 0x1p-700}}), 0), doubles({210, 1})));
+}
+
+// Of a length that is infinite: as a part of it, what is finite is nothing beside what is infinite.
+TEST(Range, SlopesOfInfiniteLengths) {
+  const double r = std::sqrt(0.5);
+  const Function length = [](const Tensor& v) { return norm(v); };
+  for (const DType dtype : kBoth) {
+    const auto slope = [&](const Tensor& x) {
+      return cast(gradient_of(length, cast(x, dtype)), DType::Float64);
+    };
+    expect_close(slope(doubles({kInfinity, 1, 0})), doubles({1, 0, 0}), 0, "one");
+    expect_close(slope(doubles({1, -kInfinity})), doubles({0, -1}), 0, "minus");
+    expect_close(slope(doubles({kInfinity, -kInfinity})), doubles({r, -r}), 6e-8, "two");
+    EXPECT_TRUE(std::isnan(slope(doubles({kNaN, kInfinity})).at({1})));
+  }
+  // The elements are finite, and their length is not.
+  expect_close(gradient_of(length, doubles({1.7e308, -1.7e308})), doubles({r, -r}), 4e-16, "too long");
+  const Function rows = [](const Tensor& v) { return norm(v, 1); };
+  expect_close(gradient_of(rows, doubles({{3, 4}, {kInfinity, 4}, {1.7e308, 1.7e308}, {0, 0}})),
+               doubles({{0.6, 0.8}, {1, 0}, {r, r}, {0, 0}}), 4e-16, "rows");
+  EXPECT_EQ(second_of(length, doubles({kInfinity, 1})).at({0}), 0);
+}
+
 TEST(Range, Means) {
   EXPECT_EQ(mean(tensor({3e38, 3e38})).item(), static_cast<double>(3e38F));
   EXPECT_EQ(mean(doubles({1.7e308, 1.7e308, 1.7e308})).item(), 1.7e308);
@@ -600,6 +659,13 @@ TEST(Range, Means) {
   EXPECT_TRUE(std::isnan(mean(doubles({kInfinity, -kInfinity})).item()));
   EXPECT_EQ(mean(doubles({kInfinity, 1})).item(), kInfinity);
   EXPECT_TRUE(equal(global_avg_pool2d(full({1, 2, 2, 1}, 3e38)), full({1, 1}, 3e38)));
+  EXPECT_TRUE(equal(avg_pool2d(full({1, 2, 4, 1}, 3e38)), full({1, 1, 2, 1}, 3e38)));
+  const Tensor pixels =
+      doubles({{1.7e308, 1}, {1.7e308, 2}, {1.7e308, kInfinity}, {1.7e308, 6}});  // two channels
+  EXPECT_TRUE(
+      equal(avg_pool2d(reshape(pixels, {1, 2, 2, 2})), reshape(doubles({1.7e308, kInfinity}), {1, 1, 1, 2})));
+  EXPECT_TRUE(equal(avg_pool2d(doubles({{{{1.7e308}, {3}}, {{1.7e308}, {4}}}}), {.pool_size = {2, 1}}),
+                    doubles({{{{1.7e308}, {3.5}}}})));
   for (index_t n = 1; n <= 200; ++n)
     for (const DType dtype : kBoth)
       for (const double v : {0.1, 1.0 / 3, 1e-40})

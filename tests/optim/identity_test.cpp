@@ -32,6 +32,18 @@ class Identity : public ::testing::Test {
   Tensor x = uniform({4, 3}, -1, 1, generator);
 };
 
+// As of a model that is frozen as a whole: parameters() is empty.
+TEST_F(Identity, AnOptimizerOfNothingIsNoticed) {
+  net.freeze();
+  Adam adam(net.parameters());
+  SGD sgd(std::vector<Tensor>{});
+  Tape tape;
+  const Gradients none;
+  EXPECT_TRUE(refuses("Adam", {"nothing to train", "frozen"}, [&] { adam.step(none); }));
+  EXPECT_TRUE(refuses("SGD", {"nothing to train"}, [&] { sgd.step(none); }));
+  EXPECT_EQ(adam.steps(), 0);
+}
+
 TEST_F(Identity, AReplacedModelIsNoticed) {
   Adam adam(net.named_parameters());
   adam.step(gradients());

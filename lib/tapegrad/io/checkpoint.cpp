@@ -21,6 +21,7 @@
 
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/io/safetensors.h"
+#include "tapegrad/tensor/distinct_internal.h"
 #include "tapegrad/tensor/no_memory_internal.h"
 
 namespace fs = std::filesystem;
@@ -220,15 +221,25 @@ void TrainingState::refuse_integer(std::uint64_t value) {
 
 State TrainingState::state_view() const {
   State all;
+  std::vector<std::size_t> part_of;
   for (const Part& part : parts_) {
     const auto named = [&](const std::string& key) {
       return key.empty() ? part.name : part.name + "/" + key;
     };
     const State state = part.save();
     for (const auto& [key, value] : state.tensors) all.tensors.emplace_back(named(key), value);
+    part_of.resize(all.tensors.size(), static_cast<std::size_t>(&part - parts_.data()));
     for (const auto& [key, value] : state.numbers) all.numbers.emplace(named(key), value);
     for (const auto& [key, value] : state.integers) all.integers.emplace(named(key), value);
   }
+  std::vector<Tensor> tensors;
+  for (const auto& [name, value] : all.tensors) tensors.push_back(value);
+  if (const auto shared = detail::find_overlap(tensors, part_of))
+    fail(
+        kTrainingState,
+        "'{}' and '{}' share elements: of parts that share elements the last one to be restored would win; add one "
+        "of them only",
+        all.tensors[shared->first].first, all.tensors[shared->second].first);
   return all;
 }
 

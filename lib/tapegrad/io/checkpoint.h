@@ -82,7 +82,8 @@ class TrainingState {
   /// A snapshot of the parts' states, which training does not change. "net/0.kernel" is the tensor "0.kernel" of the
   /// part "net".
   [[nodiscard]] State state() const { return state_view().copy(); }
-  /// As state(), but with the tensors of the parts themselves, if they have a state_view(): for writing a file.
+  /// As state(), but with the tensors of the parts themselves, if they have a state_view(): for writing a file. Both,
+  /// and load_state(), throw when two parts share elements.
   [[nodiscard]] State state_view() const;
   /// Throws, and changes no part, when a part refuses its state, and when the state has a part that was not added.
   void load_state(const State& state);

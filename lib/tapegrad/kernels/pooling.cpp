@@ -1,7 +1,9 @@
 #include "tapegrad/kernels/pooling.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
 #include "tapegrad/base/parallel.h"
@@ -81,6 +83,17 @@ void window_mean(const Conv2DGeometry& g, const T* x, T* y) {
       const auto pixels = static_cast<double>((rows.end - rows.begin) * (columns.end - columns.begin));
       T* to = y + out;
       for (const double sum : sums) *to++ = static_cast<T>(sum / pixels);
+      if constexpr (std::is_same_v<T, double>)
+        if (!std::ranges::all_of(sums, [](double sum) { return std::isfinite(sum); })) {
+          // The sum may leave the range where the mean does not: once more, of pixels that were divided before.
+          std::ranges::fill(sums, 0.0);
+          for (index_t i = rows.begin; i < rows.end; ++i)
+            for (index_t j = columns.begin; j < columns.end; ++j) {
+              const T* from = x + image + (i * g.in_w + j) * g.in_channels;
+              for (double& sum : sums) sum += *from++ / pixels;
+            }
+          std::ranges::copy(sums, y + out);
+        }
     });
   });
 }

@@ -1,8 +1,11 @@
 #include "tapegrad/ops/reduce.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
@@ -266,6 +269,73 @@ Tensor mean(const Tensor& x) {
   return mean(x, detail::all_axes("mean", x));
 }
 
+namespace {
+
+// Factors [count, n] in Float64, whose products over count are wanted: those of some of them may leave the range though
+// that of all does not. Then each is a power of two, which is a constant, times what lies near 1.
+struct Factors {
+  Tensor near_one;                // [count, n]
+  std::vector<double> exponents;  // of the powers' products, for each of the n; empty where none is needed
+};
+
+int exponent_of(double v) {
+  return v == 0 || !std::isfinite(v) ? 0 : std::ilogb(v);
+}
+
+// Whether the products stay in the range in whatever order.
+bool stay_in_range(const Tensor& factors) {
+  const auto columns = static_cast<std::size_t>(factors.shape()[1]);
+  std::vector<double> reach(columns, 0);
+  const std::span<const double> values = stop_gradient(factors).values<double>();
+  for (std::size_t i = 0; i < values.size(); ++i) reach[i % columns] += std::abs(exponent_of(values[i])) + 1;
+  return std::ranges::all_of(reach, [](double sum) { return sum < 1000; });
+}
+
+// Takes powers of two out of the factors.
+void bring_near_one(Factors& f) {
+  Tensor units = ones(f.near_one.shape(), DType::Float64);
+  const std::span<double> unit = units.mutable_values<double>();
+  const Tensor constant = stop_gradient(f.near_one);
+  const std::span<const double> values = constant.values<double>();
+  for (std::size_t i = 0; i < unit.size(); ++i) {
+    const int exponent = std::clamp(exponent_of(values[i]), -1000, 1000);
+    unit[i] = std::ldexp(1.0, -exponent);
+    f.exponents[i % f.exponents.size()] += exponent;
+  }
+  f.near_one = f.near_one * units;
+}
+
+// The products [n] of the columns. Halves are multiplied with each other until one row is left: made of products alone,
+// so that derivatives are right where factors are 0.
+Tensor products(const Tensor& factors) {
+  Factors f{factors, {}};
+  if (!stay_in_range(factors)) f.exponents.resize(static_cast<std::size_t>(factors.shape()[1]), 0);
+  const auto shrink = [&] {
+    if (!f.exponents.empty()) bring_near_one(f);
+  };
+  shrink();
+  for (index_t count = factors.shape()[0]; count > 1; count = (count + 1) / 2) {
+    const index_t half = count / 2;
+    const Tensor joined = slice(f.near_one, 0, half) * slice(f.near_one, half, 2 * half);
+    f.near_one = count % 2 == 0 ? joined : concat({joined, slice(f.near_one, count - 1, count)});
+    shrink();
+  }
+  Tensor product = row(f.near_one, 0);
+  // In three steps: the whole power may be beyond the range on its own.
+  for (int step = 0; step < 3 && !f.exponents.empty(); ++step) {
+    Tensor power = ones(product.shape(), DType::Float64);
+    for (std::size_t i = 0; i < f.exponents.size(); ++i) {
+      const double part = std::clamp(f.exponents[i], -1000.0, 1000.0);
+      power.mutable_values<double>()[i] = std::ldexp(1.0, static_cast<int>(part));
+      f.exponents[i] -= part;
+    }
+    product = product * power;
+  }
+  return product;
+}
+
+}  // namespace
+
 Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   detail::require_own_tape("prod", x);
   detail::require_floating("prod", x);
@@ -283,16 +353,8 @@ Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
         "prod", ones(result, x.dtype()),
         {{x, [kept, shape = x.shape()](const Tensor& g) { return broadcast_to(reshape(g, kept), shape); }}});
   }
-
-  // Halves are multiplied with each other until one row is left: made of products alone, so that its
-  // derivatives are right where elements are 0. In Float64, as products on the way may leave Float32's range.
-  Tensor factors = reshape(permute(detail::as_dtype(x, DType::Float64), order), {count, result.size()}), odd;
-  for (; count > 1; count /= 2) {
-    if (count % 2 != 0) odd = odd.defined() ? odd * row(factors, -1) : row(factors, -1);
-    factors = slice(factors, {{0, count / 2}}) * slice(factors, {{count / 2, count / 2 * 2}});
-  }
-  const Tensor product = row(factors, 0);
-  return detail::as_dtype(reshape(odd.defined() ? product * odd : product, result), x.dtype());
+  const Tensor wide = permute(detail::as_dtype(x, DType::Float64), order);
+  return detail::as_dtype(reshape(products(reshape(wide, {count, result.size()})), result), x.dtype());
 }
 
 Tensor prod(const Tensor& x) {
@@ -404,9 +466,23 @@ Tensor length_of(const Tensor& wide, const Axes& axes) {
   return where(doubtful, unit * sqrt(sum(square(wide / unit), axes, {.keepdims = true})), y);
 }
 
+// Of the same direction as the vectors x, but of finite length where x is too long: elements divided by the largest.
+// Infinite ones are equally large, as for atan2(), and finite ones are nothing beside them.
+Tensor shortened(const Tensor& x, const Tensor& too_long, const Axes& axes) {
+  const Tensor constant = stop_gradient(x), size = abs(constant);
+  const Tensor unit = where(too_long, max(size, axes, {.keepdims = true}), 1.0);
+  const Tensor infinite = equals(size, std::numeric_limits<double>::infinity());
+  return where(infinite, sign(constant), x / unit);
+}
+
 // The rule of norm: g x / norm(x) in Float64; 0 where the norm is 0, and there without a derivative.
 Tensor towards(const Tensor& g, const Tensor& x, const Axes& axes) {
-  const Tensor wide = detail::as_dtype(x, DType::Float64), length = norm(wide, axes, {.keepdims = true});
+  Tensor wide = detail::as_dtype(x, DType::Float64), length = norm(wide, axes, {.keepdims = true});
+  const Tensor too_long = equals(length, std::numeric_limits<double>::infinity());
+  if (any(too_long).item() != 0) {
+    wide = shortened(wide, too_long, axes);
+    length = norm(wide, axes, {.keepdims = true});
+  }
   const Tensor none = equals(length, 0), wide_g = detail::as_dtype(g, DType::Float64);
   if (any(none).item() == 0) return detail::as_dtype(wide_g * (wide / length), g.dtype());
   const Tensor direction = where(none, 0.0, where(none, 0.0, wide) / where(none, 1.0, length));

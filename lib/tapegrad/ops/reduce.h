@@ -55,7 +55,8 @@ struct VarOptions {
 [[nodiscard]] Tensor logsumexp(const Tensor& x);
 /// The Euclidean norm sqrt(sum(x^2)) over these axes (the second argument is not an order p), accurate also where
 /// squares are too large or too small for the dtype. Where the norm is 0 its derivative is 0 and its second derivative
-/// NaN: use sum(square(x)) for a squared norm. Float32 or Float64.
+/// NaN: use sum(square(x)) for a squared norm. The derivative is x / norm(x) also where elements are infinite: these
+/// count as equally large, as for atan2(). Float32 or Float64.
 [[nodiscard]] Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 [[nodiscard]] Tensor norm(const Tensor& x);
 

@@ -7,10 +7,10 @@
 
 #include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/optim/class_internal.h"
-#include "tapegrad/optim/options_internal.h"
 #include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -170,6 +170,9 @@ std::vector<std::size_t> Optimizer::gradient_of_each(const Gradients& gradients)
 }
 
 void Optimizer::step(const Gradients& gradients) {
+  if (parameters_.empty())
+    fail(name_,
+         "there is nothing to train: parameters() leaves out what is frozen, and what visit() does not show");
   const std::vector<std::size_t> gradient_of = gradient_of_each(gradients);
   ++steps_;
   for (std::size_t i = 0; i < parameters_.size(); ++i)

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/optim/class_internal.h"
-#include "tapegrad/optim/options_internal.h"
 
 namespace tapegrad::inline v0 {
 using detail::require, detail::require_not_negative;

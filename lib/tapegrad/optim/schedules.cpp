@@ -5,8 +5,8 @@
 #include <numbers>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/optim/class_internal.h"
-#include "tapegrad/optim/options_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {

@@ -15,6 +15,7 @@ struct Range {
 };
 
 Range range_of(const Tensor& x) {
+  if (!x.defined()) return {nullptr, nullptr};
   const std::byte* begin = TensorAccess::elements(x);
   return {begin, begin + static_cast<std::size_t>(x.size()) * size_of(x.dtype())};
 }
@@ -26,29 +27,37 @@ bool overlap(const Tensor& a, const Tensor& b) {
   return std::less<>()(x.begin, y.end) && std::less<>()(y.begin, x.end);
 }
 
-void require_distinct(const char* op, const std::vector<Tensor>& tensors, const char* consequence) {
+std::optional<std::pair<std::size_t, std::size_t>> find_overlap(const std::vector<Tensor>& tensors,
+                                                                const std::vector<std::size_t>& group_of) {
   std::vector<Range> ranges;
-  for (const Tensor& x : tensors) {
-    if (!x.defined()) fail(op, "tensor {} was declared but never given a value", ranges.size());
-    ranges.push_back(range_of(x));
-  }
+  for (const Tensor& x : tensors) ranges.push_back(range_of(x));
   std::vector<std::size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
     if (ranges[a].begin != ranges[b].begin) return std::less<>()(ranges[a].begin, ranges[b].begin);
     return a < b;
   });
-  std::size_t furthest = 0;  // of the tensors so far, the one that ends last
-  bool any = false;
+  // Of the tensors so far, the one that ends last. If an earlier one of another group reaches into the next tensor, the
+  // last one does, too; if that is of the next tensor's group, the two have met before.
+  std::optional<std::size_t> furthest;
   for (const std::size_t i : order) {
     if (ranges[i].begin == ranges[i].end) continue;
-    if (any && std::less<>()(ranges[i].begin, ranges[furthest].end))
-      fail(op, "tensor {} (shape {}) shares elements with tensor {} (shape {}): {}", std::max(i, furthest),
-           tensors[std::max(i, furthest)].shape(), std::min(i, furthest),
-           tensors[std::min(i, furthest)].shape(), consequence);
-    if (!any || std::less<>()(ranges[furthest].end, ranges[i].end)) furthest = i;
-    any = true;
+    if (furthest && group_of[i] != group_of[*furthest] &&
+        std::less<>()(ranges[i].begin, ranges[*furthest].end))
+      return std::minmax(i, *furthest);
+    if (!furthest || std::less<>()(ranges[*furthest].end, ranges[i].end)) furthest = i;
   }
+  return std::nullopt;
+}
+
+void require_distinct(const char* op, const std::vector<Tensor>& tensors, const char* consequence) {
+  std::vector<std::size_t> each(tensors.size());
+  std::iota(each.begin(), each.end(), std::size_t{0});
+  for (const std::size_t i : each)
+    if (!tensors[i].defined()) fail(op, "tensor {} was declared but never given a value", i);
+  if (const auto found = find_overlap(tensors, each))
+    fail(op, "tensor {} (shape {}) shares elements with tensor {} (shape {}): {}", found->second,
+         tensors[found->second].shape(), found->first, tensors[found->first].shape(), consequence);
 }
 
 void require_writable(const std::vector<Tensor>& tensors) {
