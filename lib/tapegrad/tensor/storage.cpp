@@ -10,6 +10,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/thread_memory.h"
 #include "tapegrad/tensor/no_memory_internal.h"
+#include "tapegrad/tensor/storage_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -50,6 +51,7 @@ constexpr std::size_t kMostSpare = 32 << 20;
 struct Cache final : detail::ThreadMemory {
   std::array<std::vector<void*>, kSizeClasses> blocks;
   std::size_t kept = 0, in_use = 0, peak_in_use = 0;
+  std::uint64_t taken = 0;
 
   Cache();
   ~Cache() override;
@@ -66,6 +68,7 @@ struct Cache final : detail::ThreadMemory {
   // Not before the memory is there: the peak of what the system refused would bound nothing.
   void count(int size_class) {
     in_use += block_bytes(size_class);
+    taken += block_bytes(size_class);
     peak_in_use = std::max(peak_in_use, in_use);
   }
 
@@ -160,6 +163,11 @@ void Storage::destroy() {
 }
 
 }  // namespace detail
+
+std::uint64_t detail::bytes_taken() {
+  const Cache* own = cache();
+  return own == nullptr ? 0 : own->taken;
+}
 
 std::size_t cached_memory() {
   const Cache* own = cache();
