@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/base/random.h"
 
 namespace tapegrad::inline v0 {
@@ -133,6 +134,7 @@ Transform gaussian_noise(double standard_deviation) {
 
 Transform random_shift(index_t most, double fill) {
   require_pixels(kShift, most, 0);
+  detail::require_finite(kShift, "fill", fill);
   return [most, fill](const Tensor& image, Generator& generator) {
     require_image(kShift, image);
     const index_t down = draw(generator, -most, most), right = draw(generator, -most, most);
@@ -166,6 +168,7 @@ Transform random_crop(index_t height, index_t width, index_t padding, double fil
   require_pixels(kCrop, height, 1);
   require_pixels(kCrop, width, 1);
   require_pixels(kCrop, padding, 0);
+  detail::require_finite(kCrop, "fill", fill);
   return [=](const Tensor& image, Generator& generator) {
     require_image(kCrop, image);
     const index_t down = image.shape()[0] + 2 * padding - height,

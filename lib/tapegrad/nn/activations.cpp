@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/nn/layer_internal.h"
 #include "tapegrad/ops/activation.h"
 #include "tapegrad/ops/elementwise.h"
@@ -27,8 +28,12 @@ Tensor Lambda::forward(const Tensor& x) {
 
 ReLU::ReLU() : Lambda("ReLU", relu) {}
 LeakyReLU::LeakyReLU(double negative_slope)
-    : Lambda("LeakyReLU", [negative_slope](const Tensor& x) { return leaky_relu(x, negative_slope); }) {}
-ELU::ELU(double alpha) : Lambda("ELU", [alpha](const Tensor& x) { return elu(x, alpha); }) {}
+    : Lambda("LeakyReLU", [negative_slope](const Tensor& x) { return leaky_relu(x, negative_slope); }) {
+  detail::require_finite("LeakyReLU", "negative_slope", negative_slope);
+}
+ELU::ELU(double alpha) : Lambda("ELU", [alpha](const Tensor& x) { return elu(x, alpha); }) {
+  detail::require_finite("ELU", "alpha", alpha);
+}
 SELU::SELU() : Lambda("SELU", selu) {}
 GELU::GELU(const GELUOptions& options) : Lambda("GELU", options.approximate ? gelu_tanh : gelu) {}
 SiLU::SiLU() : Lambda("SiLU", silu) {}

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/tensor/draws_internal.h"
 
@@ -112,12 +113,12 @@ Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype) {
 }
 
 Initializer constant_initializer(double value) {
+  detail::require_finite("constant_initializer", "value", value);
   return [value](const Shape& shape, Generator&, DType dtype) { return full(shape, value, dtype); };
 }
 
 Initializer uniform_initializer(double limit) {
-  if (!(limit >= 0 && std::isfinite(limit)))
-    fail("uniform_initializer", "limit must be finite and at least 0, got {}", limit);
+  detail::require_not_negative("uniform_initializer", "limit", limit);
   return [limit](const Shape& shape, Generator& generator, DType dtype) {
     return uniform(shape, -limit, limit, generator, dtype);
   };

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/kernels/softmax.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
@@ -24,6 +25,13 @@ Tensor gated(const char* op, const Tensor& x, const Tensor& gate) {
                                   [](auto v, auto h) { return h == 0 ? decltype(v){0} : v * h; });
 }
 
+// A factor that is infinite in x's dtype would make NaN of 0.
+void require_factor(const char* op, const char* option, double factor, const Tensor& x) {
+  detail::require_floating(op, x);
+  const double rounded = x.dtype() == DType::Float32 ? static_cast<float>(factor) : factor;
+  detail::require(op, std::isfinite(rounded), option, factor, "finite in the dtype of x");
+}
+
 // Beyond these a gate of silu, gelu and gelu_tanh is 0 or 1, in double too: with x cut off there, no rule
 // multiplies an infinite x by a slope of 0.
 constexpr double kEndOfSilu = 750, kEndOfGelu = 40, kEndOfGeluTanh = 25;
@@ -38,6 +46,7 @@ Tensor leaky_relu(const Tensor& x) {
 }
 
 Tensor leaky_relu(const Tensor& x, double negative_slope) {
+  require_factor("leaky_relu", "negative_slope", negative_slope, x);
   // Two parts, one of which is 0: a loop without a branch, which would be mispredicted half the time.
   const auto f = [negative_slope](auto value, auto at) {
     using T = decltype(value);
@@ -53,6 +62,7 @@ Tensor elu(const Tensor& x) {
 }
 
 Tensor elu(const Tensor& x, double alpha) {
+  require_factor("elu", "alpha", alpha, x);
   const auto f = [alpha](auto v) { return v > 0 ? v : static_cast<decltype(v)>(alpha) * std::expm1(v); };
   // Not y + alpha, which loses all digits where y is near -alpha.
   const auto rule = [x = Saved(x), alpha](const Tensor& g) {

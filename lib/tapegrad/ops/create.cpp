@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/elementwise_internal.h"
@@ -25,6 +26,8 @@ Tensor full_like(const Tensor& x, double value) {
 
 Tensor linspace(double start, double stop, index_t count, DType dtype) {
   if (count < 0) fail("linspace", "count must be at least 0, got {}", count);
+  detail::require_finite("linspace", "start", start);
+  detail::require_finite("linspace", "stop", stop);
   if (!is_floating(dtype)) fail("linspace", "dtype must be Float32 or Float64, got {}", dtype);
   Tensor y = TensorAccess::empty(detail::result_shape("linspace", {count}), dtype);
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {

@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "tapegrad/base/options_internal.h"
+
 namespace tapegrad::inline v0 {
 namespace {
 
@@ -32,6 +34,10 @@ struct Reach {
 Reach reach(double low, double high, int size) {
   return {static_cast<int>(std::clamp(std::floor(low), 0.0, double(size))),
           static_cast<int>(std::clamp(std::ceil(high), 0.0, double(size)))};
+}
+
+void require_opacity(std::string_view op, double opacity) {
+  detail::require(op, opacity >= 0 && opacity <= 1, "opacity", opacity, "in [0, 1]");
 }
 
 bool is_finite(Point p) {
@@ -228,6 +234,7 @@ std::vector<Point> text_strokes(std::string_view text) {
 }  // namespace
 
 void draw_rectangle(Image& image, Point top_left, Point bottom_right, Colour colour, double opacity) {
+  require_opacity("draw_rectangle", opacity);
   if (!is_finite(top_left) || !is_finite(bottom_right)) return;
   const Reach rows = reach(top_left.y, bottom_right.y, image.height);
   const Reach columns = reach(top_left.x, bottom_right.x, image.width);
@@ -241,6 +248,8 @@ void draw_rectangle(Image& image, Point top_left, Point bottom_right, Colour col
 }
 
 void draw_polyline(Image& image, std::span<const Point> points, Colour colour, double width, double opacity) {
+  detail::require_not_negative("draw_polyline", "width", width);
+  require_opacity("draw_polyline", opacity);
   // How much of each pixel is covered, by the piece that covers it most: where pieces meet, none is painted
   // twice.
   const double radius = width / 2 + 0.5;
@@ -289,12 +298,14 @@ void draw_polyline(Image& image, std::span<const Point> points, Colour colour, d
 }
 
 void draw_text(Image& image, double x, double y, std::string_view text, Colour colour, double scale) {
+  detail::require_not_negative("draw_text", "scale", scale);
   std::vector<Point> points = text_strokes(text);
   for (Point& p : points) p = {x + p.x * scale, y + p.y * scale};
   draw_polyline(image, points, colour, kStroke * scale);
 }
 
 void draw_text_upwards(Image& image, double x, double y, std::string_view text, Colour colour, double scale) {
+  detail::require_not_negative("draw_text_upwards", "scale", scale);
   std::vector<Point> points = text_strokes(text);
   for (Point& p : points) p = {x + p.y * scale, y - p.x * scale};
   draw_polyline(image, points, colour, kStroke * scale);
