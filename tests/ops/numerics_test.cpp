@@ -611,7 +611,9 @@ TEST(Range, ProductsThatLeaveItOnTheWay) {
       const Tensor g = gradient_of(product, x);
       for (index_t i = 0; i < x.size(); ++i) {
         const auto slope = static_cast<double>(right / static_cast<long double>(x.at({i})));
-        if (std::isfinite(slope)) ASSERT_NEAR(g.at({i}) / slope, 1, 1e-14) << x << " by " << i;
+        if (std::isfinite(slope)) {
+          ASSERT_NEAR(g.at({i}) / slope, 1, 1e-14) << x << " by " << i;
+        }
       }
     } while (std::ranges::next_permutation(factors).found && ++orders < 120);
   }
