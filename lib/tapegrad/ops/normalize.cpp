@@ -9,7 +9,6 @@
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/view.h"
-#include "tapegrad/base/options_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
