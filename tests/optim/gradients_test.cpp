@@ -247,5 +247,16 @@ TEST(GradientAccumulator, ContinuesFromItsState) {
   EXPECT_TRUE(refuses("GradientAccumulator", {"Int32"}, [&] { first.load_state(wrong); }));
 }
 
+// A state whose tensors are not "0", "1", ...: it is refused before one of them is looked for in vain.
+TEST(GradientAccumulator, AStateWithAGapIsRefused) {
+  const Tensor p = parameter(ones({2})), q = parameter(ones({2}));
+  GradientAccumulator accumulator;
+  accumulator.add(Gradients({p, q}, {ones({2}), ones({2})}));
+  State gap = accumulator.state();
+  gap.tensors[1].first = "2";
+  EXPECT_TRUE(refuses("GradientAccumulator", {"no tensor '1'"}, [&] { accumulator.load_state(gap); }));
+  EXPECT_EQ(accumulator.weight(), 1);
+}
+
 }  // namespace
 }  // namespace tapegrad::testing
