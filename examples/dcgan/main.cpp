@@ -105,7 +105,10 @@ void train(tg::Sequential& generator, const Options& options, tg::Generator& ran
       const tg::Tensor drawn = generator(random_codes(options.batch, random));
       tg::Tape tape;
       // Not quite 1, lest it becomes too sure to teach anything (Salimans et al. 2016).
-      const tg::Tensor loss = loss_of(discriminator(batch.inputs), 0.9) + loss_of(discriminator(drawn), 0);
+      const tg::Tensor of_real = loss_of(discriminator(batch.inputs), 0.9);
+      const tg::Tensor of_drawn =
+          loss_of(discriminator(drawn), 0);  // after it: compilers choose an order in a + b
+      const tg::Tensor loss = of_real + of_drawn;
       tells.step(tape.gradient(loss, telling));
       discriminator_loss = loss.item();
     }
