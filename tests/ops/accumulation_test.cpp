@@ -214,6 +214,35 @@ TEST(Accumulation, WhatOthersHoldIsNotChanged) {
   EXPECT_TRUE(equal(seed, ones({6, 16}, DType::Float64)));
 }
 
+// The order of additions, and so the last bit, does not depend on who holds a sum, on what is recorded or checked.
+TEST(Accumulation, TheOrderIsTheSameWhoeverHoldsTheSum) {
+  const Tensor at = tensor({3, 0, 3, 5, 3, 0, 3}, DType::Int32);  // elements of x several times
+  Generator random(5);
+  const Tensor numbers = uniform({6, 5}, -1, 1, random), w = uniform({7, 5}, 0, 1, random),
+               v = uniform({6, 5}, 0, 1e4, random);
+  enum class Held { Nobody, ByAHook, ByASecondSum };
+  const auto run = [&](Held held, const TapeOptions& options, const GradientOptions& asked) {
+    Tape tape(options);
+    const Tensor x = tape.watch(numbers);
+    Tensor y = sum(gather(x, at) * w) + sum(gather(x, at) / w);  // the rules of these come last
+    const Tensor late = reshape(x, {6, 5});
+    y = y + sum(late * v);
+    Tensor kept;
+    if (held == Held::ByAHook) tape.on_gradient(late, [&](const Tensor& g) { kept = g; });
+    if (held == Held::ByASecondSum) y = y + sum((x + 0.0) * 0.0);
+    return stop_gradient(tape.gradient(y, x, asked));
+  };
+  const Tensor right = run(Held::Nobody, {}, {});
+  for (const Held held : {Held::Nobody, Held::ByAHook, Held::ByASecondSum})
+    for (const bool persistent : {false, true})
+      for (const bool check_finite : {false, true})
+        for (const bool create_graph : {false, true})
+          EXPECT_TRUE(equal(run(held, {.persistent = persistent, .check_finite = check_finite},
+                                {.create_graph = create_graph}),
+                            right))
+              << static_cast<int>(held) << persistent << check_finite << create_graph;
+}
+
 // A rule of the user's own with a second form. It is called where it may be, and nowhere else.
 struct Calls {
   int whole = 0, in_place = 0;

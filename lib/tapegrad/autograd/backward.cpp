@@ -123,6 +123,16 @@ class Slots {
     return nobody_else_holds(sum) ? &sum : nullptr;
   }
 
+  // The sum at this position, to which the rule is to add its part; none where there is no sum yet. Where others hold the
+  // sum, it is a copy of it: the parts are added in the same order whoever holds what.
+  Tensor* sum_for(std::size_t position, const Edge& edge) {
+    Tensor* sum = changeable(position);
+    if (sum != nullptr || recorded_ || !has(position) || !edge.rule->reads_back()) return sum;
+    sum = &tensors_[static_cast<std::size_t>(slot_of_[position])];
+    *sum = TensorAccess::clone(*sum);
+    return sum;
+  }
+
   Tensor take(std::size_t position) {
     const std::int32_t slot = std::exchange(slot_of_[position], kNone);
     free_.push_back(slot);
@@ -281,8 +291,11 @@ class Backward {
       for (const Edge& edge : edges) {
         const std::size_t at = position(*edge.input);
         if (at == kNowhere || leads_[at] == 0) continue;
-        if (!recording_.check_finite && slots.add_later(at, node, edge, g)) continue;
-        Tensor* sum = recording_.check_finite ? nullptr : slots.changeable(at);
+        const bool unseen = recording_.check_finite && !edge.rule->reads_back();  // what add_to() adds
+        if (recording_.check_finite && !unseen && slots.has(at))
+          check(node, *edge.input, g, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+        if (slots.add_later(at, node, edge, g)) continue;
+        Tensor* sum = unseen ? nullptr : slots.sum_for(at, edge);
         if (sum != nullptr && run([&](const Tensor&) { return edge.rule->add_to(*sum, g); })) {
           require_alike(node, *edge.input, *sum);
           require_unchanged();
