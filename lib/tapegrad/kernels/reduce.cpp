@@ -1,7 +1,9 @@
 #include "tapegrad/kernels/reduce.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -11,16 +13,101 @@
 namespace tapegrad::inline v0::kernels {
 namespace {
 
+// Sums of double have nothing wider to be kept in. They are made of sums of halves, whose errors grow with the logarithm of
+// the count; the larger half is a power of two.
+index_t larger_half(index_t count) {
+  return static_cast<index_t>(std::bit_floor(static_cast<std::uint64_t>(count - 1)));
+}
+
+constexpr index_t kLanes = 8;
+struct Lanes {
+  double of[kLanes];
+  void operator+=(const Lanes& other) {
+    for (index_t lane = 0; lane < kLanes; ++lane) of[lane] += other.of[lane];
+  }
+};
+
+// Lane l: the sum of all x[l + 8 i].
+template <index_t count>
+Lanes sum_in_lanes(const double* x) {
+  Lanes sum;
+  if constexpr (count == kLanes) {
+    std::copy_n(x, kLanes, sum.of);
+  } else {
+    sum = sum_in_lanes<count / 2>(x);
+    sum += sum_in_lanes<count / 2>(x + count / 2);
+  }
+  return sum;
+}
+
+Lanes sum_in_lanes(index_t count, const double* x) {
+  constexpr index_t kBlock = 128;
+  if (count == kBlock) return sum_in_lanes<kBlock>(x);
+  if (count > kBlock) {
+    const index_t half = larger_half(count);
+    Lanes sum = sum_in_lanes(half, x);
+    sum += sum_in_lanes(count - half, x + half);
+    return sum;
+  }
+  Lanes sum = {};  // the smallest part first
+  const double* rest = x + count / kLanes * kLanes;
+  std::copy(rest, x + count, sum.of);
+  const auto add = [&]<index_t size>(std::integral_constant<index_t, size>) {
+    if ((count & size) != 0) sum += sum_in_lanes<size>(rest -= size);
+  };
+  add(std::integral_constant<index_t, 8>{});
+  add(std::integral_constant<index_t, 16>{});
+  add(std::integral_constant<index_t, 32>{});
+  add(std::integral_constant<index_t, 64>{});
+  return sum;
+}
+
+// sum[i] = the sum of column i, for at most kWidth columns.
+constexpr index_t kWidth = 128;
+void sum_columns(index_t count, index_t columns, index_t step, const double* x, double* sum) {
+  if (count <= 4) {
+    const double *second = x + step, *third = second + step, *fourth = third + step;
+    for (index_t i = 0; count == 4 && i < columns; ++i) sum[i] = (x[i] + second[i]) + (third[i] + fourth[i]);
+    for (index_t i = 0; count == 3 && i < columns; ++i) sum[i] = (x[i] + second[i]) + third[i];
+    for (index_t i = 0; count == 2 && i < columns; ++i) sum[i] = x[i] + second[i];
+    for (index_t i = 0; count == 1 && i < columns; ++i) sum[i] = x[i];
+    return;
+  }
+  const index_t half = larger_half(count);
+  double rest[kWidth];
+  sum_columns(half, columns, step, x, sum);
+  sum_columns(count - half, columns, step, x + half * step, rest);
+  for (index_t i = 0; i < columns; ++i) sum[i] += rest[i];
+}
+
+void sum_rows(index_t count, index_t columns, index_t step, const double* x, double* found) {
+  if (count == 0) return;
+  if (step == 1) {
+    Lanes sum = sum_in_lanes(count, x);
+    for (index_t half = kLanes / 2; half > 0; half /= 2)
+      for (index_t lane = 0; lane < half; ++lane) sum.of[lane] = sum.of[2 * lane] + sum.of[2 * lane + 1];
+    found[0] += sum.of[0];
+    return;
+  }
+  double sum[kWidth];
+  for (index_t left = 0; left < columns; left += kWidth) {
+    const index_t width = std::min(kWidth, columns - left);
+    sum_columns(count, width, step, x + left, sum);
+    for (index_t i = 0; i < width; ++i) found[left + i] += sum[i];
+  }
+}
+
 // Joins count rows of this many columns, each `step` elements from the next, to what was found before.
 template <class Join, class In>
 void join_rows(index_t count, index_t columns, index_t step, const In* x, double* found) {
+  if constexpr (std::is_same_v<Join, Sum> && std::is_same_v<In, double>)
+    return sum_rows(count, columns, step, x, found);
   if (step > 1) {
     for (index_t r = 0; r < count; ++r, x += step)
       for (index_t i = 0; i < columns; ++i) found[i] = Join::join(found[i], static_cast<double>(x[i]));
     return;
   }
   // Several running results: one alone would wait for each step.
-  constexpr index_t kLanes = 8;
   double lanes[kLanes];
   std::fill_n(lanes, kLanes, Join::kStart);
   index_t r = 0;
@@ -43,7 +130,7 @@ Joiner joiner(DType dtype) {
     const auto rows = [](index_t count, index_t columns, index_t step, const void* x, double* found) {
       join_rows<Join>(count, columns, step, static_cast<const T*>(x), found);
     };
-    return Joiner{Join::kStart, Join::join, rows, sizeof(T)};
+    return Joiner{Join::kStart, rows, join_rows<Join, double>, sizeof(T)};
   });
 }
 
@@ -74,13 +161,12 @@ void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, c
     }
   });
   if (pieces == 1) return;
-  for (index_t o = 0; o < outer; ++o)
-    for (index_t i = 0; i < inner; ++i) {
-      double total = joiner.start;
-      for (index_t p = 0; p < pieces; ++p)
-        total = joiner.join(total, partial[static_cast<std::size_t>((o * pieces + p) * inner + i)]);
-      y[o * inner + i] = convert(total);
-    }
+  std::vector<double> total(static_cast<std::size_t>(inner));
+  for (index_t o = 0; o < outer; ++o) {
+    std::ranges::fill(total, joiner.start);
+    joiner.join_doubles(pieces, inner, inner, partial.data() + o * pieces * inner, total.data());
+    std::ranges::transform(total, y + o * inner, convert);
+  }
 }
 
 template <class T>

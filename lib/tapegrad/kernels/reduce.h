@@ -35,15 +35,15 @@ struct Smallest {
 /// reduce() for one Join and element type, type-erased.
 struct Joiner {
   double start;
-  double (*join)(double, double);
   void (*join_rows)(index_t count, index_t columns, index_t step, const void* x, double* found);
+  void (*join_doubles)(index_t count, index_t columns, index_t step, const double* x, double* found);
   index_t size;  ///< of an element, in bytes
 };
 template <class Join>
 Joiner joiner(DType dtype);
 
 /// y[o, i] = all x[o, r, i] joined, divided by divisor, for x of shape [outer, count, inner]. Kept in double until
-/// then, and joined in an order that depends on the sizes only.
+/// then, and joined in an order that depends on the sizes only: sums of doubles are sums of halves.
 template <class Out>
 void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, const void* x, Out* y,
             double divisor = 1);
