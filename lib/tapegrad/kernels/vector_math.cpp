@@ -46,6 +46,56 @@ struct SigmoidOf {
   }
 };
 
+struct SigmoidSlopeOf {
+  HWY_INLINE V operator()(V x) const {
+    // e / (1 + e)^2, which is the same for x and -x.
+    const D d;
+    const V e = hn::Exp(d, hn::Max(hn::Neg(hn::Abs(x)), hn::Set(d, -104.0F)));
+    const V more = hn::Add(hn::Set(d, 1.0F), e);
+    return hn::IfThenElse(hn::IsNaN(x), x, hn::Div(e, hn::Mul(more, more)));
+  }
+};
+
+// exp(-|x|) and, where that is tiny, e^16 times as much: then a factor in [1, 104] comes before the rounding to a subnormal
+// number. `back` is what undoes it. Beside 1 the exponential is nothing there.
+struct Decay {
+  V e, back;
+  HWY_INLINE explicit Decay(V x) {
+    const D d;
+    const V size = hn::Min(hn::Abs(x), hn::Set(d, 120.0F));
+    const auto tiny = hn::Gt(size, hn::Set(d, 64.0F));
+    e = hn::Exp(d, hn::Sub(hn::IfThenElse(tiny, hn::Set(d, 16.0F), hn::Zero(d)), size));
+    back = hn::IfThenElse(tiny, hn::Set(d, 1.1253517e-7F), hn::Set(d, 1.0F));
+  }
+};
+
+struct SiluOf {
+  HWY_INLINE V operator()(V x) const {
+    const D d;
+    const V one = hn::Set(d, 1.0F);
+    const Decay decay(x);
+    // -infinity has the slope 0 of all that is so far out.
+    const V below = hn::Mul(hn::Mul(hn::Max(x, hn::Set(d, -120.0F)), decay.e), decay.back);
+    const V y = hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), below, x), hn::Add(one, decay.e));
+    return hn::IfThenElse(hn::IsNaN(x), x, y);
+  }
+};
+
+struct SiluSlopeOf {
+  HWY_INLINE V operator()(V x) const {
+    // sigmoid(x) (1 + x sigmoid(-x)).
+    const D d;
+    const V one = hn::Set(d, 1.0F), end = hn::Set(d, 120.0F);
+    const Decay decay(x);
+    const V more = hn::Add(one, decay.e), cut = hn::Min(hn::Max(x, hn::Neg(end)), end);
+    const auto below = hn::Lt(x, hn::Zero(d));
+    const V high = hn::Div(hn::Add(more, hn::Mul(hn::Mul(cut, decay.e), decay.back)), more);
+    const V low = hn::Mul(hn::Mul(decay.e, hn::Div(hn::Add(more, cut), more)), decay.back);
+    const V y = hn::Div(hn::IfThenElse(below, low, high), more);
+    return hn::IfThenElse(hn::IsNaN(x), x, y);
+  }
+};
+
 struct TanhOf {
   HWY_INLINE V operator()(V x) const {
     const D d;
@@ -84,6 +134,15 @@ void Exp(index_t n, const float* x, float* y) {
 void Sigmoid(index_t n, const float* x, float* y) {
   Map(n, x, y, SigmoidOf());
 }
+void SigmoidSlope(index_t n, const float* x, float* y) {
+  Map(n, x, y, SigmoidSlopeOf());
+}
+void Silu(index_t n, const float* x, float* y) {
+  Map(n, x, y, SiluOf());
+}
+void SiluSlope(index_t n, const float* x, float* y) {
+  Map(n, x, y, SiluSlopeOf());
+}
 void Tanh(index_t n, const float* x, float* y) {
   Map(n, x, y, TanhOf());
 }
@@ -101,6 +160,9 @@ namespace {
 
 HWY_EXPORT(Exp);
 HWY_EXPORT(Sigmoid);
+HWY_EXPORT(SigmoidSlope);
+HWY_EXPORT(Silu);
+HWY_EXPORT(SiluSlope);
 HWY_EXPORT(Tanh);
 HWY_EXPORT(Log1p);
 
@@ -117,6 +179,15 @@ void exp(index_t n, const float* x, float* y) {
 }
 void sigmoid(index_t n, const float* x, float* y) {
   in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Sigmoid));
+}
+void sigmoid_slope(index_t n, const float* x, float* y) {
+  in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(SigmoidSlope));
+}
+void silu(index_t n, const float* x, float* y) {
+  in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Silu));
+}
+void silu_slope(index_t n, const float* x, float* y) {
+  in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(SiluSlope));
 }
 void tanh(index_t n, const float* x, float* y) {
   in_parallel(n, x, y, HWY_DYNAMIC_DISPATCH(Tanh));

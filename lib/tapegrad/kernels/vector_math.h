@@ -12,5 +12,10 @@ void tanh(index_t n, const float* x, float* y);
 void log1p(index_t n, const float* x, float* y);
 /// 1 / (1 + exp(-x)).
 void sigmoid(index_t n, const float* x, float* y);
+/// The derivative of sigmoid, as exact where it is tiny.
+void sigmoid_slope(index_t n, const float* x, float* y);
+/// x sigmoid(x), and its derivative.
+void silu(index_t n, const float* x, float* y);
+void silu_slope(index_t n, const float* x, float* y);
 
 }  // namespace tapegrad::inline v0::kernels

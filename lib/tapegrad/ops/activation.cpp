@@ -8,21 +8,35 @@
 
 #include "tapegrad/base/options_internal.h"
 #include "tapegrad/kernels/softmax.h"
+#include "tapegrad/kernels/vector_math.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
+#include "tapegrad/ops/scalars_internal.h"
 #include "tapegrad/ops/softmax_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-// x times a gate in [0, 1], computed outside of the tape. A gate of 0 is shut for an x of -infinity too.
-Tensor gated(const char* op, const Tensor& x, const Tensor& gate) {
-  return detail::combine_floating(op, stop_gradient(x), gate,
-                                  [](auto v, auto h) { return h == 0 ? decltype(v){0} : v * h; });
+using detail::sigmoid_slope;
+using detail::transform_in_double;
+
+// Beyond these all derivatives are constant, in double too: with x cut off there, no rule multiplies an infinite x by a
+// slope of 0.
+constexpr double kEndOfSilu = 850, kEndOfGelu = 40, kEndOfGeluTanh = 25;
+
+// Derivatives, to be differentiated by x. Scalars are computed by functions that are exact in both tails.
+
+Tensor slope_of_silu(const Tensor& x) {
+  const auto f = [](auto v) { return static_cast<decltype(v)>(detail::silu_slope(static_cast<double>(v))); };
+  return record("silu", detail::transform_vectorized("silu", x, kernels::silu_slope, f),
+                {{x, [x = Saved(x)](const Tensor& g) {
+                    const Tensor cut = clamp(x(), -kEndOfSilu, kEndOfSilu);
+                    return g * (sigmoid_slope(cut) * (2.0 - cut * tanh(0.5 * cut)));
+                  }}});
 }
 
 // A factor that is infinite in x's dtype would make NaN of 0.
@@ -32,12 +46,42 @@ void require_factor(const char* op, const char* option, double factor, const Ten
   detail::require(op, std::isfinite(rounded), option, factor, "finite in the dtype of x");
 }
 
-// Beyond these a gate of silu, gelu and gelu_tanh is 0 or 1, in double too: with x cut off there, no rule
-// multiplies an infinite x by a slope of 0.
-constexpr double kEndOfSilu = 750, kEndOfGelu = 40, kEndOfGeluTanh = 25;
+Tensor slope_of_gelu(const Tensor& x) {
+  return record("gelu", transform_in_double("gelu", x, detail::gelu_slope),
+                {{x, [x = Saved(x)](const Tensor& g) {
+                    constexpr double kDensity = 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2;
+                    const Tensor cut = clamp(x(), -kEndOfGelu, kEndOfGelu);
+                    return g * (kDensity * detail::bell(cut, 0.5) * (2.0 - square(cut)));
+                  }}});
+}
 
-constexpr double kCubic = 0.044715;
-const double kGeluScale = 2 * std::sqrt(2 / std::numbers::pi);
+// u, the argument of gelu_tanh, and its derivative.
+Tensor argument(const Tensor& cut) {
+  return cut * (detail::kGeluScale + detail::kGeluScale * detail::kCubic * square(cut));
+}
+Tensor slope_of_argument(const Tensor& cut) {
+  return detail::kGeluScale + 3 * detail::kGeluScale * detail::kCubic * square(cut);
+}
+
+// The derivative of sigmoid at u.
+Tensor density_of_gelu_tanh(const Tensor& x) {
+  return record("gelu_tanh", transform_in_double("gelu_tanh", x, detail::gelu_tanh_density),
+                {{x, [x = Saved(x)](const Tensor& g, const Tensor& y) {
+                    const Tensor cut = clamp(x(), -kEndOfGeluTanh, kEndOfGeluTanh);
+                    return -(g * (y * tanh(0.5 * argument(cut)) * slope_of_argument(cut)));
+                  }}});
+}
+
+Tensor slope_of_gelu_tanh(const Tensor& x) {
+  return record("gelu_tanh", transform_in_double("gelu_tanh", x, detail::gelu_tanh_slope),
+                {{x, [x = Saved(x)](const Tensor& g) {
+                    const Tensor cut = clamp(x(), -kEndOfGeluTanh, kEndOfGeluTanh);
+                    const Tensor slope = slope_of_argument(cut);
+                    const Tensor bend = 6 * detail::kGeluScale * detail::kCubic * square(cut);
+                    return g * (density_of_gelu_tanh(cut) *
+                                (2.0 * slope + bend - cut * square(slope) * tanh(0.5 * argument(cut))));
+                  }}});
+}
 
 }  // namespace
 
@@ -79,40 +123,19 @@ Tensor selu(const Tensor& x) {
 }
 
 Tensor gelu(const Tensor& x) {
-  detail::require_floating("gelu", x);
-  // Not 1 + erf(x / sqrt(2)), which loses all digits where it is near 0.
-  constexpr double kScale = -1 / std::numbers::sqrt2;
-  return record("gelu", gated("gelu", x, 0.5 * erfc(kScale * stop_gradient(x))),
-                {{x, [x = Saved(x)](const Tensor& g) {
-                    const Tensor cut = clamp(x(), -kEndOfGelu, kEndOfGelu);
-                    const Tensor density =
-                        exp(-0.5 * square(cut)) * (0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
-                    return g * (0.5 * erfc(kScale * cut) + cut * density);
-                  }}});
+  return record("gelu", transform_in_double("gelu", x, detail::gelu),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * slope_of_gelu(x()); }}});
 }
 
 Tensor gelu_tanh(const Tensor& x) {
-  detail::require_floating("gelu_tanh", x);
-  // (1 + tanh(u)) / 2 is sigmoid(2 u).
-  const auto argument = [](const Tensor& cut) {
-    return cut * (kGeluScale + kGeluScale * kCubic * square(cut));
-  };
-  const Tensor inner = clamp(stop_gradient(x), -kEndOfGeluTanh, kEndOfGeluTanh);
-  return record("gelu_tanh", gated("gelu_tanh", x, sigmoid(argument(inner))),
-                {{x, [x = Saved(x), argument](const Tensor& g) {
-                    const Tensor cut = clamp(x(), -kEndOfGeluTanh, kEndOfGeluTanh), u = argument(cut);
-                    const Tensor slope = kGeluScale + 3 * kGeluScale * kCubic * square(cut);
-                    return g * (sigmoid(u) * (1.0 + cut * slope * sigmoid(-u)));
-                  }}});
+  return record("gelu_tanh", transform_in_double("gelu_tanh", x, detail::gelu_tanh),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * slope_of_gelu_tanh(x()); }}});
 }
 
 Tensor silu(const Tensor& x) {
-  detail::require_floating("silu", x);
-  return record("silu", gated("silu", x, sigmoid(stop_gradient(x))),
-                {{x, [x = Saved(x)](const Tensor& g) {
-                    const Tensor cut = clamp(x(), -kEndOfSilu, kEndOfSilu);
-                    return g * (sigmoid(cut) * (1.0 + cut * sigmoid(-cut)));
-                  }}});
+  const auto f = [](auto v) { return static_cast<decltype(v)>(detail::silu(static_cast<double>(v))); };
+  return record("silu", detail::transform_vectorized("silu", x, kernels::silu, f),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * slope_of_silu(x()); }}});
 }
 
 Tensor softmax(const Tensor& x) {

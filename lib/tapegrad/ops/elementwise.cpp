@@ -9,10 +9,12 @@
 #include "tapegrad/kernels/vector_math.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise_internal.h"
+#include "tapegrad/ops/scalars_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
+using detail::bell;
 using detail::combine;
 using detail::combine_floating;
 using detail::combine_floating_with_number;
@@ -23,6 +25,7 @@ using detail::record_broadcast;
 using detail::slope;
 using detail::transform;
 using detail::transform_floating;
+using detail::transform_vectorized;
 using detail::wrapping;
 
 constexpr double kInverseSqrtPi = 0.56418958354775628695;
@@ -34,19 +37,9 @@ constexpr auto kReversedDifference = wrapping([](auto p, auto q) { return q - p;
 constexpr auto kProduct = wrapping([](auto p, auto q) { return p * q; });
 constexpr auto kQuotient = [](auto p, auto q) { return p / q; };
 
-// f in double precision, and the vectorized function in single.
-template <class F>
-Tensor transcendental(const char* op, const Tensor& x, void (*single)(index_t, const float*, float*), F f) {
-  detail::require_floating(op, x);
-  if (x.dtype() != DType::Float32) return transform_floating(op, x, f);
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
-  single(x.size(), x.data<float>(), y.mutable_data<float>());
-  return y;
-}
-
-// Whether the rule of an op with outputs up to 1 can tell from the output alone how far that is from 1. Within
-// 1/64 of it, rounding has taken too many digits of the distance, and in the end all: there a rule needs x.
-bool keeps_its_distance(const Tensor& x, const Tensor& y) {
+// Whether the rule of an op with outputs up to 1 can tell from the output alone how far that is from 1: then it need not keep
+// x. Beyond `most`, rounding has taken too many digits of the distance, and in the end all: there a rule needs x.
+bool keeps_its_distance(const Tensor& x, const Tensor& y, double most) {
   if (detail::resolve(x).node == nullptr) return true;  // nobody asks
   return dispatch_floating(y.dtype(), [&]<class T>(std::type_identity<T>) {
     constexpr index_t kBlock = 4096;
@@ -54,16 +47,11 @@ bool keeps_its_distance(const Tensor& x, const Tensor& y) {
     for (index_t i = 0; i < y.size();) {
       const index_t end = std::min(i + kBlock, y.size());
       bool near = false;
-      for (; i < end; ++i) near |= !(std::abs(from[i]) <= T{0.984375});
+      for (; i < end; ++i) near |= !(std::abs(from[i]) <= static_cast<T>(most));
       if (near) return false;
     }
     return true;
   });
-}
-
-// exp(-x^2). Beyond 40 it is 0, and so are its derivatives, where x^2 times 0 may be NaN.
-Tensor bell(const Tensor& x) {
-  return exp(-square(clamp(x, -40, 40)));
 }
 
 // The gradient dx of a power by its base or exponent, to be differentiated by x, one of both. Where a power has no
@@ -73,6 +61,50 @@ Tensor of_a_power(const Tensor& dx, const Tensor& x, const Tensor& a, const Tens
   if (!is_recording()) return dx;
   const Tensor chosen = less(a, 0) + equals(a, 0) * less_equal(b, 1);
   return any(chosen).item() == 0 ? dx : detail::at_kinks(dx, broadcast_to(x, dx.shape()), chosen);
+}
+
+// q p^(q - 1). Below 1/2 the exponent would be rounded, and far from 1 each digit of it counts; and a small q comes first,
+// as the power alone may leave the range.
+constexpr auto kPowerSlope = [](auto p, auto q) {
+  using T = decltype(p);
+  if (q == 0 && p == 0) return T{0};
+  const bool direct = q >= T{0.5} || p == 0 || std::isinf(p);
+  return direct ? q * std::pow(p, q - 1) : q * std::pow(p, q) / p;
+};
+
+// The derivative of a^b by a.
+Tensor power_slope(const Tensor& a, const Tensor& b) {
+  const auto by_base = [a = Saved(a), b = Saved(b)](const Tensor& g) {
+    return g * detail::weighted(b(), power_slope(a(), b() - 1.0));
+  };
+  // Where a and b are 0 the slope is 0 times infinity: there the exponent is taken as 1. From a base of 1 where a has no
+  // logarithm.
+  const auto by_exponent = [a = Saved(a), b = Saved(b)](const Tensor& g) {
+    const Tensor less_one = where(equals(a(), 0) * equals(b(), 0), 1.0, b()) - 1.0;
+    const Tensor positive = greater(a(), 0), base = where(positive, a(), 1.0);
+    const Tensor log_part = where(positive, pow(base, less_one) * log(base), 0.0);
+    return g * (pow(a(), less_one) + b() * log_part);
+  };
+  return record_broadcast("pow", combine_floating("pow", a, b, kPowerSlope), a, b, by_base, by_exponent);
+}
+
+// factor times the derivative of x^exponent.
+Tensor power_slope(const Tensor& x, double exponent, double factor) {
+  const auto f = [exponent, factor](auto v) {
+    using T = decltype(v);
+    const auto slope = [](auto p, auto q, auto scale) {
+      const bool direct = q >= decltype(q){0.5} || p == 0 || std::isinf(p);
+      return direct ? scale * q * std::pow(p, q - 1) : scale * q * std::pow(p, q) / p;
+    };
+    if (static_cast<double>(static_cast<T>(exponent)) == exponent)
+      return slope(v, static_cast<T>(exponent), static_cast<T>(factor));
+    return static_cast<T>(slope(static_cast<double>(v), exponent, factor));
+  };
+  if (exponent == 0) return detail::no_gradient(x);
+  return record("pow", transform_floating("pow", x, f),
+                {{x, [x = Saved(x), exponent, factor](const Tensor& g) {
+                    return g * power_slope(x(), exponent - 1, factor * exponent);
+                  }}});
 }
 
 // What maximum and minimum take from a.
@@ -234,9 +266,7 @@ Tensor pow(double base, const Tensor& exponent) {
 
 Tensor pow(const Tensor& a, const Tensor& b) {
   const auto power_rule = [a = Saved(a), b = Saved(b)](const Tensor& g) {
-    // Where a and b are 0 it is 0 times infinity: there the exponent is taken as 1.
-    const Tensor exponent = where(equals(a(), 0) * equals(b(), 0), 1.0, b());
-    return of_a_power(g * (b() * pow(a(), exponent - 1.0)), b(), a(), b());
+    return of_a_power(g * power_slope(a(), b()), b(), a(), b());
   };
   // From a base of 1 where a has no logarithm: a power that is infinite must not meet the 0 there.
   const auto exponent_rule = [a = Saved(a), b = Saved(b)](const Tensor& g) {
@@ -256,14 +286,18 @@ Tensor negate(const Tensor& x) {
 
 Tensor pow(const Tensor& x, double exponent) {
   const auto f = [exponent](auto v) { return std::pow(v, static_cast<decltype(v)>(exponent)); };
-  return record("pow", transform_floating("pow", x, f), {{x, [x = Saved(x), exponent](const Tensor& g) {
-                                                            if (exponent == 0) return detail::no_gradient(g);
-                                                            return g * (exponent * pow(x(), exponent - 1));
-                                                          }}});
+  Tensor y = transform_floating("pow", x, f);
+  // The power that was taken.
+  const double taken =
+      x.dtype() == DType::Float32 ? static_cast<double>(static_cast<float>(exponent)) : exponent;
+  return record("pow", std::move(y), {{x, [x = Saved(x), taken](const Tensor& g) {
+                                         return taken == 0 ? detail::no_gradient(g)
+                                                           : g * power_slope(x(), taken, 1);
+                                       }}});
 }
 
 Tensor exp(const Tensor& x) {
-  return record("exp", transcendental("exp", x, kernels::exp, [](auto v) { return std::exp(v); }),
+  return record("exp", transform_vectorized("exp", x, kernels::exp, [](auto v) { return std::exp(v); }),
                 {{x, [](const Tensor& g, const Tensor& y) { return g * y; }}});
 }
 
@@ -284,12 +318,12 @@ Tensor log1p(const Tensor& x) {
 
 Tensor log2(const Tensor& x) {
   return record("log2", transform_floating("log2", x, [](auto v) { return std::log2(v); }),
-                {{x, [x = Saved(x)](const Tensor& g) { return g / (std::numbers::ln2 * x()); }}});
+                {{x, [x = Saved(x)](const Tensor& g) { return g / std::numbers::ln2 / x(); }}});
 }
 
 Tensor log10(const Tensor& x) {
   return record("log10", transform_floating("log10", x, [](auto v) { return std::log10(v); }),
-                {{x, [x = Saved(x)](const Tensor& g) { return g / (std::numbers::ln10 * x()); }}});
+                {{x, [x = Saved(x)](const Tensor& g) { return g / std::numbers::ln10 / x(); }}});
 }
 
 Tensor sqrt(const Tensor& x) {
@@ -299,7 +333,7 @@ Tensor sqrt(const Tensor& x) {
 
 Tensor rsqrt(const Tensor& x) {
   return record("rsqrt", transform_floating("rsqrt", x, [](auto v) { return 1 / std::sqrt(v); }),
-                {{x, [](const Tensor& g, const Tensor& y) { return g * (-0.5 * (y * square(y))); }}});
+                {{x, [](const Tensor& g, const Tensor& y) { return g * ((-0.5 * y) * square(y)); }}});
 }
 
 Tensor reciprocal(const Tensor& x) {
@@ -363,25 +397,23 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
 }
 
 Tensor tanh(const Tensor& x) {
-  Tensor y = transcendental("tanh", x, kernels::tanh, [](auto v) { return std::tanh(v); });
-  if (keeps_its_distance(x, y))
+  Tensor y = transform_vectorized("tanh", x, kernels::tanh, [](auto v) { return std::tanh(v); });
+  if (keeps_its_distance(x, y, 0.7))
     return record("tanh", std::move(y),
                   {{x, [](const Tensor& g, const Tensor& out) { return g * (1.0 - square(out)); }}});
-  // 1 - tanh(x)^2 without the difference: 4 sigmoid(2 x) sigmoid(-2 x).
-  return record("tanh", std::move(y), {{x, [x = Saved(x)](const Tensor& g) {
-                                          const Tensor twice = 2.0 * x();
-                                          return (4.0 * g) * (sigmoid(twice) * sigmoid(-twice));
-                                        }}});
+  return record(
+      "tanh", std::move(y),
+      {{x, [x = Saved(x)](const Tensor& g) { return (4.0 * g) * detail::sigmoid_slope(2.0 * x()); }}});
 }
 
 Tensor erf(const Tensor& x) {
   return record("erf", transform_floating("erf", x, [](auto v) { return std::erf(v); }),
-                {{x, [x = Saved(x)](const Tensor& g) { return g * (2 * kInverseSqrtPi * bell(x())); }}});
+                {{x, [x = Saved(x)](const Tensor& g) { return g * (2 * kInverseSqrtPi * bell(x(), 1)); }}});
 }
 
 Tensor erfc(const Tensor& x) {
   return record("erfc", transform_floating("erfc", x, [](auto v) { return std::erfc(v); }),
-                {{x, [x = Saved(x)](const Tensor& g) { return g * (-2 * kInverseSqrtPi * bell(x())); }}});
+                {{x, [x = Saved(x)](const Tensor& g) { return g * (-2 * kInverseSqrtPi * bell(x(), 1)); }}});
 }
 
 Tensor sigmoid(const Tensor& x) {
@@ -390,13 +422,30 @@ Tensor sigmoid(const Tensor& x) {
     const auto e = std::exp(-std::abs(v));
     return (v >= 0 ? 1 : e) / (1 + e);
   };
-  Tensor y = transcendental("sigmoid", x, kernels::sigmoid, f);
-  if (keeps_its_distance(x, y))
+  Tensor y = transform_vectorized("sigmoid", x, kernels::sigmoid, f);
+  if (keeps_its_distance(x, y, 0.75))
     return record("sigmoid", std::move(y),
                   {{x, [](const Tensor& g, const Tensor& out) { return g * (out * (1.0 - out)); }}});
+  return record("sigmoid", std::move(y),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * detail::sigmoid_slope(x()); }}});
+}
+
+Tensor detail::sigmoid_slope(const Tensor& x) {
+  const auto f = [](auto v) {
+    const auto e = std::exp(-std::abs(v));
+    return e / ((1 + e) * (1 + e));
+  };
   return record(
-      "sigmoid", std::move(y),
-      {{x, [x = Saved(x)](const Tensor& g, const Tensor& out) { return g * (out * sigmoid(-x())); }}});
+      "sigmoid", transform_vectorized("sigmoid", x, kernels::sigmoid_slope, f),
+      {{x, [x = Saved(x)](const Tensor& g, const Tensor& y) { return -(g * (y * tanh(0.5 * x()))); }}});
+}
+
+Tensor detail::bell(const Tensor& x, double a) {
+  // Beyond 40 it is 0, and so are its derivatives, where x times 0 may be NaN.
+  return record("exp", transform_in_double("exp", x, [a](double v) { return bell(v, a); }),
+                {{x, [x = Saved(x), a](const Tensor& g, const Tensor& y) {
+                    return g * (-2 * a * (y * clamp(x(), -40, 40)));
+                  }}});
 }
 
 Tensor relu(const Tensor& x) {

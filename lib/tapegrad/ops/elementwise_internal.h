@@ -153,6 +153,30 @@ Tensor slope(const Tensor& g, const Tensor& x, F f) {
                 {{g, [x = Saved(x), f](const Tensor& gg) { return slope(gg, x(), f); }}});
 }
 
+/// f(x), computed in double.
+template <class F>
+Tensor transform_in_double(const char* op, const Tensor& x, F f) {
+  return transform_floating(op, x,
+                            [f](auto v) { return static_cast<decltype(v)>(f(static_cast<double>(v))); });
+}
+
+/// f of Float64, and a vectorized function of Float32.
+template <class F>
+Tensor transform_vectorized(const char* op, const Tensor& x, void (*single)(index_t, const float*, float*),
+                            F f) {
+  require_floating(op, x);
+  if (x.dtype() != DType::Float32) return transform_floating(op, x, f);
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+  single(x.size(), x.data<float>(), y.mutable_data<float>());
+  return y;
+}
+
+/// The derivative of sigmoid, which is as exact where it is tiny. That of tanh is four times that of 2 x.
+Tensor sigmoid_slope(const Tensor& x);
+
+/// exp(-a x^2) for a = 1 or 1/2.
+Tensor bell(const Tensor& x, double a);
+
 /// The gradient of an op that is constant piece by piece: zeros, whatever g is.
 Tensor no_gradient(const Tensor& g);
 
