@@ -306,6 +306,12 @@ void add_powers(std::vector<Curve>& all) {
                  {1, 80.7, -79.5, 646, -644}});
 }
 
+// The slopes of tanh and sigmoid are computed from the output alone up to 63/64 of 1, since to keep x as well would be twice
+// the memory. What rounding has taken from the output is missing in the difference from 1: up to there the unit is that of 1/4.
+Real from_output(Real y, Real slope) {
+  return std::abs(y) <= Real{63} / 64 ? std::max(slope, Real{1} / 4) : slope;
+}
+
 void add_activations(std::vector<Curve>& all) {
   const std::vector<double> steps = {1,  -1,  8,   -8,   17,  -17,  37,  -37,
                                      88, -88, 104, -104, 709, -709, 745, -745};
@@ -315,8 +321,11 @@ void add_activations(std::vector<Curve>& all) {
                  cosh_power,
                  [](Real x) { return -2 * std::tanh(x) * cosh_power(x); },
                  {0.5, 1, -1, 2, 9, -9, 19, -19, 44, 52, 372}});
+  all.back().slope_terms = [](Real x) { return from_output(std::tanh(x), cosh_power(x)); };
+  all.back().second_terms = [](Real x) { return 2 * from_output(std::tanh(x), cosh_power(x)); };
   all.push_back({"sigmoid", sigmoid, sigmoid_of, sigmoid_slope, sigmoid_second, steps});
-  all.back().second_terms = sigmoid_slope;
+  all.back().slope_terms = [](Real x) { return from_output(sigmoid_of(x), sigmoid_slope(x)); };
+  all.back().second_terms = all.back().slope_terms;
   all.push_back({"softplus", softplus,
                  [](Real x) { return std::max(x, Real{0}) + std::log1p(std::exp(-std::abs(x))); }, sigmoid_of,
                  sigmoid_slope, steps});
@@ -730,7 +739,7 @@ TEST(Ulps, OfReductions) {
     for (const DType dtype : {DType::Float32, DType::Float64}) {
       double worst = 0;
       index_t at = 0;
-      for (const index_t n : {1, 2, 3, 5, 8, 9, 31, 127, 128, 129, 1000, 4097, 32768, 32769, 100003, 1000003})
+      for (const index_t n : {1, 2, 3, 5, 8, 9, 31, 127, 128, 129, 1000, 4097, 32768, 32769, 100003})
         for (const int kind : {0, 1, 2, 3}) {
           const Tensor column = hard_numbers(kind, n, dtype);
           Sums sums;

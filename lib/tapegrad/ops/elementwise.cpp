@@ -38,8 +38,9 @@ constexpr auto kProduct = wrapping([](auto p, auto q) { return p * q; });
 constexpr auto kQuotient = [](auto p, auto q) { return p / q; };
 
 // Whether the rule of an op with outputs up to 1 can tell from the output alone how far that is from 1: then it need not keep
-// x. Beyond `most`, rounding has taken too many digits of the distance, and in the end all: there a rule needs x.
-bool keeps_its_distance(const Tensor& x, const Tensor& y, double most) {
+// x, which is half of the memory of a layer. Within 1/64 of 1, rounding has taken too many digits of the distance, and in the
+// end all: there a rule needs x.
+bool keeps_its_distance(const Tensor& x, const Tensor& y) {
   if (detail::resolve(x).node == nullptr) return true;  // nobody asks
   return dispatch_floating(y.dtype(), [&]<class T>(std::type_identity<T>) {
     constexpr index_t kBlock = 4096;
@@ -47,7 +48,7 @@ bool keeps_its_distance(const Tensor& x, const Tensor& y, double most) {
     for (index_t i = 0; i < y.size();) {
       const index_t end = std::min(i + kBlock, y.size());
       bool near = false;
-      for (; i < end; ++i) near |= !(std::abs(from[i]) <= static_cast<T>(most));
+      for (; i < end; ++i) near |= !(std::abs(from[i]) <= T{0.984375});
       if (near) return false;
     }
     return true;
@@ -398,7 +399,7 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
 
 Tensor tanh(const Tensor& x) {
   Tensor y = transform_vectorized("tanh", x, kernels::tanh, [](auto v) { return std::tanh(v); });
-  if (keeps_its_distance(x, y, 0.7))
+  if (keeps_its_distance(x, y))
     return record("tanh", std::move(y),
                   {{x, [](const Tensor& g, const Tensor& out) { return g * (1.0 - square(out)); }}});
   return record(
@@ -423,7 +424,7 @@ Tensor sigmoid(const Tensor& x) {
     return (v >= 0 ? 1 : e) / (1 + e);
   };
   Tensor y = transform_vectorized("sigmoid", x, kernels::sigmoid, f);
-  if (keeps_its_distance(x, y, 0.75))
+  if (keeps_its_distance(x, y))
     return record("sigmoid", std::move(y),
                   {{x, [](const Tensor& g, const Tensor& out) { return g * (out * (1.0 - out)); }}});
   return record("sigmoid", std::move(y),

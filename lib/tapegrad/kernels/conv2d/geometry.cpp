@@ -86,6 +86,12 @@ std::array<Axis, 2> checked_axes(std::string_view op, const Shape& x, std::strin
           axis(w[1], options.strides.width, options.dilations.width, 1)};
 }
 
+// The largest number in place of one that is larger: nobody has so many channels.
+index_t times(index_t a, index_t b) {
+  index_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? (std::numeric_limits<index_t>::max)() : product;
+}
+
 void check_groups(std::string_view op, index_t channels, std::string_view what, const Shape& x,
                   std::string_view x_layout, const Shape& w, std::string_view w_layout, index_t groups,
                   const std::string& hint = "") {
@@ -145,16 +151,15 @@ Conv2DGeometry resolve_conv2d(std::string_view op, const Shape& x, const Shape& 
                               const Conv2DOptions& options) {
   constexpr std::string_view kImage = "NHWC", kFilter = "HWIO";
   const auto axes = checked_axes(op, x, kImage, w, kFilter, options);
-  const std::string hint =
-      layout_hint(x[3], x[1], w[2] * options.groups, w[2] == w[3] ? w[1] * options.groups : kNoKernel, "OIHW",
-                  "oihw_to_hwio");
+  const index_t taken = times(w[2], options.groups);
+  const std::string hint = layout_hint(
+      x[3], x[1], taken, w[2] == w[3] ? times(w[1], options.groups) : kNoKernel, "OIHW", "oihw_to_hwio");
   check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups, hint);
   check_groups(op, w[3], "output", x, kImage, w, kFilter, options.groups, hint);
-  if (x[3] != w[2] * options.groups)
+  if (x[3] != taken)
     fail(op, "input has {} channels (x: {}, {}) but the filter takes {}{} (w: {}, {}){}", x[3], x, kImage,
-         w[2] * options.groups,
-         options.groups > 1 ? fmt::format(", {} in each of {} groups", w[2], options.groups) : "", w, kFilter,
-         hint);
+         taken, options.groups > 1 ? fmt::format(", {} in each of {} groups", w[2], options.groups) : "", w,
+         kFilter, hint);
   Window windows[2];
   for (int i = 0; i < 2; ++i) {
     windows[i] = window(axes[static_cast<std::size_t>(i)], options.padding, i, x[i + 1]);
@@ -270,8 +275,8 @@ Conv2DGeometry resolve_conv2d_transpose(std::string_view op, const Shape& x, con
     sizes[i] = transposed_size(t, axis, i);
     windows[i] = window(axis, options.padding, i, sizes[i]);
   }
-  return assemble(op, {x[0], sizes[0], sizes[1], w[2] * options.groups}, w, x[1], x[2], axes, windows[0],
-                  windows[1], options.groups);
+  return assemble(op, {x[0], sizes[0], sizes[1], times(w[2], options.groups)}, w, x[1], x[2], axes,
+                  windows[0], windows[1], options.groups);
 }
 
 }  // namespace tapegrad::inline v0
