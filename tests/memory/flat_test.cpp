@@ -38,7 +38,9 @@ void expect_flat(const char* what, int times, const std::function<void(int)>& so
   const Live after = live();
   EXPECT_LE(after.blocks, before.blocks) << what;
   EXPECT_LE(after.bytes, before.bytes + 8192) << what;  // lists of free blocks may have become longer
-  if (!kSanitized) EXPECT_LT(grown, 2 << 20) << what;
+  if (!kSanitized) {
+    EXPECT_LT(grown, 2 << 20) << what;
+  }
   std::printf("  %s, %d times: %+lld blocks, %+lld bytes live; %+lld bytes resident\n", what, times,
               static_cast<long long>(after.blocks - before.blocks),
               static_cast<long long>(after.bytes - before.bytes), static_cast<long long>(grown));
