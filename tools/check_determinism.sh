@@ -5,8 +5,9 @@
 #
 # From run to run; for 1, 2, 3 and 8 threads; with batches prepared beside the training, by 1, 2 and 5 threads, and before it;
 # with all memory elsewhere; cut after each step, and continued in another process (--quick: after three of them). All must be
-# the same to the bit, and the same in the other build, as of another compiler. With the kernels of other instruction sets
-# weights may differ by 1e-5. It takes 2 minutes (--quick: 20 seconds); of the folders, build/release is the default.
+# the same to the bit, and the same in the other build, as of another compiler. How far the kernels of other instruction sets
+# lead elsewhere is printed, and no bound is asked for: of a gradient that is nothing but rounding Adam makes a whole step.
+# It takes 2 minutes (--quick: 20 seconds); of the folders, build/release is the default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 0; fi
@@ -47,9 +48,8 @@ if [ -n "$other" ]; then
 fi
 echo "$runs runs: the same bits"
 
-# The processor's own choice is right above; others may round otherwise.
+# The processor's own choice is right above; others round otherwise.
 for set in "SSE4 Nehalem" "AVX2 Haswell" "SSE4 Haswell"; do
   read -r target blas <<< "$set"
-  OPENBLAS_CORETYPE=$blas "$program" --target "$target" --compare "$scratch/weights" > "$scratch/found"
-  awk -v set="$set" '{ print "kernels of " set ": " $0; if (!($NF <= 1e-5)) worse = 1 } END { exit worse }' "$scratch/found"
+  OPENBLAS_CORETYPE=$blas "$program" --target "$target" --compare "$scratch/weights" | sed "s/^/kernels of $set: /"
 done
