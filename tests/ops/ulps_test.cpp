@@ -228,7 +228,8 @@ void add_functions(std::vector<Curve>& all) {
       {"sign", sign, [](Real x) { return x > 0   ? Real{1}
                                          : x < 0 ? Real{-1}
                                                  : Real{0}; }, nullptr, nullptr});
-  const std::vector<double> turns = {kPi / 2, kPi, 3 * kPi / 2, 2 * kPi, 10 * kPi, 100 * kPi, kPi / 4};
+  constexpr double pi = std::numbers::pi;
+  const std::vector<double> turns = {pi / 2, pi, 3 * pi / 2, 2 * pi, 10 * pi, 100 * pi, pi / 4};
   all.push_back({"sin", sin, [](Real x) { return std::sin(x); }, [](Real x) { return std::cos(x); },
                  [](Real x) { return -std::sin(x); }, turns});
   all.push_back({"cos", cos, [](Real x) { return std::cos(x); }, [](Real x) { return -std::sin(x); },
