@@ -21,12 +21,8 @@
 namespace tapegrad::inline v0 {
 namespace {
 
+using detail::kEndOfGelu, detail::kEndOfGeluTanh, detail::kEndOfSilu;
 using detail::sigmoid_slope;
-using detail::transform_in_double;
-
-// Beyond these all derivatives are constant, in double too: with x cut off there, no rule multiplies an infinite x by a
-// slope of 0.
-constexpr double kEndOfSilu = 850, kEndOfGelu = 40, kEndOfGeluTanh = 25;
 
 // Derivatives, to be differentiated by x. Scalars are computed by functions that are exact in both tails.
 
@@ -47,7 +43,7 @@ void require_factor(const char* op, const char* option, double factor, const Ten
 }
 
 Tensor slope_of_gelu(const Tensor& x) {
-  return record("gelu", transform_in_double("gelu", x, detail::gelu_slope),
+  return record("gelu", detail::transform_floating("gelu", x, [](auto v) { return detail::gelu_slope(v); }),
                 {{x, [x = Saved(x)](const Tensor& g) {
                     constexpr double kDensity = 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2;
                     const Tensor cut = clamp(x(), -kEndOfGelu, kEndOfGelu);
@@ -65,15 +61,18 @@ Tensor slope_of_argument(const Tensor& cut) {
 
 // The derivative of sigmoid at u.
 Tensor density_of_gelu_tanh(const Tensor& x) {
-  return record("gelu_tanh", transform_in_double("gelu_tanh", x, detail::gelu_tanh_density),
-                {{x, [x = Saved(x)](const Tensor& g, const Tensor& y) {
-                    const Tensor cut = clamp(x(), -kEndOfGeluTanh, kEndOfGeluTanh);
-                    return -(g * (y * tanh(0.5 * argument(cut)) * slope_of_argument(cut)));
-                  }}});
+  return record(
+      "gelu_tanh",
+      detail::transform_floating("gelu_tanh", x, [](auto v) { return detail::gelu_tanh_density(v); }),
+      {{x, [x = Saved(x)](const Tensor& g, const Tensor& y) {
+          const Tensor cut = clamp(x(), -kEndOfGeluTanh, kEndOfGeluTanh);
+          return -(g * (y * tanh(0.5 * argument(cut)) * slope_of_argument(cut)));
+        }}});
 }
 
 Tensor slope_of_gelu_tanh(const Tensor& x) {
-  return record("gelu_tanh", transform_in_double("gelu_tanh", x, detail::gelu_tanh_slope),
+  return record("gelu_tanh",
+                detail::transform_floating("gelu_tanh", x, [](auto v) { return detail::gelu_tanh_slope(v); }),
                 {{x, [x = Saved(x)](const Tensor& g) {
                     const Tensor cut = clamp(x(), -kEndOfGeluTanh, kEndOfGeluTanh);
                     const Tensor slope = slope_of_argument(cut);
@@ -123,12 +122,13 @@ Tensor selu(const Tensor& x) {
 }
 
 Tensor gelu(const Tensor& x) {
-  return record("gelu", transform_in_double("gelu", x, detail::gelu),
+  return record("gelu", detail::transform_floating("gelu", x, [](auto v) { return detail::gelu(v); }),
                 {{x, [x = Saved(x)](const Tensor& g) { return g * slope_of_gelu(x()); }}});
 }
 
 Tensor gelu_tanh(const Tensor& x) {
-  return record("gelu_tanh", transform_in_double("gelu_tanh", x, detail::gelu_tanh),
+  return record("gelu_tanh",
+                detail::transform_floating("gelu_tanh", x, [](auto v) { return detail::gelu_tanh(v); }),
                 {{x, [x = Saved(x)](const Tensor& g) { return g * slope_of_gelu_tanh(x()); }}});
 }
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 namespace tapegrad::inline v0::detail {
 namespace {
@@ -32,10 +33,11 @@ constexpr double kTail = -37;
 
 // Phi(x) for x from kTail on. What rounding has taken from the argument of erfc() comes back as a factor: the ratio of the
 // slope of erfc to erfc itself is z + sqrt(z^2 + 1.6) for large z, to a few parts in a thousand.
+template <class T>
 double normal_below(double x) {
   constexpr double kHigh = 0.7071067811865476, kLow = -4.833646656726457e-17;  // 1 / sqrt(2)
   const double z = -x * kHigh, half = 0.5 * std::erfc(z);
-  if (z <= 0) return half;
+  if (z <= 0 || std::is_same_v<T, float>) return half;
   const double low = std::fma(-x, kHigh, -z) - x * kLow;
   return half * (1 - low * (z + std::sqrt(z * z + 1.6)));
 }
@@ -64,7 +66,12 @@ struct Logistic {
 struct Argument {
   double high, low, slope;
 };
+template <class T>
 Argument gelu_tanh_argument(double x) {
+  if constexpr (std::is_same_v<T, float>) {
+    const double bent = kCubic * x * x;
+    return {kGeluScale * x * (1 + bent), 0, kGeluScale * (1 + 3 * bent)};
+  }
   constexpr double kScaleLow = -9.96930880911092e-17, kCubicLow = 2.1960211427085595e-18;
   const double square = x * x, square_low = std::fma(x, x, -square);
   const double cubic = kCubic * square;
@@ -77,13 +84,10 @@ Argument gelu_tanh_argument(double x) {
           kGeluScale * (1 + 3 * cubic)};
 }
 
-// Beyond these every exponential is 0.
-constexpr double kEnd = 40, kEndOfSilu = 850, kEndOfGeluTanh = 25;
-
 }  // namespace
 
 double bell(double x, double a) {
-  return bell_times(std::clamp(x, -kEnd, kEnd), a, 0);
+  return bell_times(std::clamp(x, -kEndOfGelu, kEndOfGelu), a, 0);
 }
 
 double silu(double x) {
@@ -96,35 +100,57 @@ double silu_slope(double x) {
   return Logistic(cut).slope(cut);
 }
 
-double gelu(double x) {
-  if (x < -kEnd) return 0;
-  if (x < kTail) return -(bell_times(x, 0.5, kMore) * kInverseSqrtTwoPi * tail(x)) * kBack;
-  return x * normal_below(x);
+template <class T>
+T gelu(T given) {
+  const double x = given;
+  if (x < -kEndOfGelu) return 0;
+  if (x < kTail) return static_cast<T>(-(bell_times(x, 0.5, kMore) * kInverseSqrtTwoPi * tail(x)) * kBack);
+  return static_cast<T>(x * normal_below<T>(x));
 }
 
-double gelu_slope(double x) {
-  const double cut = std::clamp(x, -kEnd, kEnd);
-  if (cut < kTail) return bell_times(cut, 0.5, kMore) * kInverseSqrtTwoPi * (cut - tail(cut) / cut) * kBack;
-  return normal_below(cut) + cut * (kInverseSqrtTwoPi * bell_times(cut, 0.5, 0));
+template <class T>
+T gelu_slope(T given) {
+  const double x = given;
+  const double cut = std::clamp(x, -kEndOfGelu, kEndOfGelu);
+  if (cut < kTail)
+    return static_cast<T>(bell_times(cut, 0.5, kMore) * kInverseSqrtTwoPi * (cut - tail(cut) / cut) * kBack);
+  return static_cast<T>(normal_below<T>(cut) + cut * (kInverseSqrtTwoPi * bell_times(cut, 0.5, 0)));
 }
 
-double gelu_tanh(double x) {
+template <class T>
+T gelu_tanh(T given) {
+  const double x = given;
   const double cut = std::clamp(x, -kEndOfGeluTanh, kEndOfGeluTanh);
-  const Argument u = gelu_tanh_argument(cut);
-  return Logistic(u.high, u.low).gate(std::max(x, -kEndOfGeluTanh));
+  const Argument u = gelu_tanh_argument<T>(cut);
+  return static_cast<T>(Logistic(u.high, u.low).gate(std::max(x, -kEndOfGeluTanh)));
 }
 
-double gelu_tanh_slope(double x) {
+template <class T>
+T gelu_tanh_slope(T given) {
+  const double x = given;
   const double cut = std::clamp(x, -kEndOfGeluTanh, kEndOfGeluTanh);
-  const Argument u = gelu_tanh_argument(cut);
-  return Logistic(u.high, u.low).slope(cut * u.slope);
+  const Argument u = gelu_tanh_argument<T>(cut);
+  return static_cast<T>(Logistic(u.high, u.low).slope(cut * u.slope));
 }
 
-double gelu_tanh_density(double x) {
+template <class T>
+T gelu_tanh_density(T given) {
+  const double x = given;
   const double cut = std::clamp(x, -kEndOfGeluTanh, kEndOfGeluTanh);
-  const Argument u = gelu_tanh_argument(cut);
+  const Argument u = gelu_tanh_argument<T>(cut);
   const Logistic logistic(u.high, u.low);
-  return logistic.e / ((1 + logistic.e) * (1 + logistic.e)) * logistic.back;
+  return static_cast<T>(logistic.e / ((1 + logistic.e) * (1 + logistic.e)) * logistic.back);
 }
+
+template float gelu(float);
+template double gelu(double);
+template float gelu_slope(float);
+template double gelu_slope(double);
+template float gelu_tanh(float);
+template double gelu_tanh(double);
+template float gelu_tanh_slope(float);
+template double gelu_tanh_slope(double);
+template float gelu_tanh_density(float);
+template double gelu_tanh_density(double);
 
 }  // namespace tapegrad::inline v0::detail
