@@ -12,7 +12,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -25,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line/command_line.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -417,7 +417,8 @@ bool run_case(Other& other, const Case& c, const Options& options) {
 int run(const Options& options) {
   const auto* const op = std::ranges::find(kOps, options.op, &Op::name);
   Takes takes{.names = {}, .square = options.square};
-  for (const std::string& name : CLI::detail::split(options.takes, ',')) takes.names.push_back(name);
+  std::istringstream names(options.takes);
+  for (std::string name; std::getline(names, name, ',');) takes.names.push_back(name);
   Draw draw(options.seed);
   Other other(options.op, options.folder);
   int passed = 0, cases = 0;
@@ -442,26 +443,25 @@ int main(int argc, char** argv) {
   Options options;
   Strings names;
   for (const Op& op : kOps) names.emplace_back(op.name);
-  CLI::App app("Checks a backward pass that is written elsewhere; tools/check_numpy.py does so for NumPy.",
-               "tg-gradcheck");
-  app.add_option("op", options.op, fmt::format("one of {}", fmt::join(names, ", ")))
-      ->required()
-      ->check(CLI::IsMember(names));
-  app.add_option("--folder", options.folder, "where arrays are exchanged")
-      ->required()
-      ->check(CLI::ExistingDirectory);
-  app.add_option("--takes", options.takes, "the options that the backward pass takes: strides,padding,...");
-  app.add_option("--seed", options.seed, "other numbers");
-  app.add_option("--tolerance", options.tolerance, "the largest relative error (1e-7)");
-  app.add_flag("--square", options.square, "square kernels, for who knows no others");
-  app.add_flag("--forward", options.forward, "compare the forward pass, too");
-  try {
-    app.parse(argc, argv);
-    return run(options);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "tg-gradcheck: {}\n", error.what());
-    return 2;
-  }
+  cli::Program program(
+      "tg-gradcheck",
+      "Checks a backward pass that is written elsewhere; tools/check_numpy.py does so for NumPy.");
+  program.add_choice("op", options.op, names, fmt::format("one of {}", fmt::join(names, ", ")));
+  program.require("op");
+  program.add_path("--folder", options.folder, "FOLDER", "where arrays are exchanged");
+  program.require("--folder");
+  program.add_text("--takes", options.takes, "NAMES",
+                   "the options that the backward pass takes: strides,padding,...");
+  program.add_whole("--seed", options.seed, 0, "other numbers");
+  program.add_number("--tolerance", options.tolerance, "the largest relative error (0: 1e-7)");
+  program.add_flag("--square", options.square, "square kernels, for who knows no others");
+  program.add_flag("--forward", options.forward, "compare the forward pass, too");
+  return program.run(argc, argv, [&] {
+    try {
+      return run(options);
+    } catch (const std::exception& error) {  // 1 is for a wrong backward pass
+      fmt::print(stderr, "tg-gradcheck: {}\n", error.what());
+      return 2;
+    }
+  });
 }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -16,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line/command_line.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -239,31 +239,29 @@ void draw(const Content& content, const std::string& name, const fs::path& path)
 int main(int argc, char** argv) {
   fs::path file;
   std::vector<std::string> png;
-  CLI::App app("Shows what is in a file of tensors: safetensors, checkpoints, npy, npz, IDX (gzipped, too).",
-               "tg-inspect");
-  app.add_option("FILE", file, "the file")->required();
-  app.add_option(
-         "--png", png,
-         "draw the tensor NAME (\"array\" in npy and IDX) into OUT, as images [n, h, w, c] or as the filters of a "
-         "convolution [kh, kw, in, out]")
-      ->type_name("NAME OUT")
-      ->expected(2);
-  app.failure_message([](const CLI::App*, const CLI::Error& error) {
-    return fmt::format("tg-inspect: {} (--help lists the options)\n", error.what());
-  });
-  CLI11_PARSE(app, argc, argv);
-  try {
-    const Content content = read(file);
-    if (png.empty()) {
-      print(file, content);
-      if (content.error.empty()) return 0;
-      std::fflush(stdout);
-      throw std::runtime_error(content.error);
+  cli::Program program(
+      "tg-inspect",
+      "Shows what is in a file of tensors: safetensors, checkpoints, npy, npz, IDX (gzipped, too).");
+  program.add_path("FILE", file, "PATH", "the file");
+  program.require("FILE");
+  program.add_texts(
+      "--png", png, 2, "NAME OUT",
+      "draw the tensor NAME (\"array\" in npy and IDX) into OUT, as images [n, h, w, c] or as the filters "
+      "of a convolution [kh, kw, in, out]");
+  return program.run(argc, argv, [&] {
+    try {
+      const Content content = read(file);
+      if (png.empty()) {
+        print(file, content);
+        if (content.error.empty()) return 0;
+        std::fflush(stdout);
+        throw std::runtime_error(content.error);
+      }
+      draw(content, png[0], png[1]);
+      fmt::print("{}\n", png[1]);
+      return 0;
+    } catch (const std::exception& error) {
+      throw std::runtime_error(printable(error.what()));
     }
-    draw(content, png[0], png[1]);
-    fmt::print("{}\n", png[1]);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "tg-inspect: {}\n", printable(error.what()));
-    return 1;
-  }
+  });
 }

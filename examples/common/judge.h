@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "common/command_line.h"
+#include "common/options.h"
 #include "tapegrad/nn/layers.h"
 
 namespace common {

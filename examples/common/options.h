@@ -1,40 +1,52 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
-inline std::string without_quotes(const std::string& text) {
-  return text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2)
-                                                                       : text;
-}
+#include "command_line/command_line.h"
+#include "tapegrad/base/parallel.h"
+#include "tapegrad/base/shape.h"
+#include "tapegrad/data/dataset.h"
 
-/// A path of this machine means nothing to the readers of a page: of a place outside the working directory only the
-/// last name is shown.
-inline std::string for_others(const std::string& value) {
-  const std::filesystem::path path(value);
-  if (!path.is_absolute()) return value;
-  std::error_code error;
-  const std::filesystem::path here = path.lexically_relative(std::filesystem::current_path(error));
-  if (!here.empty() && *here.begin() != "..") return here.string();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
+namespace common {
 
-/// The options of a program and the values they have in this run, for its report.
-inline std::vector<std::pair<std::string, std::string>> option_facts(const CLI::App& app) {
-  std::vector<std::pair<std::string, std::string>> facts;
-  for (const CLI::Option* option : app.get_options()) {
-    if (option == app.get_help_ptr()) continue;
-    std::string value = option->get_default_str();
-    if (option->get_expected_max() == 0)
-      value = option->count() > 0 ? "yes" : "no";
-    else if (option->count() > 0)
-      value = CLI::detail::join(option->results(), " ");
-    value = without_quotes(value);
-    if (!value.empty()) facts.emplace_back(option->get_name(), for_others(value));
-  }
-  return facts;
-}
+namespace tg = tapegrad;
+
+/// The folder of the digits that the project draws: data/ in the tree that the program was built in, wherever
+/// that tree is now, or else in the current folder.
+std::filesystem::path default_data();
+
+/// The digits in a folder. Throws an error that names --data when the folder holds none, or labels other than 0 to 9.
+tg::Dataset read_digits(const std::filesystem::path& folder, tg::Split split);
+
+/// Makes the folder for results, if it is missing. Throws an error that names the option when that cannot be done.
+void make_folder(const std::filesystem::path& folder, const std::string& option = "--out");
+
+/// What the examples that train have in common on their command lines.
+struct TrainingOptions {
+  std::filesystem::path data = default_data();
+  tg::index_t epochs = 10;
+  tg::index_t batch = 128;
+  double learning_rate = 1e-3;
+  int threads = tg::thread_count();
+  std::uint64_t seed = 1;
+  tg::index_t max_steps = 0;
+  std::filesystem::path out = {};  ///< add_options sets it to out/PROGRAM
+  bool resume = false;
+  tg::index_t checkpoint_every = 0;
+  int keep = 2;
+  std::filesystem::path load = {};     ///< empty: train
+  std::filesystem::path metrics = {};  ///< empty: metrics.jsonl in out
+};
+
+/// Adds them to a program's command line, with the values that they have as defaults.
+void add_options(cli::Program& program, TrainingOptions& options);
+
+/// The options of a program and the values they have in this run, for its report. Of paths outside the working directory
+/// the last name is shown.
+std::vector<std::pair<std::string, std::string>> option_facts(const cli::Program& program);
+
+}  // namespace common

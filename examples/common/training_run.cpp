@@ -84,7 +84,7 @@ void TrainingRun::save(std::optional<double> metric) {
 }
 
 void TrainingRun::interrupt() const {
-  throw Interrupted{"interrupted; all that was done is saved: --resume continues it"};
+  throw cli::Interrupted{"interrupted; all that was done is saved: --resume continues it"};
 }
 
 void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/command_line.h"
+#include "common/options.h"
 #include "tapegrad/data/loader.h"
 #include "tapegrad/io/checkpoint.h"
 #include "tapegrad/show/metrics.h"
@@ -67,7 +67,7 @@ class TrainingRun {
 
   /// Runs step for each batch, and end_epoch after each epoch, and keeps and shows the values that they return.
   /// Continues the newest checkpoint first if --resume says so.
-  /// Throws when a value is not finite, and Interrupted, after a checkpoint, when Ctrl-C was pressed.
+  /// Throws when a value is not finite, and cli::Interrupted, after a checkpoint, when Ctrl-C was pressed.
   void train(const std::function<Values(const tg::Batch&)>& step, const std::function<Values()>& end_epoch);
 
   /// How many steps the epochs that were asked for have, at least 2: what schedules are made for.

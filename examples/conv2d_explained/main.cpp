@@ -5,14 +5,13 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "common/command_line.h"
+#include "common/options.h"
 #include "pictures.h"
 #include "sections.h"
 
@@ -85,24 +84,22 @@ int main(int argc, char** argv) {
   bool list = false;
   std::string only;
   std::filesystem::path pictures;
-  CLI::App app("Explains conv2d, conv2d_transpose and their gradients with examples that run.",
-               "conv2d_explained");
-  CLI::Option* list_option = app.add_flag("--list", list, "list the sections");
-  CLI::Option* only_option =
-      app.add_option("--only", only, "run one section, by its number or name")
-          ->type_name("SECTION")
-          ->check([](const std::string& wanted) {
-            return find_section(wanted)
-                       ? ""
-                       : fmt::format("must be a number from 1 to {} or a name that --list shows, got {}",
-                                     std::size(kSections), wanted);
-          });
-  app.add_option("--pictures", pictures,
-                 "draw the stamps, the inserted zeros and the matrix into this folder, and run nothing else")
-      ->type_name("FOLDER")
-      ->excludes(list_option, only_option);
-  return common::run_program(app, argc, argv, [&] {
-    if (app.count("--pictures") > 0) {
+  cli::Program program("conv2d_explained",
+                       "Explains conv2d, conv2d_transpose and their gradients with examples that run.");
+  program.add_flag("--list", list, "list the sections");
+  program.add_text("--only", only, "SECTION", "run one section, by its number or name",
+                   [](const std::string& wanted) -> std::string {
+                     if (find_section(wanted)) return "";
+                     return fmt::format("must be a number from 1 to {} or a name that --list shows, got {}",
+                                        std::size(kSections), wanted);
+                   });
+  program.add_path(
+      "--pictures", pictures, "FOLDER",
+      "draw the stamps, the inserted zeros and the matrix into this folder, and run nothing else");
+  program.exclude("--pictures", "--list");
+  program.exclude("--pictures", "--only");
+  return program.run(argc, argv, [&] {
+    if (program.given("--pictures")) {
       draw_pictures(pictures);
       return 0;
     }

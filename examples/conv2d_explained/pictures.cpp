@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/command_line.h"
+#include "common/options.h"
 #include "recipes.h"
 #include "tapegrad/io/image.h"
 #include "tapegrad/show/draw.h"

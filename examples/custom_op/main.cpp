@@ -3,10 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 
-#include "common/command_line.h"
+#include "common/options.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -43,7 +42,7 @@ int run() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Checks an op with a derivative written by hand, and draws it as the tape sees it.",
-               "custom_op");
-  return common::run_program(app, argc, argv, run);
+  cli::Program program("custom_op",
+                       "Checks an op with a derivative written by hand, and draws it as the tape sees it.");
+  return program.run(argc, argv, run);
 }

@@ -5,12 +5,11 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <vector>
 
-#include "common/command_line.h"
 #include "common/judge.h"
+#include "common/options.h"
 #include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
@@ -157,9 +156,9 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options{{.epochs = 20, .batch = 64, .learning_rate = 5e-4}};
-  CLI::App app("Trains a generator of handwritten digits against a discriminator.", "dcgan");
-  common::add_options(app, options);
-  app.add_option("--classifier", options.classifier,
-                 "weights of mnist_classifier, to count the digits among the samples (default: train one)");
-  return common::run_program(app, argc, argv, [&] { return run(options); });
+  cli::Program program("dcgan", "Trains a generator of handwritten digits against a discriminator.");
+  common::add_options(program, options);
+  program.add_path("--classifier", options.classifier, "FILE",
+                   "weights of mnist_classifier, to count the digits among the samples (default: train one)");
+  return program.run(argc, argv, [&] { return run(options); });
 }

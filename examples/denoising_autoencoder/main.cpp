@@ -4,11 +4,10 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <vector>
 
-#include "common/command_line.h"
+#include "common/options.h"
 #include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
@@ -132,8 +131,9 @@ int main(int argc, char** argv) {
   options.epochs = 5;
   options.batch = 64;
   options.learning_rate = 4e-3;
-  CLI::App app("Trains an autoencoder to take the noise from handwritten digits.", "denoising_autoencoder");
-  common::add_options(app, options);
-  common::add_number(app, "--noise", options.noise, "standard deviation of the noise; white is 1");
-  return common::run_program(app, argc, argv, [&] { return run(options); });
+  cli::Program program("denoising_autoencoder",
+                       "Trains an autoencoder to take the noise from handwritten digits.");
+  common::add_options(program, options);
+  program.add_number("--noise", options.noise, "standard deviation of the noise; white is 1");
+  return program.run(argc, argv, [&] { return run(options); });
 }

@@ -5,11 +5,10 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 
-#include "common/command_line.h"
 #include "common/interrupt.h"
+#include "common/options.h"
 #include "digits/digits.h"
 #include "tapegrad/tapegrad.h"
 
@@ -91,7 +90,7 @@ int run(const Options& options) {
       fmt::print("step {:>4}  penalty {:.4f}  distance of the kinds {:.3f}\n", step, term.item(),
                  distance.item());
   }
-  if (penalties.y.empty()) throw common::Interrupted{"interrupted before the first step"};
+  if (penalties.y.empty()) throw cli::Interrupted{"interrupted before the first step"};
   const std::vector<tg::Series> series = {penalties, distances};
   tg::write_png(options.out / "training.png",
                 tg::line_chart(series, {.title = "A critic with a gradient penalty",
@@ -99,8 +98,8 @@ int run(const Options& options) {
                                         .y_label = "logarithmic",
                                         .log_y = true}));
   if (interrupt.requested())
-    throw common::Interrupted{fmt::format("interrupted; the picture of {} steps is in {}", penalties.y.size(),
-                                          options.out.string())};
+    throw cli::Interrupted{fmt::format("interrupted; the picture of {} steps is in {}", penalties.y.size(),
+                                       options.out.string())};
   const bool fallen = penalties.y.back() < 0.2 * penalties.y.front() && distances.y.back() > 0;
   fmt::print("the penalty {} from {:.4f} to {:.4f}; the picture is in {}\n",
              fallen ? "fell" : "did not fall to a fifth: it went", penalties.y.front(), penalties.y.back(),
@@ -112,12 +111,11 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Trains a critic with a gradient penalty; exits with 0 if the penalty falls.",
-               "gradient_penalty");
-  app.option_defaults()->always_capture_default();
-  common::add_whole(app, "--steps", options.steps, 1, "training steps");
-  common::add_whole(app, "--batch", options.batch, 1, "images of each kind in a step");
-  common::add_whole(app, "--seed", options.seed, 0, "seed of the weights and images");
-  app.add_option("--out", options.out, "folder for the picture, created if missing")->type_name("FOLDER");
-  return common::run_program(app, argc, argv, [&] { return run(options); });
+  cli::Program program("gradient_penalty",
+                       "Trains a critic with a gradient penalty; exits with 0 if the penalty falls.");
+  program.add_whole("--steps", options.steps, 1, "training steps");
+  program.add_whole("--batch", options.batch, 1, "images of each kind in a step");
+  program.add_whole("--seed", options.seed, 0, "seed of the weights and images");
+  program.add_path("--out", options.out, "FOLDER", "folder for the picture, created if missing");
+  return program.run(argc, argv, [&] { return run(options); });
 }

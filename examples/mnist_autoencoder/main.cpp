@@ -4,14 +4,12 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "common/command_line.h"
 #include "common/options.h"
 #include "common/training_run.h"
 #include "net.h"
@@ -69,7 +67,7 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
            {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true});
 }
 
-int run(const Options& options, const CLI::App& app) {
+int run(const Options& options, const cli::Program& program) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator generator(options.seed);
   tg::Sequential net = make_net(options.net, generator);
@@ -94,7 +92,7 @@ int run(const Options& options, const CLI::App& app) {
     write_report(options.out / "report.html", {.net = net,
                                                .test = data,
                                                .test_loss = test_loss,
-                                               .options = option_facts(app),
+                                               .options = common::option_facts(program),
                                                .metrics = training ? &training->metrics() : nullptr});
   fmt::print("test loss {:.5f}; results are in {}\n", test_loss, options.out.string());
   return 0;
@@ -104,14 +102,13 @@ int run(const Options& options, const CLI::App& app) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app(
-      "Trains an autoencoder of Conv2DTranspose layers on handwritten digits, and shows what it "
-      "reconstructs.",
-      "mnist_autoencoder");
-  common::add_options(app, options);
-  common::add_choice(app, "--net", options.net, {"tutorial", "wide"},
+  cli::Program program(
+      "mnist_autoencoder",
+      "Trains an autoencoder of Conv2DTranspose layers on handwritten digits, and shows what it reconstructs.");
+  common::add_options(program, options);
+  program.add_choice("--net", options.net, {"tutorial", "wide"},
                      "tutorial (16, 8 | 8, 16 | 1 filters) or wide (32, 64 | 64, 32 | 1)");
-  app.add_flag("--report", options.report,
-               "write report.html to --out: one page about the run, to look at or to mail");
-  return common::run_program(app, argc, argv, [&] { return run(options, app); });
+  program.add_flag("--report", options.report,
+                   "write report.html to --out: one page about the run, to look at or to mail");
+  return program.run(argc, argv, [&] { return run(options, program); });
 }

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <vector>
 
-#include "common/command_line.h"
 #include "common/lenet.h"
+#include "common/options.h"
 #include "common/training_run.h"
 #include "pictures.h"
 #include "tapegrad/tapegrad.h"
@@ -77,8 +76,9 @@ int run(const common::TrainingOptions& options) {
 
 int main(int argc, char** argv) {
   common::TrainingOptions options{.epochs = 20, .batch = 64, .learning_rate = 2e-3};
-  CLI::App app("Trains a LeNet to tell handwritten digits apart, and shows which ones it gets wrong.",
-               "mnist_classifier");
-  common::add_options(app, options);
-  return common::run_program(app, argc, argv, [&] { return run(options); });
+  cli::Program program(
+      "mnist_classifier",
+      "Trains a LeNet to tell handwritten digits apart, and shows which ones it gets wrong.");
+  common::add_options(program, options);
+  return program.run(argc, argv, [&] { return run(options); });
 }

@@ -4,12 +4,11 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <vector>
 
-#include "common/command_line.h"
 #include "common/judge.h"
+#include "common/options.h"
 #include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
@@ -178,12 +177,12 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options{{.epochs = 20, .batch = 64, .learning_rate = 2e-3}};
-  CLI::App app("Trains a variational autoencoder on handwritten digits, and draws digits with it.",
-               "mnist_vae");
-  common::add_options(app, options);
-  common::add_whole(app, "--code", options.code, 1, "size of the code, the numbers that describe a digit",
+  cli::Program program("mnist_vae",
+                       "Trains a variational autoencoder on handwritten digits, and draws digits with it.");
+  common::add_options(program, options);
+  program.add_whole("--code", options.code, 1, "size of the code, the numbers that describe a digit",
                     1'000'000);
-  app.add_option("--classifier", options.classifier,
-                 "weights of mnist_classifier, to count the digits among the samples (default: train one)");
-  return common::run_program(app, argc, argv, [&] { return run(options); });
+  program.add_path("--classifier", options.classifier, "FILE",
+                   "weights of mnist_classifier, to count the digits among the samples (default: train one)");
+  return program.run(argc, argv, [&] { return run(options); });
 }

@@ -9,13 +9,12 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
 
-#include "common/command_line.h"
 #include "common/interrupt.h"
+#include "common/options.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -138,8 +137,8 @@ int run(const Options& options) {
       tg::line_chart(series,
                      {.title = "Poisson's equation", .x_label = "step", .y_label = "", .log_y = true}));
   if (interrupt.requested())
-    throw common::Interrupted{fmt::format("interrupted; the pictures of {} steps are in {}", losses.y.size(),
-                                          options.out.string())};
+    throw cli::Interrupted{fmt::format("interrupted; the pictures of {} steps are in {}", losses.y.size(),
+                                       options.out.string())};
   fmt::print("relative error {:.3e}; pictures are in {}\n", errors.y.back(), options.out.string());
   return errors.y.back() < 0.01 ? 0 : 1;
 }
@@ -148,11 +147,11 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Solves Poisson's equation with a network; exits with 0 if the error is below 1%.", "poisson");
-  app.option_defaults()->always_capture_default();
-  common::add_whole(app, "--steps", options.steps, 1, "training steps");
-  common::add_whole(app, "--points", options.points, 1, "random points in a step");
-  common::add_whole(app, "--seed", options.seed, 0, "seed of the weights and points");
-  app.add_option("--out", options.out, "folder for the pictures, created if missing")->type_name("FOLDER");
-  return common::run_program(app, argc, argv, [&] { return run(options); });
+  cli::Program program("poisson",
+                       "Solves Poisson's equation with a network; exits with 0 if the error is below 1%.");
+  program.add_whole("--steps", options.steps, 1, "training steps");
+  program.add_whole("--points", options.points, 1, "random points in a step");
+  program.add_whole("--seed", options.seed, 0, "seed of the weights and points");
+  program.add_path("--out", options.out, "FOLDER", "folder for the pictures, created if missing");
+  return program.run(argc, argv, [&] { return run(options); });
 }

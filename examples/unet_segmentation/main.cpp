@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <filesystem>
 #include <vector>
 
-#include "common/command_line.h"
+#include "common/options.h"
 #include "common/training_run.h"
 #include "scenes.h"
 #include "tapegrad/tapegrad.h"
@@ -150,10 +149,11 @@ int main(int argc, char** argv) {
   options.epochs = 4;
   options.batch = 8;
   options.learning_rate = 5e-3;
-  CLI::App app("Trains a small U-Net to find ellipses, rectangles and triangles that cover each other.",
-               "unet_segmentation");
-  common::add_options(app, options);
-  app.remove_option(app.get_option("--data"));  // the program draws its own
-  common::add_whole(app, "--scenes", options.scenes, 1, "images to train with");
-  return common::run_program(app, argc, argv, [&] { return run(options); });
+  cli::Program program(
+      "unet_segmentation",
+      "Trains a small U-Net to find ellipses, rectangles and triangles that cover each other.");
+  common::add_options(program, options);
+  program.remove("--data");  // the program draws its own
+  program.add_whole("--scenes", options.scenes, 1, "images to train with");
+  return program.run(argc, argv, [&] { return run(options); });
 }

@@ -27,7 +27,7 @@ namespace {
 using testing::error_of, testing::expect_contains;
 
 // Sample i of length elements holds 3 i, 3 i + 1, ..., and its label is i.
-Tensor counting(index_t samples, index_t length, DType dtype = DType::Float32) {
+Tensor counted_images(index_t samples, index_t length, DType dtype = DType::Float32) {
   Tensor x = zeros({samples, length, 1}, dtype);
   for (index_t i = 0; i < samples; ++i)
     for (index_t k = 0; k < length; ++k) x.set({i, k, 0}, static_cast<double>(3 * i + k));
@@ -47,7 +47,7 @@ std::vector<int> order(const Loader& loader, index_t epoch) {
 }
 
 TEST(Loader, InOrderWithoutShuffling) {
-  const Loader loader(counting(10, 2), numbers(10), {.batch_size = 4, .shuffle = false});
+  const Loader loader(counted_images(10, 2), numbers(10), {.batch_size = 4, .shuffle = false});
   EXPECT_EQ(loader.batches(), 3);
   EXPECT_EQ(loader.samples(), 10);
   index_t number = 0;
@@ -74,7 +74,7 @@ TEST(Loader, DropsTheLastBatchThatIsNotFull) {
                                            {0, 4, 0},
                                            {5, 1, 5},
                                            {5, std::numeric_limits<index_t>::max(), 0}}) {
-    const Loader loader(counting(samples, 2), numbers(samples),
+    const Loader loader(counted_images(samples, 2), numbers(samples),
                         {.batch_size = size, .shuffle = false, .drop_last = true});
     EXPECT_EQ(loader.batches(), batches);
     EXPECT_EQ(loader.samples(), batches == 0 ? 0 : batches * size);
@@ -85,13 +85,13 @@ TEST(Loader, DropsTheLastBatchThatIsNotFull) {
     }
     EXPECT_EQ(seen, batches);
   }
-  const Loader all(counting(5, 2), {}, {.batch_size = std::numeric_limits<index_t>::max()});
+  const Loader all(counted_images(5, 2), {}, {.batch_size = std::numeric_limits<index_t>::max()});
   EXPECT_EQ(all.batches(), 1);
   EXPECT_EQ(all.samples(), 5);
 }
 
 TEST(Loader, ShufflesEverySampleOnceWithItsLabel) {
-  const Loader loader(counting(101, 3), numbers(101), {.batch_size = 8, .seed = 3});
+  const Loader loader(counted_images(101, 3), numbers(101), {.batch_size = 8, .seed = 3});
   std::set<int> seen;
   for (const Batch& batch : loader.epoch(5))
     for (index_t i = 0; i < batch.targets.size(); ++i) {
@@ -105,11 +105,11 @@ TEST(Loader, ShufflesEverySampleOnceWithItsLabel) {
 
 TEST(Loader, OrderIsAFunctionOfSeedAndEpoch) {
   const auto make = [](std::uint64_t seed, index_t size) {
-    return Loader(counting(50, 1), numbers(50), {.batch_size = size, .seed = seed});
+    return Loader(counted_images(50, 1), numbers(50), {.batch_size = size, .seed = seed});
   };
   const Loader loader = make(7, 8);
   const std::vector<int> third = order(loader, 3),
-                         none = order(Loader(counting(50, 1), numbers(50), {.shuffle = false}), 3);
+                         none = order(Loader(counted_images(50, 1), numbers(50), {.shuffle = false}), 3);
   EXPECT_NE(third, none);
   EXPECT_NE(third, order(loader, 4));
   EXPECT_NE(third, order(make(8, 8), 3));
@@ -132,7 +132,7 @@ TEST(Loader, OrderIsAFunctionOfSeedAndEpoch) {
 
 // The order is part of what a seed promises: it stays the same from version to version.
 TEST(Loader, OrderOfOneSeed) {
-  const Loader loader(counting(10, 1), numbers(10), {.batch_size = 10, .seed = 1});
+  const Loader loader(counted_images(10, 1), numbers(10), {.batch_size = 10, .seed = 1});
   EXPECT_EQ(order(loader, 0), (std::vector<int>{5, 0, 1, 2, 6, 3, 9, 7, 8, 4}));
   EXPECT_EQ(order(loader, 1), (std::vector<int>{1, 7, 8, 5, 3, 9, 0, 6, 4, 2}));
 }
@@ -156,17 +156,17 @@ TEST(Loader, BytesBecomeSharesOf255) {
 TEST(Loader, OtherDtypesKeepTheirValues) {
   for (const DType dtype : {DType::Float32, DType::Float64, DType::Int32})
     for (const DType wanted : {DType::Float32, DType::Float64, dtype}) {
-      const Tensor x = counting(5, 2, dtype);
+      const Tensor x = counted_images(5, 2, dtype);
       for (const Batch& batch :
            Loader(x, {}, {.batch_size = 5, .shuffle = false, .dtype = wanted}).epoch(0)) {
-        EXPECT_TRUE(equal(batch.inputs, counting(5, 2, wanted)));
+        EXPECT_TRUE(equal(batch.inputs, counted_images(5, 2, wanted)));
         EXPECT_FALSE(batch.targets.defined());
       }
     }
 }
 
 TEST(Loader, BatchesHandedOutStay) {
-  const Loader loader(counting(64, 4), numbers(64), {.batch_size = 4, .shuffle = false});
+  const Loader loader(counted_images(64, 4), numbers(64), {.batch_size = 4, .shuffle = false});
   std::vector<Batch> kept;
   for (const Batch& batch : loader.epoch(0)) kept.push_back(batch);
   ASSERT_EQ(kept.size(), 16u);
@@ -178,14 +178,14 @@ TEST(Loader, BatchesHandedOutStay) {
 }
 
 TEST(Loader, TheDataSetIsNotHandedOutItself) {
-  Tensor x = counting(4, 1);
+  Tensor x = counted_images(4, 1);
   for (Batch batch : Loader(x, {}, {.batch_size = 4, .shuffle = false}).epoch(0))
     batch.inputs.set({0, 0, 0}, 99);
-  EXPECT_TRUE(equal(x, counting(4, 1)));
+  EXPECT_TRUE(equal(x, counted_images(4, 1)));
 }
 
 TEST(Loader, LeavingEarlyNeitherHangsNorLeaks) {
-  const Loader loader(counting(1000, 100), numbers(1000), {.batch_size = 10});
+  const Loader loader(counted_images(1000, 100), numbers(1000), {.batch_size = 10});
   for (int i = 0; i < 50; ++i)
     for (const Batch& batch : loader.epoch(i))
       if (batch.number == i % 3) break;
@@ -199,7 +199,7 @@ TEST(Loader, LeavingEarlyNeitherHangsNorLeaks) {
 }
 
 TEST(Loader, AnEpochOutlivesItsLoader) {
-  std::optional<Loader> loader(std::in_place, counting(20, 2), numbers(20), LoaderOptions{.batch_size = 5});
+  std::optional<Loader> loader(std::in_place, counted_images(20, 2), numbers(20), LoaderOptions{.batch_size = 5});
   Loader::Epoch epoch = loader->epoch(0);
   const std::vector<int> expected = order(*loader, 0);
   loader.reset();
@@ -223,7 +223,7 @@ TEST(Loader, EmptySamplesAndEmptySets) {
 
 // ---- Transforms
 
-// What a loader made of each sample, by its number, for the images of counting().
+// What a loader made of each sample, by its number, for the images of counted_images().
 std::map<int, Tensor> images_by_number(const Loader& loader, index_t epoch) {
   std::map<int, Tensor> images;
   for (const Batch& batch : loader.epoch(epoch))
@@ -290,13 +290,13 @@ TEST(LoaderTransform, ComesAfterTheConversion) {
 }
 
 TEST(LoaderTransform, MayWriteToItsImage) {
-  const Tensor x = counting(4, 1);
+  const Tensor x = counted_images(4, 1);
   const Loader loader(x, {}, {.transform = [](Tensor image, Generator&) {
                         image.set({0, 0}, -1);
                         return image;
                       }});
   for (const Batch& batch : loader.epoch(0)) EXPECT_TRUE(equal(batch.inputs, full({4, 1, 1}, -1)));
-  EXPECT_TRUE(equal(x, counting(4, 1)));
+  EXPECT_TRUE(equal(x, counted_images(4, 1)));
 }
 
 TEST(LoaderTransform, OfNothing) {
@@ -327,7 +327,7 @@ TEST(LoaderErrors, NameTheSample) {
   for (const int workers : {1, 4}) {
     const auto make = [&](Transform transform) {
       return Loader(
-          counting(20, 2), numbers(20),
+          counted_images(20, 2), numbers(20),
           {.batch_size = 4, .shuffle = false, .transform = std::move(transform), .workers = workers});
     };
     EXPECT_EQ(failure(make(refuse(9))), Failure("[loader] sample 9: too dark", 2));
@@ -361,7 +361,7 @@ struct Mine : std::runtime_error {
 // What a step of an epoch throws; the Loader's Error holds it.
 template <class Thrown>
 bool holds(const std::function<Tensor(Tensor, Generator&)>& transform, int workers) {
-  const Loader loader(counting(9, 2), {}, {.batch_size = 3, .transform = transform, .workers = workers});
+  const Loader loader(counted_images(9, 2), {}, {.batch_size = 3, .transform = transform, .workers = workers});
   try {
     for ([[maybe_unused]] const Batch& batch : loader.epoch(0)) {
     }
@@ -386,7 +386,7 @@ TEST(LoaderErrors, HoldTheirCause) {
     EXPECT_TRUE(
         (holds<Error>([](Tensor, Generator&) -> Tensor { throw Error("disk", "on fire"); }, workers)));
     const Loader loader(
-        counting(9, 2), {},
+        counted_images(9, 2), {},
         {.transform = [](Tensor, Generator&) -> Tensor { throw std::bad_alloc(); }, .workers = workers});
     EXPECT_THROW((void)loader.epoch(0).begin(), std::bad_alloc);
   }
@@ -438,7 +438,7 @@ int in_child(const Loader& loader, const std::vector<Batch>& all, index_t batche
 TEST(Loader, AProcessThatIsForkedInAnEpoch) {
   for (const int workers : {1, 3})
     for (const bool transforms : {false, true}) {
-      const Loader loader(counting(40, 2), numbers(40),
+      const Loader loader(counted_images(40, 2), numbers(40),
                           {.batch_size = 4,
                            .seed = 5,
                            .transform = transforms ? gaussian_noise(1) : Transform(),
@@ -453,7 +453,7 @@ TEST(Loader, AProcessThatIsForkedInAnEpoch) {
 #endif
 
 TEST(LoaderErrors, OfImagesAndLabelsThatAreRead) {
-  const Samples good = counting(6, 2);
+  const Samples good = counted_images(6, 2);
   const Samples bad(good.shape(), good.dtype(), [good](index_t i) {
     if (i == 4) throw Error("disk", "on fire");
     return good[i];
@@ -464,7 +464,7 @@ TEST(LoaderErrors, OfImagesAndLabelsThatAreRead) {
 }
 
 TEST(LoaderErrors, EndThePass) {
-  const Loader loader(counting(20, 2), {},
+  const Loader loader(counted_images(20, 2), {},
                       {.batch_size = 4, .shuffle = false, .transform = [](Tensor image, Generator&) {
                          if (image.at({0, 0}) == 15) throw std::runtime_error("no");
                          return image;
@@ -487,7 +487,7 @@ TEST(LoaderErrors, EndThePass) {
 
 TEST(LoaderResume, FromEveryBatchOn) {
   for (const bool drop_last : {false, true}) {
-    const Loader loader(counting(23, 2), numbers(23),
+    const Loader loader(counted_images(23, 2), numbers(23),
                         {.batch_size = 5, .seed = 2, .drop_last = drop_last, .transform = gaussian_noise(1)});
     std::vector<Batch> all;
     for (const Batch& batch : loader.epoch(3)) all.push_back(batch);
@@ -508,9 +508,9 @@ TEST(LoaderResume, FromEveryBatchOn) {
 }
 
 TEST(Loader, TakesInputsWithoutTargets) {
-  const Loader loader(counting(4, 2), {.batch_size = 4, .shuffle = false});
+  const Loader loader(counted_images(4, 2), {.batch_size = 4, .shuffle = false});
   for (const Batch& batch : loader.epoch(0)) {
-    EXPECT_TRUE(equal(batch.inputs, counting(4, 2)));
+    EXPECT_TRUE(equal(batch.inputs, counted_images(4, 2)));
     EXPECT_FALSE(batch.targets.defined());
   }
 }

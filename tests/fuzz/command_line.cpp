@@ -1,6 +1,6 @@
-// Command lines of the examples: run_program() with the options of a training example. Arguments are divided by zero bytes.
+// Command lines of the examples: cli::Program with the options of a training example. Arguments are divided by zero bytes.
 
-#include "common/command_line.h"
+#include "common/options.h"
 
 #include <cmath>
 #include <iostream>
@@ -32,12 +32,12 @@ void check(const Options& o) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const common::TrainingOptions defaults;  // it looks for the data set
   Options options{defaults};
-  CLI::App app("What an example says of itself.", "example");
-  common::add_options(app, options);
-  common::add_choice(app, "--net", options.net, {"tutorial", "wide"}, "a word");
-  common::add_number(app, "--noise", options.noise, "a number");
-  common::add_whole(app, "--code", options.code, 1, "a whole number", 1000);
-  app.add_flag("--report", options.report, "a flag");
+  cli::Program program("example", "What an example says of itself.");
+  common::add_options(program, options);
+  program.add_choice("--net", options.net, {"tutorial", "wide"}, "a word");
+  program.add_number("--noise", options.noise, "a number");
+  program.add_whole("--code", options.code, 1, "a whole number", 1000);
+  program.add_flag("--report", options.report, "a flag");
 
   std::vector<std::string> arguments{"example"};
   if (size > 0) arguments.emplace_back();
@@ -55,13 +55,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bool ran = false;
   int code = 1;
   try {
-    code = common::run_program(app, static_cast<int>(arguments.size()), argv.data(), [&] {
+    code = program.run(static_cast<int>(arguments.size()), argv.data(), [&] {
       ran = true;
       check(options);
       return 0;
     });
   } catch (const std::exception& error) {
-    fuzz::found(std::string("run_program throws ") + error.what());
+    fuzz::found(std::string("run() throws ") + error.what());
   }
   std::cout.rdbuf(before[0]);
   std::cerr.rdbuf(before[1]);

@@ -19,7 +19,7 @@ template <class T>
 constexpr testing::ConvKernels<T> kDirect = {Family::Direct};
 
 // Any convolution at all; nothing when the filter does not fit.
-std::optional<Conv2DGeometry> draw_geometry(Draw& draw) {
+std::optional<Conv2DGeometry> draw_direct_geometry(Draw& draw) {
   constexpr index_t kChannels[] = {1, 1, 2, 3, 4, 5, 6, 8, 8, 12, 16, 16, 20, 24, 32, 33, 40, 64};
   Conv2DOptions options;
   options.strides = {draw.integer(1, 3), draw.integer(1, 3)};
@@ -49,7 +49,7 @@ TEST_P(DirectConv2D, IsWhatTheMatrixOfWindowsGives) {
   Draw draw(7);
   int drawn = 0;
   for (int i = 0; i < 800 && !HasFailure(); ++i)
-    if (const auto g = draw_geometry(draw)) {
+    if (const auto g = draw_direct_geometry(draw)) {
       ++drawn;
       testing::expect_what_the_matrix_of_windows_gives(kDirect<float>, *g, draw);
       testing::expect_what_the_matrix_of_windows_gives(kDirect<double>, *g, draw);
@@ -78,7 +78,7 @@ TEST_P(DirectConv2D, IsWhatTheMatrixOfWindowsGivesForManyChannels) {
 TEST_P(DirectConv2D, SkipsPaddingAndPixelsThatNoTapReads) {
   Draw draw(12);
   for (int i = 0; i < 300 && !HasFailure(); ++i)
-    if (const auto g = draw_geometry(draw); g && g->out_shape().size() * g->window() < 100'000) {
+    if (const auto g = draw_direct_geometry(draw); g && g->out_shape().size() * g->window() < 100'000) {
       testing::expect_what_loops_give_for_any_numbers(kDirect<float>, *g, draw);
       testing::expect_what_loops_give_for_any_numbers(kDirect<double>, *g, draw);
     }
@@ -152,7 +152,7 @@ void check_cached_plans() {
   Draw draw(21);
   std::vector<Conv2DGeometry> all;
   while (all.size() < 150)
-    if (const auto g = draw_geometry(draw); g && g->out_shape().size() * g->window() < 20'000)
+    if (const auto g = draw_direct_geometry(draw); g && g->out_shape().size() * g->window() < 20'000)
       all.push_back(*g);
   for (int round = 0; round < 2; ++round)
     for (const Conv2DGeometry& g : all)

@@ -172,10 +172,10 @@ TEST_F(LossesTest, CrossEntropyGradients) {
 }
 
 TEST_F(LossesTest, CrossEntropyOfExtremeLogits) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kNoEnd = std::numeric_limits<double>::infinity();
   const Tensor labels = tensor({0, 0, 1}, DType::Int32);
   Tape tape;
-  const Tensor x = tape.watch(tensor({{1e4, -1e4}, {-1e4, 1e4}, {-kInfinity, 3}}));
+  const Tensor x = tape.watch(tensor({{1e4, -1e4}, {-1e4, 1e4}, {-kNoEnd, 3}}));
   const Tensor y = cross_entropy(x, labels, {.reduction = Reduction::PerElement});
   EXPECT_TRUE(equal(y, tensor({0, 2e4, 0}))) << y;
   const Tensor gradient = tape.gradient(sum(y), x);
@@ -183,14 +183,14 @@ TEST_F(LossesTest, CrossEntropyOfExtremeLogits) {
 }
 
 TEST_F(LossesTest, BinaryCrossEntropyOfExtremeLogits) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kNoEnd = std::numeric_limits<double>::infinity();
   for (const DType dtype : {DType::Float32, DType::Float64}) {
     Tape tape;
-    const Tensor x = tape.watch(tensor({-kInfinity, kInfinity, 1e30, -1e30, 60, -60, NAN}, dtype));
+    const Tensor x = tape.watch(tensor({-kNoEnd, kNoEnd, 1e30, -1e30, 60, -60, NAN}, dtype));
     const Tensor t = tensor({0.5, 0.5, 0, 0.25, 1, 0, 1}, dtype);
     const Tensor y = binary_cross_entropy_with_logits(x, t, {Reduction::PerElement});
     const Tensor gradient = tape.gradient(y, x, {.output_gradient = ones_like(y)});
-    const double losses[] = {kInfinity, kInfinity, 1e30, 0.25e30}, slopes[] = {-0.5, 0.5, 1, -0.25};
+    const double losses[] = {kNoEnd, kNoEnd, 1e30, 0.25e30}, slopes[] = {-0.5, 0.5, 1, -0.25};
     for (index_t i = 0; i < 4; ++i) {
       EXPECT_EQ(y.at({i}), tensor({losses[i]}, dtype).at({0})) << i;
       EXPECT_EQ(gradient.at({i}), slopes[i]) << i;

@@ -143,7 +143,7 @@ TEST_F(ModuleTest, NamesThatRepeatAreRefused) {
 
 // Of two different values for the same elements the last one would win.
 TEST_F(ModuleTest, TiedWeightsMustAgreeInAState) {
-  struct Tied : Module {
+  struct TiedTwice : Module {
     Tensor w = parameter(tensor({1, 2, 3})), part = TensorAccess::view(w, {2}, 1);
     Tensor forward(const Tensor& x) override { return x * w + sum(part); }
     void visit(Visitor& visitor) override {

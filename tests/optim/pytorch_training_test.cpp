@@ -10,8 +10,8 @@ namespace {
 // A small network with batch norm, trained with each optimizer and a schedule, as PyTorch does it
 // (fixtures/pytorch_training.py).
 
-struct Net : Module {
-  explicit Net(MovingVariance moving, Generator& generator)
+struct TrainedNet : Module {
+  explicit TrainedNet(MovingVariance moving, Generator& generator)
       : conv1({.in_channels = 1, .filters = 2, .kernel_size = 3, .use_bias = false}, generator),
         conv2({.in_channels = 2,
                .filters = 3,
@@ -113,7 +113,7 @@ TEST_P(PyTorchTraining, TwentyStepsWithEachOptimizer) {
   for (const OracleCase& c : std::span(cases).subspan(1)) {
     SCOPED_TRACE(c.name);
     Generator generator(1);
-    Net net(GetParam(), generator);
+    TrainedNet net(GetParam(), generator);
     net.to(DType::Float64);
     State state = net.state();
     for (auto& [path, tensor] : state.tensors)

@@ -31,18 +31,23 @@ const std::vector<index_t> kNoSize = {0, -1, -kMost, index_t{1} << 50, kMost};
 class ClassRows {
  public:
   explicit ClassRows(std::vector<Tensor> tensors = {}) : tensors_(std::move(tensors)) {}
-  void refuse(std::string_view op, const std::function<void()>& call, int line = __builtin_LINE()) {
-    EXPECT_TRUE(is_refused(op, tensors_, [&](const auto&) { call(); })) << "classes_test.cpp:" << line;
+  template <class F>
+  void refuse(std::string_view op, const F& call, int line = __builtin_LINE()) {
+    refused(
+        op, [&](const std::vector<Tensor>&) { call(); }, line);
   }
   template <class T, class F>
   void refuse_each(std::string_view op, const std::vector<T>& values, const F& f,
                    int line = __builtin_LINE()) {
     for (const T& value : values)
-      EXPECT_TRUE(is_refused(op, tensors_, [&](const auto&) { f(value); }))
-          << "classes_test.cpp:" << line << ": " << ::testing::PrintToString(value);
+      refused(
+          op, [&](const std::vector<Tensor>&) { f(value); }, line, ::testing::PrintToString(value));
   }
 
  private:
+  void refused(std::string_view op, CallRef call, int line, const std::string& value = "") {
+    EXPECT_TRUE(is_refused(op, tensors_, call)) << "classes_test.cpp:" << line << " " << value;
+  }
   std::vector<Tensor> tensors_;
 };
 

@@ -27,16 +27,16 @@ using Given = const std::vector<Tensor>&;
 class Rows {
  public:
   explicit Rows(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {}
-  void refuse(std::string_view op, const std::function<void(Given)>& call, int line = __builtin_LINE()) {
-    EXPECT_TRUE(is_refused(op, tensors_, call)) << "values_test.cpp:" << line;
+  void refuse(std::string_view op, CallRef call, int line = __builtin_LINE(), const std::string& value = "") {
+    EXPECT_TRUE(is_refused(op, tensors_, call)) << "values_test.cpp:" << line << " " << value;
   }
   // f(value) for each of the values.
   template <class T, class F>
   void refuse_each(std::string_view op, const std::vector<T>& values, const F& f,
                    int line = __builtin_LINE()) {
     for (const T& value : values)
-      EXPECT_TRUE(is_refused(op, tensors_, [&](Given in) { f(in, value); }))
-          << "values_test.cpp:" << line << ": " << ::testing::PrintToString(value);
+      refuse(
+          op, [&](Given in) { f(in, value); }, line, ::testing::PrintToString(value));
   }
 
  private:

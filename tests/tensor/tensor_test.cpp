@@ -23,8 +23,8 @@ namespace {
 
 using testing::refuses;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNoEnd = std::numeric_limits<double>::infinity();
 constexpr DType kAll[] = {DType::Float32, DType::Float64, DType::Int32, DType::UInt8};
 
 template <class T = float>
@@ -203,9 +203,9 @@ TEST(Set, RefusesWhatTheDTypeCannotHold) {
     EXPECT_TRUE(refuses("tensor", {to_string(dtype)}, [&] { (void)tensor(value, dtype); })) << value;
     EXPECT_TRUE(refuses("full", {to_string(dtype)}, [&] { (void)full({2}, value, dtype); })) << value;
   };
-  for (const double value : {300.0, 256.0, 0.5, -1.0, -0.5, 1e300, kNan, kInfinity, -kInfinity})
+  for (const double value : {300.0, 256.0, 0.5, -1.0, -0.5, 1e300, kNotANumber, kNoEnd, -kNoEnd})
     refused(DType::UInt8, value);
-  for (const double value : {2147483648.0, -2147483649.0, 0.25, 1e300, kNan, kInfinity, -kInfinity})
+  for (const double value : {2147483648.0, -2147483649.0, 0.25, 1e300, kNotANumber, kNoEnd, -kNoEnd})
     refused(DType::Int32, value);
   EXPECT_TRUE(refuses("tensor", {"300", "UInt8", "0", "255"}, [] { (void)tensor(300, DType::UInt8); }));
 
@@ -224,12 +224,12 @@ TEST(Set, FloatsAreRoundedAndNeverRefused) {
   Tensor x = zeros({1});
   x.set({0}, 0.1);
   EXPECT_EQ(x.item(), 0.1f);
-  x.set({0}, kNan);
+  x.set({0}, kNotANumber);
   EXPECT_TRUE(std::isnan(x.item()));
-  x.set({0}, -kInfinity);
-  EXPECT_EQ(x.item(), -kInfinity);
+  x.set({0}, -kNoEnd);
+  EXPECT_EQ(x.item(), -kNoEnd);
   x.set({0}, 1e300);
-  EXPECT_EQ(x.item(), kInfinity);
+  EXPECT_EQ(x.item(), kNoEnd);
 }
 
 TEST(Item, IsTheOnlyElement) {
@@ -433,7 +433,7 @@ TEST(Arange, CountsUpAndDown) {
 
 TEST(Arange, IsEmptyWhereThereIsNothingBetween) {
   for (const Tensor& x :
-       {arange(0), arange(-3), arange(2, 2), arange(2, 1), arange(1, 2, -1), arange(0, 1, -kInfinity)})
+       {arange(0), arange(-3), arange(2, 2), arange(2, 1), arange(1, 2, -1), arange(0, 1, -kNoEnd)})
     EXPECT_EQ(x.shape(), Shape{0});
 }
 
@@ -458,11 +458,11 @@ TEST(Arange, RefusesWhatHasNoEnd) {
   for (const auto& [start, stop, step] : {std::array{0.0, 1.0, 0.0},
                                           {1.0, 0.0, 0.0},
                                           {1.0, 1.0, 0.0},
-                                          {0.0, kInfinity, 1.0},
-                                          {0.0, 1.0, kNan},
-                                          {kNan, 1.0, 1.0},
-                                          {0.0, kNan, 1.0},
-                                          {-kInfinity, 0.0, 1.0},
+                                          {0.0, kNoEnd, 1.0},
+                                          {0.0, 1.0, kNotANumber},
+                                          {kNotANumber, 1.0, 1.0},
+                                          {0.0, kNotANumber, 1.0},
+                                          {-kNoEnd, 0.0, 1.0},
                                           {0.0, 1.0, 1e-300}})
     EXPECT_TRUE(refuses("arange", {"step"}, [a = start, b = stop, c = step] { (void)arange(a, b, c); }));
 }
@@ -553,7 +553,7 @@ TEST(Equal, MeansShapeDTypeAndEveryElement) {
   EXPECT_FALSE(equal(x, tensor({{1, 2}, {3, 5}})));
   EXPECT_FALSE(equal(x, tensor({1, 2, 3, 4})));
   EXPECT_FALSE(equal(x, tensor({{1, 2}, {3, 4}}, DType::Float64)));
-  EXPECT_FALSE(equal(tensor({kNan}), tensor({kNan})));
+  EXPECT_FALSE(equal(tensor({kNotANumber}), tensor({kNotANumber})));
   EXPECT_TRUE(equal(tensor({0.0}), tensor({-0.0})));
   EXPECT_TRUE(equal(zeros({0, 3}), zeros({0, 3})));
   EXPECT_FALSE(equal(zeros({0, 3}), zeros({3, 0})));

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "autograd/helpers.h"
 #include "refuses.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/ops/compare.h"
@@ -14,12 +15,8 @@
 namespace tapegrad {
 namespace {
 
-using testing::refuses;
+using testing::f64, testing::refuses;
 using Inputs = const std::vector<Tensor>&;
-
-Tensor f64(const Literal& values) {
-  return tensor(values, DType::Float64);
-}
 
 // Rosenbrock's function, whose derivatives are known: (1 - x)^2 + 100 (y - x^2)^2.
 Tensor rosenbrock(Inputs in) {

@@ -7,18 +7,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "command_line/command_line.h"
 #include "mnist_autoencoder/net.h"
 #include "tapegrad/tapegrad.h"
 
@@ -47,19 +46,16 @@ int main(int argc, char** argv) {
   tg::index_t batch = 128;
   int threads = tg::thread_count();
   double seconds = 3;
-  std::optional<tg::index_t> chunk;
+  tg::index_t chunk = 0;
   bool plain = false;
-  CLI::App app("Times training steps of the autoencoder.", "bench_autoencoder");
-  app.add_option("--net", name, "tutorial or wide")->check(CLI::IsMember({"tutorial", "wide"}));
-  app.add_option("--batch", batch, "images in a step")->check(CLI::PositiveNumber);
-  app.add_option("--threads", threads, "threads to compute with")->check(CLI::Range(1, 1024));
-  app.add_option("--seconds", seconds, "to measure");
-  app.add_option("--chunk", chunk, "images worked on together; without it, as batch_gradient() chooses")
-      ->check(CLI::PositiveNumber);
-  app.add_flag("--plain", plain, "one tape for the whole batch");
-  CLI11_PARSE(app, argc, argv);
-
-  try {
+  cli::Program program("bench_autoencoder", "Times training steps of the autoencoder.");
+  program.add_choice("--net", name, {"tutorial", "wide"}, "which net");
+  program.add_whole("--batch", batch, 1, "images in a step");
+  program.add_whole("--threads", threads, 1, "threads to compute with", 1024);
+  program.add_number("--seconds", seconds, "to measure");
+  program.add_whole("--chunk", chunk, 0, "images worked on together (0: as batch_gradient() chooses)");
+  program.add_flag("--plain", plain, "one tape for the whole batch");
+  return program.run(argc, argv, [&] {
     const tg::ThreadCountScope scope(threads);
     tg::Generator generator(1);
     tg::Sequential net = make_net(name, generator);
@@ -85,9 +81,9 @@ int main(int argc, char** argv) {
         adam.step(tape.gradient(error, parameters));
         loss = error.item();
       } else {
-        const auto found =
-            tg::batch_gradient([&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); },
-                               {images}, parameters, {.chunk = chunk});
+        const auto found = tg::batch_gradient(
+            [&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); }, {images}, parameters,
+            {.chunk = chunk > 0 ? std::optional(chunk) : std::nullopt});
         adam.step(found.gradients);
         loss = found.loss;
       }
@@ -99,19 +95,11 @@ int main(int argc, char** argv) {
     times.erase(times.begin(), times.begin() + 2);
     std::sort(times.begin(), times.end());
     const double median = times[times.size() / 2], images = static_cast<double>(batch);
-    const nlohmann::ordered_json line = {{"net", name},
-                                         {"batch", batch},
-                                         {"threads", threads},
-                                         {"plain", plain},
-                                         {"images_per_s", images / median},
-                                         {"images_per_s_best", images / times.front()},
-                                         {"ms_median", median * 1e3},
-                                         {"peak_rss_mib", static_cast<double>(usage.ru_maxrss) / 1024},
-                                         {"startup_s", startup},
-                                         {"loss", loss}};
-    fmt::print("{}\n", line.dump());
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench_autoencoder: {}\n", error.what());
-    return 1;
-  }
+    fmt::print(R"({{"net":"{}","batch":{},"threads":{},"plain":{},"images_per_s":{},"images_per_s_best":{},)"
+               R"("ms_median":{},"peak_rss_mib":{},"startup_s":{},"loss":{}}})"
+               "\n",
+               name, batch, threads, plain, images / median, images / times.front(), median * 1e3,
+               static_cast<double>(usage.ru_maxrss) / 1024, startup, loss);
+    return 0;
+  });
 }

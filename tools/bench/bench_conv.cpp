@@ -10,7 +10,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -20,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line/command_line.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -107,25 +107,24 @@ void run(const Row& r, tg::DType dtype, int threads, double seconds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string shapes, only;
+  std::filesystem::path shapes;
+  std::string only;
   int threads = tg::thread_count();
   double seconds = 0.1;
   bool doubles = false;
-  CLI::App app("Times conv2d, its transpose and their gradients.", "bench_conv");
-  app.add_option("--shapes", shapes, "file with the shapes")->required();
-  app.add_option("--threads", threads, "threads to compute with")->check(CLI::Range(1, 1024));
-  app.add_option("--seconds", seconds, "for each row");
-  app.add_flag("--float64", doubles, "in Float64");
-  app.add_option("--only", only, "only shapes with this in their names");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  cli::Program program("bench_conv", "Times conv2d, its transpose and their gradients.");
+  program.add_path("--shapes", shapes, "FILE", "the shapes");
+  program.require("--shapes");
+  program.add_whole("--threads", threads, 1, "threads to compute with", 1024);
+  program.add_number("--seconds", seconds, "for each row");
+  program.add_flag("--float64", doubles, "in Float64");
+  program.add_text("--only", only, "TEXT", "only shapes with this in their names");
+  return program.run(argc, argv, [&] {
     const tg::ThreadCountScope scope(threads);
     fmt::print("name,op,threads,ms_min,ms_median,gflops\n");
     for (const Row& row : read_shapes(shapes))
       if (row.name.find(only) != std::string::npos)
         run(row, doubles ? tg::DType::Float64 : tg::DType::Float32, threads, seconds);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "bench_conv: {}\n", error.what());
-    return 1;
-  }
+    return 0;
+  });
 }

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <hwy/targets.h>
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -17,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line/command_line.h"
 #include "mnist_autoencoder/net.h"
 #include "tapegrad/tapegrad.h"
 #include "unet_segmentation/unet.h"
@@ -305,6 +305,7 @@ void train(const std::string& name, const Options& options) {
 void choose(const std::string& target) {
   if (target == "SSE4") hwy::SetSupportedTargetsForTest(HWY_SSE4);
   if (target == "AVX2") hwy::SetSupportedTargetsForTest(HWY_AVX2);
+  if (target == "AVX3") hwy::SetSupportedTargetsForTest(HWY_AVX3);
   if (!target.empty()) hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
@@ -312,30 +313,27 @@ void choose(const std::string& target) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Trains five small networks and prints hashes of their states.", "train_hash");
-  app.add_option("--net", options.nets, "which of them")
-      ->check(CLI::IsMember({"tutorial", "wide", "classifier", "gan", "unet"}));
-  app.add_option("--steps", options.steps, "steps of training")->check(CLI::PositiveNumber);
-  app.add_option("--threads", options.threads, "threads to compute with")->check(CLI::Range(1, 1024));
-  app.add_option("--workers", options.workers, "threads that prepare batches")->check(CLI::Range(1, 1024));
-  app.add_flag("--collected", options.collected, "prepare the batches of an epoch before its first step");
-  app.add_option("--clutter", options.clutter,
-                 "seed of memory that is held beside, so that all lies elsewhere");
-  app.add_option("--target", options.target, "instruction set of the library's kernels")
-      ->check(CLI::IsMember({"SSE4", "AVX2"}));
-  app.add_option("--save", options.save, "folder for a checkpoint after each step");
-  app.add_option("--resume", options.resume, "folder of such checkpoints, of one step, to continue from");
-  app.add_option("--weights", options.weights, "folder to write the states to");
-  app.add_option("--compare", options.compare,
-                 "folder of such states: prints the largest difference from them");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  cli::Program program("train_hash", "Trains five small networks and prints hashes of their states.");
+  program.add_choices("--net", options.nets, {"tutorial", "wide", "classifier", "gan", "unet"},
+                      "which of them");
+  program.add_whole("--steps", options.steps, 1, "steps of training");
+  program.add_whole("--threads", options.threads, 1, "threads to compute with", 1024);
+  program.add_whole("--workers", options.workers, 1, "threads that prepare batches", 1024);
+  program.add_flag("--collected", options.collected, "prepare the batches of an epoch before its first step");
+  program.add_whole("--clutter", options.clutter, 0,
+                    "seed of memory that is held beside, so that all lies elsewhere");
+  program.add_choice("--target", options.target, {"SSE4", "AVX2", "AVX3"},
+                     "instruction set of the library's kernels");
+  program.add_path("--save", options.save, "FOLDER", "where a checkpoint goes after each step");
+  program.add_path("--resume", options.resume, "FOLDER", "one such checkpoint, to continue from");
+  program.add_path("--weights", options.weights, "FOLDER", "where the states go");
+  program.add_path("--compare", options.compare, "FOLDER",
+                   "such states: prints the largest difference from them");
+  return program.run(argc, argv, [&] {
     choose(options.target);
     const auto held = clutter(options.clutter);
     const tg::ThreadCountScope threads(options.threads);
     for (const std::string& name : options.nets) train(name, options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "train_hash: {}\n", error.what());
-    return 1;
-  }
+    return 0;
+  });
 }

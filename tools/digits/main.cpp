@@ -1,13 +1,13 @@
 // Draws the small data set in data/: digits in MNIST's file format. Running it again gives the same bytes.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <string>
 
+#include "command_line/command_line.h"
 #include "digits/digits.h"
 #include "tapegrad/tapegrad.h"
 
@@ -30,25 +30,19 @@ void draw_set(const std::filesystem::path& directory, const std::string& name, t
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Draws 8,000 handwritten digits for training and 1,000 for testing, as MNIST's four files."};
-  std::string directory;
+  std::filesystem::path directory;
   std::uint64_t seed = 28;
-  app.add_option("directory", directory, "where the files go; it is made if it does not exist")->required();
-  app.add_option("--seed", seed, "seed of the random numbers: another seed draws other digits")
-      ->capture_default_str()
-      ->check([](const std::string& text) {
-        // CLI11 takes -1 for 2^64 - 1.
-        const bool whole = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-        return whole ? std::string() : fmt::format("must be a whole number of at least 0, got {}", text);
-      });
-  CLI11_PARSE(app, argc, argv);
-  try {
+  cli::Program program(
+      "draw_digits",
+      "Draws 8,000 handwritten digits for training and 1,000 for testing, as MNIST's four files.");
+  program.add_path("directory", directory, "FOLDER", "where the files go; it is made if it does not exist");
+  program.require("directory");
+  program.add_whole("--seed", seed, 0, "seed of the random numbers: another seed draws other digits");
+  return program.run(argc, argv, [&] {
     std::filesystem::create_directories(directory);
     const tg::Generator generator(seed);
     draw_set(directory, "train", 8000, generator.child(0));
     draw_set(directory, "t10k", 1000, generator.child(1));
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "draw_digits: {}\n", error.what());
-    return 1;
-  }
+    return 0;
+  });
 }

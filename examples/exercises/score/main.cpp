@@ -7,14 +7,13 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "common/command_line.h"
 #include "common/exercise.h"
+#include "common/options.h"
 #include "mistakes.h"
 
 namespace {
@@ -185,17 +184,16 @@ int print_score() {
 int main(int argc, char** argv) {
   int exercise = 0, untouched = 0;
   bool score = false, verbose = false;
-  CLI::App app(
-      "Proves that the exercises judge rightly: untouched files, solutions, and the catalogue of mistakes.",
-      "exercises");
+  cli::Program program(
+      "exercises",
+      "Proves that the exercises judge rightly: untouched files, solutions, and the catalogue of mistakes.");
   const int last = exercises::catalogue().empty() ? 1 : exercises::catalogue().back().exercise.number;
-  common::add_whole(app, "--exercise", exercise, 1, "check the solution and the mistakes of this exercise",
+  program.add_whole("--exercise", exercise, 1, "check the solution and the mistakes of this exercise", last);
+  program.add_whole("--untouched", untouched, 1, "check what is said of this exercise's untouched file",
                     last);
-  common::add_whole(app, "--untouched", untouched, 1, "check what is said of this exercise's untouched file",
-                    last);
-  app.add_flag("--score", score, "how many mistakes are found and named, here and by weaker checks");
-  app.add_flag("--verbose", verbose, "with --exercise: the report of every mistake");
-  return common::run_program(app, argc, argv, [&] {
+  program.add_flag("--score", score, "how many mistakes are found and named, here and by weaker checks");
+  program.add_flag("--verbose", verbose, "with --exercise: the report of every mistake");
+  return program.run(argc, argv, [&] {
     if (exercise > 0) return check_exercise(find(exercise), verbose);
     if (untouched > 0) return check_untouched(find(untouched));
     if (score) return print_score();

@@ -12,7 +12,9 @@
 #include <string>
 #include <tuple>
 
-#include "tapegrad/tapegrad.h"
+#include "tapegrad/data/dataset.h"
+#include "tapegrad/io/idx.h"
+#include "tapegrad/ops/layout.h"
 
 namespace tg = tapegrad;
 namespace fs = std::filesystem;

@@ -1,7 +1,8 @@
-#include "common/command_line.h"
+#include "command_line/command_line.h"
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -10,20 +11,10 @@
 #include <exception>
 #include <numeric>
 #include <optional>
-#include <stdexcept>
-#include <string>
 #include <string_view>
 
-namespace common {
+namespace cli {
 namespace {
-
-namespace fs = std::filesystem;
-
-bool has_digits(const fs::path& folder) {
-  std::error_code none;
-  return fs::exists(folder / "train-images-idx3-ubyte.gz", none) ||
-         fs::exists(folder / "train-images-idx3-ubyte", none);
-}
 
 template <class T>
 std::optional<T> parsed(const std::string& text) {
@@ -94,47 +85,36 @@ std::string explain(const CLI::App& app, const CLI::Error& error) {
   return said;
 }
 
+std::string not_one_of(const std::vector<std::string>& words, const std::string& text) {
+  if (std::ranges::find(words, text) != words.end()) return "";
+  return fmt::format("must be {}, got {}", fmt::join(words, " or "), text);
+}
+
+std::string without_quotes(const std::string& text) {
+  return text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2)
+                                                                       : text;
+}
+
 }  // namespace
 
-fs::path default_data() {
-  std::error_code none;
-  const fs::path program = fs::read_symlink("/proc/self/exe", none);
-  for (fs::path folder = program; folder.has_relative_path(); folder = folder.parent_path())
-    if (has_digits(folder / "data")) return fs::proximate(folder / "data", none);
-  return "data";
-}
+struct Program::Parser {
+  CLI::App app;
+};
 
-tg::Dataset read_digits(const fs::path& folder, tg::Split split) {
-  if (!has_digits(folder))
-    throw std::invalid_argument(
-        fmt::format("--data must be a folder with MNIST's files, and {} holds none (data/README.md tells "
-                    "where to get them)",
-                    folder.string()));
-  tg::Dataset data = tg::read_mnist(folder, split);
-  const tg::Tensor labels = tg::read_all(data.targets);
-  if (labels.size() > 0 && tg::max(labels).item() > 9)
-    throw std::invalid_argument(
-        fmt::format("--data must be a folder with digits, whose labels are 0 to 9, and {} holds the label {}",
-                    folder.string(), tg::max(labels).item()));
-  return data;
+Program::Program(const std::string& name, const std::string& description)
+    : name_(name), parser_(std::make_unique<Parser>()) {
+  parser_->app.name(name);
+  parser_->app.description(description);
 }
+Program::~Program() = default;
 
-void make_folder(const fs::path& folder, const std::string& option) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  std::error_code none;
-  if (fs::is_directory(folder, none)) return;
-  if (!error) error = std::make_error_code(std::errc::not_a_directory);
-  throw std::invalid_argument(
-      fmt::format("{} must be a folder that is there or can be made, and '{}' cannot: {}", option,
-                  folder.string(), error.message()));
-}
-
-CLI::Option* detail::check_whole(CLI::Option* option, std::int64_t least, std::uint64_t most) {
+void Program::add_whole(const std::string& name, const std::string& now, std::int64_t least,
+                        std::uint64_t most, const std::string& what,
+                        const std::function<void(std::uint64_t)>& take) {
   const bool bounded = most < static_cast<std::uint64_t>((std::numeric_limits<int>::max)());
   const std::string bounds =
       bounded ? fmt::format("from {} to {}", least, most) : fmt::format("of at least {}", least);
-  return option->type_name("N")->check([=](const std::string& text) -> std::string {
+  const auto check = [=](const std::string& text) -> std::string {
     const std::optional<std::int64_t> number = parsed<std::int64_t>(text);
     const std::optional<std::uint64_t> large = parsed<std::uint64_t>(text);
     const bool fits = number
@@ -145,55 +125,95 @@ CLI::Option* detail::check_whole(CLI::Option* option, std::int64_t least, std::u
                            (!number || *number >= least);
     if (too_large && !bounded) return fmt::format("must be a whole number of at most {}, got {}", most, text);
     return fmt::format("must be a whole number {}, got {}", bounds, text);
+  };
+  const auto read = [take](const std::string& text) {
+    const std::optional<std::int64_t> number = parsed<std::int64_t>(text);
+    take(number ? static_cast<std::uint64_t>(*number) : parsed<std::uint64_t>(text).value());
+  };
+  parser_->app.add_option_function<std::string>(name, read, what)
+      ->type_name("N")
+      ->default_str(now)
+      ->check(check);
+}
+
+void Program::add_number(const std::string& name, double& value, const std::string& what) {
+  parser_->app.add_option(name, value, what)
+      ->type_name("X")
+      ->default_str(fmt::format("{}", value))
+      ->check([](const std::string& text) -> std::string {
+        const std::optional<double> number = parsed<double>(text);
+        if (number && std::isfinite(*number) && *number >= 0) return "";
+        return fmt::format("must be a number of at least 0, got {}", text);
+      });
+}
+
+void Program::add_choice(const std::string& name, std::string& value, const std::vector<std::string>& words,
+                         const std::string& what) {
+  add_text(name, value, "WORD", what, [=](const std::string& text) { return not_one_of(words, text); });
+}
+
+void Program::add_choices(const std::string& name, std::vector<std::string>& values,
+                          const std::vector<std::string>& words, const std::string& what) {
+  parser_->app.add_option(name, values, what)->type_name("WORD")->check([=](const std::string& text) {
+    return not_one_of(words, text);
   });
 }
 
-CLI::Option* add_number(CLI::App& app, const std::string& name, double& value, const std::string& what) {
-  return app.add_option(name, value, what)->type_name("X")->check([](const std::string& text) -> std::string {
-    const std::optional<double> number = parsed<double>(text);
-    if (number && std::isfinite(*number) && *number >= 0) return "";
-    return fmt::format("must be a number of at least 0, got {}", text);
-  });
+void Program::add_text(const std::string& name, std::string& value, const std::string& placeholder,
+                       const std::string& what, const Check& check) {
+  CLI::Option* option =
+      parser_->app.add_option(name, value, what)->type_name(placeholder)->default_str(value);
+  if (check) option->check(check);
 }
 
-CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& value,
-                        const std::vector<std::string>& words, const std::string& what) {
-  return app.add_option(name, value, what)->type_name("WORD")->check([=](const std::string& text) {
-    if (std::ranges::find(words, text) != words.end()) return std::string();
-    return fmt::format("must be {}, got {}", fmt::join(words, " or "), text);
-  });
+void Program::add_path(const std::string& name, std::filesystem::path& value, const std::string& placeholder,
+                       const std::string& what) {
+  parser_->app.add_option(name, value, what)->type_name(placeholder)->default_str(value.string());
 }
 
-void add_options(CLI::App& app, TrainingOptions& options) {
-  options.out = fs::path("out") / app.get_name();
-  app.option_defaults()->always_capture_default();
-  app.add_option("--data", options.data, "folder with MNIST's IDX files, plain or gzipped")
-      ->type_name("FOLDER");
-  add_whole(app, "--epochs", options.epochs, 1, "passes over the training images",
-            (std::numeric_limits<int>::max)());
-  add_whole(app, "--batch", options.batch, 1, "images in a step");
-  add_number(app, "--learning-rate", options.learning_rate,
-             "learning rate of Adam; the highest one if it changes");
-  add_whole(app, "--threads", options.threads, 1,
-            "threads to compute with; results do not depend on their number", 1024);
-  add_whole(app, "--seed", options.seed, 0, "seed of all random numbers");
-  add_whole(app, "--max-steps", options.max_steps, 0, "stop after this many steps (0: after the last epoch)");
-  app.add_option("--out", options.out, "folder for the results, created if missing")->type_name("FOLDER");
-  CLI::Option* resume = app.add_flag(
-      "--resume", options.resume,
-      "continue the run in --out from its newest checkpoint, as if it had never been interrupted");
-  add_whole(app, "--checkpoint-every", options.checkpoint_every, 0,
-            "steps from one checkpoint to the next (0: only at the end of each epoch)");
-  add_whole(app, "--keep", options.keep, 1, "number of newest checkpoints to keep, besides the best one");
-  app.add_option("--load", options.load, "take these weights (a .safetensors file), do not train")
-      ->type_name("FILE")
-      ->excludes(resume);
-  app.add_option("--metrics", options.metrics,
-                 "file for the metrics as JSON lines (default: metrics.jsonl in --out)")
-      ->type_name("FILE");
+void Program::add_texts(const std::string& name, std::vector<std::string>& values, int count,
+                        const std::string& placeholder, const std::string& what) {
+  parser_->app.add_option(name, values, what)->type_name(placeholder)->expected(count);
 }
 
-int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>& program) {
+void Program::add_flag(const std::string& name, bool& value, const std::string& what) {
+  parser_->app.add_flag(name, value, what);
+}
+
+void Program::require(const std::string& name) {
+  parser_->app.get_option(name)->required();
+}
+
+void Program::exclude(const std::string& name, const std::string& other) {
+  parser_->app.get_option(name)->excludes(parser_->app.get_option(other));
+}
+
+void Program::remove(const std::string& name) {
+  parser_->app.remove_option(parser_->app.get_option(name));
+}
+
+bool Program::given(const std::string& name) const {
+  return parser_->app.count(name) > 0;
+}
+
+std::vector<std::pair<std::string, std::string>> Program::values() const {
+  const CLI::App& app = parser_->app;
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option == app.get_help_ptr()) continue;
+    std::string value = option->get_default_str();
+    if (option->get_expected_max() == 0)
+      value = option->count() > 0 ? "yes" : "no";
+    else if (option->count() > 0)
+      value = fmt::format("{}", fmt::join(option->results(), " "));
+    value = without_quotes(value);
+    if (!value.empty()) all.emplace_back(option->get_name(), value);
+  }
+  return all;
+}
+
+int Program::run(int argc, char** argv, const std::function<int()>& program) {
+  CLI::App& app = parser_->app;
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     return fmt::format("{}: {} (--help lists the options)\n", failed->get_name(), explain(*failed, error));
   });
@@ -205,9 +225,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<int()>
     fmt::print("{}\n", interrupted.message);
     return 128 + SIGINT;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "{}: {}\n", app.get_name(), error.what());
+    fmt::print(stderr, "{}: {}\n", name_, error.what());
     return 1;
   }
 }
 
-}  // namespace common
+}  // namespace cli
