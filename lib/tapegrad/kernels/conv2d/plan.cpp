@@ -114,7 +114,10 @@ void plan_direct_filter(FilterPlan& p) {
   p.runs = p.whole_rows ? g.kernel_h : g.kernel_h * g.kernel_w;
   p.run = p.whole_rows ? g.kernel_w * g.in_channels : g.group_in();
   const index_t from_x = divide_up(p.run, lanes), from_dy = divide_up(g.group_out(), lanes);
-  p.vectors_from_x = from_x * g.group_out() < from_dy * p.run;
+  // Of equally many products, a tile of one or two vectors has more loads for each.
+  const index_t products_x = from_x * g.group_out(), products_dy = from_dy * p.run;
+  p.vectors_from_x = products_x < products_dy ||
+                     (products_x == products_dy && from_dy < std::min(from_x, kMostFilterVectors));
   p.scalars = p.vectors_from_x ? g.group_out() : p.run;
   p.vectors = p.vectors_from_x ? from_x : from_dy;
   constexpr index_t kManyChannels = 32;
