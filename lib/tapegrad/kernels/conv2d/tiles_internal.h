@@ -137,8 +137,8 @@ HWY_INLINE void CopyFew(const T* from, index_t count, T* to) {
   }
 }
 
-// Writes pixels whose channels do not fill a vector, and which stand `step` apart in `from`. Masked stores would be slow
-// on some CPUs.
+// Writes pixels whose channels do not fill a vector, and which stand `step` apart in `from`. Before AVX-512, masked stores
+// are slow on some CPUs.
 HWY_NOINLINE void WritePixels(const CorrelateJob<T>& job, const T* from, index_t step, index_t pixels, T* y) {
   for (; pixels > 0; --pixels, from += step, y += job.y_pixel)
     CopyFew<std::max<int>(1, kLanes / 2)>(from, job.channels, y);
@@ -149,6 +149,7 @@ template <int kGroup, int kVectors, int kPixels, class V>
 HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T* y) {
   const hn::DFromV<V> d;
   constexpr index_t kChannels = kLanes / kGroup;  // of a vector
+  constexpr bool kMaskedStores = HWY_TARGET <= HWY_AVX3;
   AddNeighbours<kGroup, kPixels>(v);
   constexpr int kResults = kGroup == 1 ? kPixels * kVectors : (kPixels + kGroup - 1) / kGroup;
   if (job.relu) {
@@ -166,16 +167,33 @@ HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T
       }
       return;
     }
+    if constexpr (kMaskedStores && kVectors == 1) {
+      const auto channels = hn::FirstN(d, static_cast<std::size_t>(job.channels));
+      HWY_UNROLL(7)
+      for (int p = 0; p < kPixels; ++p, y += job.y_pixel) hn::BlendedStore(v[p], channels, d, y);
+      return;
+    }
   } else if (job.channels == kChannels && job.y_pixel == kChannels) {
-    constexpr int kWhole = kPixels * kChannels / kLanes;
+    constexpr int kWhole = kPixels * kChannels / kLanes, kRest = kPixels * kChannels - kWhole * kLanes;
     HWY_UNROLL(7)
     for (int i = 0; i < kWhole; ++i) hn::StoreU(v[i], d, y + i * kLanes);
-    if constexpr (kWhole < kResults) {
+    if constexpr (kRest > 0 && kMaskedStores) {
+      hn::BlendedStore(v[kWhole], hn::FirstN(d, kRest), d, y + kWhole * kLanes);
+    } else if constexpr (kRest > 0) {
       HWY_ALIGN T lanes[kLanes];
       hn::Store(v[kWhole], d, lanes);
-      std::memcpy(y + kWhole * kLanes, lanes, (kPixels * kChannels - kWhole * kLanes) * sizeof(T));
+      std::memcpy(y + kWhole * kLanes, lanes, kRest * sizeof(T));
     }
     return;
+  }
+  if constexpr (kGroup == 2 && kChannels > 1) {
+    if (job.channels == kChannels) {
+      const hn::Half<decltype(d)> half;
+      HWY_UNROLL(7)
+      for (int p = 0; p < kPixels; ++p, y += job.y_pixel)
+        hn::StoreU(p % 2 == 0 ? hn::LowerHalf(half, v[p / 2]) : hn::UpperHalf(half, v[p / 2]), half, y);
+      return;
+    }
   }
   HWY_ALIGN T lanes[kResults * kLanes];
   HWY_UNROLL(14)
