@@ -48,8 +48,9 @@ struct Cut {
         vectors(divide_up(in_vectors, p.traits.lanes)),
         room(p.traits.filter_sums),
         runs(r.last - r.first) {
-    // Scalars that lie in one cache line are cheaper than those in two: of many doubles, tiles take fewer.
-    const bool many_doubles = p.traits.bytes == 8 && scalars > 3;
+    // Scalars that lie in one cache line are cheaper than those in two: of many doubles, tiles take fewer; but not with
+    // AVX-512, whose products read their scalars themselves.
+    const bool many_doubles = p.traits.bytes == 8 && scalars > 3 && p.traits.lanes < 8;
     const bool fewer = vectors == 4 || (!p.vectors_from_x && scalars > 1 && !many_doubles);
     panels = divide_up(vectors, fewer ? 2 : kMostFilterVectors);
   }
