@@ -124,15 +124,15 @@ class Problem {
     std::vector<SampleChunk::Count> counts;  // what layers have counted to, for the whole batch
     double saved = 0;                        // bytes of activations that the tape kept
   };
-  /// With the weight of these samples in the whole batch.
-  Result run(index_t first, index_t count) const {
+  /// With the weight of these samples in the whole batch. Without gradients if the tape kept at most `too_little` bytes.
+  Result run(index_t first, index_t count, double too_little = -1) const {
     SampleChunk part(first, count, samples_);
     Tape tape;
     const Tensor value = loss_of(first, count);
-    const auto saved = static_cast<double>(part.bytes_saved());
-    const double weight = mean_ ? static_cast<double>(count) / static_cast<double>(samples_) : 1;
     Result result;
-    result.saved = saved;
+    result.saved = static_cast<double>(part.bytes_saved());
+    if (result.saved <= too_little) return result;
+    const double weight = mean_ ? static_cast<double>(count) / static_cast<double>(samples_) : 1;
     result.loss = weight * value.item();
     result.gradients =
         tape.gradient(value, parameters_, {.output_gradient = full(value.shape(), weight, value.dtype())})
@@ -164,6 +164,7 @@ class Problem {
 };
 
 constexpr double kSmall = 1 << 17;  // bytes of parameters that stay in a cache
+constexpr double kLarge = 1 << 26;  // bytes of parameters of which a second set of gradients is too many
 
 // Each chunk costs a pass over the gradients of all parameters, which should be little beside the work on its samples:
 // where parameters outweigh what the tape kept of the first chunk, the others are larger. By sizes only, so that the cut
@@ -183,13 +184,20 @@ struct Whole {
 
 Whole in_chunks(const Problem& problem, const std::optional<index_t>& asked) {
   const index_t samples = problem.samples();
-  const index_t first_size = std::min(asked.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
+  index_t first_size = std::min(asked.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
   index_t chunk = first_size, done = 0;
   Problem::Result first;
-  if (!asked && first_size < samples && bytes_of(problem.parameters()) > kSmall) {
-    first = problem.run(0, first_size);
-    chunk = size_of_others(problem, first, first_size);
-    done = 1;
+  if (const double bytes = bytes_of(problem.parameters()); !asked && first_size < samples && bytes > kSmall) {
+    // Of large models, whose parameters outweigh what a tape keeps of all samples, these are one chunk: a second set of
+    // gradients would take more memory than that. The first samples have their forward pass twice, then.
+    const double share = static_cast<double>(first_size) / static_cast<double>(samples);
+    first = problem.run(0, first_size, bytes >= kLarge ? share * bytes : -1);
+    if (first.gradients.empty()) {
+      first_size = samples;
+    } else {
+      chunk = size_of_others(problem, first, first_size);
+      done = 1;
+    }
   }
   const index_t count = 1 + (samples - first_size + chunk - 1) / chunk;
   TreeSum sums(count);
