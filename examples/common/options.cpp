@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "tapegrad/ops/reduce.h"
+
 namespace common {
 namespace {
 

@@ -632,6 +632,64 @@ TEST(Range, ProductsThatLeaveItOnTheWay) {
       equal(prod(doubles({{2, 0x1p700}, {3, 0x1p700}, {5, 0x1p-700}, {7, 0x1p-700}}), 0), doubles({210, 1})));
 }
 
+// What leaves the range, or is no number, has its own row: others have the bits that they have without it.
+TEST(Range, WhatLeavesItChangesNothingBesideIt) {
+  struct Row {
+    const char* op;
+    Function f;  // of rows [2, 8]
+  };
+  const auto pixels = [](const Tensor& x) { return reshape(transpose(x), {1, 2, 4, 2}); };
+  const auto channels = [](const Tensor& x, double v) { return full({x.shape()[0]}, v, x.dtype()); };
+  const std::vector<Row> rows = {
+      {"mean", [](const Tensor& x) { return mean(x, 1); }},
+      {"var", [](const Tensor& x) { return var(x, 1); }},
+      {"var, corrected", [](const Tensor& x) { return var(x, 1, {.correction = 1}); }},
+      {"stddev", [](const Tensor& x) { return stddev(x, 1); }},
+      {"norm", [](const Tensor& x) { return norm(x, 1); }},
+      {"prod", [](const Tensor& x) { return prod(x, 1); }},
+      {"logsumexp", [](const Tensor& x) { return logsumexp(x, 1); }},
+      {"softmax", [](const Tensor& x) { return softmax(x, 1); }},
+      {"log_softmax", [](const Tensor& x) { return log_softmax(x, 1); }},
+      {"layer_norm", [](const Tensor& x) { return layer_norm(x, 1, 1e-5); }},
+      {"group_norm",
+       [&](const Tensor& x) {
+         const Tensor one = ones({8}, x.dtype());
+         return reshape(group_norm(reshape(x, {2, 1, 8}), 1, one, one), {2, 8});
+       }},
+      {"batch_norm",
+       [&](const Tensor& x) {
+         return transpose(batch_norm(transpose(x), channels(x, 1.5), channels(x, 0.5)).y);
+       }},
+      {"avg_pool2d",
+       [](const Tensor& x) {
+         const Tensor y = avg_pool2d(reshape(transpose(x), {1, 1, 8, 2}), {.pool_size = {1, 3}});
+         return transpose(reshape(y, {2, 2}));
+       }},
+      {"global_avg_pool2d",
+       [&](const Tensor& x) { return transpose(global_avg_pool2d(pixels(x), {.keepdims = false})); }},
+  };
+  for (const DType dtype : kBoth) {
+    const double huge = dtype == DType::Float32 ? 3e38 : 1.7e308,
+                 large = dtype == DType::Float32 ? 1e25 : 1e200;
+    Generator generator(3);
+    const Tensor good = uniform({8}, -2, 2, generator, dtype), other = uniform({8}, -2, 2, generator, dtype);
+    for (const double odd : {kNaN, kInfinity, huge, large, 1 / huge})
+      for (const Row& row : rows) {
+        const auto beside = [&](const Tensor& second) {
+          Tape tape;
+          const Tensor x = tape.watch(stack({good, second}));
+          const Tensor first = slice(row.f(x), 0, 1);
+          const Tensor dx = tape.gradient(sum(first * exp(0.3 * stop_gradient(first))), x);
+          return std::pair(first, slice(dx, 0, 1));
+        };
+        const auto [value, slope] = beside(other);
+        const auto [same_value, same_slope] = beside(other * odd);
+        EXPECT_TRUE(equal(value, same_value)) << row.op << " beside " << odd << ": " << value << same_value;
+        EXPECT_TRUE(equal(slope, same_slope)) << row.op << " beside " << odd << ": " << slope << same_slope;
+      }
+  }
+}
+
 // Of a length that is infinite: as a part of it, what is finite is nothing beside what is infinite.
 TEST(Range, SlopesOfInfiniteLengths) {
   const double r = std::sqrt(0.5);

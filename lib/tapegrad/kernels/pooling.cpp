@@ -84,15 +84,14 @@ void window_mean(const Conv2DGeometry& g, const T* x, T* y) {
       T* to = y + out;
       for (const double sum : sums) *to++ = static_cast<T>(sum / pixels);
       if constexpr (std::is_same_v<T, double>)
-        if (!std::ranges::all_of(sums, [](double sum) { return std::isfinite(sum); })) {
+        for (std::size_t c = 0; c < sums.size(); ++c) {
+          if (std::isfinite(sums[c])) continue;
           // The sum may leave the range where the mean does not: once more, of pixels that were divided before.
-          std::ranges::fill(sums, 0.0);
+          double mean = 0;
           for (index_t i = rows.begin; i < rows.end; ++i)
-            for (index_t j = columns.begin; j < columns.end; ++j) {
-              const T* from = x + image + (i * g.in_w + j) * g.in_channels;
-              for (double& sum : sums) sum += *from++ / pixels;
-            }
-          std::ranges::copy(sums, y + out);
+            for (index_t j = columns.begin; j < columns.end; ++j)
+              mean += x[image + (i * g.in_w + j) * g.in_channels + static_cast<index_t>(c)] / pixels;
+          y[out + static_cast<index_t>(c)] = mean;
         }
     });
   });

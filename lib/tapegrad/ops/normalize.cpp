@@ -35,13 +35,16 @@ Tensor factor_of(const Tensor& factor, const Tensor& y, const detail::Origin& x,
                   }}});
 }
 
-// Whether squares of the elements leave the dtype's range, or vanish where epsilon does not hide it.
-bool leaves_range(const Tensor& variance, double epsilon) {
-  return dispatch_floating(variance.dtype(), [&]<class T>(std::type_identity<T>) {
-    constexpr T kVanishing = std::is_same_v<T, float> ? static_cast<T>(1e-30) : static_cast<T>(1e-280);
-    const T least = epsilon < static_cast<double>(kVanishing) ? kVanishing : T{0};
-    return std::ranges::any_of(variance.values<T>(), [least](T v) { return !(v - v == 0) || v < least; });
-  });
+// Variances beside which a smaller epsilon does not hide that squares of the elements vanish.
+double vanishing(DType dtype) {
+  return dtype == DType::Float32 ? 1e-30 : 1e-280;
+}
+
+// Where squares of the elements leave the dtype's range, or vanish where epsilon does not hide it.
+Tensor out_of_range(const Tensor& variance, double epsilon) {
+  const Tensor finite = equals(variance - variance, 0);
+  const double least = vanishing(variance.dtype());
+  return logical_not(epsilon < least ? finite * greater_equal(variance, least) : finite);
 }
 
 // (x - mean) / sqrt(variance + epsilon) in Float64, of elements divided by the largest: whatever is common to
@@ -70,7 +73,13 @@ Normalized normalize(const char* op, const Tensor& given, const std::vector<int>
   const Tensor average = stop_gradient(detail::mean_of(op, values, axes, {.keepdims = true}));
   const Tensor centred = values - average, variance = mean(square(centred), axes, {.keepdims = true});
   if (given.size() == 0) return {copy(given), average, variance};
-  if (leaves_range(variance, epsilon)) return {normalize_scaled(given, axes, epsilon), average, variance};
+  if (const Tensor out = out_of_range(variance, epsilon); any(out).item() != 0) {
+    Tensor y = normalize_scaled(given, axes, epsilon);
+    // What is in the range has the same bits whatever is normalized beside it: zeros take the place of the rest.
+    if (epsilon >= vanishing(given.dtype()))
+      y = where(out, y, normalize(op, where(out, 0.0, given), axes, epsilon).y);
+    return {std::move(y), average, variance};
+  }
   // A parameter has no origin of its own: a view of it has.
   const Tensor x = given.is_parameter() ? detail::view("reshape", given, given.shape(), 0) : given;
   const index_t averaged = x.size() / average.size();

@@ -382,7 +382,8 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   const Tensor largest = max(abs(stop_gradient(centred)), axes, {.keepdims = true});
   const Tensor unit = where(equals(largest - largest, 0) * greater(largest, 0), largest, 1.0);
   const Tensor parts = mean(centred / unit * centred, axes, {.keepdims = options.keepdims});
-  return more * reshape(unit, parts.shape()) * parts;
+  return where(finite, options.correction == 0 ? spread : more * spread,
+               more * reshape(unit, parts.shape()) * parts);
 }
 
 Tensor var(const Tensor& x) {
