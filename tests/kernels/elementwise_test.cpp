@@ -6,10 +6,13 @@
 #include <numeric>
 #include <vector>
 
+#include "at_the_edge.h"
 #include "tapegrad/base/parallel.h"
 
 namespace tapegrad::kernels {
 namespace {
+
+using testing::AtTheEdge;
 
 template <class T>
 std::vector<T> counted(const Shape& shape, int first) {
@@ -38,15 +41,15 @@ void check_pair(const Shape& a_shape, const Shape& b_shape) {
   SCOPED_TRACE(a_shape.str() + " " + b_shape.str());
   const auto a = counted<T>(a_shape, 3), b = counted<T>(b_shape, 50);
   const auto f = [](T p, T q) { return static_cast<T>(p - 2 * q); };
-  for (const bool with_one : {true, false}) {
-    std::vector<T> y(static_cast<std::size_t>(shape.size()) + 1, T{77});
-    map(with_one ? pair_loop<T, T, T>(f) : loop<T, T, T>(f), shape, y.data(),
-        {{a.data(), a_shape}, {b.data(), b_shape}});
-    for (index_t i = 0; i < shape.size(); ++i)
-      ASSERT_EQ(y[static_cast<std::size_t>(i)], f(a[source(i, a_shape, shape)], b[source(i, b_shape, shape)]))
-          << i;
-    EXPECT_EQ(y.back(), T{77});
-  }
+  for (const bool with_one : {true, false})
+    for (const bool first : {true, false}) {
+      const AtTheEdge<T> a_edge(a, first), b_edge(b, first);
+      AtTheEdge<T> y(std::vector<T>(static_cast<std::size_t>(shape.size()), T{77}), first);
+      map(with_one ? pair_loop<T, T, T>(f) : loop<T, T, T>(f), shape, y.data(),
+          {{a_edge.data(), a_shape}, {b_edge.data(), b_shape}});
+      for (index_t i = 0; i < shape.size(); ++i)
+        ASSERT_EQ(y.data()[i], f(a[source(i, a_shape, shape)], b[source(i, b_shape, shape)])) << i;
+    }
 }
 
 TEST(Elementwise, BroadcastsAnyShapes) {
@@ -116,14 +119,32 @@ TEST(Elementwise, CopiesAlongAnyStrides) {
   std::vector<std::int32_t> from(60);
   std::iota(from.begin(), from.end(), 0);
   // Transposed into a larger place, the middle axis backwards.
-  std::vector<std::int32_t> to(200, -1);
   const Strides to_strides = {{1, 10, 40}}, from_strides = {{20, -5, 1}};
-  copy_strided(shape, sizeof(std::int32_t), to.data(), to_strides, from.data() + 15, from_strides);
-  std::vector<std::int32_t> expected(200, -1);
+  const std::vector<std::int32_t> before(2 + 30 + 160 + 1, -1);
+  std::vector<std::int32_t> expected = before;
   for (std::size_t i = 0; i < 3; ++i)
     for (std::size_t j = 0; j < 4; ++j)
       for (std::size_t k = 0; k < 5; ++k) expected[i + 10 * j + 40 * k] = from[20 * i + 15 - 5 * j + k];
-  EXPECT_EQ(to, expected);
+  for (const bool first : {true, false}) {
+    const AtTheEdge<std::int32_t> from_edge(from, first);
+    AtTheEdge<std::int32_t> to(before, first);
+    copy_strided(shape, sizeof(std::int32_t), to.data(), to_strides, from_edge.data() + 15, from_strides);
+    EXPECT_EQ(to.values(), expected);
+  }
+}
+
+// Rows that lie together in both places, and one element for a whole row.
+TEST(Elementwise, CopiesAndFillsRows) {
+  const std::vector<float> from = counted<float>({2 * 7 + 5}, 1);
+  for (const index_t step : {1, 0})
+    for (const bool first : {true, false}) {
+      const std::vector<float> read(from.begin(), from.end() - (step == 0 ? 4 : 0));
+      const AtTheEdge<float> from_edge(read, first);
+      AtTheEdge<float> to(std::vector<float>(15, -1), first);
+      copy_strided({3, 5}, sizeof(float), to.data(), {{5, 1}}, from_edge.data(), {{7, step}});
+      for (index_t i = 0; i < 15; ++i)
+        ASSERT_EQ(to.data()[i], from[static_cast<std::size_t>(i / 5 * 7 + i % 5 * step)]) << step << " " << i;
+    }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "at_the_edge.h"
 #include "targets.h"
 
 namespace tapegrad::kernels {
@@ -66,6 +67,17 @@ TEST_P(VectorMath, IsExactToAFewUnitsInTheLastPlace) {
       }
     }
   }
+}
+
+TEST_P(VectorMath, TouchesItsArraysAlone) {
+  for (const Function& f : kFunctions)
+    for (std::size_t n = 0; n <= 70; ++n)
+      for (const bool first : {false, true}) {
+        const testing::AtTheEdge<float> x(std::vector<float>(n, 0.5F), first);
+        testing::AtTheEdge<float> y(std::vector<float>(n, -1.0F), first);
+        f.vectorized(static_cast<index_t>(n), x.data(), y.data());
+        for (std::size_t i = 0; i < n; ++i) ASSERT_NEAR(double{y.data()[i]}, f.exact(0.5), 1e-6) << f.name;
+      }
 }
 
 // However a tensor is cut, and in place.
