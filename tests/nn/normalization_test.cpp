@@ -208,6 +208,23 @@ TEST_F(Normalization, AVarianceBeyondTheRangeIsForgotten) {
   }
 }
 
+// The fewest that such a variance can be told from.
+TEST_F(Normalization, TwoElementsHaveAnUnbiasedVariance) {
+  BatchNorm layer({.channels = 1, .momentum = 0.5, .moving_variance = MovingVariance::Unbiased});
+  layer(tensor({{1}, {3}}));
+  EXPECT_EQ(layer.moving_mean.item(), 1);
+  EXPECT_EQ(layer.moving_variance.item(), 0.5 * 1 + 0.5 * 2);
+}
+
+TEST_F(Normalization, TheEndsOfMomentum) {
+  BatchNorm last({.channels = 1, .momentum = 0}), first({.channels = 1, .momentum = 1});
+  for (BatchNorm* layer : {&last, &first}) (*layer)(tensor({{1}, {5}}));
+  EXPECT_EQ(last.moving_mean.item(), 3);
+  EXPECT_EQ(last.moving_variance.item(), 4);
+  EXPECT_EQ(first.moving_mean.item(), 0);
+  EXPECT_EQ(first.moving_variance.item(), 1);
+}
+
 TEST_F(Normalization, WrongArguments) {
   EXPECT_TRUE(refuses("BatchNorm", {"channels", "got 0"}, [] { BatchNorm({}); }));
   EXPECT_TRUE(refuses("BatchNorm", {"momentum", "1.5"}, [] { BatchNorm({.channels = 1, .momentum = 1.5}); }));
@@ -222,6 +239,8 @@ TEST_F(Normalization, WrongArguments) {
   BatchNorm layer({.channels = 2, .moving_variance = MovingVariance::Unbiased});
   EXPECT_TRUE(refuses("BatchNorm", {"[1, 2]", "unbiased"}, [&] { layer(ones({1, 2})); }));
   EXPECT_TRUE(refuses("BatchNorm", {"Float64", "Float32"}, [&] { layer(ones({3, 2}, DType::Float64)); }));
+  BatchNorm bare({.channels = 2, .center = false, .scale = false});
+  EXPECT_TRUE(refuses("BatchNorm", {"Float64", "Float32"}, [&] { bare(ones({3, 2}, DType::Float64)); }));
   EXPECT_TRUE(refuses("BatchNorm", {"[3, 4]"}, [&] { layer(ones({3, 4})); }));
   EXPECT_TRUE(equal(layer.moving_mean, zeros({2})));
   EXPECT_TRUE(equal(layer.moving_variance, ones({2})));
