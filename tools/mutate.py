@@ -177,16 +177,23 @@ class Build:
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.includers = None
         database = subprocess.run(["ninja", "-C", directory, "-t", "compdb"], capture_output=True, text=True, check=True)
-        self.commands = {}
+        self.commands, self.groups = {}, {}  # groups: of a file that is compiled as one with others, the source made of them
         for entry in json.loads(database.stdout):
-            if entry["file"].endswith(".cpp") and "/lib/tapegrad/" in entry["file"]:
-                self.commands[str(Path(entry["file"]).resolve().relative_to(ROOT))] = entry
+            path = Path(entry["directory"], entry["file"])
+            if path.suffix == ".cpp" and path.is_relative_to(LIBRARY):
+                self.commands[str(path.relative_to(ROOT))] = entry
+            elif path.suffix == ".cxx" and path.parent.name == "Unity":
+                members = [Path(m) for m in re.findall(r'^#include "(.*)"', path.read_text(), re.M)]
+                if members and all(m.is_relative_to(LIBRARY) for m in members):
+                    self.commands[str(path)] = entry
+                    self.groups.update({str(m.relative_to(ROOT)): str(path) for m in members})
         self.links, self.unchanged = {}, {}
 
     def objects_of(self, file):
         """The sources whose objects a file is a part of."""
         if file.endswith(".cpp"):
-            return [file] if file in self.commands else []
+            source = self.groups.get(file, file)
+            return [source] if source in self.commands else []
         if self.includers is None:
             self.includers = {}
             deps = subprocess.run(["ninja", "-C", self.directory, "-t", "deps"], capture_output=True, text=True)
@@ -201,6 +208,20 @@ class Build:
                         self.includers.setdefault(str(path.relative_to(ROOT)), []).append(source)
         return self.includers.get(file, [])
 
+    @staticmethod
+    def shadowed(source, shadow):
+        """What is compiled in place of a source: its copy under `shadow`, or a group with such copies of its members."""
+        if Path(source).suffix == ".cpp":
+            copy = shadow / Path(source).relative_to("lib")
+            return copy if copy.exists() else ROOT / source
+
+        def member(match):
+            copy = shadow / Path(match.group(1)).relative_to(ROOT / "lib")
+            return f'#include "{copy}"' if copy.exists() else match.group()
+        group = shadow / Path(source).name
+        group.write_text(re.sub(r'^#include "(.*)"', member, Path(source).read_text(), flags=re.M))
+        return group
+
     def compile(self, source, shadow, output):
         """Compiles a source, with what lies under `shadow` in place of the library's files of the same names."""
         entry = self.commands[source]
@@ -208,11 +229,9 @@ class Build:
         if Path(words[0]).name == "ccache":
             words = words[1:]
         at = words.index("-o")
-        inside = str(Path(source).relative_to("lib"))
-        own = shadow / inside
         arguments = [w for w in words[1:at] if not w.startswith(("-MD", "-MT", "-MF")) and not w.endswith((".d", ".o"))]
         arguments = [w for w in arguments if w != entry["file"]]
-        command = [words[0], f"-I{shadow}", *arguments, "-w", "-o", str(output), "-c", str(own if own.exists() else entry["file"])]
+        command = [words[0], f"-I{shadow}", *arguments, "-w", "-o", str(output), "-c", str(self.shadowed(source, shadow))]
         return subprocess.run(command, cwd=entry["directory"], capture_output=True, text=True)
 
     def object_of(self, source):
@@ -303,8 +322,6 @@ def judge(fault, build, tests, history):
         name = re.sub(r"\W", "_", source)
         if source not in build.unchanged:  # as it is, compiled in the same way
             inside.write_text((ROOT / fault["file"]).read_text())
-            if source != fault["file"]:
-                (shadow / Path(source).relative_to("lib")).parent.mkdir(parents=True, exist_ok=True)
             output = build.scratch / "unchanged.o"
             made = build.compile(source, shadow, output)
             if made.returncode != 0:
