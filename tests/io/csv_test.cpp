@@ -122,6 +122,14 @@ TEST(Csv, WhatIsNearerToZeroThanAnyNumberIsZero) {
     expect_contains(refusal("a\n" + large + "\n", {.dtype = DType::Float64}), "line 2, column 1 ('a')");
 }
 
+// The first label tells whether labels are names: one that is too large a number is none.
+TEST(Csv, ALabelThatIsTooLargeIsNoName) {
+  for (const char* const large : {"1e400", "-1e400", "+1e400"})
+    for (const std::string& rows :
+         {"1," + std::string(large) + "\n2,3\n", "2,3\n1," + std::string(large) + "\n"})
+      expect_contains(refusal("a,y\n" + rows, {.label = "y", .dtype = DType::Float64}), "column 2 ('y')");
+}
+
 TEST(Csv, MistakesAreNamedWithLineAndColumn) {
   expect_contains(refusal("a,b\n1,2\n\n3,x4\n"),
                   "'x4', which is not a number that fits, in line 4, column 2 ('b')");

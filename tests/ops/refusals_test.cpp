@@ -340,5 +340,19 @@ TEST(OpRefusals, NormalizeAndDropout) {
   });
 }
 
+TEST(Refusals, AStackThatIsTooLargeIsNoConcat) {
+  const Tensor none = zeros({0, index_t{1} << 58});
+  EXPECT_TRUE(testing::refuses("stack", {}, [&] { (void)stack(std::vector<Tensor>(64, none), 1); }));
+}
+
+// Where there is no memory for the result, nothing is computed for it before.
+TEST(Refusals, ImagesThatFitNowhereTakeNoMemoryOnTheWay) {
+  const Tensor x = ones({1, 512, 512, 1});
+  release_memory();
+  EXPECT_THROW(upsample_bilinear(x, {64, 1 << 24}), Error);
+  EXPECT_THROW(upsample_nearest(x, {64, 1 << 24}), Error);
+  EXPECT_LT(cached_memory(), std::size_t{1} << 20);
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "autograd/helpers.h"
 #include "tapegrad/autograd/services.h"
@@ -166,6 +167,22 @@ TEST(Checkpoint, ASecondRunThatDiffersIsAnError) {
   bool second = false;
   EXPECT_TRUE(throws({"checkpoint", "another parameter", "[3]"}, [&] {
     take_gradient([&](const auto& in) { return in[0] * (second ? q : p); }, x, [&] { second = true; });
+  }));
+}
+
+// The same result, from fewer parameters than in the first run: their gradients would be 0.
+TEST(Checkpoint, AParameterThatTheSecondRunLeavesOutIsAnError) {
+  const Tensor x = parameter(f64({2, 5})), b = parameter(f64({1, 1}));
+  bool first = true;
+  Tape tape;
+  const Tensor y = checkpoint(
+      [&](const std::vector<Tensor>& in) {
+        const Tensor result = in[0] * 1.0;
+        return std::exchange(first, false) ? result * b : result;
+      },
+      {x});
+  EXPECT_TRUE(throws({"checkpoint", "does not use a parameter", "[2]"}, [&] {
+    (void)tape.gradient(sum(y), {x, b});
   }));
 }
 

@@ -428,8 +428,10 @@ std::optional<Checkpoints::Newest> Checkpoints::newest() {
 
 std::optional<Checkpoint> Checkpoints::best() const {
   const fs::path path = folder_ / kBest;
-  std::error_code none;
-  if (!fs::exists(path, none)) return std::nullopt;
+  std::error_code error;
+  const bool exists = fs::exists(path, error);
+  check("look for", path, error);
+  if (!exists) return std::nullopt;
   return read_checkpoint(path);
 }
 

@@ -1,6 +1,7 @@
 #include "tapegrad/io/csv.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -115,6 +116,14 @@ std::optional<double> number(std::string_view text) {
   return detail::parse_double(text);
 }
 
+// Whether a text is that of a number, be it too large.
+bool is_numeric(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error != std::errc::invalid_argument && end == text.data() + text.size();
+}
+
 // The labels of a table while its rows are read: numbers, or texts that are counted as they come.
 class Labels {
  public:
@@ -216,7 +225,7 @@ void read_rows(RowReader& reader, const std::vector<std::string>& columns, std::
     for (std::size_t column = 0; column < columns.size(); ++column) {
       if (fields[column].find_first_not_of(" \t") == std::string::npos) fail_at(column, "nothing");
       const std::optional<double> value = number(fields[column]);
-      if (column == label && (row == 0 ? !value : labels.are_names())) {
+      if (column == label && (row == 0 ? !value && !is_numeric(fields[column]) : labels.are_names())) {
         labels.add(fields[column]);
         continue;
       }

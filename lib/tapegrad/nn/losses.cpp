@@ -35,6 +35,12 @@ double least_of_slopes(DType dtype) {
   return dtype == DType::Float32 ? kLeast : 1e-300;
 }
 
+// The slopes of log(1 - p) are taken of this at least: a p of 1 is what has been rounded to it. More would meet the tiny slope
+// of a saturated sigmoid, and their product would be far beyond the right one, which is 1.
+double least_of_rest(DType dtype) {
+  return dtype == DType::Float32 ? 0x1p-24 : 0x1p-53;
+}
+
 using detail::require_floating;
 using detail::weighted;
 
@@ -98,10 +104,9 @@ Tensor log_of_rest(const Tensor& p) {
     using T = decltype(v);
     return std::max(std::log1p(-v), std::log(static_cast<T>(kLeast)));
   };
-  return record("log1p", detail::transform_floating("log1p", p, f),
-                {{p, [p = Saved(p)](const Tensor& g) {
-                    return -g / at_least(1.0 - p(), least_of_slopes(g.dtype()));
-                  }}});
+  return record(
+      "log1p", detail::transform_floating("log1p", p, f),
+      {{p, [p = Saved(p)](const Tensor& g) { return -g / at_least(1.0 - p(), least_of_rest(g.dtype())); }}});
 }
 
 void require_classes(const char* loss, const Tensor& x) {

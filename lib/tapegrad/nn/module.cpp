@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <set>
 #include <utility>
 
@@ -10,7 +9,10 @@
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/oihw_internal.h"
+#include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce.h"
+#include "tapegrad/ops/rounding.h"
 #include "tapegrad/tensor/distinct_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -149,14 +151,14 @@ std::vector<Tensor> Module::parameters() {
 
 NamedTensors Module::named_parameters() {
   NamedTensors found;
-  std::map<const detail::Storage*, std::size_t> known;  // where it is in found
+  std::set<const detail::Storage*> known;
   Visitor visitor([&](const std::string& path, Tensor& tensor) {
     if (!tensor.is_parameter() || tensor.is_stopped()) return;
-    const auto [at, is_new] = known.insert({TensorAccess::storage(tensor), found.size()});
-    if (is_new)
-      found.emplace_back(path, tensor);
-    else if (tensor.size() > found[at->second].second.size())
-      found[at->second].second = tensor;  // that was a part of it
+    // Of a part of a parameter, the whole of it: gradients are of whole parameters.
+    if (known.insert(TensorAccess::storage(tensor)).second)
+      found.emplace_back(path, tensor.size() < TensorAccess::storage(tensor)->count()
+                                   ? TensorAccess::parameter_of(tensor)
+                                   : tensor);
   });
   visit(visitor);
   return found;
@@ -185,6 +187,21 @@ State Module::state_view() {
   return state;
 }
 
+namespace {
+
+// Throws for numbers that a tensor of whole numbers does not hold.
+void require_fitting(const std::string& path, const Tensor& given, DType dtype) {
+  if (is_floating(dtype) || given.dtype() == dtype) return;
+  const Tensor x = cast(given, DType::Float64);
+  const double low = dtype == DType::UInt8 ? 0 : -0x1p31, high = dtype == DType::UInt8 ? 255 : 0x1p31 - 1;
+  if (all(equals(floor(x), x) * (x >= low) * (x <= high)).item() == 0)
+    fail("load_state",
+         "'{}' is {} in the module: its numbers must be whole and fit, and those in the state ({}) do not",
+         path, dtype, given.dtype());
+}
+
+}  // namespace
+
 void Module::load_state(const State& given_state, const LoadOptions& options) {
   const NoGrad no_grad;
   given_state.require_names_once("load_state");
@@ -198,6 +215,7 @@ void Module::load_state(const State& given_state, const LoadOptions& options) {
     if (given->shape() != tensor.shape())
       fail("load_state", "'{}' has shape {} in the state{} but {} in the module", path, given->shape(),
            options.layout == Layout::OIHW ? ", turned from PyTorch's layout," : "", tensor.shape());
+    require_fitting(path, *given, tensor.dtype());
     copies.push_back({path, tensor, cast(*given, tensor.dtype())});
   }
   for (const auto& [path, tensor] : state.tensors)

@@ -321,6 +321,9 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
   if (first.rank() == Shape::kMaxRank)
     fail("stack", "tensors of shape {} already have the most axes that a tensor can have: use concat()",
          first.shape());
+  std::vector<index_t> sizes(first.shape().begin(), first.shape().end());
+  sizes.insert(sizes.begin() + (axis < 0 ? axis + first.rank() + 1 : axis), static_cast<index_t>(xs.size()));
+  (void)detail::result_shape("stack", sizes);
   std::vector<Tensor> expanded;
   for (const Tensor& x : xs) {
     if (x.shape() != first.shape()) fail("stack", "shapes {} and {} differ", first.shape(), x.shape());

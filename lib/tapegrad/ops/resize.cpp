@@ -21,7 +21,10 @@ void check(const char* op, const Tensor& x, Size2D size) {
   if (size.height < 1 || size.width < 1)
     fail(op, "size must be at least 1 x 1, got {} x {} (x: {}, NHWC)", size.height, size.width, x.shape());
   const auto of = [&](int axis, index_t factor) { return detail::size_product(op, x.shape()[axis], factor); };
-  (void)detail::result_shape(op, {x.shape()[0], of(1, size.height), of(2, size.width), x.shape()[3]});
+  const Shape result =
+      detail::result_shape(op, {x.shape()[0], of(1, size.height), of(2, size.width), x.shape()[3]});
+  (void)TensorAccess::empty(
+      result, x.dtype());  // where there is no memory for the result, nothing is done for it before
 }
 
 // One axis of upsample_bilinear: a mixture of the pixel below and the pixel above each place.

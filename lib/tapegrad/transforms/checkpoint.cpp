@@ -107,6 +107,14 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
             kCheckpoint,
             "the second run of the function, for the gradient, uses another parameter (shape {}) than the first. {}",
             parameter.shape(), kWays);
+    known = used_parameters(tape);
+    for (auto parameter = first_parameter; parameter != xs.end(); ++parameter)
+      if (!known.contains(TensorAccess::storage(*parameter)))
+        fail(
+            kCheckpoint,
+            "the second run of the function, for the gradient, does not use a parameter (shape {}) that the first one "
+            "used. {}",
+            parameter->shape(), kWays);
     variables.insert(variables.end(), first_parameter, xs.end());
 
     std::vector<Tensor> asked;
