@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cfenv>
 #include <chrono>
@@ -10,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "sanitizers.h"
 #include "tapegrad/base/error.h"
 
 namespace tapegrad {
@@ -104,6 +108,21 @@ TEST(Background, ATaskDoesNotWaitForItself) {
   background.wait();
 }
 
+TEST(Background, ATaskMayWaitForThatOfAnother) {
+  bool done = false;
+  Background outer, inner;
+  outer.start([&] {
+    EXPECT_FALSE(inner.runs_here());
+    inner.start([&] {
+      EXPECT_FALSE(outer.runs_here());
+      done = true;
+    });
+    inner.wait();
+  });
+  outer.wait();
+  EXPECT_TRUE(done);
+}
+
 TEST(Background, ATaskMayEndIt) {
   std::atomic<bool> ended = false;
   auto background = std::make_shared<std::unique_ptr<Background>>(std::make_unique<Background>());
@@ -115,6 +134,51 @@ TEST(Background, ATaskMayEndIt) {
   background.reset();
   while (!ended) std::this_thread::yield();
 }
+
+#if !TAPEGRAD_THREAD_SANITIZER
+// What f returns in a child process; -1 if the child did not end by itself.
+template <class F>
+int result_in_child(const F& f) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    _exit(f());
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// The child, which does not have the thread, does not wait for it, and may start another.
+TEST(Background, AChildProcessGoesOnWithoutTheThread) {
+  for (const bool running : {false, true}) {
+    std::atomic<bool> released = false;
+    auto background = std::make_unique<Background>();
+    background->start([&] {
+      while (running && !released) std::this_thread::yield();
+    });
+    if (!running) background->wait();
+    EXPECT_EQ(result_in_child([&] {
+                background->wait();
+                const bool lost = background->lost();
+                background.reset();
+                return lost ? 7 : 1;
+              }),
+              7);
+    EXPECT_EQ(result_in_child([&] {
+                int done = 0;
+                background->start([&] { done = 7; });
+                background->wait();
+                const bool lost = background->lost();
+                background.reset();
+                return lost ? 1 : done;
+              }),
+              7);
+    EXPECT_FALSE(background->lost());
+    released = true;
+  }
+}
+#endif
 
 TEST(Background, TakesTheRoundingOfItsCaller) {
   int mode = -1;
