@@ -101,6 +101,9 @@ TEST(ExponentialMovingAverage, NoticesThatTheModelWasReplaced) {
   const Tensor w = parameter(tensor({1})), replaced = parameter(tensor({1}));
   ExponentialMovingAverage average({w});
   average.update(std::vector<Tensor>{w});
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"parameter 1", "never given a value"}, [&] {
+    average.update({w, Tensor()});
+  }));
   EXPECT_TRUE(refuses("ExponentialMovingAverage", {"parameter 0", "replaced"},
                       [&] { average.update(std::vector<Tensor>{replaced}); }));
   EXPECT_EQ(average.state().numbers.at("updates"), 1);
