@@ -14,39 +14,40 @@ namespace {
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// A judgement needs the slope to three digits.
+// A judgement needs the slope to three digits: with two, a gradient off by 1e-4 in noise of 1e-4 is called right; with
+// four, right ones in noise of 1e-7 are unclear.
 constexpr double kResolved = 1e-3;
-// Three neighbouring estimates may agree by chance: the true error is taken for so many times their spread.
+// Three neighbouring estimates may agree by chance: the true error is taken for so many times their spread. With a
+// quarter, chance makes wrong gradients right; with four times as much, right ones are unclear.
 constexpr double kChance = 20;
-// A wrong gradient's error stays the same over so many rungs (two decades), within this factor, and is so many
-// times what rounding makes of it.
-constexpr std::size_t kFlatRungs = 5;
-constexpr double kFlat = 1.5, kAboveFloor = 10;
-// The slope itself may change by this part of its size meanwhile, or what is flat is the end of f's reach.
-constexpr double kSettled = 0.5;
-// Noise is learnt on so many of the smallest rungs; what grows to so many times of it further up, and to that
-// part of the slope, is a kink or a bend.
-constexpr int kNoiseRungs = 5;
-constexpr double kGrown = 100, kBent = 0.1;
-// At a kink the one-sided slopes differ by the same amount, within this factor, over so many rungs, and by more
-// than that part of their size and so many times what rounding makes of them.
-constexpr std::size_t kKinkRungs = 4;
-constexpr double kSameJump = 1.6, kJump = 1e-6, kJumpAboveFloor = 50;
-// How far outside of the two slopes at a kink a gradient may lie, as a part of their difference.
+// A wrong gradient's error, and the difference of the slopes at a kink, stay the same over so many rungs (two decades),
+// within this factor; noise is learnt on as many of the smallest rungs. With less, chance is called wrong; with more,
+// errors beside a step or a bend are not found, as f reaches no further.
+constexpr std::size_t kRungs = 5;
+constexpr double kSame = 1.5;
+// So many times the rounding is not rounding: with less, stairs are called wrong; with more, errors behind 1e12 are
+// unclear. What is larger again by as much is so beyond doubt: with less, a slope that noise hides is unclear; with
+// more, an error as large as the slope counts as noise.
+constexpr double kAboveFloor = 10, kFarAbove = 100;
+// Two slopes differ at a kink by more than this many roundings: with less, a gradient at a kink in noise is called
+// wrong; with more, right ones beside it are not confirmed.
+constexpr double kJumpAboveFloor = 50;
+// Numbers further apart than this have nothing to do with each other: a jump of f is that far above its rounding, and a
+// kink no further below its slopes. With less, what cancels is called wrong; with more, stairs hide errors.
+constexpr double kVast = 1e6;
+// How far outside of the two slopes at a kink a gradient may lie, as a part of their difference. With less, right
+// gradients in noise are called wrong; with more, wrong ones pass for kinks.
 constexpr double kBetween = 0.02;
-// A step in f: its change is the same, within this factor, over so many rungs.
+// A step in f: its change is the same, within this factor, over so many rungs (three decades). With fewer rungs or a
+// larger factor, a slope beside it is taken for it; with more, or a smaller one, stairs under a slope are called wrong.
 constexpr std::size_t kStepRungs = 7;
-constexpr double kStepAboveFloor = 1e3, kSameStep = 1.05;
-// f is flat around x, and jumps further away: rounding, a comparison. The first jump is more than so many times what
-// rounding makes of the numbers that f reaches at a step of that part of the value's scale (at least 1). A jump beside
-// x is one that the change in f stays at, within kSameStep, over so many rungs and up to the usual step.
-constexpr double kStair = 1e6, kNearby = 0.7;
+constexpr double kSameStep = 1.05;
+// A jump beside x is one that the change in f stays at, over so many rungs and up to the usual step. With fewer, sums
+// that cancel are taken for stairs; with more, stairs beside x are not found.
 constexpr std::size_t kOneStair = 3;
-// A slope of so many times the rounding of f is nothing; so is one of so many times the rounding of the backward
-// pass, as measured, unless that is far more than f's: beside a kink the backward pass jumps.
-constexpr double kNothing = 100, kAnalyticNothing = 10, kMostNothing = 1e6;
-// How far above that the differences may be uncertain for it to be clear at once.
-constexpr double kClearly = 10;
+// Where two slopes differ by so many roundings, f tells which one it follows. With less, rounding tells; with more, a
+// small stair lies in between.
+constexpr double kTold = 2;
 
 // An estimate of the slope and how far it may be off.
 struct Estimate {
@@ -87,16 +88,16 @@ Estimate best_of(const Ladder& ladder, std::size_t count, bool bend) {
 }
 
 // Whether the slope at step k also holds closer to x, but for noise: what noise adds to f does not depend on
-// the step, what kinks and bends add grows with it.
+// the step and is learnt on the smallest ones, what kinks and bends add grows with it.
 bool holds_below(const Ladder& ladder, std::size_t k) {
   double noise = 0;
-  int rungs = 0;
+  std::size_t rungs = 0;
   for (std::size_t i = 0; i < k; ++i) {
     if (ladder[i].touched == 0) continue;
     const double change = std::abs(ladder[i].numeric - ladder[k].numeric) * ladder[i].step;
-    if (rungs++ < kNoiseRungs)
+    if (rungs++ < kRungs)
       noise = std::max({noise, change, ladder[i].floor * ladder[i].step});
-    else if (change > kGrown * noise + kBent * std::abs(ladder[k].numeric) * ladder[i].step)
+    else if (change > kFarAbove * noise + std::abs(ladder[k].numeric) * ladder[i].step / kAboveFloor)
       return false;
   }
   return true;
@@ -106,28 +107,27 @@ bool holds_below(const Ladder& ladder, std::size_t k) {
 // The middle of the two decades in which it changes least.
 std::optional<std::size_t> flat_error(const Ladder& ladder, std::size_t count, double analytic,
                                       double allowed) {
-  constexpr std::size_t kRun = kFlatRungs;
   std::optional<std::size_t> found;
   double least = kInfinity;
-  for (std::size_t k = 0; k + kRun <= count; ++k) {
+  for (std::size_t k = 0; k + kRungs <= count; ++k) {
     double low = kInfinity, high = -kInfinity, top = 0;
     bool clear = true;
-    for (std::size_t i = k; i < k + kRun; ++i) {
+    for (std::size_t i = k; i < k + kRungs; ++i) {
       const double error = ladder[i].numeric - analytic;
       low = std::min(low, error), high = std::max(high, error),
       top = std::max(top, std::abs(ladder[i].numeric));
       clear = clear && std::abs(error) > allowed + kAboveFloor * ladder[i].floor;
     }
-    const bool flat = (low > 0 || high < 0) && std::max(high, -low) <= kFlat * std::max(low, -high);
+    const bool flat = (low > 0 || high < 0) && std::max(high, -low) <= kSame * std::max(low, -high);
     // Beside a large gradient the slope may look flat where it is not, as beyond the reach of a bounded
     // function.
-    const bool settled = high - low <= std::max(kSettled * top, kAboveFloor * ladder[k].floor);
+    const bool settled = high - low <= std::max((kSame - 1) * top, kAboveFloor * ladder[k].floor);
     if (!clear || !flat || !settled || !holds_below(ladder, k)) continue;
     // Silence tells least.
     const double rank = ladder[k].touched == 0 ? std::numeric_limits<double>::max() : high - low;
     if (rank > least) continue;
     least = rank;
-    found = k + kRun / 2;
+    found = k + kRungs / 2;
   }
   return found;
 }
@@ -135,17 +135,16 @@ std::optional<std::size_t> flat_error(const Ladder& ladder, std::size_t count, d
 // The smallest step from which on the two one-sided slopes differ by the same amount: between x - h and x + h
 // there is a kink. (In a smooth function their difference shrinks with h, and mere rounding grows as 1 / h.)
 std::optional<std::size_t> kink(const Ladder& ladder, double allowed) {
-  constexpr std::size_t kRun = kKinkRungs;
-  for (std::size_t k = 0; k + kRun <= ladder.size(); ++k) {
+  for (std::size_t k = 0; k + kRungs <= ladder.size(); ++k) {
     double low = kInfinity, high = 0;
     bool clear = true;
-    for (std::size_t i = k; i < k + kRun; ++i) {
+    for (std::size_t i = k; i < k + kRungs; ++i) {
       const double jump = std::abs(ladder[i].forward - ladder[i].backward);
       low = std::min(low, jump), high = std::max(high, jump);
       const double slope = std::max(std::abs(ladder[i].forward), std::abs(ladder[i].backward));
-      clear = clear && jump > allowed + kJump * slope + kJumpAboveFloor * ladder[i].floor;
+      clear = clear && jump > allowed + slope / kVast + kJumpAboveFloor * ladder[i].floor;
     }
-    if (clear && high <= kSameJump * low) return k;
+    if (clear && high <= kSame * low) return k;
   }
   return std::nullopt;
 }
@@ -157,13 +156,12 @@ double change(const Difference& d) {
 
 // f itself jumps: its change is the same however small the step.
 bool jumps(const Ladder& ladder, double noise) {
-  constexpr std::size_t kRun = kStepRungs;
-  if (ladder.size() < kRun) return false;
+  if (ladder.size() < kStepRungs) return false;
   double low = kInfinity, high = 0;
-  for (std::size_t k = 0; k < kRun; ++k) {
+  for (std::size_t k = 0; k < kStepRungs; ++k) {
     const double jump = std::abs(ladder[k].above - ladder[k].below);
     low = std::min(low, jump), high = std::max(high, jump);
-    if (!(jump > kStepAboveFloor * std::max(kEpsilon * ladder[k].touched, noise))) return false;
+    if (!(jump > kFarAbove * std::max(kEpsilon * ladder[k].touched, noise))) return false;
   }
   return high <= kSameStep * low;
 }
@@ -185,11 +183,11 @@ class Study {
       if (!bend_ && jumps(ladder_, noise_)) return conclude(GradcheckBehaviour::Kink, ladder_.size() / 2);
       if (const auto judged = on_stairs()) return *judged;
       if (is_right()) return right();
-      if (is_nothing() && best_.uncertainty <= kClearly * nothing())
+      if (is_nothing() && best_.uncertainty <= kAboveFloor * nothing())
         return conclude(GradcheckBehaviour::Zero, best_.at, best_.value);
       if (const auto at = flat_error(ladder_, usable(), q_.analytic, q_.allowed)) {
         if (is_nothing()) return conclude(GradcheckBehaviour::Zero, *at);
-        if (is_proven(*at, last)) return conclude(GradcheckBehaviour::Wrong, *at);
+        if (is_proven(*at, last) && !is_followed(*at)) return conclude(GradcheckBehaviour::Wrong, *at);
       } else if (bend_ &&
                  (round > 0 || last)) {  // in the first round a smaller step may still avoid the kink
         return at_bend();
@@ -247,7 +245,7 @@ class Study {
     }
     rounding_ = std::max(kEpsilon * size, rounding);
     // What jumps at x is taken for noise, too; no rounding is so large.
-    noise_ = rounding <= kStair * kEpsilon * std::max(size, 1.0) ? rounding : 0;
+    noise_ = rounding <= kVast * kEpsilon * std::max(size, 1.0) ? rounding : 0;
     // Far from x the numbers inside of f are larger, and so is their rounding.
     for (Difference& d : ladder_)
       d.floor = std::max(kEpsilon * d.touched, rounding_ * std::max(1.0, d.step / unit())) / d.step;
@@ -265,9 +263,9 @@ class Study {
     });
     if (first == ladder_.begin() || first == ladder_.end() || bend_) return 0;
     double reached = first->touched;
-    if (const auto d = difference(kNearby * std::max(unit(), 1.0), nullptr); d && std::isfinite(d->touched))
+    if (const auto d = difference(std::max(unit(), 1.0), nullptr); d && std::isfinite(d->touched))
       reached = std::max(reached, d->touched);
-    return change(*first) > std::max(kStair * kEpsilon * reached, kStepAboveFloor * noise_)
+    return change(*first) > std::max(kVast * kEpsilon * reached, kFarAbove * noise_)
                ? static_cast<std::size_t>(first - ladder_.begin())
                : 0;
   }
@@ -319,12 +317,13 @@ class Study {
 
   double nothing() const {
     const double of_f = rounding_ / std::min(unit(), 1.0);
-    return std::max(kNothing * of_f, std::min(kAnalyticNothing * q_.analytic_noise, kMostNothing * of_f));
+    return std::max(kFarAbove * of_f, std::min(kAboveFloor * q_.analytic_noise, kVast * of_f));
   }
   /// Zero but for rounding, on both sides: of f's inner values, and of the backward pass.
   bool is_nothing() const {
     return std::abs(q_.analytic) <= nothing() && error_ <= best_.uncertainty + std::abs(q_.analytic) &&
-           std::abs(best_.value) <= std::max(best_.uncertainty, kNothing * rounding_ / std::max(unit(), 1.0));
+           std::abs(best_.value) <=
+               std::max(best_.uncertainty, kFarAbove * rounding_ / std::max(unit(), 1.0));
   }
 
   // A function that does not change at all may be constant there, or its change may be lost in the rounding of
@@ -339,6 +338,26 @@ class Study {
       if (d.above != d.below) quantum = std::min(quantum, std::abs(d.above - d.below));
     }
     return !heard || bend_ || 2 * std::min(ladder_[at].step, unit()) * std::abs(q_.analytic) > quantum;
+  }
+
+  /// Whether f follows the gradient closer to x, on one side at least, where the two slopes begin to differ by more than
+  /// rounding. Stairs a few times larger than rounding hide the slope between them from larger steps, as bends do.
+  bool is_followed(std::size_t at) {
+    const Difference& far = ladder_[at];
+    const double gap = std::abs(far.numeric - q_.analytic);
+    // Rounding; what the smallest steps show beside the slope; and if they show nothing, the smallest change of all.
+    double noise = rounding_, least = kInfinity;
+    for (std::size_t k = 0; k <= at; ++k)
+      for (const double slope : {ladder_[k].forward, ladder_[k].backward}) {
+        if (k < kRungs) noise = std::max(noise, kTold * ladder_[k].step * std::abs(slope - far.numeric));
+        if (slope != 0) least = std::min(least, ladder_[k].step * std::abs(slope));
+      }
+    if (ladder_[0].touched == 0) noise = std::max(noise, least);
+    const auto near = difference(kTold * noise / gap, nullptr);
+    if (!near || !(near->step > 0)) return false;
+    const double bend = std::abs(far.forward - far.backward) * near->step / far.step;
+    const auto follows = [&](double slope) { return std::abs(slope - q_.analytic) + bend < gap / kTold; };
+    return near->step < far.step && (follows(near->forward) || follows(near->backward));
   }
 
   /// Small beside the tensor's gradient, and lost in the rounding: nothing speaks against it, nor for it.
