@@ -137,6 +137,10 @@ TEST(ExponentialMovingAverage, RefusedStatesChangeNothing) {
   EXPECT_TRUE(
       refuses("ExponentialMovingAverage", {"'1'", "Float64"}, [&] { average.load_state(other_type); }));
   EXPECT_TRUE(refuses("ExponentialMovingAverage", {"updates"}, [&] { average.load_state(no_number); }));
+  State undefined = average.state();
+  undefined.tensors[1].second = Tensor();
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"'1'", "never given a value"},
+                      [&] { average.load_state(undefined); }));
   EXPECT_EQ(average.state().tensors[0].second.item(), 2);
 }
 
