@@ -251,7 +251,9 @@ TEST(Optimizers, WrongOptionsOfEach) {
   EXPECT_TRUE(refuses("RMSprop", {"rho", "1"}, [&] { RMSprop(ps, {.rho = 1}); }));
   EXPECT_TRUE(refuses("RMSprop", {"momentum", "1"}, [&] { RMSprop(ps, {.momentum = 1}); }));
   EXPECT_TRUE(refuses("RMSprop", {"epsilon", "-1"}, [&] { RMSprop(ps, {.epsilon = -1}); }));
+  EXPECT_TRUE(refuses("RMSprop", {"weight_decay", "-1"}, [&] { RMSprop(ps, {.weight_decay = -1}); }));
   EXPECT_TRUE(refuses("Adagrad", {"epsilon", "-1"}, [&] { Adagrad(ps, {.epsilon = -1}); }));
+  EXPECT_TRUE(refuses("Adagrad", {"weight_decay", "-1"}, [&] { Adagrad(ps, {.weight_decay = -1}); }));
   EXPECT_TRUE(
       refuses("Adagrad", {"initial_accumulator", "-1"}, [&] { Adagrad(ps, {.initial_accumulator = -1}); }));
 }
