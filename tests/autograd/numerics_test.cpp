@@ -661,7 +661,7 @@ template <class Derivative>
   for (std::size_t s = 0; s < gradients.size(); ++s)
     for (std::size_t i = 0; i < static_cast<std::size_t>(gradients[s].size()); ++i) {
       const double expected = derivative(s, i), found = gradients[s].values<double>()[i];
-      if (!(std::abs(expected - found) <= 1e-10 * (1 + std::abs(expected))))
+      if (!std::isfinite(expected) || !(std::abs(expected - found) <= 1e-10 * (1 + std::abs(expected))))
         return ::testing::AssertionFailure()
                << "source " << s << ", entry " << i << ": " << found << " instead of " << expected;
     }

@@ -68,7 +68,9 @@ void compare(const Case& c, const char* what, const Shape& shape, const Numbers&
   const Numbers numbers = numbers_of(found);
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const double a = expected[i], b = numbers[i];
-    const bool same = std::isnan(a) ? std::isnan(b) : a == b || std::abs(a - b) <= tolerance * std::abs(a);
+    const bool same = std::isnan(a)   ? std::isnan(b)
+                      : std::isinf(a) ? a == b
+                                      : a == b || std::abs(a - b) <= tolerance * std::abs(a);
     if (!same)
       fuzz::found(std::string(what) + "[" + std::to_string(i) + "] is " + std::to_string(b) +
                   " and must be " + std::to_string(a) + ": " + describe(c));

@@ -179,6 +179,7 @@ struct Check {
   // Equal, or both NaN, up to a part of the larger one.
   static bool close(double a, double b, double part) {
     if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
+    if (std::isinf(a) || std::isinf(b)) return a == b;
     return a == b || std::abs(a - b) <= part * std::max({std::abs(a), std::abs(b), 1e-8});
   }
   void same(const Tensors& a, const Tensors& b, const char* what, double part = 0) const {

@@ -632,6 +632,35 @@ TEST(Range, ProductsThatLeaveItOnTheWay) {
       equal(prod(doubles({{2, 0x1p700}, {3, 0x1p700}, {5, 0x1p-700}, {7, 0x1p-700}}), 0), doubles({210, 1})));
 }
 
+// What is large on the way to a finite result is no finding of a tape that looks for what is not finite.
+TEST(Range, IsNoFindingOnTheWay) {
+  struct Case {
+    const char* op;
+    Function f;
+    Tensor x;
+  };
+  Generator generator(3);
+  const Tensor eight = uniform({4, 8}, -1e200, 1e200, generator, DType::Float64),
+               one = ones({8}, DType::Float64);
+  for (const Case& c :
+       {Case{"mean", [](const Tensor& x) { return mean(x); }, doubles({1.7e308, 1.7e308})},
+        Case{"global_avg_pool2d", [](const Tensor& x) { return global_avg_pool2d(x); },
+             full({1, 2, 2, 1}, 1.7e308, DType::Float64)},
+        Case{"norm", [](const Tensor& x) { return norm(x); }, doubles({1e200, 1e200})},
+        Case{"stddev", [](const Tensor& x) { return stddev(x); }, doubles({1e200, 3e200})},
+        Case{"layer_norm", [](const Tensor& x) { return layer_norm(x, 1); }, eight},
+        Case{"layer_norm of Float32", [](const Tensor& x) { return layer_norm(x, 1); },
+             tensor({{1e30, 2e30, -1e30}})},
+        Case{"group_norm", [&](const Tensor& x) { return group_norm(x, 2, one, one); }, eight}}) {
+    Tape tape({.check_finite = true});
+    const Tensor x = tape.watch(c.x);
+    EXPECT_NO_THROW({
+      const Tensor dx = tape.gradient(sum(c.f(x)), x);
+      EXPECT_TRUE(std::isfinite(sum(abs(dx)).item())) << c.op;
+    }) << c.op;
+  }
+}
+
 // What leaves the range, or is no number, has its own row: others have the bits that they have without it.
 TEST(Range, WhatLeavesItChangesNothingBesideIt) {
   struct Row {

@@ -122,7 +122,7 @@ const std::vector<Rival>& rivals() {
 }
 
 bool near(double a, double b) {
-  return std::abs(a - b) <= 1e-11 * std::max(std::abs(a), std::abs(b)) || a == b;
+  return a == b || std::abs(a - b) <= std::min(1e-11 * std::max(std::abs(a), std::abs(b)), 1e300);
 }
 bool same(const Trajectory& a, const Trajectory& b) {
   for (std::size_t t = 0; t < a.size(); ++t)

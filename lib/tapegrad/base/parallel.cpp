@@ -61,7 +61,9 @@ struct Job {
 
   void work() {
     const index_t pieces = (count - 1) / piece + 1;
-    for (index_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
+    // Without a sign: behind the largest number of pieces, `next` goes on below 0.
+    const auto end = static_cast<std::uint64_t>(pieces);
+    for (index_t i; static_cast<std::uint64_t>(i = next.fetch_add(1, std::memory_order_relaxed)) < end;) {
       try {
         function(i * piece, std::min(count - i * piece, piece) + i * piece);
       } catch (...) {

@@ -69,11 +69,17 @@ void require_epsilon(const char* op, double epsilon) {
 Normalized normalize(const char* op, const Tensor& given, const std::vector<int>& axes, double epsilon) {
   detail::require_floating(op, given);
   require_epsilon(op, epsilon);
-  const Tensor values = stop_gradient(given);
-  const Tensor average = stop_gradient(detail::mean_of(op, values, axes, {.keepdims = true}));
-  const Tensor centred = values - average, variance = mean(square(centred), axes, {.keepdims = true});
+  Tensor average, centred, variance, out;
+  {
+    const NoGrad no_grad;  // a tape that looks for what is not finite should not look here
+    const Tensor values = stop_gradient(given);
+    average = stop_gradient(detail::mean_of(op, values, axes, {.keepdims = true}));
+    centred = values - average;
+    variance = stop_gradient(mean(square(centred), axes, {.keepdims = true}));
+    out = out_of_range(variance, epsilon);
+  }
   if (given.size() == 0) return {copy(given), average, variance};
-  if (const Tensor out = out_of_range(variance, epsilon); any(out).item() != 0) {
+  if (any(out).item() != 0) {
     Tensor y = normalize_scaled(given, axes, epsilon);
     // What is in the range has the same bits whatever is normalized beside it: zeros take the place of the rest.
     if (epsilon >= vanishing(given.dtype()))
@@ -92,7 +98,7 @@ Normalized normalize(const char* op, const Tensor& given, const std::vector<int>
           const Tensor f = is_recording() ? factor_of(factor(), out, from, count) : factor();
           return f * (g - mean(g, axes, {.keepdims = true}) - out * mean(g * out, axes, {.keepdims = true}));
         }}});
-  return {std::move(y), average, stop_gradient(variance)};
+  return {std::move(y), average, variance};
 }
 
 void require_shape(const char* op, const Tensor& x, const Tensor& parameter, const char* name,

@@ -223,6 +223,7 @@ namespace {
 // Float64 has nothing wider to add up in: what the first mean is off by is the mean of the differences from it.
 // A sum that overflows is made of elements that were divided before.
 Tensor refined(const Tensor& x, const Mask& reduced, const Tensor& first, double count) {
+  const NoGrad no_grad;  // a tape that looks for what is not finite should not look here
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   const auto sums = [&](const Tensor& of, const Shape& result, double divisor) {
     return joined({"mean", kernels::joiner<kernels::Sum>, reduced, result, DType::Float64, divisor}, of);
@@ -458,6 +459,7 @@ namespace {
 // The Euclidean length in Float64, where squares of Float32 neither overflow nor vanish. Those of Float64 may:
 // then once more, of elements divided by the largest.
 Tensor length_of(const Tensor& wide, const Axes& axes) {
+  const NoGrad no_grad;  // a tape that looks for what is not finite should not look here
   const Tensor y = sqrt(sum(square(wide), axes, {.keepdims = true}));
   const Tensor doubtful = 1 - less(y, 1e150) * greater(y, 1e-140);
   if (wide.size() == 0 || any(doubtful).item() == 0) return y;
