@@ -123,6 +123,8 @@ std::vector<Bound> noisy() {
       {"a few parts in 1e5", kLine.with_noise(1e-5), kPlaces, Verdict::Pass},
       {"off by a few thousandths beside a bend", kCube.with_noise(1e-8).off(3e-3), kPlaces, Verdict::Fail},
       {"off by a few thousandths behind 1e12", kSquare.behind(1e12).off(3e-3), kPlaces, Verdict::Fail},
+      {"off by a few thousandths beside a bend that cancels", kSquare.cancelling(1e11).off(3e-3), kPlaces,
+       Verdict::Fail},
       {"twice the slope in noise of a hundredth", kLine.with_noise(0.01).off(1), kPlaces, Verdict::Fail},
       {"a slope that noise hides", kSine.with_noise(0.01), kPlaces, Verdict::Vacuous},
       {"flat", kFlat, places(1e-5), Verdict::Pass},
@@ -212,6 +214,11 @@ TEST(GradcheckJudge, ARoundTripThroughFloat32IsNotAccused) {
       const Scalar f = [=](double t) { return rounded(std::sin(t)) + offset; };
       EXPECT_NE(check(f, kSine.gradient, {x}).verdict, Verdict::Fail) << offset << ", x " << x;
     }
+  // Beside a bounded function, whose part of the slope is gone at the steps that the stairs leave.
+  const Scalar sum = [=](double t) { return rounded(t + 1e3) + std::sin(t) + 1e9; };
+  const Scalar gradient = [](double t) { return 1 + std::cos(t); };
+  for (const double x : {0.37123, -0.8123, 0.12398})
+    EXPECT_NE(check(sum, gradient, {x}).verdict, Verdict::Fail) << x;
 }
 
 }  // namespace
