@@ -137,6 +137,9 @@ TEST(ExponentialMovingAverage, RefusedStatesChangeNothing) {
   EXPECT_TRUE(
       refuses("ExponentialMovingAverage", {"'1'", "Float64"}, [&] { average.load_state(other_type); }));
   EXPECT_TRUE(refuses("ExponentialMovingAverage", {"updates"}, [&] { average.load_state(no_number); }));
+  State renamed = average.state();
+  renamed.tensors[1].first = "2";
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"no tensor '1'"}, [&] { average.load_state(renamed); }));
   State undefined = average.state();
   undefined.tensors[1].second = Tensor();
   EXPECT_TRUE(refuses("ExponentialMovingAverage", {"'1'", "never given a value"},
