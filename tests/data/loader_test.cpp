@@ -199,7 +199,8 @@ TEST(Loader, LeavingEarlyNeitherHangsNorLeaks) {
 }
 
 TEST(Loader, AnEpochOutlivesItsLoader) {
-  std::optional<Loader> loader(std::in_place, counted_images(20, 2), numbers(20), LoaderOptions{.batch_size = 5});
+  std::optional<Loader> loader(std::in_place, counted_images(20, 2), numbers(20),
+                               LoaderOptions{.batch_size = 5});
   Loader::Epoch epoch = loader->epoch(0);
   const std::vector<int> expected = order(*loader, 0);
   loader.reset();
@@ -361,7 +362,8 @@ struct Mine : std::runtime_error {
 // What a step of an epoch throws; the Loader's Error holds it.
 template <class Thrown>
 bool holds(const std::function<Tensor(Tensor, Generator&)>& transform, int workers) {
-  const Loader loader(counted_images(9, 2), {}, {.batch_size = 3, .transform = transform, .workers = workers});
+  const Loader loader(counted_images(9, 2), {},
+                      {.batch_size = 3, .transform = transform, .workers = workers});
   try {
     for ([[maybe_unused]] const Batch& batch : loader.epoch(0)) {
     }

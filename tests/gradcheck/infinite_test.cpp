@@ -33,7 +33,8 @@ TEST(InfiniteGradients, AreWrongInEveryMode) {
                                  return Tensors{wrong_slope(in[0], dy, first, value)};
                                },
                                {x}, {.mode = mode});
-        EXPECT_EQ(report.verdict, GradcheckVerdict::Fail) << value << " from " << first << "\n" << report.str();
+        EXPECT_EQ(report.verdict, GradcheckVerdict::Fail) << value << " from " << first << "\n"
+                                                          << report.str();
       }
 }
 

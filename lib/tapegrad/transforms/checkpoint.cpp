@@ -60,6 +60,25 @@ void require_same(const Tensor& first, const Tensor& second) {
   });
 }
 
+// Throws unless the second run, on this tape, used the parameters that the first one used, and no others that are not known.
+void require_same_parameters(const Tape& tape, const std::set<const detail::Storage*>& known,
+                             const std::vector<Tensor>& of_first_run) {
+  for (const Tensor& parameter : tape.parameters())
+    if (!known.contains(TensorAccess::storage(parameter)))
+      fail(
+          kCheckpoint,
+          "the second run of the function, for the gradient, uses another parameter (shape {}) than the first. {}",
+          parameter.shape(), kWays);
+  const std::set<const detail::Storage*> used = used_parameters(tape);
+  for (const Tensor& parameter : of_first_run)
+    if (!used.contains(TensorAccess::storage(parameter)))
+      fail(
+          kCheckpoint,
+          "the second run of the function, for the gradient, does not use a parameter (shape {}) that the first one "
+          "used. {}",
+          parameter.shape(), kWays);
+}
+
 }  // namespace
 
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
@@ -101,20 +120,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
       return result;
     }();
     require_same(first_result, again);
-    for (const Tensor& parameter : tape.parameters())
-      if (!known.contains(TensorAccess::storage(parameter)))
-        fail(
-            kCheckpoint,
-            "the second run of the function, for the gradient, uses another parameter (shape {}) than the first. {}",
-            parameter.shape(), kWays);
-    known = used_parameters(tape);
-    for (auto parameter = first_parameter; parameter != xs.end(); ++parameter)
-      if (!known.contains(TensorAccess::storage(*parameter)))
-        fail(
-            kCheckpoint,
-            "the second run of the function, for the gradient, does not use a parameter (shape {}) that the first one "
-            "used. {}",
-            parameter->shape(), kWays);
+    require_same_parameters(tape, known, {first_parameter, xs.end()});
     variables.insert(variables.end(), first_parameter, xs.end());
 
     std::vector<Tensor> asked;
