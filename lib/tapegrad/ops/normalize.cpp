@@ -69,21 +69,21 @@ void require_epsilon(const char* op, double epsilon) {
 Normalized normalize(const char* op, const Tensor& given, const std::vector<int>& axes, double epsilon) {
   detail::require_floating(op, given);
   require_epsilon(op, epsilon);
-  Tensor average, centred, variance, out;
+  Tensor average, centred, variance, beyond;
   {
     const NoGrad no_grad;  // a tape that looks for what is not finite should not look here
     const Tensor values = stop_gradient(given);
     average = stop_gradient(detail::mean_of(op, values, axes, {.keepdims = true}));
     centred = values - average;
     variance = stop_gradient(mean(square(centred), axes, {.keepdims = true}));
-    out = out_of_range(variance, epsilon);
+    beyond = out_of_range(variance, epsilon);
   }
   if (given.size() == 0) return {copy(given), average, variance};
-  if (any(out).item() != 0) {
+  if (any(beyond).item() != 0) {
     Tensor y = normalize_scaled(given, axes, epsilon);
     // What is in the range has the same bits whatever is normalized beside it: zeros take the place of the rest.
     if (epsilon >= vanishing(given.dtype()))
-      y = where(out, y, normalize(op, where(out, 0.0, given), axes, epsilon).y);
+      y = where(beyond, y, normalize(op, where(beyond, 0.0, given), axes, epsilon).y);
     return {std::move(y), average, variance};
   }
   // A parameter has no origin of its own: a view of it has.
