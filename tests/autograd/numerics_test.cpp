@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "autograd/helpers.h"
+#include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/ops/matmul.h"
 

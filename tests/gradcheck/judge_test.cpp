@@ -192,8 +192,9 @@ TEST(GradcheckJudge, AGradientBetweenStairsIsNotAccused) {
       for (const double part : {-2.0, -1.0, 2.0})
         EXPECT_NE(check(f.f, f.off(part).gradient, {x}).verdict, Verdict::Pass)
             << offset << ", x " << x << ", off by " << part;
-      if (offset > 1e10)  // further stairs are as wide as the steps that tell
+      if (offset > 1e10) {  // further stairs are as wide as the steps that tell
         EXPECT_EQ(check(f.f, f.off(8).gradient, {x}).verdict, Verdict::Fail) << offset << ", x " << x;
+      }
     }
 }
 
