@@ -10,6 +10,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/oihw_internal.h"
 #include "tapegrad/ops/compare.h"
+#include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 #include "tapegrad/ops/rounding.h"

@@ -15,6 +15,7 @@
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 #include "tapegrad/ops/reduce_internal.h"
+#include "tapegrad/ops/rounding.h"
 
 namespace tapegrad::inline v0 {
 namespace {
