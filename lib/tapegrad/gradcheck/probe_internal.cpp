@@ -175,12 +175,12 @@ const std::vector<double>& Prober::noise() const {
   // Rounding does not depend on the size of the move; what a kink or a bend adds grows with it, eight times or
   // more from one move to the next. The first three moves that show about the same are the measure; or one or two,
   // if larger moves show nothing.
-  constexpr double kSame = 20;
+  constexpr double kAlike = 20;
   noise_.assign(r_.size(), 0.0);
   for (std::size_t j = 0; j < r_.size(); ++j) {
     for (std::size_t k = 0; k + 3 <= bent[j].size() && noise_[j] == 0; ++k) {
       const auto [low, high] = std::minmax({bent[j][k], bent[j][k + 1], bent[j][k + 2]});
-      if (high <= kSame * low) noise_[j] = high;
+      if (high <= kAlike * low) noise_[j] = high;
     }
     if (!bent[j].empty() && bent[j].size() < 3 && last[j] + 1 < moves) noise_[j] = std::ranges::max(bent[j]);
   }
