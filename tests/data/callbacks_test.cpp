@@ -284,7 +284,7 @@ TEST(CallbacksOfModulesAndData, MayCallEveryFunction) {
 TEST(CallbacksOfModulesAndData, ATransformMayEndItsEpoch) {
   struct Shared {
     std::atomic<int> calls = 0;
-    std::atomic<bool> go = false, ended = false;
+    std::atomic<bool> go = false, ended = false, gone = false;
     std::optional<Loader::Epoch> epoch;
   };
   for (const int workers : {1, 3}) {
@@ -293,7 +293,10 @@ TEST(CallbacksOfModulesAndData, ATransformMayEndItsEpoch) {
       const auto transform = [shared](Tensor x, Generator&) {
         if (shared->calls++ < 4) return x;  // the first batch
         while (!shared->go) std::this_thread::yield();
-        if (!shared->ended.exchange(true)) shared->epoch.reset();
+        if (!shared->ended.exchange(true)) {
+          shared->epoch.reset();
+          shared->gone = true;
+        }
         return x;
       };
       const Loader loader(Samples(ones({8, 2})), {},
@@ -307,6 +310,7 @@ TEST(CallbacksOfModulesAndData, ATransformMayEndItsEpoch) {
     while (shared.use_count() > 1 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
     EXPECT_EQ(shared.use_count(), 1);
     EXPECT_EQ(shared->calls, 8);
+    ASSERT_TRUE(shared->gone);  // counts of handles put nothing in order between threads: this does
     EXPECT_FALSE(shared->epoch);
   }
 }
