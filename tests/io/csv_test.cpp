@@ -128,6 +128,7 @@ TEST(Csv, ALabelThatIsTooLargeIsNoName) {
     for (const std::string& rows :
          {"1," + std::string(large) + "\n2,3\n", "2,3\n1," + std::string(large) + "\n"})
       expect_contains(refusal("a,y\n" + rows, {.label = "y", .dtype = DType::Float64}), "column 2 ('y')");
+  EXPECT_EQ(read("a,y\n1,+-5\n2,3\n", {.label = "y"}).label_names, (Names{"+-5", "3"}));
 }
 
 TEST(Csv, MistakesAreNamedWithLineAndColumn) {

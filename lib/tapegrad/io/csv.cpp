@@ -111,14 +111,18 @@ class RowReader {
   index_t line_ = 1, row_line_ = 0;
 };
 
-std::optional<double> number(std::string_view text) {
+std::string_view without_plus(std::string_view text) {
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  return detail::parse_double(text);
+  return text;
+}
+
+std::optional<double> number(std::string_view text) {
+  return detail::parse_double(without_plus(text));
 }
 
 // Whether a text is that of a number, be it too large.
 bool is_numeric(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
+  text = without_plus(text);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error != std::errc::invalid_argument && end == text.data() + text.size();

@@ -43,7 +43,7 @@ double vanishing(DType dtype) {
 
 // Where squares of the elements leave the dtype's range, or vanish where epsilon does not hide it.
 Tensor out_of_range(const Tensor& variance, double epsilon) {
-  const Tensor finite = equals(variance - variance, 0);
+  const Tensor finite = isfinite(variance);
   const double least = vanishing(variance.dtype());
   return logical_not(epsilon < least ? finite * greater_equal(variance, least) : finite);
 }

@@ -23,8 +23,8 @@ void check(const char* op, const Tensor& x, Size2D size) {
   const auto of = [&](int axis, index_t factor) { return detail::size_product(op, x.shape()[axis], factor); };
   const Shape result =
       detail::result_shape(op, {x.shape()[0], of(1, size.height), of(2, size.width), x.shape()[3]});
-  (void)TensorAccess::empty(
-      result, x.dtype());  // where there is no memory for the result, nothing is done for it before
+  // Where there is no memory for the result, nothing is computed for it before.
+  (void)TensorAccess::empty(result, x.dtype());
 }
 
 // One axis of upsample_bilinear: a mixture of the pixel below and the pixel above each place.
