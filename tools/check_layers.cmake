@@ -1,5 +1,6 @@
-# Proves from the #include lines that the library's rooms know only the rooms below them, and that foreign headers stay
-# where they belong:   cmake [-DLIBRARY=lib/tapegrad] -P tools/check_layers.cmake
+# Proves from the #include lines that the library's rooms know only the rooms below them, that the C API in the folder beside
+# (lib/tapegrad_c) knows tapegrad.h alone, and that foreign headers stay where they belong:
+#   cmake [-DLIBRARY=lib/tapegrad] -P tools/check_layers.cmake
 cmake_minimum_required(VERSION 3.25)
 if(NOT DEFINED LIBRARY)
   set(LIBRARY ${CMAKE_CURRENT_LIST_DIR}/../lib/tapegrad)
@@ -60,6 +61,9 @@ foreach(source IN LISTS sources)
     elseif(line MATCHES "tapegrad/" AND NOT line MATCHES "tapegrad/version.h")
       list(APPEND violations "${source}: includes more than it needs: ${line}")
     endif()
+    if(line MATCHES "tapegrad_c")
+      list(APPEND violations "${source}: the C API stands above all rooms: ${line}")
+    endif()
     foreach(header IN LISTS foreign)
       string(FIND "${line}" "${header}" at)
       if(at LESS 0)
@@ -72,6 +76,17 @@ foreach(source IN LISTS sources)
         list(APPEND violations "${source}: belongs to ${home_${header}} alone: ${line}")
       endif()
     endforeach()
+  endforeach()
+endforeach()
+
+# The C API knows the rooms as a program does, and its header knows none.
+file(GLOB c_sources RELATIVE ${LIBRARY}_c ${LIBRARY}_c/*.h ${LIBRARY}_c/*.cpp)
+foreach(source IN LISTS c_sources)
+  file(STRINGS ${LIBRARY}_c/${source} includes REGEX "^ *# *include")
+  foreach(line IN LISTS includes)
+    if(line MATCHES "\"" AND (source MATCHES "\\.h$" OR NOT line MATCHES "\"(tapegrad/tapegrad|tapegrad_c)\\.h\""))
+      list(APPEND violations "${source}: the C API includes tapegrad.h alone, and its header nothing: ${line}")
+    endif()
   endforeach()
 endforeach()
 
