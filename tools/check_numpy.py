@@ -268,6 +268,11 @@ def main():
         wanted = missing[0] + "_backward" if missing else "OP_backward for one of " + ", ".join(OPS)
         sys.exit(f"check_numpy.py: {options.file} has no function {wanted}")
     tool = find_tool(options.tool)
+    if options.json:  # before anything is checked
+        try:
+            open(options.json, "a", encoding="utf-8").close()
+        except OSError as error:
+            sys.exit(f"check_numpy.py: --json must be a file that can be written, and '{options.json}' cannot: {error.strerror}")
     results = [check(Checked(op, module, options.layout), tool, options) for op in ops]
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps({"file": options.file, "ops": results}, indent=1) + "\n")

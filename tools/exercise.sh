@@ -231,9 +231,17 @@ check_all() {
   return "$failed"
 }
 
+check_output() { # an option and its file, before minutes are spent on what is written there; a missing file stays missing
+  local exists='' said
+  [ ! -e "$2" ] || exists=yes
+  said=$({ : >>"$2"; } 2>&1) || die "$1 must be a file that can be written, and '$2' cannot: ${said##*: }"
+  [ -n "$exists" ] || rm -f "$2"
+}
+
 page() { # a file
   local number arguments=() output=${1:-$root/out/exercises.html}
   mkdir -p "$(dirname "$output")"
+  check_output --html "$output"
   refresh
   prepare
   compile exercise_page || return 2
@@ -250,6 +258,7 @@ page() { # a file
 
 class_json() { # a file: everything is checked, and the results become one object
   local number first=yes temporary=$1.part
+  check_output --json "$1"
   prepare
   {
     printf '{"who":"%s","when":"%s","results":[' "$(id -un | tr -cd 'A-Za-z0-9._-')" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"

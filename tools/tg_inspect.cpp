@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "command_line/command_line.h"
@@ -77,9 +79,14 @@ Content of_array(const std::string& format, const tg::Tensor& x) {
 
 Content read(const fs::path& path) {
   std::array<char, 9> begin{};
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    throw tg::Error("read", fmt::format("'{}' is not a regular file", path.string()));
   std::ifstream file(path, std::ios::binary);
-  if (!file || !fs::is_regular_file(path))
-    throw tg::Error("read", fmt::format("'{}' cannot be read", path.string()));
+  if (!file)
+    throw tg::Error(
+        "read", fmt::format("cannot open '{}': {}", path.string(), std::generic_category().message(errno)));
   file.read(begin.data(), begin.size());
   const std::string_view bytes(begin.data(), static_cast<std::size_t>(file.gcount()));
 

@@ -20,13 +20,17 @@
 
 namespace common {
 
-tg::Sequential make_judge(const std::filesystem::path& weights, const TrainingOptions& options) {
+std::optional<tg::Sequential> read_judge(const std::filesystem::path& weights) {
+  if (weights.empty()) return std::nullopt;
+  tg::Generator generator(0);
+  tg::Sequential judge = make_lenet(generator);
+  judge.load_state(tg::read_safetensors(weights));
+  return judge;
+}
+
+tg::Sequential train_judge(const TrainingOptions& options) {
   tg::Generator generator(options.seed);
   tg::Sequential judge = make_lenet(generator);
-  if (!weights.empty()) {
-    judge.load_state(tg::read_safetensors(weights));
-    return judge;
-  }
   const tg::Loader loader(read_digits(options.data, tg::Split::Train),
                           {.batch_size = 64, .seed = options.seed});
   const std::vector<tg::Tensor> parameters = judge.parameters();

@@ -1,7 +1,10 @@
 #include "common/options.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <limits>
 #include <stdexcept>
 #include <system_error>
@@ -19,15 +22,31 @@ bool has_digits(const fs::path& folder) {
          fs::exists(folder / "train-images-idx3-ubyte", none);
 }
 
-// A path of this machine means nothing to the readers of a page: of a place outside the working directory only the
-// last name is shown.
+// A path of this machine means nothing to the readers of a page, however it was given: of a place outside the working
+// directory only the last name is shown, of one inside the way to it.
 std::string for_others(const std::string& value) {
-  const fs::path path(value);
-  if (!path.is_absolute()) return value;
+  if (value.find('/') == std::string::npos && value != "..") return value;
   std::error_code error;
-  const fs::path here = path.lexically_relative(fs::current_path(error));
-  if (!here.empty() && *here.begin() != "..") return here.string();
+  const fs::path here = fs::current_path(error), path = (here / value).lexically_normal();
+  const fs::path inside = path.lexically_relative(here);
+  if (!inside.empty() && *inside.begin() != "..") return inside.string();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+// Why this file cannot be written; nothing if it can. It is left as it is, and if it is missing it stays so.
+std::error_code refusal_to_write(const fs::path& file) {
+  std::error_code none;
+  const fs::file_status status = fs::status(file, none);
+  const auto last = [] { return std::error_code(errno, std::generic_category()); };
+  // A pipe that is opened and closed again would have an end for its reader.
+  if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status))
+    return ::access(file.c_str(), W_OK) == 0 ? std::error_code() : last();
+  const bool missing = !fs::exists(fs::symlink_status(file, none));
+  const int opened = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (opened < 0) return last();
+  ::close(opened);
+  if (missing) fs::remove(file, none);
+  return {};
 }
 
 }  // namespace
@@ -59,11 +78,29 @@ void make_folder(const fs::path& folder, const std::string& option) {
   std::error_code error;
   fs::create_directories(folder, error);
   std::error_code none;
-  if (fs::is_directory(folder, none)) return;
-  if (!error) error = std::make_error_code(std::errc::not_a_directory);
-  throw std::invalid_argument(
-      fmt::format("{} must be a folder that is there or can be made, and '{}' cannot: {}", option,
-                  folder.string(), error.message()));
+  if (!fs::is_directory(folder, none)) {
+    if (!error) error = std::make_error_code(std::errc::not_a_directory);
+    throw std::invalid_argument(
+        fmt::format("{} must be a folder that is there or can be made, and '{}' cannot: {}", option,
+                    folder.string(), error.message()));
+  }
+  if (const std::error_code refusal = refusal_to_write(folder / fmt::format(".{}.tmp", ::getpid())))
+    throw std::invalid_argument(
+        fmt::format("{} must be a folder to which files can be written, and to '{}' they cannot: {}", option,
+                    folder.string(), refusal.message()));
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
+    const fs::path kind = entry.path().extension();
+    if ((kind == ".png" || kind == ".safetensors" || kind == ".html") && entry.is_directory(none))
+      throw std::invalid_argument(
+          fmt::format("{} must be a folder in which no folder has the name of a file of results, got '{}'",
+                      option, entry.path().string()));
+  }
+}
+
+void check_output(const fs::path& file, const std::string& option) {
+  if (const std::error_code refusal = refusal_to_write(file))
+    throw std::invalid_argument(fmt::format("{} must be a file that can be written, and '{}' cannot: {}",
+                                            option, file.string(), refusal.message()));
 }
 
 void add_options(cli::Program& program, TrainingOptions& options) {

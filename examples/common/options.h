@@ -22,8 +22,12 @@ std::filesystem::path default_data();
 /// The digits in a folder. Throws an error that names --data when the folder holds none, or labels other than 0 to 9.
 tg::Dataset read_digits(const std::filesystem::path& folder, tg::Split split);
 
-/// Makes the folder for results, if it is missing. Throws an error that names the option when that cannot be done.
+/// Makes the folder for results, if it is missing. Throws an error that names the option when that cannot be done, and when
+/// results cannot be written there: before anything is computed for them.
 void make_folder(const std::filesystem::path& folder, const std::string& option = "--out");
+
+/// Throws an error that names the option unless the file can be written. Neither makes nor changes the file.
+void check_output(const std::filesystem::path& file, const std::string& option);
 
 /// What the examples that train have in common on their command lines.
 struct TrainingOptions {
@@ -45,8 +49,8 @@ struct TrainingOptions {
 /// Adds them to a program's command line, with the values that they have as defaults.
 void add_options(cli::Program& program, TrainingOptions& options);
 
-/// The options of a program and the values they have in this run, for its report. Of paths outside the working directory
-/// the last name is shown.
+/// The options of a program and the values they have in this run, for its report. Of paths outside the working directory,
+/// absolute or with "..", the last name is shown, of others the way to them.
 std::vector<std::pair<std::string, std::string>> option_facts(const cli::Program& program);
 
 }  // namespace common

@@ -31,6 +31,12 @@ std::filesystem::path prepare(const TrainingOptions& options, const tg::Loader& 
         loader.samples() > 0 ? fmt::format("{}, ", loader.samples()) : std::string(), options.batch));
   const std::filesystem::path metrics =
       options.metrics.empty() ? options.out / "metrics.jsonl" : options.metrics;
+  check_output(metrics, "--metrics");
+  const std::filesystem::path inside =
+      std::filesystem::proximate(metrics, checkpoints.folder());  // which may be moved aside
+  if (*inside.begin() != "..")
+    throw std::invalid_argument(fmt::format("--metrics must be a file outside of '{}', got '{}'",
+                                            checkpoints.folder().string(), metrics.string()));
   if (options.resume) return metrics;
   if (const auto aside = checkpoints.set_aside()) {
     std::error_code none;  // there may be no metrics, or on another disk

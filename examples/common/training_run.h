@@ -47,8 +47,8 @@ class TrainingRun {
   using Values = std::vector<tg::Progress::Value>;
 
   /// Both must outlive it. Without --resume, moves the checkpoints and metrics of an earlier run aside. Throws, and
-  /// leaves the earlier run alone, when a batch is larger than the data set; throws when the file of the metrics cannot
-  /// be written.
+  /// leaves the earlier run alone, when a batch is larger than the data set and when the file of the metrics cannot be
+  /// written.
   TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run = {});
 
   /// What the run has to remember to be continued: nets, optimizers, schedules, generators. They must outlive

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "common/judge.h"
@@ -134,6 +135,7 @@ int run(const Options& options) {
   tg::Generator random(options.seed);
   tg::Sequential generator = make_generator(random);
   common::make_folder(options.out);
+  std::optional<tg::Sequential> judge = common::read_judge(options.classifier);
   if (options.load.empty()) {
     train(generator, options, random);
     tg::write_safetensors(options.out / "weights.safetensors", generator.state_view());
@@ -146,8 +148,9 @@ int run(const Options& options) {
   const tg::Tensor samples = (generator(random_codes(1000, sampler)) + 1.0) / 2.0;
   tg::write_png(options.out / "samples.png",
                 tg::grid(tg::slice(samples, {{0, 100}}), {.columns = 20, .scale = 2}));
-  tg::Sequential judge = common::make_judge(options.classifier, options);
-  common::print_digits(judge, samples);
+  if (!judge) judge = common::train_judge(options);
+  common::print_digits(*judge, samples);
+  fmt::print("samples.png: digits that the generator drew from random codes\n");
   fmt::print("the results are in {}\n", options.out.string());
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "common/judge.h"
@@ -156,6 +157,7 @@ int run(const Options& options) {
   const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
   const tg::Loader test(data, {.batch_size = 500, .shuffle = false});
   common::make_folder(options.out);
+  std::optional<tg::Sequential> judge = common::read_judge(options.classifier);
   if (options.load.empty()) {
     train(vae, options, test, generator);
     tg::write_safetensors(options.out / "weights.safetensors", vae.state_view());
@@ -167,8 +169,11 @@ int run(const Options& options) {
   const tg::Tensor samples = vae.draw(tg::normal({1000, options.code}, 0, 1, sampler));
   tg::write_png(options.out / "samples.png", tg::grid(tg::slice(samples, {{0, 100}}), {.scale = 2}));
   tg::write_png(options.out / "walk.png", latent_walk(vae, data));
-  tg::Sequential judge = common::make_judge(options.classifier, options);
-  common::print_digits(judge, samples);
+  if (!judge) judge = common::train_judge(options);
+  common::print_digits(*judge, samples);
+  fmt::print(
+      "samples.png: digits drawn from random codes; walk.png: each line leads from one digit's code to the "
+      "next one's\n");
   fmt::print("test loss {:.2f}; results are in {}\n", evaluate(vae, test), options.out.string());
   return 0;
 }

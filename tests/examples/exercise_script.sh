@@ -89,6 +89,9 @@ expect 1 'memory that is not its own' $script 5
 cp examples/exercises/solutions/05_conv1d_matrix.cpp examples/exercises/05_conv1d_matrix.cpp
 sed 's/add_to(db, {o}, dy.at({n, o}));/db.set({o}, dy.at({n, o}));/' \
   examples/exercises/solutions/03_matmul_bias.cpp >examples/exercises/03_matmul_bias.cpp
+# An output that cannot be written is told before anything is built.
+expect 2 "^exercise.sh: --json must be a file that can be written, and 'nowhere/x' cannot: No such" $script --json nowhere/x
+expect 2 "^exercise.sh: --html must be a file that can be written, and '.' cannot: Is a directory" $script --html .
 expect 0 'results.json' $script --json results.json
 cat >read.cmake <<'END'
 file(READ results.json results)

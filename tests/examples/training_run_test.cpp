@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "io/temporary.h"
 
 namespace tapegrad::testing {
@@ -43,6 +49,45 @@ TEST(ReadDigits, LettersAreNoDigits) {
   } catch (const std::invalid_argument& error) {
     EXPECT_NE(std::string(error.what()).find("holds the label 26"), std::string::npos) << error.what();
   }
+}
+
+// What a report says of options tells nothing of the machine's folders.
+TEST(OptionFacts, OfPathsOutsideTheWorkingDirectoryTheLastName) {
+  const std::string here = std::filesystem::current_path().string();
+  const std::vector<std::pair<std::string, std::string>> shown = {
+      {"out/run", "out/run"},           {"./out/run", "out/run"},         {here + "/out/run", "out/run"},
+      {"../secret/run", "run"},         {"../../../secret/run/", "run"},  {"out/../../secret/run", "run"},
+      {"/somebody/secret/run", "run"},  {"/somebody/secret/run/", "run"}, {"inside/../run", "run"},
+      {here + "/../secret/run", "run"}, {"..run/a..b", "..run/a..b"}};
+  for (const auto& [given, expected] : shown) {
+    common::TrainingOptions options;
+    cli::Program program("example", "What an example says of itself.");
+    common::add_options(program, options);
+    std::vector<std::string> arguments = {"example", "--data", given, "--out", given, "--metrics", given};
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    ASSERT_EQ(program.run(static_cast<int>(argv.size()), argv.data(), [] { return 0; }), 0);
+    int paths = 0;
+    for (const auto& [name, value] : common::option_facts(program))
+      if (name == "--data" || name == "--out" || name == "--metrics") {
+        EXPECT_EQ(value, expected) << name << " " << given;
+        ++paths;
+      }
+    EXPECT_EQ(paths, 3);
+  }
+}
+
+// The digits that are found without --data.
+TEST(OptionFacts, DefaultPathsAreForOthersToo) {
+  common::TrainingOptions options;
+  options.data = "../../../somebody/data";
+  cli::Program program("example", "What an example says of itself.");
+  common::add_options(program, options);
+  std::string name = "example";
+  char* argv[] = {name.data()};
+  ASSERT_EQ(program.run(1, argv, [] { return 0; }), 0);
+  const auto facts = common::option_facts(program);
+  EXPECT_EQ(std::ranges::find(facts, "--data", &std::pair<std::string, std::string>::first)->second, "data");
 }
 
 }  // namespace

@@ -149,6 +149,13 @@ class Right(unittest.TestCase):
             self.assertEqual(status, 1)
             self.assertIn("there is no file", err)
 
+    def test_output_that_cannot_be_written(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for file, reason in ((pathlib.Path(folder) / "nowhere/x.json", "No such file"), (folder, "Is a directory")):
+                status, out, err = check(RIGHT, "--json", file)
+                self.assertEqual((status, out), (1, ""))
+                self.assertIn(f"--json must be a file that can be written, and '{file}' cannot: {reason}", err)
+
 
 class OfCourses(unittest.TestCase):
     """What TEACHING.md prints for two courses, its files and its commands, with answers as the courses have them."""

@@ -179,8 +179,15 @@ TEST(Inspect, ShowsWhatCanBeShown) {
 
 TEST(Inspect, WhatCannotBeReadIsOneLine) {
   const TemporaryFolder folder;
-  expect_refused(quoted(folder / "none"), "cannot be read");
-  expect_refused(quoted(folder.path()), "cannot be read");
+  // Why, in the system's words.
+  write_bytes(folder / "file", {1});
+  const std::filesystem::path inside = folder / "file/inside", loop = folder / "loop";
+  std::filesystem::create_symlink(loop, loop);
+  expect_refused(quoted(folder / "none"),
+                 "cannot open '" + (folder / "none").string() + "': No such file or directory");
+  expect_refused(quoted(inside), "cannot open '" + inside.string() + "': Not a directory");
+  expect_refused(quoted(loop), "Too many levels of symbolic links");
+  expect_refused(quoted(folder.path()), "is not a regular file");
   const auto refused = [&](const std::string& content, const std::string& part) {
     write_bytes(folder / "x", Bytes(content.begin(), content.end()));
     expect_refused(quoted(folder / "x"), part);

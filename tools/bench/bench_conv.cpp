@@ -11,8 +11,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -33,7 +35,7 @@ struct Row {
 
 std::vector<Row> read_shapes(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw tg::Error("bench_conv", fmt::format("cannot read '{}'", path));
+  if (!file) throw tg::Error("bench_conv", fmt::format("cannot open '{}': {}", path, std::strerror(errno)));
   std::vector<Row> rows;
   std::string line, cell;
   std::getline(file, line);  // the names of the columns

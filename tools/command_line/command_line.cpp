@@ -40,12 +40,11 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// What is wrong with an argument that no option takes.
+// What is wrong with an option that the program does not have; empty if there is no such option.
 std::string about_unknown(const CLI::App& app) {
   const std::vector<std::string> left = app.remaining();
   const auto option = std::ranges::find_if(left, [](const std::string& s) { return s.starts_with('-'); });
-  if (option == left.end())
-    return left.empty() ? "an argument is not known" : fmt::format("'{}' belongs to no option", left.front());
+  if (option == left.end()) return "";
   const std::string name = option->substr(0, option->find('='));
   std::string nearest;
   std::size_t least = 3;
@@ -65,7 +64,10 @@ std::string about_unknown(const CLI::App& app) {
 std::string explain(const CLI::App& app, const CLI::Error& error) {
   const std::string said = error.what();
   const auto kind = static_cast<CLI::ExitCodes>(error.get_exit_code());
-  if (kind == CLI::ExitCodes::ExtrasError) return about_unknown(app);
+  // Before whatever else is wrong: what is missing may have been meant by the unknown option.
+  if (const std::string unknown = about_unknown(app); !unknown.empty()) return unknown;
+  if (kind == CLI::ExitCodes::ExtrasError)
+    return fmt::format("'{}' belongs to no option", app.remaining().front());
   const std::size_t colon = said.find(": ");
   // What our own checks say goes on after the option's name.
   if (kind == CLI::ExitCodes::ValidationError && colon != std::string::npos && said.find(": must ") == colon)

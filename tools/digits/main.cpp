@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include "command_line/command_line.h"
 #include "digits/digits.h"
@@ -39,7 +41,11 @@ int main(int argc, char** argv) {
   program.require("directory");
   program.add_whole("--seed", seed, 0, "seed of the random numbers: another seed draws other digits");
   return program.run(argc, argv, [&] {
-    std::filesystem::create_directories(directory);
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (!std::filesystem::is_directory(directory))
+      throw std::runtime_error(
+          fmt::format("the folder '{}' cannot be made: {}", directory.string(), error.message()));
     const tg::Generator generator(seed);
     draw_set(directory, "train", 8000, generator.child(0));
     draw_set(directory, "t10k", 1000, generator.child(1));

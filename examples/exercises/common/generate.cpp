@@ -2,8 +2,10 @@
 // namespace of its own:  exercise_generate NN NAME TITLE SOURCE_FOLDER OUTPUT
 
 #include <cctype>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -24,7 +26,7 @@ std::string trimmed(const std::string& line) {
 
 Lines read(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw std::runtime_error(path + " cannot be read");
+  if (!file) throw std::runtime_error(path + " cannot be read: " + std::strerror(errno));
   Lines lines;
   for (std::string line; std::getline(file, line);) lines.push_back(line);
   return lines;
@@ -203,7 +205,7 @@ void generate(const std::string& number, const std::string& name, const std::str
        << "},\n     " << (untouched ? judge(number, "untouched") : "nullptr") << ",\n     "
        << judge(number, "solution") << ",\n     {\n"
        << list << "     }});\n}\n";
-  if (!file.flush()) throw std::runtime_error(output + " cannot be written");
+  if (!file.flush()) throw std::runtime_error(output + " cannot be written: " + std::strerror(errno));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -45,13 +46,15 @@ int run(const Exercise& exercise, void (*judge)(Check&), int argc, char** argv) 
   if (json != nullptr) {
     std::FILE* file = std::fopen(json, "w");
     if (file == nullptr) {
-      fmt::print(stderr, "exercise_{:02}: {} cannot be written\n", exercise.number, json);
+      fmt::print(stderr, "exercise_{:02}: {} cannot be written: {}\n", exercise.number, json,
+                 std::strerror(errno));
       return 2;
     }
     const std::string text = json_of(exercise, check);
     const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
     if ((std::fclose(file) != 0) || !written) {
-      fmt::print(stderr, "exercise_{:02}: {} cannot be written\n", exercise.number, json);
+      fmt::print(stderr, "exercise_{:02}: {} cannot be written: {}\n", exercise.number, json,
+                 std::strerror(errno));
       return 2;
     }
   }

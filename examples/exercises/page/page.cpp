@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "tapegrad/tapegrad.h"
@@ -22,8 +24,9 @@ using Json = nlohmann::ordered_json;
 Json read(const std::string& argument) {
   std::ifstream file(argument);
   if (file) return Json::parse(file);
+  const std::string reason = std::generic_category().message(errno);
   const std::size_t blank = argument.find(' ');
-  if (blank == std::string::npos) throw std::runtime_error(argument + " cannot be read");
+  if (blank == std::string::npos) throw std::runtime_error(argument + " cannot be read: " + reason);
   return {{"exercise", std::stoi(argument.substr(0, blank))},
           {"title", argument.substr(blank + 1)},
           {"passed", false},
