@@ -55,6 +55,7 @@ for check; do
       export ASAN_OPTIONS UBSAN_OPTIONS=print_stacktrace=1
       run_tests asan "${rooms[@]}"
       build/asan/tests/plugin_host build/asan/tests/libplugin.so
+      build/asan/tests/c_program build/asan/tests/c_program.safetensors
       ;;
     tsan)
       step "Threads"
