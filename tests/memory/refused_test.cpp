@@ -21,6 +21,7 @@
 #include "refusals/calls.h"
 #include "refusals/refused.h"
 #include "tapegrad/tapegrad.h"
+#include "tapegrad_c/nets.h"
 
 namespace tapegrad::testing {
 namespace {
@@ -409,6 +410,54 @@ TEST(NoMemory, InAGradientCheck) {
     return check().str() == expected ? "" : "another report";
   };
   expect_refusals("gradcheck", scenario, 500);
+}
+
+// No exception leaves the C API: a call that finds no memory returns, and done again it does what it is for.
+TEST(NoMemory, InACallOfTheCApi) {
+  const Folder folder;
+  const std::string path = (folder / "weights").string();
+  const std::vector<float> x(32, 0.5F), y(6, 1);
+  const tapegrad_shape of_x = {4, {2, 4, 4, 1}}, of_y = {2, {2, 3}};
+  tapegrad_conv2d_options conv = tapegrad_conv2d_default();
+  conv.in_channels = 1;
+  conv.filters = 2;
+  conv.kernel_size[0] = conv.kernel_size[1] = 3;
+  tapegrad_dense_options dense = tapegrad_dense_default();
+  dense.in_features = 8;
+  dense.units = 3;
+  dense.activation = TAPEGRAD_TANH;
+  const tapegrad_adam_options adam = tapegrad_adam_default();
+  std::vector<float> result(6), expected;
+  const std::vector<std::function<int(tapegrad_net*)>> calls = {
+      [&](tapegrad_net* net) { return tapegrad_set_threads(net, 1); },
+      [&](tapegrad_net* net) { return tapegrad_add_conv2d(net, &conv); },
+      [&](tapegrad_net* net) { return tapegrad_add_flatten(net); },
+      [&](tapegrad_net* net) { return tapegrad_add_dense(net, &dense); },
+      [&](tapegrad_net* net) { return tapegrad_use_adam(net, &adam); },
+      [&](tapegrad_net* net) { return tapegrad_train_mse(net, x.data(), &of_x, y.data(), &of_y, nullptr); },
+      [&](tapegrad_net* net) { return tapegrad_save_weights(net, path.c_str()); },
+      [&](tapegrad_net* net) { return tapegrad_train_mse(net, x.data(), &of_x, y.data(), &of_y, nullptr); },
+      [&](tapegrad_net* net) { return tapegrad_load_weights(net, path.c_str()); },
+      [&](tapegrad_net* net) { return tapegrad_run(net, x.data(), &of_x, result.data(), 6, nullptr); },
+  };
+  const auto scenario = [&](Attempt& attempt) -> std::string {
+    tapegrad_net* net = nullptr;
+    std::size_t done = 0;
+    const auto go_on = [&] {
+      if (net == nullptr) net = tapegrad_net_new(1);
+      while (net != nullptr && done < calls.size() && calls[done](net) == TAPEGRAD_OK) ++done;
+      if (done < calls.size()) throw std::bad_alloc();
+    };
+    if (!attempt(go_on)) {
+      const std::string error = tapegrad_last_error(net);
+      if (error.empty()) return "no error is told";
+      go_on();
+    }
+    tapegrad_net_free(net);
+    if (expected.empty()) expected = result;
+    return result == expected ? "" : "the net has gone on to other bits";
+  };
+  expect_refusals("c_api", scenario, 100);
 }
 
 }  // namespace
