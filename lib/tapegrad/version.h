@@ -2,6 +2,15 @@
 
 // The version, and what makes a name of the library visible outside of it.
 
+// By features, not by __cplusplus, which not every compiler sets as the standard says. A file that is missing ends the
+// compilation: else some hundred errors of what older standards do not know would follow.
+#if !defined(__cpp_concepts) || !defined(__cpp_designated_initializers) || \
+    !defined(__cpp_impl_three_way_comparison)
+#error \
+    "tapegrad needs C++20: compile with -std=c++20 or later (CMake: target_compile_features(... cxx_std_20))"
+#include <tapegrad_needs_cpp20>
+#endif
+
 #define TAPEGRAD_VERSION_MAJOR 0
 #define TAPEGRAD_VERSION_MINOR 1
 #define TAPEGRAD_VERSION_PATCH 0

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "io/temporary.h"
+#include "tapegrad/show/draw.h"
 
 namespace tapegrad {
 namespace {
@@ -104,6 +105,27 @@ TEST(Report, TextsAreShownAsTheyAre) {
   // aria-label; dots: legend, name, y, aria-label; image: caption, alt; gallery; matrix: labels 2, caption, row,
   // column
   EXPECT_EQ(count(html, shown), 3u + 9 + 5 + 4 + 2 + 1 + 5);
+}
+
+// Parts are taken as they are written, in braces, as from a vector.
+TEST(Report, BracedParts) {
+  const Series a{.name = "a", .x = {0, 1}, .y = {1, 2}}, b{.name = "b", .x = {0, 1}, .y = {3, 2}};
+  const Tensor images = zeros({2, 4, 4, 1}), drawn = ones({2, 4, 4, 1});
+  Report braced("x"), whole("x");
+  braced.lines({a, b}, {.x_label = "epoch"}).lines({a}).dots({a, b}).gallery({images, drawn}, {.scale = 3});
+  braced.gallery({images}).table({"x", "y"}, {{"1", "2"}, {"3", "4"}}).table({"x", "y"}, {{"1", "2"}});
+  const std::vector<Series> both = {a, b}, first = {a};
+  const std::vector<Tensor> versions = {images, drawn};
+  const std::vector<Report::Row> rows = {{"1", "2"}, {"3", "4"}};
+  whole.lines(both, {.x_label = "epoch"}).lines(first).dots(both).gallery(versions, {.scale = 3});
+  whole.gallery({&images, 1}).table({"x", "y"}, rows).table({"x", "y"}, {rows.data(), 1});
+  EXPECT_EQ(braced.html(), whole.html());
+
+  Image by_list(20, 20, 1, kWhite), by_vector = by_list;
+  const std::vector<Point> points = {{1, 1}, {15, 4}, {3, 12}};
+  draw_polyline(by_list, {{1, 1}, {15, 4}, {3, 12}}, kBlack);
+  draw_polyline(by_vector, points, kBlack);
+  EXPECT_EQ(by_list.pixels, by_vector.pixels);
 }
 
 TEST(Report, ColumnsOfNumbersAreAligned) {

@@ -21,6 +21,14 @@ enum class DType : std::uint8_t { Float32, Float64, Int32, UInt8 };
 [[nodiscard]] std::string to_string(DType dtype);
 /// Writes to_string(dtype).
 std::ostream& operator<<(std::ostream& stream, DType dtype);
+/// Writes name(value), of the enums that have names.
+template <class Enum>
+requires std::is_enum_v<Enum> && requires(Enum value) {
+  std::string(name(value));
+}
+std::ostream& operator<<(std::ostream& stream, Enum value) {
+  return stream << name(value);
+}
 
 [[nodiscard]]  /// Whether dtype is Float32 or Float64.
 inline bool

@@ -3,6 +3,7 @@
 // The options of windows that slide over images (convolutions and pooling), and the sizes that follow from them.
 
 #include <array>
+#include <ostream>
 #include <string>
 
 #include "tapegrad/base/shape.h"
@@ -53,6 +54,10 @@ class Padding {
 inline constexpr Padding Padding::Valid{Padding::Kind::Valid};
 inline constexpr Padding Padding::Same{Padding::Kind::Same};
 inline constexpr Padding Padding::Full{Padding::Kind::Full};
+/// Writes padding.str().
+inline std::ostream& operator<<(std::ostream& stream, const Padding& padding) {
+  return stream << padding.str();
+}
 
 /// The options of a convolution.
 struct Conv2DOptions {

@@ -2,6 +2,7 @@
 
 // Rectangles, lines and text in images.
 
+#include <initializer_list>
 #include <span>
 #include <string_view>
 
@@ -26,6 +27,10 @@ void draw_rectangle(Image& image, Point top_left, Point bottom_right, Colour col
 /// A line through the points, with round joints and ends. Points that are not finite interrupt the line.
 void draw_polyline(Image& image, std::span<const Point> points, Colour colour, double width = 1,
                    double opacity = 1);
+inline void draw_polyline(Image& image, std::initializer_list<Point> points, Colour colour, double width = 1,
+                          double opacity = 1) {
+  draw_polyline(image, std::span(points.begin(), points.size()), colour, width, opacity);
+}
 
 /// One line of text, in a built-in font of the printable ASCII characters (others are shown as a box). (x, y) is the
 /// top left corner of the line of text, which is text_height(scale) high. At scale 1 capitals are 10 pixels high.
