@@ -88,9 +88,13 @@ int call(tapegrad_net* net, const char* function, Body body) noexcept {
   }
 }
 
+void require(const std::string& name, const void* pointer) {
+  if (pointer == nullptr) refuse(name + " must not be NULL");
+}
+
 template <class T>
 const T& given(const std::string& name, const T* pointer) {
-  if (pointer == nullptr) refuse(name + " must not be NULL");
+  require(name, pointer);
   return *pointer;
 }
 
@@ -138,7 +142,7 @@ std::span<const tg::index_t> sizes_of(const std::string& name, const tapegrad_sh
 template <class T>
 tg::Tensor wrapped(const std::string& name, const T* elements, const tapegrad_shape* shape) {
   const tg::Shape sizes(sizes_of(name + "_shape", shape));
-  given(name, elements);
+  require(name, elements);
   if (reinterpret_cast<std::uintptr_t>(elements) % alignof(T) != 0)
     refuse(name + " must lie at a multiple of " + std::to_string(alignof(T)) + " bytes");
   return tg::Tensor::wrap(elements, sizes);
@@ -360,7 +364,7 @@ int tapegrad_load_pytorch_weights(tapegrad_net* net, const char* path) {
 int tapegrad_run(tapegrad_net* net, const float* input, const tapegrad_shape* input_shape, float* output,
                  std::size_t capacity, tapegrad_shape* output_shape) {
   return call(net, __func__, [&](tapegrad_net& self) {
-    if (capacity > 0) given("output", output);
+    if (capacity > 0) require("output", output);
     write_output(run(self, wrapped("input", input, input_shape)), output, capacity, output_shape);
   });
 }

@@ -16,12 +16,12 @@
    like others, not a crash. A call that fails leaves the weights, the layers and the options as they were. No exception
    leaves a function.
 
-   Nets share nothing: each may be used by another thread, but each by one thread at a time. The threads that a net computes
-   with end with the thread that called it (see tapegrad_set_threads). Results are the same bits for any number of threads,
-   and the same as those of the C++ library.
+   Nets share nothing: several threads may use one each at the same time, but a net is used by one thread at a time. The
+   threads that a net computes with end with the thread that called it (see tapegrad_set_threads). Results are the same bits
+   for any number of threads, and the same as those of the C++ library.
 
-   Structs of options grow with the versions: start from tapegrad_..._default(), which also gives each field its value where
-   "must be given" is not said. 0.x.y and 0.x.z fit together, 0.x and 0.y do not. */
+   Options start from tapegrad_..._default(), whose values the fields' comments say. Structs grow with versions: a program that
+   was compiled for 0.x.y runs with 0.x.z, not with another x. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -162,7 +162,7 @@ TAPEGRAD_C_API int tapegrad_load_pytorch_weights(tapegrad_net* net, const char* 
 
 /* Writes what the net makes of the input to the output, and its shape to output_shape, unless that is NULL. The output has
    room for `capacity` elements; if it needs more, nothing but the shape is written, and the call returns TAPEGRAD_TOO_SMALL.
-   NULL with capacity 0 asks for the shape. The output may be the input's buffer. */
+   NULL with capacity 0 asks for the shape. The output may overlap the input. */
 TAPEGRAD_C_API int tapegrad_run(tapegrad_net* net, const float* input, const tapegrad_shape* input_shape,
                                 float* output, size_t capacity, tapegrad_shape* output_shape);
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -261,6 +263,25 @@ TEST(SameAsCpp, OnAnyThreads) {
   for (std::vector<double>& losses : at_once) threads.emplace_back([&] { losses = losses_on(2); });
   for (std::thread& thread : threads) thread.join();
   for (const std::vector<double>& losses : at_once) EXPECT_EQ(losses, expected);
+}
+
+int threads_of_this_process() {
+  return static_cast<int>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+}
+
+// The calling thread and its workers compute, as many as the net was told.
+TEST(SameAsCpp, AsManyThreadsAsSet) {
+  const Tensor x = ones({1024, 1024});
+  std::thread([&] {
+    const int others = threads_of_this_process() - 1;
+    const Net net(kSeed);
+    ASSERT_OK(net.get(), tapegrad_add_activation(net.get(), TAPEGRAD_TANH));
+    for (const std::int32_t threads : {1, 3, 5}) {
+      ASSERT_OK(net.get(), tapegrad_set_threads(net.get(), threads));
+      run(net.get(), x);
+      EXPECT_EQ(threads_of_this_process(), others + threads);
+    }
+  }).join();
 }
 
 // A C++ program that has a tape open meanwhile finds nothing of the calls on it.
