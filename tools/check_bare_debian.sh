@@ -3,7 +3,10 @@
 # ca-certificates and git, in a fresh clone of HEAD. Fails if a command fails, and if a test is skipped for want of a
 # package that tools/run_tests.sh could have installed.
 #   tools/check_bare_debian.sh [--cache FILE] [ARGUMENTS OF CTEST]
+#   tools/check_bare_debian.sh [--cache FILE] --package [OPTIONS OF CMAKE]
 #   --cache FILE   a tar archive of the minimal system: used if it exists, else written
+#   --package      builds the .deb on this machine, with these options (-DBUILD_SHARED_LIBS=ON), installs it instead of the
+#                  clone, and there builds and runs the programs of tests/consumers/find_package
 # Takes CXXFLAGS and CMAKE_BUILD_PARALLEL_LEVEL from the environment. Needs root, debootstrap and unshare; takes Debian's
 # mirror and the settings of the network from this machine's apt. The chroot is made in TMPDIR and removed at the end.
 set -euo pipefail
@@ -11,10 +14,12 @@ say() { echo "check_bare_debian.sh: $*" >&2; }
 usage() { sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; }
 
 cache=
+package=
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
     --cache) [ $# -ge 2 ] || { say "--cache needs a file"; exit 2; }; cache=$(realpath -m "$2"); shift 2 ;;
+    --package) package=yes; shift ;;
     *) break ;;
   esac
 done
@@ -27,13 +32,19 @@ cd "$(dirname "$0")/.."
 # Everything is mounted in a name space of its own, in which the second half of this script runs: whatever ends it, its
 # mounts and processes end with it, and the folder that is removed here holds files alone.
 if [ -z "${BARE_DEBIAN_ROOT:-}" ]; then
+  if [ -n "$package" ]; then
+    rm -rf build/package/*.deb
+    cmake -S . -B build/package -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_BUILD_EXAMPLES=OFF -DTAPEGRAD_BUILD_TESTS=OFF \
+      -DTAPEGRAD_BUILD_TOOLS=OFF "$@"
+    cmake --build build/package --target package
+  fi
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/bare_debian.XXXXXX")
   inner=
   trap '[ -z "$inner" ] || kill -KILL "$inner" 2>/dev/null || true; wait; rm -rf --one-file-system "$scratch"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   BARE_DEBIAN_ROOT=$scratch/root unshare --mount --pid --fork --kill-child --propagation private \
-    "$0" ${cache:+--cache "$cache"} "$@" &
+    "$0" ${cache:+--cache "$cache"} ${package:+--package} "$@" &
   inner=$!
   status=0
   wait "$inner" || status=$?
@@ -80,16 +91,31 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 
-step "a fresh clone"
-git init -q "$root/root/tapegrad"
-git -C "$root/root/tapegrad" fetch -q --depth 1 "file://$PWD" HEAD
-git -C "$root/root/tapegrad" checkout -q --detach FETCH_HEAD
 inside() {
   env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
     ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
     ${CXXFLAGS:+CXXFLAGS="$CXXFLAGS"} ${CMAKE_BUILD_PARALLEL_LEVEL:+CMAKE_BUILD_PARALLEL_LEVEL="$CMAKE_BUILD_PARALLEL_LEVEL"} \
     chroot "$root" "$@"
 }
+
+if [ -n "$package" ]; then
+  step "the package, and what a program needs to be built"
+  cp build/package/*.deb "$root/root/"
+  cp -r tests/consumers "$root/root/"
+  inside apt-get update -q
+  inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends /root/*.deb g++ cmake make pkg-config'
+  step "programs of others"
+  inside cmake -S /root/consumers/find_package -B /root/build
+  inside cmake --build /root/build
+  inside ctest --test-dir /root/build --output-on-failure
+  step "done"
+  exit
+fi
+
+step "a fresh clone"
+git init -q "$root/root/tapegrad"
+git -C "$root/root/tapegrad" fetch -q --depth 1 "file://$PWD" HEAD
+git -C "$root/root/tapegrad" checkout -q --detach FETCH_HEAD
 in_clone() { inside sh -c 'cd /root/tapegrad && exec "$@"' sh "$@"; }
 
 step "the first command"
