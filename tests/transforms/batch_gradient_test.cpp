@@ -156,6 +156,7 @@ TEST(BatchGradient, OfOneChunkUsesSeveralThreads) {
 
 // Every chunk costs a pass over all gradients: where the parameters outweigh what the tape keeps, chunks are larger.
 TEST(BatchGradient, LargeParametersTakeLargeChunks) {
+  const ThreadCountScope one(1);
   Generator generator(1);
   Sequential net{Dense({.in_features = 784, .units = 512, .activation = relu}, generator),
                  Dense({.in_features = 512, .units = 512, .activation = relu}, generator),
@@ -174,7 +175,27 @@ TEST(BatchGradient, LargeParametersTakeLargeChunks) {
   }
   sizes.clear();
   expect_same(batch_gradient(loss, {x, target}, net.parameters(), {.check = false}), whole, 1e-5);
-  EXPECT_EQ(sizes, (std::vector<index_t>{16, 112})) << "the first chunk, and all others on one tape";
+  EXPECT_EQ(sizes, (std::vector<index_t>{16, 16, 96})) << "two chunks, and all other samples on one tape";
+}
+
+// The chunks that tell how large others should be are two, so that a second thread has work from the beginning on.
+TEST(BatchGradient, TheFirstChunksAreSharedAmongThreads) {
+  const ThreadCountScope two(2);
+  const Tensor weights = parameter(ones({200, 200}));
+  std::mutex mutex;
+  std::vector<std::thread::id> threads;
+  (void)batch_gradient(
+      [&](const auto& part) {
+        {
+          const std::lock_guard lock(mutex);
+          threads.push_back(std::this_thread::get_id());
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        return mean(square(matmul(part[0], weights)));
+      },
+      {ones({128, 200})}, {weights}, {.check = false});
+  ASSERT_GE(threads.size(), 3u);
+  EXPECT_NE(threads[0], threads[1]);
 }
 
 // Every sample is computed once: none to find out how large chunks should be.

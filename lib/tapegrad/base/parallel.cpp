@@ -252,13 +252,12 @@ void run_pieces(index_t count, index_t piece, RangeFunction f) {
   Job job(count, piece, f);
   Context& own = context();
   Context outside = own;
-  job.context = own;
-  ++job.context.loop_depth;
-  job.context.call_observer = nullptr;  // it hears of this thread's calls only
-  own = job.context;
+  ++own.loop_depth;
+  own.call_observer = nullptr;  // it hears of this thread's calls only
   if (outside.loop_depth > 0 || helpers == 0) {
     job.work();
   } else {
+    job.context = own;
     std::fegetenv(&job.environment);
     if (Workers* const all = workers(); all != nullptr)
       all->run(job, helpers);

@@ -1,11 +1,16 @@
 #include "tapegrad/ops/elementwise.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <numbers>
+#include <type_traits>
 
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 #include "tapegrad/kernels/vector_math.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise_internal.h"
@@ -43,15 +48,17 @@ constexpr auto kQuotient = [](auto p, auto q) { return p / q; };
 bool keeps_its_distance(const Tensor& x, const Tensor& y) {
   if (detail::resolve(x).node == nullptr) return true;  // nobody asks
   return dispatch_floating(y.dtype(), [&]<class T>(std::type_identity<T>) {
-    constexpr index_t kBlock = 4096;
+    using Count =
+        std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: vectors count
     const T* from = y.data<T>();
-    for (index_t i = 0; i < y.size();) {
-      const index_t end = std::min(i + kBlock, y.size());
-      bool near = false;
-      for (; i < end; ++i) near |= !(std::abs(from[i]) <= T{0.984375});
-      if (near) return false;
-    }
-    return true;
+    std::atomic<bool> keeps{true};
+    parallel_for(y.size(), kernels::kElementwisePiece, [&](index_t begin, index_t end) {
+      if (!keeps.load(std::memory_order_relaxed)) return;
+      Count near = 0;
+      for (index_t i = begin; i < end; ++i) near += std::abs(from[i]) <= T{0.984375} ? 0 : 1;
+      if (near != 0) keeps.store(false, std::memory_order_relaxed);
+    });
+    return keeps.load();
   });
 }
 

@@ -176,6 +176,53 @@ index_t size_of_others(const Problem& problem, const Problem::Result& first, ind
       std::clamp(enough, static_cast<double>(first_size), static_cast<double>(problem.samples())));
 }
 
+// The batch, cut into `heads` chunks of `head` samples, which were chosen before anything was known of the loss, and
+// others of `chunk` samples.
+struct Cut {
+  index_t samples, heads, head, chunk;
+
+  index_t begin(index_t number) const {
+    return number < heads ? number * head : heads * head + (number - heads) * chunk;
+  }
+  index_t size(index_t number) const {
+    return std::min(number < heads ? head : chunk, samples - begin(number));
+  }
+  index_t count() const { return heads + (samples - heads * head + chunk - 1) / chunk; }
+};
+
+// Work on independent chunks: several are shared among the threads, and of one the ops use all threads.
+template <class Run>
+void run_chunks(index_t first, index_t end, const Run& run) {
+  if (end - first == 1)
+    run(first);
+  else
+    parallel_for(end - first, 1, [&](index_t from, index_t to) {
+      for (index_t i = from; i < to; ++i) run(first + i);
+    });
+}
+
+// The results of the first chunks, and with them how the others are cut.
+std::vector<Problem::Result> run_heads(const Problem& problem, Cut& cut) {
+  const double bytes = bytes_of(problem.parameters());
+  // Of large models, whose parameters outweigh what a tape keeps of all samples, these are one chunk: a second set of
+  // gradients would take more memory than that. The first samples have their forward pass twice, then.
+  const bool large = bytes >= kLarge;
+  // Two of them: one alone would leave a second thread with little to do.
+  std::vector<Problem::Result> results(large || 2 * cut.head > cut.samples ? 1 : 2);
+  const double share = static_cast<double>(cut.head) / static_cast<double>(cut.samples);
+  run_chunks(0, std::ssize(results), [&](index_t number) {
+    results[static_cast<std::size_t>(number)] =
+        problem.run(number * cut.head, cut.head, large ? share * bytes : -1);
+  });
+  if (results[0].gradients.empty()) {
+    cut.chunk = cut.samples;
+    return {};
+  }
+  cut.heads = std::ssize(results);
+  cut.chunk = size_of_others(problem, results[0], cut.head);
+  return results;
+}
+
 struct Whole {
   double loss = 0;
   std::vector<Tensor> gradients;
@@ -184,41 +231,21 @@ struct Whole {
 
 Whole in_chunks(const Problem& problem, const std::optional<index_t>& asked) {
   const index_t samples = problem.samples();
-  index_t first_size = std::min(asked.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
-  index_t chunk = first_size, done = 0;
-  Problem::Result first;
-  if (const double bytes = bytes_of(problem.parameters()); !asked && first_size < samples && bytes > kSmall) {
-    // Of large models, whose parameters outweigh what a tape keeps of all samples, these are one chunk: a second set of
-    // gradients would take more memory than that. The first samples have their forward pass twice, then.
-    const double share = static_cast<double>(first_size) / static_cast<double>(samples);
-    first = problem.run(0, first_size, bytes >= kLarge ? share * bytes : -1);
-    if (first.gradients.empty()) {
-      first_size = samples;
-    } else {
-      chunk = size_of_others(problem, first, first_size);
-      done = 1;
-    }
-  }
-  const index_t count = 1 + (samples - first_size + chunk - 1) / chunk;
-  TreeSum sums(count);
-  std::vector<double> losses(static_cast<std::size_t>(count));
+  const index_t usual = std::min(asked.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
+  Cut cut{.samples = samples, .heads = 0, .head = usual, .chunk = usual};
+  std::vector<Problem::Result> heads;
+  if (!asked && usual < samples && bytes_of(problem.parameters()) > kSmall) heads = run_heads(problem, cut);
+  TreeSum sums(cut.count());
+  std::vector<double> losses(static_cast<std::size_t>(cut.count()));
   Whole whole;
   const auto keep = [&](index_t number, Problem::Result result) {
     losses[static_cast<std::size_t>(number)] = result.loss;
     if (number == 0) whole.counts = std::move(result.counts);  // the others count to the same
     sums.bring(number, std::move(result.gradients));
   };
-  const auto run = [&](index_t number) {
-    const index_t begin = number == 0 ? 0 : first_size + (number - 1) * chunk;
-    keep(number, problem.run(begin, number == 0 ? first_size : std::min(chunk, samples - begin)));
-  };
-  if (done == 1) keep(0, std::move(first));
-  if (count - done == 1)
-    run(done);  // outside of a loop: the ops use all threads
-  else
-    parallel_for(count - done, 1, [&](index_t from, index_t to) {
-      for (index_t i = from; i < to; ++i) run(done + i);
-    });
+  for (index_t i = 0; i < cut.heads; ++i) keep(i, std::move(heads[static_cast<std::size_t>(i)]));
+  run_chunks(cut.heads, cut.count(),
+             [&](index_t number) { keep(number, problem.run(cut.begin(number), cut.size(number))); });
   for (const double value : losses) whole.loss += value;
   whole.gradients = sums.take();
   return whole;

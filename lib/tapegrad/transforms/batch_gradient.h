@@ -18,7 +18,7 @@ inline namespace v0 TAPEGRAD_API {
 struct BatchGradientOptions {
   /// The number of samples in a chunk: few enough for what the tape keeps of them to stay in a core's cache, and for
   /// all threads to have some. If it is not set, an eighth of the batch, from 4 to 16; and more, up to all the others,
-  /// after a first chunk of that size, where the parameters are larger than what the tape kept of it. Parameters of 64 MB
+  /// after two chunks of that size, where the parameters are larger than what the tape kept of one. Parameters of 64 MB
   /// and more that outweigh what a tape would keep of the whole batch make it one chunk, after one forward pass of its
   /// first samples: a second set of gradients would take more memory.
   std::optional<index_t> chunk = {};
