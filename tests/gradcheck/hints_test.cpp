@@ -570,6 +570,28 @@ TEST(GradcheckHints, HandWrittenPairs) {
                 c.pattern, c.words);
 }
 
+// What looks like another mistake is not named as it.
+TEST(GradcheckHints, ACopiedColumnIsNotAShiftAndNaNIsNotZero) {
+  const TensorFunction f = [](Inputs in) { return square(in[0]); };
+  const Tensor x = draw({4, 2});
+  const GradcheckReport copied = gradcheck_backward(
+      f,
+      [](Inputs in, const Tensor&, const Tensor& dy) {
+        return Gradients{copy(broadcast_to(slice(dy * 2.0 * in[0], {{}, {0, 1}}), in[0].shape()))};
+      },
+      {x});
+  EXPECT_EQ(copied.verdict, GradcheckVerdict::Fail);
+  EXPECT_FALSE(copied.has_hint("shifted")) << copied.str();
+  const GradcheckReport none =
+      gradcheck_backward(f,
+                         [](Inputs in, const Tensor&, const Tensor&) {
+                           return Gradients{full(in[0].shape(), std::nan(""), DType::Float64)};
+                         },
+                         {x});
+  EXPECT_TRUE(none.has_hint("not-finite")) << none.str();
+  EXPECT_FALSE(none.has_hint("zero")) << none.str();
+}
+
 // A convolution of images NHWC with filters HWIO and zeros around, in loops, and its backward pass. What goes
 // wrong is decided for each product of the sums.
 struct ImageLoops {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -29,7 +30,8 @@ double noise(double x) {
   return static_cast<double>(z >> 11) / 4503599627370496.0 - 1;
 }
 
-GradcheckReport check(const Scalar& f, const Scalar& gradient, const std::vector<double>& at) {
+GradcheckReport check(const Scalar& f, const Scalar& gradient, const std::vector<double>& at,
+                      double tolerance = 1e-7) {
   const Shape shape{static_cast<index_t>(at.size())};
   return gradcheck_backward(
       [&](const std::vector<Tensor>& in) {
@@ -42,7 +44,7 @@ GradcheckReport check(const Scalar& f, const Scalar& gradient, const std::vector
         for (const double x : in[0].values<double>()) dx.push_back(gradient(x));
         return std::vector<Tensor>{tensor(dx, shape) * dy};
       },
-      {tensor(at, shape)}, {.allow_untested = true});
+      {tensor(at, shape)}, {.tolerance = tolerance, .allow_untested = true});
 }
 
 // A function of x, and its gradient.
@@ -107,11 +109,22 @@ Smooth wave(double w) {
           [=](double x) { return std::cos((x - 0.37) / w) / w; }};
 }
 
+// Slope 1 within `reach` of 0.4, 5 below and 10 above.
+Smooth bent(double reach) {
+  return {[=](double x) {
+            const double t = x - 0.4;
+            return std::clamp(t, -reach, reach) + 5 * std::min(t + reach, 0.0) +
+                   10 * std::max(t - reach, 0.0);
+          },
+          [](double) { return 1.0; }};
+}
+
 struct Bound {
   std::string what;
   Smooth f;
   std::vector<double> at;
   Verdict verdict;
+  double tolerance = 1e-7;
 };
 
 // Right gradients in noise, and wrong ones; as much as can be said of both.
@@ -151,6 +164,15 @@ std::vector<Bound> kinks() {
       {"at a kink, the larger slope", claim(kink(1).with_noise(1e-10), 1, 1), {0.5}, Verdict::AtKink},
       {"at a kink in noise", claim(kink(0.01).with_noise(1e-10), 0.01, 1), {0.5}, Verdict::AtKink},
       {"at a kink, a little more than the larger slope", claim(kink(1), 1, 1.03), {0.5}, Verdict::Fail},
+      {"a kink smaller than the tolerance, and an error that is not",
+       claim(kink(5e-3), 1, 0.0145),
+       {0.5},
+       Verdict::Fail,
+       1e-2},
+      {"the slopes from far are others than that which noise hides",
+       bent(1e-3).with_noise(3e-3),
+       {0.4},
+       Verdict::Suspicious},
   };
 }
 
@@ -177,7 +199,7 @@ std::vector<Bound> steps() {
 TEST(GradcheckJudge, KeepsItsBounds) {
   for (const std::vector<Bound>& all : {noisy(), kinks(), steps()})
     for (const Bound& b : all) {
-      const GradcheckReport report = check(b.f.f, b.f.gradient, b.at);
+      const GradcheckReport report = check(b.f.f, b.f.gradient, b.at, b.tolerance);
       EXPECT_EQ(report.verdict, b.verdict) << b.what << "\n" << report.str();
     }
 }

@@ -189,6 +189,50 @@ TEST(GradcheckVerdict, GradientsThatCancelAreVacuous) {
   EXPECT_GE(rounded, 1300);
 }
 
+// So they are at any scale, and so are gradients of gradients.
+TEST(GradcheckVerdict, GradientsThatCancelAtAnyScaleAreVacuous) {
+  for (const double scale : {1e5, 1e6, 1e-6})
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+      const GradcheckReport report = gradcheck([&](Inputs in) { return sum(layer_norm(in[0], 1)) * scale; },
+                                               {normal_data({3, 5}, seed)});
+      ASSERT_EQ(report.verdict, Verdict::Vacuous) << scale << ", seed " << seed << "\n" << report.str();
+    }
+}
+
+TEST(GradcheckVerdict, GradientsThatCancelAreVacuousInTheSecondOrder) {
+  std::vector<Cancelling> all = cancelling();
+  all.pop_back();  // 1000 + x is rounded where moves of a few roundings of x do not show it
+  all.push_back({"each softmax", {3, 5}, [](const Tensor& x) { return sum(softmax(x), 1); }});
+  all.push_back({"the mean of softmax", {3, 5}, [](const Tensor& x) { return mean(softmax(x)); }});
+  all.push_back({"each x - mean(x)", {3, 5}, [](const Tensor& x) {
+                   return sum(x - mean(x, 1, {.keepdims = true}), 1);
+                 }});
+  all.push_back(
+      {"sin^2 + cos^2", {3, 5}, [](const Tensor& x) { return sum(square(sin(x)) + square(cos(x))); }});
+  for (const Cancelling& c : all)
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+      const GradcheckReport report = gradcheck_second_order([&](Inputs in) { return c.f(in[0]); },
+                                                            {normal_data(c.shape, seed)}, {.seed = seed});
+      ASSERT_EQ(report.verdict, Verdict::Vacuous) << c.what << ", seed " << seed << "\n" << report.str();
+    }
+}
+
+// A gradient that is nothing, and a second derivative that claims to be more.
+TEST(GradcheckVerdict, ASecondDerivativeJustAboveTheRoundingFails) {
+  for (const double size : {1e-9, 1e-6, 1e-3}) {
+    const TensorFunction wrong = [&](Inputs in) {
+      const auto rule = [size, x = Saved(in[0])](const Tensor& g) {
+        const auto claim = [=](const Tensor& h) { return h * size * x(); };
+        return record("claimed", zeros(x().shape(), DType::Float64),
+                      {{x(), claim}, {g, [=](const Tensor&) { return zeros({}, DType::Float64); }}});
+      };
+      return record("planted", full({}, 3.0, DType::Float64), {{in[0], rule}});
+    };
+    const GradcheckReport report = gradcheck_second_order(wrong, {normal_data({3, 5}, 1)});
+    EXPECT_EQ(report.verdict, Verdict::Fail) << size << "\n" << report.str();
+  }
+}
+
 // A rule that is wrong by little more than that rounding is still wrong.
 TEST(GradcheckVerdict, ARuleJustAboveTheRoundingFails) {
   for (const Cancelling& c : cancelling())
@@ -273,6 +317,26 @@ TEST(GradcheckVerdict, EntriesBelowTheNoiseAreCounted) {
   EXPECT_EQ(report.tensors[0].below_noise, 3) << report.str();
   EXPECT_NE(report.str().find("3 entries lie below the noise: not tested"), std::string::npos)
       << report.str();
+}
+
+// Nothing tells a gradient of 0 from the right one where a change as large as the value is lost in the sum.
+TEST(GradcheckVerdict, AGradientOfZeroThatASumHidesIsNotTested) {
+  const Tensor first = tensor({1, 0, 0, 0}, DType::Float64);
+  const TensorFunction f = planted([](const Tensor& x) { return sum(square(x)); },
+                                   [=](const Tensor& g, const Tensor& x) { return g * 2.0 * x * first; });
+  for (const double large : {1e10, 1e12}) {
+    const GradcheckReport report = gradcheck(f, {tensor({large, 1, 2, 3}, DType::Float64)});
+    EXPECT_EQ(report.tensors[0].below_noise, 3) << report.str();
+    EXPECT_NE(report.str().find("3 entries lie below the noise: not tested"), std::string::npos)
+        << report.str();
+  }
+  for (const double large : {1e3, 1e6})
+    EXPECT_EQ(gradcheck(f, {tensor({large, 1, 2, 3}, DType::Float64)}).verdict, Verdict::Fail);
+  // What has no effect on numbers of the usual size is tested.
+  const GradcheckReport gated =
+      gradcheck([](Inputs in) { return sum(square(relu(in[0]))); }, {tensor({5, -1, 2, -3}, DType::Float64)});
+  EXPECT_EQ(gated.verdict, Verdict::Pass);
+  EXPECT_EQ(gated.tensors[0].below_noise, 0) << gated.str();
 }
 
 // ---- What was not tested

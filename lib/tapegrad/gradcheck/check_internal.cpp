@@ -329,6 +329,7 @@ void Check::check_entries(const Prober& prober, std::size_t k, const std::vector
   std::vector<GradcheckEntry> found, again;
   std::vector<std::size_t> doubtful, doubtful_again;
   const std::vector<double> units = scales(xs_[k]);
+  const double lost = prober.rounding();
   std::size_t silent = 0;
   for (const index_t i : entries) {
     const auto at = static_cast<std::size_t>(i);
@@ -341,6 +342,8 @@ void Check::check_entries(const Prober& prober, std::size_t k, const std::vector
     if (d.touched == 0 && analytic[at] == 0 && second[at] == 0) {
       if (silent < kEnoughSilent && !stays_silent(prober, line, units[at]))
         doubtful.push_back(found.size() - 1), ++silent;
+      else if (tensor.largest_gradient > 0 && lost > tolerance_ * tensor.largest_gradient * units[at])
+        found.back().behaviour = GradcheckBehaviour::BelowNoise;  // so large a slope would be lost as well
       continue;
     }
     if (!(found.back().error <= tolerance_ * own_size(found.back())))
@@ -379,6 +382,7 @@ void Check::judge_entries(const Prober& prober, std::size_t k, const Tensors& an
   });
   const std::vector<double> units = scales(xs_[k]);
   const double scale = largest_of(analytic[k]);
+  const AnalyticNoise& noise = prober.analytic_noise(k);
   index_t proven = 0, unclear = 0;
   for (const std::size_t n : doubtful) {
     GradcheckEntry& e = found[n];
@@ -391,7 +395,9 @@ void Check::judge_entries(const Prober& prober, std::size_t k, const Tensors& an
     const auto judged = prober.judge(line, {.first = e.step,
                                             .usual = units[i] * usual_relative_step(),
                                             .analytic = e.analytic,
-                                            .analytic_noise = prober.analytic_noise(k)[i],
+                                            .analytic_noise = noise.of_inputs[i],
+                                            .analytic_rounding = noise.of_output_gradient[i],
+                                            .largest_noise = std::ranges::max(noise.of_inputs),
                                             .allowed = tolerance_ * std::abs(e.analytic),
                                             .scale = scale,
                                             .widely = unclear < kEnough});
@@ -428,7 +434,7 @@ void Check::check_direction(const Prober& prober, std::size_t k) {
 // The slope along a line against the gradient. d: the first step.
 GradcheckEntry Check::along(const Prober& prober, std::size_t k, Line& line, const Line::Direction& direction,
                             const Tensor& gradient, const Difference& d) {
-  double slope = 0, squares = 0, noise = 0;
+  double slope = 0, squares = 0, noise = 0, rounding = 0;
   for (const auto& [i, move] : direction) {
     const double part = gradient.values<double>()[static_cast<std::size_t>(i)] * move;
     slope += part, squares += part * part;
@@ -437,12 +443,16 @@ GradcheckEntry Check::along(const Prober& prober, std::size_t k, Line& line, con
   const double scale = std::isfinite(squares) ? std::sqrt(squares) : 0;
   GradcheckEntry e = entry(d, slope);
   if (e.error <= tolerance_ * scale) return e;
+  const AnalyticNoise& own = prober.analytic_noise(k);
   for (const auto& [i, move] : direction)
-    noise += std::abs(prober.analytic_noise(k)[static_cast<std::size_t>(i)] * move);
+    noise += std::abs(own.of_inputs[static_cast<std::size_t>(i)] * move),
+        rounding += std::abs(own.of_output_gradient[static_cast<std::size_t>(i)] * move);
   const auto judged = prober.judge(line, {.first = d.step,
                                           .usual = usual_relative_step(),
                                           .analytic = slope,
                                           .analytic_noise = noise,
+                                          .analytic_rounding = rounding,
+                                          .largest_noise = noise,
                                           .allowed = tolerance_ * scale,
                                           .scale = scale,
                                           .widely = true});

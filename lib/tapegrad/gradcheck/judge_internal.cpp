@@ -180,7 +180,8 @@ class Study {
       const bool last = round == decades_more;
       look();
       if (!std::isfinite(q_.analytic)) return not_finite();
-      if (!bend_ && jumps(ladder_, noise_)) return conclude(GradcheckBehaviour::Kink, ladder_.size() / 2);
+      if (!bend_ && jumps(ladder_, noise_))
+        return unless_rounding(GradcheckBehaviour::Kink, ladder_.size() / 2);
       if (const auto judged = on_stairs()) return *judged;
       if (is_right()) return right();
       if (is_nothing() && best_.uncertainty <= kAboveFloor * nothing())
@@ -237,15 +238,24 @@ class Study {
   void set_floors() {
     const bool any = std::ranges::find(changed_, 1) != changed_.end();
     const std::vector<double>&r = prober_.weights(), &center = prober_.center(), &noise = prober_.noise();
-    double size = 0, rounding = 0;
+    double size = 0, rounding = 0, all_sizes = 0, all = 0;
     for (std::size_t j = 0; j < r.size(); ++j) {
+      all_sizes += std::abs(r[j] * center[j]);
+      all += std::abs(r[j]) * noise[j];
       if (any && changed_[j] == 0) continue;
       size += std::abs(r[j] * center[j]);
       rounding += std::abs(r[j]) * noise[j];
     }
     rounding_ = std::max(kEpsilon * size, rounding);
-    // What jumps at x is taken for noise, too; no rounding is so large.
-    noise_ = rounding <= kVast * kEpsilon * std::max(size, 1.0) ? rounding : 0;
+    // What jumps at x is taken for noise, too; no rounding is so large, unless the whole gradient is nothing but rounding.
+    const bool lost = q_.scale <= kAboveFloor * q_.largest_noise;
+    const auto believed = [&](double measured, double of) {
+      const double most =
+          std::max(kVast * kEpsilon * std::max(of, 1.0), lost ? kFarAbove * q_.largest_noise * unit() : 0);
+      return measured <= most ? measured : 0;
+    };
+    noise_ = believed(rounding, size);
+    all_noise_ = believed(all, all_sizes);
     // Far from x the numbers inside of f are larger, and so is their rounding.
     for (Difference& d : ladder_)
       d.floor = std::max(kEpsilon * d.touched, rounding_ * std::max(1.0, d.step / unit())) / d.step;
@@ -292,7 +302,7 @@ class Study {
     if (zero ? is_right() : !constant) return std::nullopt;
     std::size_t at = flat - 1;
     while (at > 0 && ladder_[at].step > q_.usual) --at;
-    if (!constant) return conclude(GradcheckBehaviour::Unclear, at);
+    if (!constant) return conclude(unless_rounding(GradcheckBehaviour::Unclear, flat).behaviour, at);
     if (zero)
       return conclude(
           q_.analytic == 0 && ladder_[at].touched == 0 ? GradcheckBehaviour::Right : GradcheckBehaviour::Zero,
@@ -317,7 +327,8 @@ class Study {
 
   double nothing() const {
     const double of_f = rounding_ / std::min(unit(), 1.0);
-    return std::max(kFarAbove * of_f, std::min(kAboveFloor * q_.analytic_noise, kVast * of_f));
+    return std::max({kFarAbove * of_f, std::min(kAboveFloor * q_.analytic_noise, kVast * of_f),
+                     kAboveFloor * q_.analytic_rounding});
   }
   /// Zero but for rounding, on both sides: of f's inner values, and of the backward pass.
   bool is_nothing() const {
@@ -366,16 +377,24 @@ class Study {
     return small && (last || error_ <= 2 * best_.uncertainty / kChance);
   }
 
+  /// Zero, for a gradient of 0, where the change in f is no larger than the rounding of other results, or of the
+  /// backward pass.
+  Judgement unless_rounding(GradcheckBehaviour otherwise, std::size_t at) const {
+    const double rounding = std::max(all_noise_, q_.analytic_rounding * unit());
+    const bool zero = std::abs(q_.analytic) <= nothing() && change(ladder_[at]) <= kFarAbove * rounding;
+    return conclude(zero ? GradcheckBehaviour::Zero : otherwise, at);
+  }
+
   Judgement at_bend() const {
     const Difference& d = ladder_[*bend_];
     const double margin = q_.allowed + kBetween * (d.high - d.low);
     const bool between = q_.analytic >= d.low - margin && q_.analytic <= d.high + margin;
     // Slopes on the two sides of a kink that is far away say nothing about x.
     const bool here = d.step <= q_.usual;
-    return conclude(between ? GradcheckBehaviour::Kink
-                    : here  ? GradcheckBehaviour::Wrong
-                            : GradcheckBehaviour::Unclear,
-                    *bend_);
+    return unless_rounding(between ? GradcheckBehaviour::Kink
+                           : here  ? GradcheckBehaviour::Wrong
+                                   : GradcheckBehaviour::Unclear,
+                           *bend_);
   }
 
   // NaN is right where there is no derivative.
@@ -406,8 +425,9 @@ class Study {
   const Question& q_;
   std::vector<char> changed_;
   Ladder ladder_;
-  double rounding_ = 0;  // what rounding adds to sum(r f)
-  double noise_ = 0;     // the same, as measured, but for jumps of f
+  double rounding_ = 0;   // what rounding adds to sum(r f)
+  double noise_ = 0;      // the same, as measured, but for jumps of f
+  double all_noise_ = 0;  // as measured, of all results
   std::optional<std::size_t> bend_;
   double slopes_ = 0, error_ = 0;
   Estimate best_;

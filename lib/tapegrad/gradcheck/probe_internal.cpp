@@ -58,13 +58,7 @@ double Line::move(double t) {
 }
 
 Prober::Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Tensors& second)
-    : problem_(problem),
-      xs_(xs),
-      rs_(rs),
-      r_(flatten(rs)),
-      second_(flatten(second)),
-      center_(outputs()),
-      analytic_noise_(xs.size()) {}
+    : problem_(problem), xs_(xs), rs_(rs), r_(flatten(rs)), second_(flatten(second)), center_(outputs()) {}
 
 Prober::Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Tensors& second,
                const Prober& there)
@@ -74,11 +68,16 @@ Prober::Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Ten
       r_(flatten(rs)),
       second_(flatten(second)),
       center_(there.center_),
-      noise_(there.noise_),
-      analytic_noise_(xs.size()) {}
+      noise_(there.noise_) {}
 
 std::vector<double> Prober::outputs() const {
   return flatten(problem_.forward(xs_));
+}
+
+double Prober::rounding() const {
+  double size = 0;
+  for (std::size_t j = 0; j < r_.size(); ++j) size += std::abs(r_[j] * center_[j]);
+  return std::numeric_limits<double>::epsilon() * size;
 }
 
 Difference Prober::difference(Line& line, double step, std::vector<char>* changed) const {
@@ -122,7 +121,7 @@ std::vector<double> Prober::contributions(Line& line, double step) const {
 // Calls look() with all inputs moved by +-size in units of their own scales, and again with the opposite signs.
 void Prober::perturbed(double size, std::uint64_t direction, const std::function<void()>& look) const {
   std::vector<std::vector<double>> before, moves;
-  Generator generator(0x6e6f697365, 2 * static_cast<std::uint64_t>(std::ilogb(size) + 100) + direction);
+  Generator generator(0x6e6f697365, 4 * static_cast<std::uint64_t>(std::ilogb(size) + 100) + direction);
   for (const Tensor& x : xs_) {
     const std::vector<double> units = scales(x);
     before.emplace_back(x.values<double>().begin(), x.values<double>().end());
@@ -160,7 +159,7 @@ const std::vector<double>& Prober::noise() const {
   int moves = 0;
   for (double size = std::numeric_limits<double>::epsilon(); size < 1e-7; size *= 8, ++moves) {
     std::vector<double> most(r_.size(), 0);
-    for (const std::uint64_t direction : {std::uint64_t{0}, std::uint64_t{1}}) {
+    for (std::uint64_t direction = 0; direction < 4; ++direction) {
       std::vector<std::vector<double>> seen;
       perturbed(size, direction, [&] { seen.push_back(outputs()); });
       if (seen[0].size() != r_.size() || seen[1].size() != r_.size()) continue;
@@ -187,22 +186,39 @@ const std::vector<double>& Prober::noise() const {
   return noise_;
 }
 
-const std::vector<double>& Prober::analytic_noise(std::size_t k) const {
-  std::vector<double>& noise = analytic_noise_[k];
-  if (!noise.empty()) return noise;
-  for (std::size_t m = 0; m < xs_.size(); ++m)
-    analytic_noise_[m].assign(static_cast<std::size_t>(xs_[m].size()), 0.0);
+const AnalyticNoise& Prober::analytic_noise(std::size_t k) const {
+  if (!analytic_noise_.empty()) return analytic_noise_[k];
+  for (const Tensor& x : xs_) {
+    const auto size = static_cast<std::size_t>(x.size());
+    analytic_noise_.push_back({std::vector<double>(size), std::vector<double>(size)});
+  }
   const Tensors at = problem_.backward(xs_, rs_);
-  for (double size = std::numeric_limits<double>::epsilon(); size < 1e-12; size *= 8)
-    perturbed(size, 0, [&] {
-      const Tensors near = problem_.backward(xs_, rs_);
-      for (std::size_t m = 0; m < xs_.size(); ++m)
-        for (std::size_t i = 0; i < analytic_noise_[m].size(); ++i) {
-          const double change = std::abs(near[m].values<double>()[i] - at[m].values<double>()[i]);
-          if (std::isfinite(change)) analytic_noise_[m][i] = std::max(analytic_noise_[m][i], change);
-        }
-    });
-  return noise;
+  const auto look = [&](const Tensors& rs, std::vector<double> AnalyticNoise::*part) {
+    const Tensors near = problem_.backward(xs_, rs);
+    for (std::size_t m = 0; m < xs_.size(); ++m) {
+      std::vector<double>& noise = analytic_noise_[m].*part;
+      for (std::size_t i = 0; i < noise.size(); ++i) {
+        const double change = std::abs(near[m].values<double>()[i] - at[m].values<double>()[i]);
+        if (std::isfinite(change)) noise[i] = std::max(noise[i], change);
+      }
+    }
+  };
+  constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+  for (double size = kEpsilon; size < 1e-12; size *= 8)
+    for (const std::uint64_t direction : {0, 1})
+      perturbed(size, direction, [&] { look(rs_, &AnalyticNoise::of_inputs); });
+  // A sum of few terms may be rounded alike at the next numbers: so further ones are tried as well.
+  Generator generator(0x6e6f697365, 1);
+  for (double size = kEpsilon; size < 100 * kEpsilon; size *= 2) {
+    Tensors rs;
+    for (const Tensor& r : rs_) {
+      rs.push_back(TensorAccess::clone(r));
+      for (double& v : rs.back().mutable_values<double>())
+        v *= 1 + (generator.bits() % 2 == 0 ? size : -size);
+    }
+    look(rs, &AnalyticNoise::of_output_gradient);
+  }
+  return analytic_noise_[k];
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -77,10 +77,19 @@ struct Question {
   double first = 0;  // that step
   double usual = 0;  // the step of the automatic choice
   double analytic = 0;
-  double analytic_noise = 0;  // what rounding alone may make of it
-  double allowed = 0;         // the error that is allowed anyway
-  double scale = 0;           // of the whole gradient
-  bool widely = false;        // look further than ten decades
+  double analytic_noise = 0;     // what inputs a few roundings away make of it; much at a kink
+  double analytic_rounding = 0;  // what rounding its terms may make of it
+  double largest_noise = 0;      // the largest analytic_noise of the tensor
+  double allowed = 0;            // the error that is allowed anyway
+  double scale = 0;              // of the whole gradient
+  bool widely = false;           // look further than ten decades
+};
+
+/// By how much each entry of an input's gradient changes with inputs that are moved by a few roundings, and with output
+/// gradients that are moved by one. A backward pass is linear in the output gradient: so much are its terms rounded, even
+/// where the terms cancel whatever the inputs are.
+struct AnalyticNoise {
+  std::vector<double> of_inputs, of_output_gradient;
 };
 
 /// A problem at a point, with an output gradient.
@@ -92,6 +101,8 @@ class Prober {
   /// The same point with other output gradients.
   Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Tensors& second, const Prober& there);
 
+  /// What is lost of sum(r * f) because it is rounded.
+  double rounding() const;
   /// All results one after the other.
   std::vector<double> outputs() const;
   const std::vector<double>& center() const { return center_; }
@@ -106,8 +117,7 @@ class Prober {
   /// What rounding inside f adds to each result, from second differences at steps of a few units in the last
   /// place to 1e-7 of the inputs: sums that cancel leave a result far smaller than its rounding.
   const std::vector<double>& noise() const;
-  /// The same for each entry of the gradient of input k.
-  const std::vector<double>& analytic_noise(std::size_t k) const;
+  const AnalyticNoise& analytic_noise(std::size_t k) const;
 
  private:
   void perturbed(double size, std::uint64_t direction, const std::function<void()>& look) const;
@@ -118,7 +128,7 @@ class Prober {
   std::vector<double> r_, second_, center_;
   // Found when they are first asked for: most checks need neither.
   mutable std::vector<double> noise_;
-  mutable std::vector<std::vector<double>> analytic_noise_;
+  mutable std::vector<AnalyticNoise> analytic_noise_;  // by input
 };
 
 /// The cube root of the machine epsilon: it balances the truncation (h^2) and the rounding (epsilon / h) of
