@@ -504,7 +504,8 @@ Case diag_case(Drawn& d) {
       return at[1] - at[0] == k ? Index{std::min(at[0], at[1])} : Index{};
     });
   }
-  if (d.shape.size() == 2 && k > -d.shape[0] && k < d.shape[1]) {
+  // Every matrix has a main diagonal, an empty one too.
+  if (d.shape.size() == 2 && (k == 0 || (k > -d.shape[0] && k < d.shape[1]))) {
     const index_t down = std::max<index_t>(-k, 0), right = std::max<index_t>(k, 0);
     const index_t size = std::min(d.shape[0] - down, d.shape[1] - right);
     c.expected = table({size}, [&](const Index& at) {

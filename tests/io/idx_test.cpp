@@ -287,6 +287,8 @@ TEST(Idx, WritingReplacesWholeFilesOnly) {
   std::filesystem::create_directory(folder / "folder");
   error_of("write_idx", [&] { write_idx(folder / "folder", tensor({1})); });
   error_of("write_idx", [&] { write_idx("/dev/null", tensor({1})); });
+  for (const index_t length : {index_t{1} << 32, index_t{1} << 40})
+    expect_contains(error_of("write_idx", [&] { write_idx(folder / "x", zeros({0, length})); }), "32 bits");
   expect_contains(error_of("write_idx", [&] { write_idx(folder / "none/x", tensor({1})); }),
                   "cannot write '" + (folder / "none/x").string() + "': No such file or directory");
   EXPECT_EQ(folder.entries(), 2u);

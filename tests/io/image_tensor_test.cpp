@@ -40,6 +40,8 @@ TEST(ImageTensor, ShapesAndRanges) {
   EXPECT_TRUE(refuses("to_image", {"[3, 28, 28]", "channels"}, [] { to_image(ones({3, 28, 28})); }));
   EXPECT_TRUE(refuses("to_image", {"[2, 4, 4, 1]"}, [] { to_image(ones({2, 4, 4, 1})); }));
   EXPECT_TRUE(refuses("to_image", {"[4]"}, [] { to_image(ones({4})); }));
+  EXPECT_TRUE(refuses("to_image", {"[0, 4]", "1 to"}, [] { to_image(ones({0, 4})); }));
+  EXPECT_TRUE(refuses("to_image", {"[4, 0, 3]", "1 to"}, [] { to_image(ones({4, 0, 3})); }));
   EXPECT_TRUE(refuses("to_image", {"Int32"}, [] { to_image(ones({2, 2}, DType::Int32)); }));
   EXPECT_TRUE(refuses("to_image", {"NaN"}, [] {
     to_image(full({2, 2}, std::numeric_limits<double>::quiet_NaN()));

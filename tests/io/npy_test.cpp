@@ -431,6 +431,57 @@ TEST(Npz, ArchivesWithACommentAreRead) {
   expect_same(read_archive(bytes + text("PK\5\6")), {{"a", tensor(7)}});
 }
 
+// The same archive with all that its directory says in fields of 64 bits, as large ones are written. It holds one member, whose
+// name has 5 bytes.
+Bytes with_64_bits(const Bytes& archive) {
+  const auto directory = archive.end() - 22 - 46 - 5;
+  const auto offset = static_cast<std::uint64_t>(directory - archive.begin());
+  Bytes entry(directory, archive.end() - 22), end(archive.end() - 22, archive.end());
+  Bytes extra(6 + 28), record(56), locator(20);
+  put(extra, 0, 2 << 16 | 0xcafe);  // a field of another kind in front of it
+  put(extra, 6, 24 << 16 | 1);
+  std::copy_n(entry.begin() + 24, 4, extra.begin() + 10);
+  std::copy_n(entry.begin() + 20, 4, extra.begin() + 18);  // the member begins at 0, which follows
+  for (const std::size_t at : {20, 24, 42}) put(entry, at, 0xffffffff);
+  put(entry, 30, extra.size(), 2);
+  put(record, 0, 0x06064b50);
+  put(record, 4, 44, 8);
+  put(record, 24, 1, 8);
+  put(record, 32, 1, 8);
+  put(record, 40, entry.size() + extra.size(), 8);
+  put(record, 48, offset, 8);
+  put(locator, 0, 0x07064b50);
+  put(locator, 8, offset + entry.size() + extra.size(), 8);
+  put(locator, 16, 1);
+  for (const std::size_t at : {8, 12, 16}) put(end, at, 0xffffffff);
+  return Bytes(archive.begin(), directory) + entry + extra + record + locator + end;
+}
+
+TEST(Npz, NumbersOf64BitsAreRead) {
+  const NamedTensors tensors{{"a", sample({2, 300}, DType::Float32)}};
+  for (const bool compressed : {false, true})
+    expect_same(read_archive(with_64_bits(archive_of(tensors, compressed))), tensors);
+
+  const Bytes whole = with_64_bits(archive_of(tensors));
+  const std::size_t locator = whole.size() - 22 - 20, record = locator - 56, extra = record - 28;
+  const auto with = [&](std::size_t at, std::uint64_t value, std::size_t count = 8) {
+    Bytes changed = whole;
+    put(changed, at, value, count);
+    return archive_refusal(changed);
+  };
+  expect_contains(with(extra + 2, 16, 2), "sizes of its member 'a.npy' are missing");
+  expect_contains(with(extra + 4, 1), "cannot have 1 bytes packed into 2528");
+  expect_contains(with(extra + 20, 1), "has no header");
+  expect_contains(with(extra + 20, std::uint64_t{1} << 63), "lies outside");
+  expect_contains(with(record, 0, 1), "the end of its directory is not where it says");
+  expect_contains(with(record + 24, 2), "several files");
+  expect_contains(with(record + 32, 2), "several files");
+  expect_contains(with(record + 40, 1), "cannot lie in 1 bytes");
+  expect_contains(with(record + 48, std::uint64_t{1} << 63), "cannot lie");
+  for (const std::uint64_t place : {record - 1, record + 1, locator, whole.size(), ~std::size_t{0}})
+    expect_contains(with(locator + 8, place), "the end of its directory is not where it says");
+}
+
 TEST(Npz, WhatCannotBeWrittenIsNamed) {
   const TemporaryFolder folder;
   const auto refused = [&](const NamedTensors& tensors) {

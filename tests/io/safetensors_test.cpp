@@ -9,6 +9,7 @@
 #include <locale>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "io/temporary.h"
 #include "tapegrad/base/random.h"
@@ -335,11 +336,15 @@ TEST(Safetensors, HeaderMustBeTheJsonOfTheFormat) {
   with(shape + "," + offsets);
   expect_contains(with(dtype + "," + shape + "," + offsets + "," + shape), "'shape' twice");
   expect_contains(with(dtype + "," + shape + "," + offsets + R"(,"strides":[1])"), "'strides'");
-  for (const char* bad :
-       {"-1", "1.0", "1e0", "true", "\"1\"", "null", "[1]", "{}", "18446744073709551616", "-0"}) {
-    with(dtype + "," + offsets + R"(,"shape":[)" + bad + "]");
-    with(dtype + "," + shape + R"(,"data_offsets":[0,)" + bad + "]");
-    with(shape + "," + offsets + R"(,"dtype":)" + bad);
+  using Words = std::pair<const char*, const char*>;
+  for (const auto& [bad, why] :
+       {Words{"-1", "a negative number"}, Words{"1.0", "not whole"}, Words{"1e0", "not whole"},
+        Words{"true", "a boolean"}, Words{"\"1\"", "a string"}, Words{"null", "null"},
+        Words{"[1]", "an array"}, Words{"{}", "an object"},
+        Words{"18446744073709551616", "a number that is too large"}, Words{"-0", "a negative number"}}) {
+    expect_contains(with(dtype + "," + offsets + R"(,"shape":[)" + bad + "]"), why);
+    expect_contains(with(dtype + "," + shape + R"(,"data_offsets":[0,)" + bad + "]"), why);
+    expect_contains(with(shape + "," + offsets + R"(,"dtype":)" + bad), bad[0] == '"' ? "'1'" : why);
   }
   for (const char* bad : {"[]", "[0]", "[0,1,1]", "1", "\"01\"", "{}"})
     with(dtype + "," + shape + R"(,"data_offsets":)" + bad);

@@ -90,6 +90,8 @@ TEST(Everyday, Diag) {
   EXPECT_TRUE(equal(diag(tensor({1, 2}), -1), tensor({{0, 0, 0}, {1, 0, 0}, {0, 2, 0}})));
   EXPECT_TRUE(equal(diag(tensor({1, 2}, DType::Int32)), tensor({{1, 0}, {0, 2}}, DType::Int32)));
   EXPECT_TRUE(equal(diag(diag(tensor({1, 2, 3}), 2), 2), tensor({1, 2, 3})));
+  for (const Shape& empty : {Shape{4, 0}, Shape{0, 4}, Shape{0, 0}})  // each has a main diagonal
+    EXPECT_EQ(diag(zeros(empty)).shape(), Shape({0}));
 }
 
 TEST(Everyday, Close) {
