@@ -442,7 +442,7 @@ Bytes with_64_bits(const Bytes& archive) {
   put(extra, 6, 24 << 16 | 1);
   std::copy_n(entry.begin() + 24, 4, extra.begin() + 10);
   std::copy_n(entry.begin() + 20, 4, extra.begin() + 18);  // the member begins at 0, which follows
-  for (const std::size_t at : {20, 24, 42}) put(entry, at, 0xffffffff);
+  for (const std::size_t at : {20u, 24u, 42u}) put(entry, at, 0xffffffff);
   put(entry, 30, extra.size(), 2);
   put(record, 0, 0x06064b50);
   put(record, 4, 44, 8);
@@ -453,7 +453,7 @@ Bytes with_64_bits(const Bytes& archive) {
   put(locator, 0, 0x07064b50);
   put(locator, 8, offset + entry.size() + extra.size(), 8);
   put(locator, 16, 1);
-  for (const std::size_t at : {8, 12, 16}) put(end, at, 0xffffffff);
+  for (const std::size_t at : {8u, 12u, 16u}) put(end, at, 0xffffffff);
   return Bytes(archive.begin(), directory) + entry + extra + record + locator + end;
 }
 
