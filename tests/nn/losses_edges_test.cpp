@@ -319,5 +319,17 @@ TEST(LossesAtTheEnds, MessagesNameTheWayOut) {
   }));
 }
 
+// The target's gradient is log t + 1 - log p, and log t is that of the target itself.
+TEST(LossesAtTheEnds, TheDivergenceOfATinyTargetHasItsOwnSlope) {
+  for (const auto& [dtype, tiny] : {std::pair{DType::Float64, 1e-300}, std::pair{DType::Float32, 1e-40}}) {
+    const Tensor log_p = log(full({1, 2}, 0.5, DType::Float64)), logs = cast(log_p, dtype);
+    Tape tape;
+    const Tensor t = tape.watch(tensor({{tiny, 1 - tiny}}, dtype));
+    const Tensor slope = tape.gradient(kl_divergence(logs, t), t);
+    const double right = std::log(t.at({0, 0})) + 1 + std::log(2.0);
+    EXPECT_NEAR(slope.at({0, 0}), right, 1e-2) << to_string(dtype);
+  }
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

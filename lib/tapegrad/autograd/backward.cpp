@@ -20,7 +20,7 @@ namespace {
 // Nests what a rule has thrown in an error that names the op.
 [[noreturn]] void nest(const Node& node) {
   const auto named = [&](std::string_view cause) {
-    std::throw_with_nested(Error(node.op, fmt::format("while computing a gradient: {}", cause)));
+    std::throw_with_nested(Error(node.called, fmt::format("while computing a gradient: {}", cause)));
   };
   try {
     throw;
@@ -68,7 +68,7 @@ struct Part {
     std::vector<Tensor> found = {g};
     for (const auto& [node, edge] : from) {
       if (node->edge_count == 0)
-        fail(node->op, "a gradient was asked for after the tape freed what it saved");
+        fail(node->called, "a gradient was asked for after the tape freed what it saved");
       found.push_back(wanted[found.size()] ? edge->rule->read_back(g) : Tensor());
     }
     return found;
@@ -272,7 +272,7 @@ class Backward {
     const auto require_unchanged = [&] {
       if (TensorAccess::storage(g)->version() != version)
         fail(
-            node.op,
+            node.called,
             "its gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a copy",
             g.shape());
     };
@@ -311,7 +311,7 @@ class Backward {
     std::vector<Tensor> found =
         run([&](const Tensor& output) { return node.joint->apply(g, output, wanted); });
     if (found.size() != wanted.size())
-      fail(node.op, "its gradient rule returned {} gradients for {} inputs", found.size(), wanted.size());
+      fail(node.called, "its gradient rule returned {} gradients for {} inputs", found.size(), wanted.size());
     for (const Edge& edge : edges)
       if (const auto index = static_cast<std::size_t>(edge.index); wanted[index])
         accept(edge, position(*edge.input), std::move(found[index]));
@@ -320,9 +320,9 @@ class Backward {
   // What a rule has returned, or has left of the sum that it adds to.
   static void require_alike(const Node& node, const Node& input, const Tensor& found) {
     if (!found.defined())
-      fail(node.op, "its gradient rule returned no tensor for the input of shape {}", input.shape);
+      fail(node.called, "its gradient rule returned no tensor for the input of shape {}", input.shape);
     if (found.shape() != input.shape || found.dtype() != input.dtype)
-      fail(node.op,
+      fail(node.called,
            "its gradient rule returned {} {} for an input of {} {}: it must have the input's shape (sum_to() "
            "undoes a broadcast) and dtype (cast())",
            found.dtype(), found.shape(), input.dtype, input.shape);
@@ -331,12 +331,12 @@ class Backward {
   void check(const Node& node, const Node& input, const Tensor& g, const Tensor& found) const {
     require_alike(node, input, found);
     if (pass_.recorded && (!recording_.made(found) || found.is_stopped()))
-      fail(node.op,
+      fail(node.called,
            "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
            "gradients would be wrong",
            input.shape);
     if (recording_.check_finite && !all_finite(found))
-      fail(node.op,
+      fail(node.called,
            "the gradient for its input of shape {} has values that are not finite; the output's gradient "
            "(shape {}) {}",
            input.shape, g.shape(), all_finite(g) ? "has none" : "has some too");

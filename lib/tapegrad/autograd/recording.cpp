@@ -33,7 +33,9 @@ Node* Recording::add(const char* op, const Shape& shape, DType dtype) {
   if (static_cast<std::size_t>(size_) % kChunk == 0)
     chunks_.push_back(std::make_unique_for_overwrite<Node[]>(kChunk));
   Node& node = (*this)[size_];
-  node = Node{.op = op, .number = size_, .shape = shape, .dtype = dtype};
+  const char* called = context().called;
+  node = Node{
+      .op = op, .called = called == nullptr ? op : called, .number = size_, .shape = shape, .dtype = dtype};
   ++size_;
   return &node;
 }

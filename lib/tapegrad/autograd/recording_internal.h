@@ -26,7 +26,8 @@ struct Edge {
 /// The result of one recorded op, a watched tensor, or a parameter (which has no edges).
 struct Node {
   const char* op;
-  index_t number;  // position on the tape
+  const char* called;  // the op that the user called: op, or one that is made of it
+  index_t number;      // position on the tape
   Shape shape;
   DType dtype;
   Edge* edges = nullptr;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tapegrad/autograd/called_internal.h"
 #include "tapegrad/autograd/recording_internal.h"
 #include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/base/fail_internal.h"
@@ -68,15 +69,24 @@ void require_defined(const char* op, const Tensor& output) {
 }
 
 // Constants are looked through as well: what is not finite may have begun there.
+bool checks_finite(const detail::Context& own) {
+  const detail::Scope* scope = detail::scope_of_op(own);
+  return own.called == nullptr && scope != nullptr && scope->recording != nullptr &&
+         !scope->recording->spent && scope->recording->check_finite;
+}
+
+void require_finite(const char* op, const Tensor& output, const std::vector<Shape>& shapes) {
+  if (!detail::all_finite(output))
+    fail(op, "the result (shape {}) has values that are not finite; the inputs have shapes {}",
+         output.shape(), join(shapes, ", "));
+}
+
 template <class Inputs, class ShapeOf>
 void check_finite(const char* op, const Tensor& output, const Inputs& inputs, const ShapeOf& shape_of) {
-  const detail::Scope* scope = detail::scope_of_op(detail::context());
-  if (scope == nullptr || scope->recording == nullptr || scope->recording->spent) return;
-  if (!scope->recording->check_finite || detail::all_finite(output)) return;
+  if (!checks_finite(detail::context())) return;
   std::vector<Shape> shapes;
   for (const auto& input : inputs) shapes.push_back(shape_of(input));
-  fail(op, "the result (shape {}) has values that are not finite; the inputs have shapes {}", output.shape(),
-       join(shapes, ", "));
+  require_finite(op, output, shapes);
 }
 
 Tensor constant(Tensor output) {
@@ -85,6 +95,31 @@ Tensor constant(Tensor output) {
 }
 
 }  // namespace
+
+detail::CalledOp::CalledOp(const char* op, std::span<const Tensor* const> xs)
+    : outermost_(context().called == nullptr) {
+  for (const Tensor* x : xs)
+    if (TensorAccess::origin(*x).tape != 0 && !x->is_stopped() && !x->is_parameter())
+      require_usable(op, resolve(*x), x->shape());
+  Context& own = context();
+  if (!outermost_) return;
+  if (checks_finite(own))
+    for (const Tensor* x : xs) shapes_.push_back(TensorAccess::shape(*x));
+  own.called = op;
+}
+
+detail::CalledOp::~CalledOp() {
+  if (outermost_) context().called = nullptr;
+}
+
+Tensor detail::CalledOp::result(Tensor y) const {
+  Context& own = context();
+  if (!outermost_) return y;
+  const char* op = std::exchange(own.called, nullptr);
+  if (checks_finite(own)) require_finite(op, y, shapes_);
+  own.called = op;
+  return y;
+}
 
 Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
   require_defined(op, output);

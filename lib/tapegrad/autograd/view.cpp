@@ -44,8 +44,8 @@ Tensor sum_of(const Tensor& a, const Tensor& b) {
   return record("add", std::move(sum), {{a, pass_on}, {b, pass_on}});
 }
 
-Tensor copy_of(const Tensor& x) {
-  return record("copy", TensorAccess::clone(x), {{x, [](const Tensor& g) { return g; }}});
+Tensor copy_of(const Tensor& x, const char* op) {
+  return record(op, TensorAccess::clone(x), {{x, [](const Tensor& g) { return g; }}});
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -27,6 +27,6 @@ struct Embed {
 /// a + b for equal shapes; differentiable. What gradients are accumulated with.
 Tensor sum_of(const Tensor& a, const Tensor& b);
 /// A copy in memory of its own; differentiable.
-Tensor copy_of(const Tensor& x);
+Tensor copy_of(const Tensor& x, const char* op = "copy");
 
 }  // namespace tapegrad::inline v0::detail

@@ -42,6 +42,7 @@ struct Context {
   SampleChunk* chunk = nullptr;  // of the batch_gradient() that the thread works for
   CheckpointRun* run = nullptr;  // the innermost run of a checkpointed function
   const void* task = nullptr;    // of the Background whose task the thread works on
+  const char* called = nullptr;  // the op that the user called, while other ops compute it
   /// Hears of layers' results; nullptr for none.
   const std::function<void(const Module&, const Tensor&)>* call_observer = nullptr;
 };

@@ -88,14 +88,14 @@ Tensor at_least(const Tensor& p, double least) {
                 {{p, [](const Tensor& g) { return g; }}});
 }
 
-// log(max(p, 1e-37)), with the slope 1 / p of the logarithm: a probability of 0 is pulled back, not left alone.
-Tensor log_of(const Tensor& p) {
-  const auto f = [](auto v) {
-    return std::log(v < static_cast<decltype(v)>(kLeast) ? static_cast<decltype(v)>(kLeast) : v);
+// log(max(p, least)), with the slope 1 / p of the logarithm: a probability of 0 is pulled back, not left alone.
+Tensor log_of(const Tensor& p, double least, double least_of_slope) {
+  const auto f = [least](auto v) {
+    return std::log(v < static_cast<decltype(v)>(least) ? static_cast<decltype(v)>(least) : v);
   };
   return record(
       "log", detail::transform_floating("log", p, f),
-      {{p, [p = Saved(p)](const Tensor& g) { return g / at_least(p(), least_of_slopes(g.dtype())); }}});
+      {{p, [p = Saved(p), least_of_slope](const Tensor& g) { return g / at_least(p(), least_of_slope); }}});
 }
 
 // The same of 1 - p, accurate for small p.
@@ -246,9 +246,9 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, const LossOption
 }
 
 Tensor mae_loss(const Tensor& prediction, const Tensor& target, const LossOptions& options) {
-  detail::require_own_tape("mae_loss", prediction, target);
+  const detail::CalledOp called("mae_loss", {&prediction, &target});
   require_alike("mae_loss", prediction, target);
-  return reduce("mae_loss", abs(prediction - target), options.reduction);
+  return called.result(reduce("mae_loss", abs(prediction - target), options.reduction));
 }
 
 namespace {
@@ -267,20 +267,21 @@ Tensor huber(const char* loss, const Tensor& prediction, const Tensor& target, c
 }  // namespace
 
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOptions& options) {
-  detail::require_own_tape("huber_loss", prediction, target);
-  return huber("huber_loss", prediction, target, "delta", options.delta, 1, options.reduction);
+  const detail::CalledOp called("huber_loss", {&prediction, &target});
+  return called.result(huber("huber_loss", prediction, target, "delta", options.delta, 1, options.reduction));
 }
 
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options) {
-  detail::require_own_tape("binary_cross_entropy", probability, target);
+  const detail::CalledOp called("binary_cross_entropy", {&probability, &target});
   constexpr const char* kLoss = "binary_cross_entropy";
   require_alike(kLoss, probability, target);
   require_in(kLoss, "the probability", probability, 0, 1,
              ": of logits take binary_cross_entropy_with_logits(), or sigmoid() first");
   require_target(kLoss, target);
   const Tensor losses =
-      -(weighted(target, log_of(probability)) + weighted(1.0 - target, log_of_rest(probability)));
-  return reduce(kLoss, losses, options.reduction);
+      -(weighted(target, log_of(probability, kLeast, least_of_slopes(probability.dtype()))) +
+        weighted(1.0 - target, log_of_rest(probability)));
+  return called.result(reduce(kLoss, losses, options.reduction));
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
@@ -302,13 +303,14 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
-  detail::require_own_tape("cross_entropy", logits, target);
+  const detail::CalledOp called("cross_entropy", {&logits, &target});
   require_classes("cross_entropy", logits);
   const double spread = options.label_smoothing;
   if (!(spread >= 0 && spread <= 1))
     fail("cross_entropy", "label_smoothing must be in [0, 1], got {}", spread);
   detail::require_defined("cross_entropy", target);
-  if (target.dtype() == DType::Int32) return of_labels(logits, target, spread, options.reduction);
+  if (target.dtype() == DType::Int32)
+    return called.result(of_labels(logits, target, spread, options.reduction));
   if (target.rank() + 1 == logits.rank())
     fail("cross_entropy", "labels must be Int32, got {} {} (logits: {}): convert with cast()", target.dtype(),
          target.shape(), logits.shape());
@@ -321,7 +323,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
     losses = -mean(logs, {-1});
   else if (spread != 0)
     losses = (1 - spread) * losses - spread * mean(logs, {-1});
-  return reduce("cross_entropy", losses, options.reduction);
+  return called.result(reduce("cross_entropy", losses, options.reduction));
 }
 
 // Throws for numbers that are no logarithms of probabilities.
@@ -333,7 +335,7 @@ static void require_logarithms(const char* loss, const Tensor& log_probability) 
 }
 
 Tensor nll_loss(const Tensor& log_probability, const Tensor& labels, const LossOptions& options) {
-  detail::require_own_tape("nll_loss", log_probability, labels);
+  const detail::CalledOp called("nll_loss", {&log_probability, &labels});
   require_classes("nll_loss", log_probability);
   detail::require_defined("nll_loss", labels);
   if (labels.dtype() != DType::Int32)
@@ -341,21 +343,25 @@ Tensor nll_loss(const Tensor& log_probability, const Tensor& labels, const LossO
   require_labels("nll_loss", labels, log_probability);
   require_logarithms("nll_loss", log_probability);
   const Tensor chosen = take_along_axis(log_probability, expand_dims(labels, -1), -1);
-  return reduce("nll_loss", -squeeze(chosen, -1), options.reduction);
+  return called.result(reduce("nll_loss", -squeeze(chosen, -1), options.reduction));
 }
 
 Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const LossOptions& options) {
-  detail::require_own_tape("kl_divergence", log_probability, target);
+  const detail::CalledOp called("kl_divergence", {&log_probability, &target});
   constexpr const char* kLoss = "kl_divergence";
   require_classes(kLoss, log_probability);
   require_alike(kLoss, log_probability, target);
   require_logarithms(kLoss, log_probability);
   require_target(kLoss, target);
-  return reduce(kLoss, sum(weighted(target, log_of(target) - log_probability), {-1}), options.reduction);
+  // No target but 0 is raised: the target's gradient is its logarithm.
+  const double smallest = target.dtype() == DType::Float32 ? 0x1p-149 : 0x1p-1074;
+  return called.result(
+      reduce(kLoss, sum(weighted(target, log_of(target, smallest, smallest) - log_probability), {-1}),
+             options.reduction));
 }
 
 Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options) {
-  detail::require_own_tape("kl_to_standard_normal", mean, log_variance);
+  const detail::CalledOp called("kl_to_standard_normal", {&mean, &log_variance});
   require_classes("kl_to_standard_normal", mean);
   require_alike("kl_to_standard_normal", mean, log_variance);
   // exp(x) - 1 - x with the slope exp(x) - 1, both without the difference where x is small.
@@ -370,14 +376,14 @@ Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, con
       record("kl_to_standard_normal", detail::transform_floating("kl_to_standard_normal", log_variance, f),
              {{log_variance, [x = Saved(log_variance)](const Tensor& g) { return g * expm1(x()); }}});
   const Tensor twice = square(mean) + spread;
-  return reduce("kl_to_standard_normal", 0.5 * sum(twice, {-1}), options.reduction);
+  return called.result(reduce("kl_to_standard_normal", 0.5 * sum(twice, {-1}), options.reduction));
 }
 
 Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options) {
-  detail::require_own_tape("smooth_l1_loss", prediction, target);
+  const detail::CalledOp called("smooth_l1_loss", {&prediction, &target});
   const double beta = options.beta;
   if (!std::isfinite(beta)) fail("smooth_l1_loss", "beta must be positive and finite, got {}", beta);
-  return huber("smooth_l1_loss", prediction, target, "beta", beta, beta, options.reduction);
+  return called.result(huber("smooth_l1_loss", prediction, target, "beta", beta, beta, options.reduction));
 }
 
 double accuracy(const Tensor& scores, const Tensor& labels) {

@@ -116,9 +116,9 @@ Tensor elu(const Tensor& x, double alpha) {
 }
 
 Tensor selu(const Tensor& x) {
-  detail::require_own_tape("selu", x);
+  const detail::CalledOp called("selu", {&x});
   detail::require_floating("selu", x);
-  return 1.0507009873554804934 * elu(x, 1.6732632423543772848);
+  return called.result(1.0507009873554804934 * elu(x, 1.6732632423543772848));
 }
 
 Tensor gelu(const Tensor& x) {

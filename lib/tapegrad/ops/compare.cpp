@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tapegrad/autograd/tape.h"
 #include "tapegrad/ops/elementwise_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -61,6 +62,7 @@ Tensor close(const char* op, const Tensor& a, const Tensor& b, const CloseOption
   detail::require_same_dtype(op, a, b);
   for (const double tolerance : {options.relative, options.absolute})
     if (!(tolerance >= 0)) fail(op, "a tolerance must be 0 or more, got {}", tolerance);
+  const NoGrad no_grad;  // a tape that looks for what is not finite should not look here
   const auto f = [o = options](double p, double q) {
     if (p == q) return true;
     if (p != p || q != q) return o.equal_nan && p != p && q != q;

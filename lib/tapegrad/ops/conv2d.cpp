@@ -204,48 +204,42 @@ Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& g) {
   return matrix;
 }
 
+static Tensor permuted(const char* op, const Tensor& x, const char* axes, const std::vector<int>& order) {
+  const detail::CalledOp called(op, {&x});
+  require_rank(op, x, axes);
+  return called.result(permute(x, order));
+}
+
 Tensor nhwc_to_nchw(const Tensor& images) {
-  detail::require_own_tape("nhwc_to_nchw", images);
-  require_rank("nhwc_to_nchw", images, "[batch, height, width, channels]");
-  return permute(images, {0, 3, 1, 2});
+  return permuted("nhwc_to_nchw", images, "[batch, height, width, channels]", {0, 3, 1, 2});
 }
 
 Tensor nchw_to_nhwc(const Tensor& images) {
-  detail::require_own_tape("nchw_to_nhwc", images);
-  require_rank("nchw_to_nhwc", images, "[batch, channels, height, width]");
-  return permute(images, {0, 2, 3, 1});
+  return permuted("nchw_to_nhwc", images, "[batch, channels, height, width]", {0, 2, 3, 1});
 }
 
 Tensor hwio_to_oihw(const Tensor& filter) {
-  detail::require_own_tape("hwio_to_oihw", filter);
-  require_rank("hwio_to_oihw", filter, "[kh, kw, in, out]");
-  return permute(filter, {3, 2, 0, 1});
+  return permuted("hwio_to_oihw", filter, "[kh, kw, in, out]", {3, 2, 0, 1});
 }
 
 Tensor oihw_to_hwio(const Tensor& filter) {
-  detail::require_own_tape("oihw_to_hwio", filter);
-  require_rank("oihw_to_hwio", filter, "[out, in, kh, kw]");
-  return permute(filter, {2, 3, 1, 0});
+  return permuted("oihw_to_hwio", filter, "[out, in, kh, kw]", {2, 3, 1, 0});
 }
 
 Tensor hwoi_to_iohw(const Tensor& filter) {
-  detail::require_own_tape("hwoi_to_iohw", filter);
-  require_rank("hwoi_to_iohw", filter, "[kh, kw, out, in]");
-  return permute(filter, {3, 2, 0, 1});
+  return permuted("hwoi_to_iohw", filter, "[kh, kw, out, in]", {3, 2, 0, 1});
 }
 
 Tensor iohw_to_hwoi(const Tensor& filter) {
-  detail::require_own_tape("iohw_to_hwoi", filter);
-  require_rank("iohw_to_hwoi", filter, "[in, out, kh, kw]");
-  return permute(filter, {2, 3, 1, 0});
+  return permuted("iohw_to_hwoi", filter, "[in, out, kh, kw]", {2, 3, 1, 0});
 }
 
 Tensor rot180(const Tensor& filter) {
-  detail::require_own_tape("rot180", filter);
+  const detail::CalledOp called("rot180", {&filter});
   require_defined("rot180", filter);
   if (filter.rank() < 2)
     fail("rot180", "takes a filter with at least two axes, not shape {}", filter.shape());
-  return flip(filter, {0, 1});
+  return called.result(flip(filter, {0, 1}));
 }
 
 }  // namespace tapegrad::inline v0

@@ -18,7 +18,7 @@ static void check(const Tensor& x, double rate) {
 }
 
 Tensor dropout(const Tensor& x, double rate, Generator& generator) {
-  detail::require_own_tape("dropout", x);
+  const detail::CalledOp called("dropout", {&x});
   check(x, rate);
   detail::require_draws_in_order("dropout");
   Generator::Position position = generator.position();
@@ -26,13 +26,13 @@ Tensor dropout(const Tensor& x, double rate, Generator& generator) {
   Generator from(position);
   const std::uint64_t low = from.bits(), high = from.bits();
   if (!is_replaying()) generator = from;
-  return dropout(x, rate, Generator(low | high << 32), 0);
+  return called.result(dropout(x, rate, Generator(low | high << 32), 0));
 }
 
 Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t first_sample) {
-  detail::require_own_tape("dropout", x);
+  const detail::CalledOp called("dropout", {&x});
   check(x, rate);
-  if (rate == 0 || x.size() == 0) return copy(x);
+  if (rate == 0 || x.size() == 0) return called.result(copy(x));
   const index_t samples = x.shape()[0], features = x.size() / samples;
   Tensor mask = TensorAccess::empty(x.shape(), x.dtype());
   const auto run = [&]<class T>(std::type_identity<T>) {
@@ -54,7 +54,7 @@ Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t
     });
   };
   x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
-  return detail::weighted(mask, x);  // what is dropped is 0, were it infinite
+  return called.result(detail::weighted(mask, x));  // what is dropped is 0, were it infinite
 }
 
 }  // namespace tapegrad::inline v0

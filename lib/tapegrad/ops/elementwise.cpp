@@ -345,9 +345,9 @@ Tensor rsqrt(const Tensor& x) {
 }
 
 Tensor reciprocal(const Tensor& x) {
-  detail::require_own_tape("reciprocal", x);
+  const detail::CalledOp called("reciprocal", {&x});
   detail::require_floating("reciprocal", x);
-  return divide(1.0, x);
+  return called.result(divide(1.0, x));
 }
 
 Tensor square(const Tensor& x) {

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "tapegrad/autograd/called_internal.h"
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
@@ -17,17 +18,6 @@ void require_floating(const char* op, const Tensor& x);
 void require_same_dtype(const char* op, const Tensor& a, const Tensor& b);
 /// Throws an Error of op when x was never given a value.
 void require_defined(const char* op, const Tensor& x);
-/// Throws an Error of op when one of the tensors belongs to another tape than the one that records. For functions that other
-/// ops are made of: those would name themselves.
-template <class... Tensors>
-void require_own_tape(const char* op, const Tensors&... xs) {
-  const auto check = [op](const Tensor& x) {
-    if (TensorAccess::origin(x).tape == 0 || x.is_stopped() || x.is_parameter()) return;
-    if (const char* problem = resolve(x).problem)
-      fail(op, "an input of the op (shape {}) {}", x.shape(), problem);
-  };
-  (check(xs), ...);
-}
 /// cast() that gives back x itself where nothing is to be converted: for what nobody writes to.
 Tensor as_dtype(const Tensor& x, DType dtype);
 /// value as a scalar of x's dtype. Throws an Error of op when the dtype does not have it.

@@ -45,7 +45,6 @@ void add_scattered(Tensor& y, const Shape& seen, const Tensor& g, const Tensor& 
 
 // The adjoint of gather_from for an x of this shape.
 Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis, index_t parts) {
-  detail::require_own_tape("scatter_add", g, indices);
   Tensor y = zeros(shape, g.dtype());
   add_scattered(y, shape, g, indices, axis, parts);
   return record("scatter_add", std::move(y), {{g, [indices = Saved(indices), axis, parts](const Tensor& gy) {
@@ -127,12 +126,12 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
 }
 
 Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
-  detail::require_own_tape("scatter_add", x, indices, values);
-  return x + scattered("scatter_add", x, indices, values, axis).values;
+  const detail::CalledOp called("scatter_add", {&x, &indices, &values});
+  return called.result(x + scattered("scatter_add", x, indices, values, axis).values);
 }
 
 Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
-  detail::require_own_tape("scatter", x, indices, values);
+  const detail::CalledOp called("scatter", {&x, &indices, &values});
   const auto [placed, places] = scattered("scatter", x, indices, values, axis);
   Tensor chosen = zeros(x.shape(), DType::UInt8);
   std::uint8_t* is_chosen = chosen.mutable_data<std::uint8_t>();
@@ -142,7 +141,7 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
           "scatter",
           "the indices must be different, but two values go to element number {} of x in row-major order: use scatter_add()",
           place);
-  return where(chosen, placed, x);
+  return called.result(where(chosen, placed, x));
 }
 
 Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts,

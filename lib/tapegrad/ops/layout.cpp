@@ -142,13 +142,13 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
 }
 
 Tensor transpose(const Tensor& x) {
-  detail::require_own_tape("transpose", x);
+  const detail::CalledOp called("transpose", {&x});
   detail::require_defined("transpose", x);
   if (x.rank() < 2) fail("transpose", "x must have at least two axes, got shape {}", x.shape());
   std::vector<int> order(static_cast<std::size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
   std::swap(order[order.size() - 1], order[order.size() - 2]);
-  return permute(x, order);
+  return called.result(permute(x, order));
 }
 
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
@@ -195,7 +195,7 @@ Tensor flip(const Tensor& x, const Axes& axes) {
 }
 
 Tensor roll(const Tensor& x, index_t shift, int axis) {
-  detail::require_own_tape("roll", x);
+  const detail::CalledOp called("roll", {&x});
   detail::require_defined("roll", x);
   const int at = detail::checked_axis("roll", x.shape(), axis);
   const index_t size = std::max<index_t>(1, x.shape()[at]), first = (size - shift % size) % size;
@@ -204,7 +204,7 @@ Tensor roll(const Tensor& x, index_t shift, int axis) {
     ranges.back() = {begin, end};
     return slice(x, ranges);
   };
-  return concat({part(first, Range::kToEnd), part(0, first)}, at);
+  return called.result(concat({part(first, Range::kToEnd), part(0, first)}, at));
 }
 
 Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
@@ -246,7 +246,7 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
 }
 
 Tensor squeeze(const Tensor& x, const Axes& axes) {
-  detail::require_own_tape("squeeze", x);
+  const detail::CalledOp called("squeeze", {&x});
   detail::require_defined("squeeze", x);
   const detail::AxisMask removed = detail::marked_axes("squeeze", x.shape(), axes);
   std::vector<index_t> sizes;
@@ -258,25 +258,25 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
       fail("squeeze", "only axes of size 1 can be removed, but axis {} of a tensor of shape {} has size {}",
            axis, x.shape(), size);
   }
-  return reshape(x, Shape(sizes));
+  return called.result(reshape(x, Shape(sizes)));
 }
 
 Tensor squeeze(const Tensor& x) {
-  detail::require_own_tape("squeeze", x);
+  const detail::CalledOp called("squeeze", {&x});
   detail::require_defined("squeeze", x);
   std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
   std::erase(sizes, 1);
-  return reshape(x, Shape(sizes));
+  return called.result(reshape(x, Shape(sizes)));
 }
 
 Tensor expand_dims(const Tensor& x, int axis) {
-  detail::require_own_tape("expand_dims", x);
+  const detail::CalledOp called("expand_dims", {&x});
   detail::require_defined("expand_dims", x);
   if (axis < -x.rank() - 1 || axis > x.rank())
     fail("expand_dims", "the new axis of a tensor of shape {} must be {} to {}, got {}", x.shape(),
          -x.rank() - 1, x.rank(), axis);
-  return reshape(x,
-                 detail::with_sizes("expand_dims", x.shape(), axis < 0 ? axis + x.rank() + 1 : axis, 0, {1}));
+  return called.result(reshape(
+      x, detail::with_sizes("expand_dims", x.shape(), axis < 0 ? axis + x.rank() + 1 : axis, 0, {1})));
 }
 
 Tensor concat(const std::vector<Tensor>& xs, int axis) {
@@ -311,7 +311,9 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
 }
 
 Tensor stack(const std::vector<Tensor>& xs, int axis) {
-  for (const Tensor& x : xs) detail::require_own_tape("stack", x);
+  std::vector<const Tensor*> inputs;
+  for (const Tensor& x : xs) inputs.push_back(&x);
+  const detail::CalledOp called("stack", inputs);
   if (xs.empty()) fail("stack", "there is nothing to stack");
   for (const Tensor& x : xs) detail::require_defined("stack", x);
   const Tensor& first = xs.front();
@@ -332,11 +334,11 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
            x.dtype(), x.shape());
     expanded.push_back(expand_dims(x, axis));
   }
-  return concat(expanded, axis);
+  return called.result(concat(expanded, axis));
 }
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis) {
-  detail::require_own_tape("split", x);
+  const detail::CalledOp called("split", {&x});
   detail::require_defined("split", x);
   const int at = detail::checked_axis("split", x.shape(), axis);
   const index_t whole = x.shape()[at];
@@ -357,38 +359,43 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, in
   index_t begin = 0;
   for (const index_t size : sizes) {
     ranges.back() = {begin, begin + size};
-    parts.push_back(slice(x, ranges));
+    parts.push_back(called.result(slice(x, ranges)));
     begin += size;
   }
   return parts;
 }
 
 std::vector<Tensor> chunk(const Tensor& x, index_t count, int axis) {
-  detail::require_own_tape("chunk", x);
+  const detail::CalledOp called("chunk", {&x});
   detail::require_defined("chunk", x);
   const index_t whole = x.shape()[detail::checked_axis("chunk", x.shape(), axis)];
   constexpr index_t kMostEmpty = 1 << 16;
   if (count < 1 || whole % count != 0 || (whole == 0 && count > kMostEmpty))
     fail("chunk", "axis {} of a tensor of shape {} cannot be split into {} equal parts: use split()", axis,
          x.shape(), count);
-  return split(x, std::vector<index_t>(static_cast<std::size_t>(count), whole / count), axis);
+  std::vector<Tensor> parts =
+      split(x, std::vector<index_t>(static_cast<std::size_t>(count), whole / count), axis);
+  for (Tensor& part : parts) part = called.result(std::move(part));
+  return parts;
 }
 
 Tensor repeat(const Tensor& x, index_t count, int axis) {
-  detail::require_own_tape("repeat", x);
+  const detail::CalledOp called("repeat", {&x});
   detail::require_defined("repeat", x);
   const int at = detail::checked_axis("repeat", x.shape(), axis);
   if (count < 0)
     fail("repeat", "the number of times must be at least 0, got {} (shape {})", count, x.shape());
   const Shape result =
       detail::with_sizes("repeat", x.shape(), at, 1, {detail::size_product("repeat", x.shape()[at], count)});
-  if (result.size() == 0) return reshape(broadcast_to(reshape(x, {x.size(), 1}), {x.size(), 0}), result);
+  if (result.size() == 0)
+    return called.result(reshape(broadcast_to(reshape(x, {x.size(), 1}), {x.size(), 0}), result));
   const auto [outer, size, inner] = detail::around(x.shape(), at);
-  return reshape(broadcast_to(reshape(x, {outer * size, 1, inner}), {outer * size, count, inner}), result);
+  return called.result(
+      reshape(broadcast_to(reshape(x, {outer * size, 1, inner}), {outer * size, count, inner}), result));
 }
 
 Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
-  detail::require_own_tape("tile", x);
+  const detail::CalledOp called("tile", {&x});
   detail::require_defined("tile", x);
   require_one_per_axis("tile", x, counts);
   std::vector<index_t> sizes;
@@ -398,8 +405,9 @@ Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
     sizes.push_back(detail::size_product("tile", x.shape()[static_cast<int>(sizes.size())], count));
   }
   const Shape result = detail::result_shape("tile", sizes);
-  if (result == x.shape()) return copy(x);
-  if (result.size() == 0) return reshape(broadcast_to(reshape(x, {x.size(), 1}), {x.size(), 0}), result);
+  if (result == x.shape()) return called.result(copy(x));
+  if (result.size() == 0)
+    return called.result(reshape(broadcast_to(reshape(x, {x.size(), 1}), {x.size(), 0}), result));
   Tensor y = x;
   for (int axis = 0; axis < x.rank(); ++axis) {
     const index_t count = counts[static_cast<std::size_t>(axis)];
@@ -408,7 +416,7 @@ Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
     const Tensor stretched = broadcast_to(reshape(y, {outer, 1, size * inner}), {outer, count, size * inner});
     y = reshape(stretched, detail::with_sizes("tile", y.shape(), axis, 1, {size * count}));
   }
-  return y;
+  return called.result(y);
 }
 
 namespace {
@@ -427,7 +435,7 @@ namespace {
 
 Tensor cast(const Tensor& x, DType dtype) {
   detail::require_defined("cast", x);
-  return x.dtype() == dtype ? copy(x) : detail::as_dtype(x, dtype);
+  return x.dtype() == dtype ? detail::copy_of(x, "cast") : detail::as_dtype(x, dtype);
 }
 
 Tensor detail::as_dtype(const Tensor& x, DType dtype) {

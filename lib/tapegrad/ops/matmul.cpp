@@ -111,7 +111,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) {
-  detail::require_own_tape("dot", a, b);
+  const detail::CalledOp called("dot", {&a, &b});
   detail::require_floating("dot", a);
   detail::require_floating("dot", b);
   if (a.rank() != 1 || b.rank() != 1)
@@ -119,7 +119,7 @@ Tensor dot(const Tensor& a, const Tensor& b) {
   detail::require_same_dtype("dot", a, b);
   if (a.size() != b.size())
     fail("dot", "takes two vectors of the same length, got {} and {}", a.size(), b.size());
-  return matmul(a, b);
+  return called.result(matmul(a, b));
 }
 
 namespace {
@@ -183,7 +183,7 @@ Tensor einsum_of_nothing(const Shape& result, const Tensor& a, const Tensor& b) 
 }  // namespace
 
 Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
-  detail::require_own_tape("einsum", a, b);
+  const detail::CalledOp called("einsum", {&a, &b});
   detail::require_defined("einsum", a);
   detail::require_defined("einsum", b);
   const auto refuse = [&](std::string_view why) {
@@ -224,7 +224,7 @@ Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
   for (const char letter : out)
     sizes.push_back((of_a.find(letter) != std::string::npos ? left_whole : right_whole).size({letter}));
   const Shape result = detail::result_shape("einsum", sizes);
-  if (a.size() == 0 || b.size() == 0) return einsum_of_nothing(result, a, b);
+  if (a.size() == 0 || b.size() == 0) return called.result(einsum_of_nothing(result, a, b));
 
   // A matrix product for each index of the batch: letters that both have and the result keeps.
   const Named left = left_whole.reduced_to(of_b + out), right = right_whole.reduced_to(of_a + out);
@@ -236,7 +236,7 @@ Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
   std::vector<index_t> of_product;
   for (const char letter : batch + rows) of_product.push_back(left.size({letter}));
   for (const char letter : columns) of_product.push_back(right.size({letter}));
-  return Named{reshape(product, Shape(of_product)), batch + rows + columns}.arranged(out);
+  return called.result(Named{reshape(product, Shape(of_product)), batch + rows + columns}.arranged(out));
 }
 
 }  // namespace tapegrad::inline v0

@@ -126,30 +126,30 @@ std::vector<int> axes_between(int begin, int end) {
 }  // namespace
 
 BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
-  detail::require_own_tape("batch_norm", x, gamma, beta);
+  const detail::CalledOp called("batch_norm", {&x, &gamma, &beta});
   require_whole_batch("batch_norm");
   const Shape of_channels = channels("batch_norm", x);
   require_shape("batch_norm", x, gamma, "gamma", of_channels);
   require_shape("batch_norm", x, beta, "beta", of_channels);
   const auto [y, average, variance] = normalize("batch_norm", x, axes_between(0, x.rank() - 1), epsilon);
-  return {y * gamma + beta, reshape(average, of_channels), reshape(variance, of_channels),
+  return {called.result(y * gamma + beta), reshape(average, of_channels), reshape(variance, of_channels),
           of_channels.size() == 0 ? 0 : x.size() / of_channels.size()};
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
                   const Tensor& variance, double epsilon) {
-  detail::require_own_tape("batch_norm", x, gamma, beta, mean, variance);
+  const detail::CalledOp called("batch_norm", {&x, &gamma, &beta, &mean, &variance});
   const Shape of_channels = channels("batch_norm", x);
   require_shape("batch_norm", x, gamma, "gamma", of_channels);
   require_shape("batch_norm", x, beta, "beta", of_channels);
   require_shape("batch_norm", x, mean, "the mean", of_channels);
   require_shape("batch_norm", x, variance, "the variance", of_channels);
   require_epsilon("batch_norm", epsilon);
-  return (x - mean) * (gamma * rsqrt(variance + epsilon)) + beta;
+  return called.result((x - mean) * (gamma * rsqrt(variance + epsilon)) + beta);
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
-  detail::require_own_tape("layer_norm", x, gamma, beta);
+  const detail::CalledOp called("layer_norm", {&x, &gamma, &beta});
   detail::require_defined("layer_norm", x);
   detail::require_defined("layer_norm", gamma);
   const int axes = gamma.rank();
@@ -159,19 +159,19 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
   const Shape last(std::span(x.shape().end() - axes, x.shape().end()));
   require_shape("layer_norm", x, gamma, "gamma", last);
   require_shape("layer_norm", x, beta, "beta", last);
-  return layer_norm(x, axes, epsilon) * gamma + beta;
+  return called.result(layer_norm(x, axes, epsilon) * gamma + beta);
 }
 
 Tensor layer_norm(const Tensor& x, int axes, double epsilon) {
-  detail::require_own_tape("layer_norm", x);
+  const detail::CalledOp called("layer_norm", {&x});
   detail::require_defined("layer_norm", x);
   if (axes < 1 || axes > x.rank())
     fail("layer_norm", "axes must be 1 to {} for a tensor of shape {}, got {}", x.rank(), x.shape(), axes);
-  return normalize("layer_norm", x, axes_between(x.rank() - axes, x.rank()), epsilon).y;
+  return called.result(normalize("layer_norm", x, axes_between(x.rank() - axes, x.rank()), epsilon).y);
 }
 
 Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta, double epsilon) {
-  detail::require_own_tape("group_norm", x, gamma, beta);
+  const detail::CalledOp called("group_norm", {&x, &gamma, &beta});
   const Shape of_channels = channels("group_norm", x);
   require_shape("group_norm", x, gamma, "gamma", of_channels);
   require_shape("group_norm", x, beta, "beta", of_channels);
@@ -181,7 +181,8 @@ Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Te
   index_t between = 1;
   for (int axis = 1; axis < x.rank() - 1; ++axis) between *= x.shape()[axis];
   const Tensor grouped = reshape(x, {x.shape()[0], between, groups, of_channels[0] / groups});
-  return reshape(normalize("group_norm", grouped, {1, 3}, epsilon).y, x.shape()) * gamma + beta;
+  return called.result(reshape(normalize("group_norm", grouped, {1, 3}, epsilon).y, x.shape()) * gamma +
+                       beta);
 }
 
 }  // namespace tapegrad::inline v0

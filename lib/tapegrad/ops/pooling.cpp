@@ -87,11 +87,11 @@ Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
 }
 
 Tensor global_max_pool2d(const Tensor& x, const ReduceOptions& options) {
-  detail::require_own_tape("global_max_pool2d", x);
+  const detail::CalledOp called("global_max_pool2d", {&x});
   require_images("global_max_pool2d", x);
   if (x.size() == 0 && x.shape()[0] * x.shape()[3] != 0)
     fail("global_max_pool2d", "images of shape {} have no pixels to choose from", x.shape());
-  return max(x, {1, 2}, options);
+  return called.result(max(x, {1, 2}, options));
 }
 
 Tensor global_avg_pool2d(const Tensor& x, const ReduceOptions& options) {

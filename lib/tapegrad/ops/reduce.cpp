@@ -338,7 +338,7 @@ Tensor products(const Tensor& factors) {
 }  // namespace
 
 Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
-  detail::require_own_tape("prod", x);
+  const detail::CalledOp called("prod", {&x});
   detail::require_floating("prod", x);
   const Mask reduced = reduced_axes("prod", x, axes);
   std::vector<int> order;
@@ -350,26 +350,27 @@ Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   for (const int axis : axes) count *= x.shape()[axis];
   if (count == 0) {
     const Shape kept = reduced_shape(x.shape(), reduced, true);
-    return record(
+    return called.result(record(
         "prod", ones(result, x.dtype()),
-        {{x, [kept, shape = x.shape()](const Tensor& g) { return broadcast_to(reshape(g, kept), shape); }}});
+        {{x, [kept, shape = x.shape()](const Tensor& g) { return broadcast_to(reshape(g, kept), shape); }}}));
   }
   const Tensor wide = permute(detail::as_dtype(x, DType::Float64), order);
-  return detail::as_dtype(reshape(products(reshape(wide, {count, result.size()})), result), x.dtype());
+  return called.result(
+      detail::as_dtype(reshape(products(reshape(wide, {count, result.size()})), result), x.dtype()));
 }
 
 Tensor prod(const Tensor& x) {
-  detail::require_own_tape("prod", x);
   return prod(x, detail::all_axes("prod", x));
 }
 
 Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
-  detail::require_own_tape("var", x);
+  const detail::CalledOp called("var", {&x});
   detail::require_floating("var", x);
   const Shape kept = reduced_shape(x.shape(), reduced_axes("var", x, axes), true);
   if (x.size() == 0 && kept.size() != 0)
     fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
-  if (kept.size() == 0) return sum(x, axes, {.keepdims = options.keepdims});  // nothing, of the right shape
+  if (kept.size() == 0)
+    return called.result(sum(x, axes, {.keepdims = options.keepdims}));  // nothing, of the right shape
   const double count = elements_in_one(x, kept);
   if (!(options.correction < count))
     fail("var", "correction must be less than the number of elements ({}), got {} (shape {})", count,
@@ -378,22 +379,21 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   const Tensor centred = x - mean(x, axes, {.keepdims = true});
   const Tensor spread = mean(square(centred), axes, {.keepdims = options.keepdims});
   const Tensor finite = equals(spread - spread, 0);
-  if (all(finite).item() != 0) return options.correction == 0 ? spread : more * spread;
+  if (all(finite).item() != 0) return called.result(options.correction == 0 ? spread : more * spread);
   // Squares may leave the dtype's range where their mean does not: once more, of elements divided by the largest.
   const Tensor largest = max(abs(stop_gradient(centred)), axes, {.keepdims = true});
   const Tensor unit = where(equals(largest - largest, 0) * greater(largest, 0), largest, 1.0);
   const Tensor parts = mean(centred / unit * centred, axes, {.keepdims = options.keepdims});
-  return where(finite, options.correction == 0 ? spread : more * spread,
-               more * reshape(unit, parts.shape()) * parts);
+  return called.result(where(finite, options.correction == 0 ? spread : more * spread,
+                             more * reshape(unit, parts.shape()) * parts));
 }
 
 Tensor var(const Tensor& x) {
-  detail::require_own_tape("var", x);
   return var(x, detail::all_axes("var", x));
 }
 
 Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
-  detail::require_own_tape("stddev", x);
+  const detail::CalledOp called("stddev", {&x});
   detail::require_floating("stddev", x);
   const Shape kept = reduced_shape(x.shape(), reduced_axes("stddev", x, axes), true);
   if (x.size() == 0 && kept.size() != 0)
@@ -402,13 +402,14 @@ Tensor stddev(const Tensor& x, const Axes& axes, const VarOptions& options) {
   if (!(options.correction < count) && kept.size() != 0)
     fail("stddev", "correction must be less than the number of elements ({}), got {} (shape {})", count,
          options.correction, x.shape());
-  if (x.size() == 0) return sum(x, axes, {.keepdims = options.keepdims});  // nothing, of the right shape
+  if (x.size() == 0)
+    return called.result(sum(x, axes, {.keepdims = options.keepdims}));  // nothing, of the right shape
   const Tensor centred = x - mean(x, axes, {.keepdims = true});
-  return norm(centred, axes, {.keepdims = options.keepdims}) / std::sqrt(count - options.correction);
+  return called.result(norm(centred, axes, {.keepdims = options.keepdims}) /
+                       std::sqrt(count - options.correction));
 }
 
 Tensor stddev(const Tensor& x) {
-  detail::require_own_tape("stddev", x);
   return stddev(x, detail::all_axes("stddev", x));
 }
 
@@ -429,6 +430,7 @@ Tensor(min)(const Tensor& x) {
 }
 
 Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  const detail::CalledOp called("logsumexp", {&x});
   detail::require_floating("logsumexp", x);
   const Mask reduced = reduced_axes("logsumexp", x, axes);
   const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
@@ -439,15 +441,16 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options
     return log(sum(exp(values - shift), axes, options)) + reshape(shift, result);
   };
   Tensor y = x.size() == 0 ? full(result, -std::numeric_limits<double>::infinity(), x.dtype()) : log_of_sum();
-  return record("logsumexp", std::move(y),
-                {{x, [kept, reduced, x = Saved(x)](const Tensor& g, const Tensor& out) {
-                    // A sum of zeros stays 0 whatever finite number is added to a logarithm in it.
-                    const Tensor none =
-                        equals(reshape(stop_gradient(out), kept), -std::numeric_limits<double>::infinity());
-                    const Tensor some = any(none).item() == 0 ? x() : where(none, 0.0, x());
-                    const Tensor shares = detail::softmax_over("softmax", some, marked(reduced));
-                    return where(none, 0.0, reshape(g, kept) * shares);
-                  }}});
+  return called.result(record("logsumexp", std::move(y),
+                              {{x, [kept, reduced, x = Saved(x)](const Tensor& g, const Tensor& out) {
+                                  // A sum of zeros stays 0 whatever finite number is added to a logarithm in it.
+                                  const Tensor none = equals(reshape(stop_gradient(out), kept),
+                                                             -std::numeric_limits<double>::infinity());
+                                  const Tensor some = any(none).item() == 0 ? x() : where(none, 0.0, x());
+                                  const Tensor shares =
+                                      detail::softmax_over("softmax", some, marked(reduced));
+                                  return where(none, 0.0, reshape(g, kept) * shares);
+                                }}}));
 }
 
 Tensor logsumexp(const Tensor& x) {
@@ -496,14 +499,15 @@ Tensor towards(const Tensor& g, const Tensor& x, const Axes& axes) {
 }  // namespace
 
 Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  const detail::CalledOp called("norm", {&x});
   detail::require_floating("norm", x);
   const Mask reduced = reduced_axes("norm", x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   const Tensor length = length_of(detail::as_dtype(stop_gradient(x), DType::Float64), axes);
-  return record(
+  return called.result(record(
       "norm",
       reshape(detail::as_dtype(length, x.dtype()), reduced_shape(x.shape(), reduced, options.keepdims)),
-      {{x, [kept, axes, x = Saved(x)](const Tensor& g) { return towards(reshape(g, kept), x(), axes); }}});
+      {{x, [kept, axes, x = Saved(x)](const Tensor& g) { return towards(reshape(g, kept), x(), axes); }}}));
 }
 
 Tensor norm(const Tensor& x) {
@@ -554,7 +558,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   detail::require_defined("broadcast_to", x);
   if (broadcast("broadcast_to", x.shape(), shape) != shape)
     fail("broadcast_to", "a tensor of shape {} cannot be broadcast to {}", x.shape(), shape);
-  if (x.shape() == shape) return copy(x);
+  if (x.shape() == shape) return detail::copy_of(x, "broadcast_to");
   Tensor y = TensorAccess::empty(shape, x.dtype());
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0,
                        kernels::broadcast_strides(x.shape(), shape));
@@ -563,11 +567,11 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
-  detail::require_own_tape("sum_to", x);
+  const detail::CalledOp called("sum_to", {&x});
   detail::require_defined("sum_to", x);
   if (broadcast("sum_to", x.shape(), shape) != x.shape())
     fail("sum_to", "shape {} must be one that can be broadcast to x's shape {}", shape, x.shape());
-  return x.shape() == shape ? copy(x) : detail::summed_to(x, shape);
+  return called.result(x.shape() == shape ? copy(x) : detail::summed_to(x, shape));
 }
 
 Tensor detail::summed_to(Tensor x, const Shape& shape) {

@@ -56,16 +56,17 @@ Tensor stretched(const Tensor& x, index_t factor, int axis) {
 }  // namespace
 
 Tensor upsample_nearest(const Tensor& x, Size2D size) {
-  detail::require_own_tape("upsample_nearest", x);
+  const detail::CalledOp called("upsample_nearest", {&x});
   check("upsample_nearest", x, size);
-  return repeat(repeat(x, size.height, 1), size.width, 2);
+  return called.result(repeat(repeat(x, size.height, 1), size.width, 2));
 }
 
 Tensor upsample_bilinear(const Tensor& x, Size2D size) {
+  const detail::CalledOp called("upsample_bilinear", {&x});
   check("upsample_bilinear", x, size);
   detail::require_floating("upsample_bilinear", x);
   const Tensor y = stretched(stretched(x, size.height, 1), size.width, 2);
-  return size.height == 1 && size.width == 1 ? copy(y) : y;
+  return called.result(size.height == 1 && size.width == 1 ? copy(y) : y);
 }
 
 }  // namespace tapegrad::inline v0

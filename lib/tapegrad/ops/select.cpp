@@ -85,17 +85,17 @@ Tensor count_nonzero(const Tensor& x) {
 }
 
 Tensor triu(const Tensor& x, index_t k) {
-  detail::require_own_tape("triu", x);
-  return triangle("triu", x, [k](index_t above) { return above >= k; });
+  const detail::CalledOp called("triu", {&x});
+  return called.result(triangle("triu", x, [k](index_t above) { return above >= k; }));
 }
 
 Tensor tril(const Tensor& x, index_t k) {
-  detail::require_own_tape("tril", x);
-  return triangle("tril", x, [k](index_t above) { return above <= k; });
+  const detail::CalledOp called("tril", {&x});
+  return called.result(triangle("tril", x, [k](index_t above) { return above <= k; }));
 }
 
 Tensor diag(const Tensor& x, index_t k) {
-  detail::require_own_tape("diag", x);
+  const detail::CalledOp called("diag", {&x});
   detail::require_defined("diag", x);
   const auto on_diagonal = [k](index_t above) { return above == k; };
   if (x.rank() == 1) {
@@ -104,14 +104,14 @@ Tensor diag(const Tensor& x, index_t k) {
     const index_t size = detail::size_sum("diag", x.size(), more);
     (void)detail::result_shape("diag", {size, size});  // an error is that of diag
     const Tensor longer = pad(x, {{0, more}});
-    return where(diagonals(longer.size(), longer.size(), on_diagonal), expand_dims(longer, k < 0 ? 0 : 1),
-                 0.0);
+    return called.result(
+        where(diagonals(longer.size(), longer.size(), on_diagonal), expand_dims(longer, k < 0 ? 0 : 1), 0.0));
   }
   if (x.rank() != 2) fail("diag", "x must be a vector or a matrix, got shape {}", x.shape());
   if (k != 0 && (k <= -x.shape()[0] || k >= x.shape()[1]))
     fail("diag", "k must name a diagonal of a matrix of shape {}, got {}", x.shape(), k);
   const Tensor chosen = places("diag", diagonals(x.shape()[0], x.shape()[1], on_diagonal));
-  return detail::gather_from("diag", reshape(x, -1), chosen, 0);
+  return called.result(detail::gather_from("diag", reshape(x, -1), chosen, 0));
 }
 
 }  // namespace tapegrad::inline v0

@@ -102,14 +102,14 @@ TopK topk(const Tensor& x, index_t k, int axis, const TopKOptions& options) {
 }
 
 Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
-  detail::require_own_tape("median", x);
+  const detail::CalledOp called("median", {&x});
   detail::require_floating("median", x);
   const int at = detail::checked_axis("median", x.shape(), axis);
   const index_t count = x.shape()[at];
   if (count == 0) {
     const Tensor none = sum(x, at, options);
     if (none.size() != 0) fail("median", "axis {} must have elements, got shape {}", axis, x.shape());
-    return none;  // of nothing there is nothing to say
+    return called.result(none);  // of nothing there is nothing to say
   }
   const Tensor sorted = detail::take_along("median", x, order("median", x, at, false), at);
   const auto part = [&](index_t begin, index_t end) {
@@ -121,13 +121,13 @@ Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
   const Tensor largest =
       stop_gradient(reshape(part(count - 1, count), middle.shape()));  // NaN is sorted last
   const Tensor has_nan = isnan(largest);
-  return any(has_nan).item() == 0 ? middle : where(has_nan, largest, middle);
+  return called.result(any(has_nan).item() == 0 ? middle : where(has_nan, largest, middle));
 }
 
 Tensor median(const Tensor& x) {
-  detail::require_own_tape("median", x);
+  const detail::CalledOp called("median", {&x});
   detail::require_floating("median", x);
-  return median(reshape(x, -1), 0);
+  return called.result(median(reshape(x, -1), 0));
 }
 
 }  // namespace tapegrad::inline v0
