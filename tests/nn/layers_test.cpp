@@ -118,6 +118,9 @@ TEST_F(Layers, FlattenAndReshapeKeepTheBatch) {
   EXPECT_TRUE(equal(Reshape({5, 12})(x), reshape(x, {2, 5, 12})));
   EXPECT_EQ(Reshape({-1, 6})(x).shape().str(), "[2, 10, 6]");
   EXPECT_EQ(Reshape({})(draw({3, 1})).shape().str(), "[3]");
+  EXPECT_EQ(Reshape({-1})(draw({0, 5, 5, 3})).shape().str(), "[0, 75]");  // of no samples as of one
+  EXPECT_EQ(Reshape({5, -1})(draw({0, 5, 5, 3})).shape().str(), "[0, 5, 15]");
+  EXPECT_TRUE(refuses("Reshape", {"[0, 5, 3]", "[0, 7, -1]"}, [&] { Reshape({7, -1})(draw({0, 5, 3})); }));
   EXPECT_TRUE(refuses("Reshape", {"[2, 7]"}, [&] { Reshape({7})(x); }));
   EXPECT_TRUE(refuses("Flatten", {"batch"}, [&] { Flatten()(draw({})); }));
   EXPECT_TRUE(refuses("Reshape", {"batch"}, [&] { Reshape({1})(draw({})); }));

@@ -122,7 +122,7 @@ TEST_F(ModuleTest, LoadStateAsksForWriteAccessFirst) {
   State state = copy_of(before);
   for (auto& [path, tensor] : state.tensors)
     if (tensor.dtype() == DType::Float32) tensor = tensor + 1.0;
-  EXPECT_TRUE(refuses("tensor", {"read-only"}, [&] { module.load_state(state); }));
+  EXPECT_TRUE(refuses("load_state", {"read-only"}, [&] { module.load_state(state); }));
   EXPECT_TRUE(equal_tensors(module.state(), before));
 }
 

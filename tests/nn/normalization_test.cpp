@@ -246,5 +246,22 @@ TEST_F(Normalization, WrongArguments) {
   EXPECT_TRUE(equal(layer.moving_variance, ones({2})));
 }
 
+TEST_F(Normalization, ErrorsOfAnNchwImageNameTheWayOut) {
+  const Tensor nchw = ones({2, 6, 4, 5});
+  BatchNorm batch({.channels = 6});
+  LayerNorm layer({.shape = {6}});
+  GroupNorm group({.groups = 2, .channels = 6});
+  const auto refused = [&](const char* name, Module& module) {
+    EXPECT_TRUE(
+        refuses(name, {"[2, 6, 4, 5]", "channels are last", "nchw_to_nhwc(x)"}, [&] { module(nchw); }));
+  };
+  refused("BatchNorm", batch);
+  refused("LayerNorm", layer);
+  refused("GroupNorm", group);
+  batch.eval();
+  EXPECT_TRUE(refuses("BatchNorm", {"nchw_to_nhwc(x)"}, [&] { batch(nchw); }));
+  EXPECT_NO_THROW(batch(nchw_to_nhwc(nchw)));
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

@@ -75,5 +75,30 @@ TEST(Pooling, Gradients) {
   }
 }
 
+TEST(Pooling, ErrorsSpeakOfTheWindow) {
+  const Tensor x = ones({1, 2, 5, 1});
+  const auto each = [&](const Pool2DOptions& options, std::initializer_list<std::string_view> words) {
+    const auto refused = [&](const char* op, auto f) {
+      EXPECT_TRUE(refuses(op, words, f));
+      try {
+        f();
+      } catch (const Error& error) {
+        EXPECT_EQ(error.message().find("filter"), std::string::npos) << error.what();
+      }
+    };
+    refused("max_pool2d", [&] { (void)max_pool2d(x, options); });
+    refused("avg_pool2d", [&] { (void)avg_pool2d(x, options); });
+    refused("MaxPooling2D", [&] { (void)MaxPooling2D(options)(x); });
+  };
+  each({.pool_size = 3}, {"window of 3 x 3", "[1, 2, 5, 1]", "VALID", "smaller window", "pad more"});
+  each({.pool_size = {2, 9}, .padding = Padding::Explicit(0, 0, 1, 2)}, {"2 x 9", "EXPLICIT{0,0,1,2}"});
+  each({.pool_size = {2, index_t{1} << 40}, .padding = Padding::Same}, {"pool_size", "1099511627776"});
+  each({.strides = Size2D(index_t{1} << 40, 1)}, {"strides", "1099511627776"});
+  EXPECT_EQ(max_pool2d(x, {.pool_size = {3, 8}, .padding = Padding::Explicit(1, 0, 1, 2)}).shape().str(),
+            "[1, 1, 1, 1]");
+  EXPECT_EQ(max_pool2d(x, {.pool_size = 2, .strides = 1, .padding = Padding::Full}).shape().str(),
+            "[1, 3, 6, 1]");
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

@@ -108,6 +108,11 @@ TEST(OpErrors, Layout) {
        [=] {
          reshape(x, {4, -1});
        }},
+      {"reshape",
+       {"[2, 3]", "[0, -1]"},
+       [=] {
+         reshape(x, {0, -1});
+       }},
       {"permute",
        {"[0, 0]", "[2, 3]"},
        [=] {

@@ -158,5 +158,12 @@ TEST(ExponentialMovingAverage, WrongArguments) {
   }));
 }
 
+TEST(ExponentialMovingAverage, RefusesReadOnlyMemoryInItsOwnName) {
+  const std::vector<float> memory = {1, 2};
+  ExponentialMovingAverage average({Tensor::wrap(memory.data(), {2})});
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"[2]", "read-only"}, [&] { average.swap(); }));
+  EXPECT_TRUE(refuses("ExponentialMovingAverage", {"[2]", "read-only"}, [&] { average.apply(); }));
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

@@ -259,5 +259,12 @@ TEST(GradientAccumulator, AStateWithAGapIsRefused) {
   EXPECT_EQ(accumulator.weight(), 1);
 }
 
+TEST(ClippedGradients, OfReadOnlyMemoryAreRefusedByName) {
+  const std::vector<float> memory = {3, 4};
+  std::vector<Tensor> gradients = {Tensor::wrap(memory.data(), {2})};
+  EXPECT_TRUE(refuses("clip_by_norm", {"[2]", "read-only"}, [&] { clip_by_norm(gradients, 1); }));
+  EXPECT_TRUE(refuses("clip_by_value", {"[2]", "read-only"}, [&] { clip_by_value(gradients, 1); }));
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

@@ -147,5 +147,14 @@ TEST(Jacobian, ThatHasNoRoomSaysSoAtOnce) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(Hessian, ErrorsAreItsOwn) {
+  const Tensor x = f64({1, 2});
+  EXPECT_TRUE(refuses("hessian", {"one element", "[2]"},
+                      [&] { (void)hessian([](Inputs in) { return square(in[0]); }, {x}); }));
+  const Tensor large = zeros({index_t{1} << 20}, DType::Float64);
+  EXPECT_TRUE(refuses("hessian", {"[1048576, 1048576]", "no memory"},
+                      [&] { (void)hessian([](Inputs in) { return sum(square(in[0])); }, {large}); }));
+}
+
 }  // namespace
 }  // namespace tapegrad

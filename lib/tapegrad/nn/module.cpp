@@ -230,7 +230,7 @@ void Module::load_state(const State& given_state, const LoadOptions& options) {
     if (written.contains(TensorAccess::storage(copy.from))) copy.from = TensorAccess::clone(copy.from);
   std::vector<Tensor> tensors;
   for (const Copy& copy : copies) tensors.push_back(copy.to);
-  detail::require_writable(tensors);
+  detail::require_writable("load_state", tensors);
   for (Copy& copy : copies)
     dispatch(copy.to.dtype(), [&]<class T>(std::type_identity<T>) {
       std::ranges::copy(copy.from.values<T>(), copy.to.mutable_values<T>().begin());

@@ -108,11 +108,19 @@ Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
   const auto open = std::ranges::find(filled, -1);
   if (open != filled.end()) {
     *open = 1;
-    const index_t others = detail::result_shape("reshape", filled).size();
-    if (others == 0 || x.size() % others != 0)
+    index_t all = x.size(), others = detail::result_shape("reshape", filled).size();
+    // As many zeros on both sides stand for each other, such as the samples of a batch that has none.
+    if (all == 0 && std::ranges::count(x.shape(), 0) == std::ranges::count(sizes, 0)) {
+      const auto without_zeros = [](index_t product, index_t size) {
+        return size == 0 ? product : detail::size_product("reshape", product, size);
+      };
+      all = std::accumulate(x.shape().begin(), x.shape().end(), index_t{1}, without_zeros);
+      others = std::accumulate(filled.begin(), filled.end(), index_t{1}, without_zeros);
+    }
+    if (others == 0 || all % others != 0)
       fail("reshape", "the {} elements of shape {} cannot be arranged as [{}]", x.size(), x.shape(),
            join(sizes, ", "));
-    *open = x.size() / others;
+    *open = all / others;
   }
   return reshape(x, detail::result_shape("reshape", filled));
 }

@@ -106,8 +106,10 @@ void require_shape(const char* op, const Tensor& x, const Tensor& parameter, con
                    const Shape& expected) {
   detail::require_floating(op, x);
   detail::require_same_dtype(op, x, parameter);
-  if (parameter.shape() != expected)
-    fail(op, "{} has shape {} but must have {} (x: {})", name, parameter.shape(), expected, x.shape());
+  if (parameter.shape() == expected) return;
+  const bool fits_nchw = x.rank() == 4 && parameter.rank() == 1 && parameter.size() == x.shape()[1];
+  fail(op, "{} has shape {} but must have {} (x: {}){}", name, parameter.shape(), expected, x.shape(),
+       fits_nchw ? "; channels are last: if x is NCHW, convert it with nchw_to_nhwc(x)" : "");
 }
 
 // [c]

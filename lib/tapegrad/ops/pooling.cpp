@@ -26,10 +26,24 @@ void require_images(const char* op, const Tensor& x) {
 Conv2DGeometry windows(const char* op, const Tensor& x, const Pool2DOptions& options) {
   require_images(op, x);
   const Size2D size = options.pool_size, strides = options.strides.value_or(size);
-  if (size.height < 1 || size.width < 1 || strides.height < 1 || strides.width < 1)
-    fail(op,
-         "pool_size and strides must be at least 1, got pool_size {} x {} and strides {} x {} (x: {}, NHWC)",
-         size.height, size.width, strides.height, strides.width, x.shape());
+  constexpr index_t kLargest = std::numeric_limits<std::int32_t>::max();
+  for (const index_t number : {size.height, size.width, strides.height, strides.width})
+    if (number < 1 || number > kLargest)
+      fail(op,
+           "pool_size and strides must be 1 to {}, got pool_size {} x {} and strides {} x {} (x: {}, NHWC)",
+           kLargest, size.height, size.width, strides.height, strides.width, x.shape());
+  for (int axis = 0; axis < 2; ++axis) {
+    const Padding& padding = options.padding;
+    const index_t window = axis == 0 ? size.height : size.width, pixels = x.shape()[axis + 1];
+    const index_t full = padding.kind() == Padding::Kind::Full ? 2 * (window - 1) : 0;
+    if (padding.kind() != Padding::Kind::Same &&
+        window - padding.before(axis) - padding.after(axis) - full > pixels)
+      fail(
+          op,
+          "the window's {} must not be larger than the image's with its padding, got a window of {} x {} (x: {}, NHWC; "
+          "padding {}): pad more, or use a smaller window",
+          axis == 0 ? "height" : "width", size.height, size.width, x.shape(), padding.str());
+  }
   const Conv2DGeometry g =
       resolve_conv2d(op, x.shape(), detail::result_shape(op, {size.height, size.width, x.shape()[3], 1}),
                      {.strides = strides, .padding = options.padding});

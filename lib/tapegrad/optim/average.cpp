@@ -76,7 +76,7 @@ void ExponentialMovingAverage::update(const std::vector<Tensor>& parameters) {
 }
 
 void ExponentialMovingAverage::swap() {
-  detail::require_writable(parameters_);
+  detail::require_writable(kName, parameters_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     dispatch_floating(parameters_[i].dtype(), [&]<class T>(std::type_identity<T>) {
       const auto parameter = parameters_[i].mutable_values<T>();
@@ -87,7 +87,7 @@ void ExponentialMovingAverage::swap() {
 
 void ExponentialMovingAverage::apply() {
   require_not_swapped("apply()");
-  detail::require_writable(parameters_);
+  detail::require_writable(kName, parameters_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     dispatch_floating(parameters_[i].dtype(), [&]<class T>(std::type_identity<T>) {
       std::ranges::copy(averages_[i].values<T>(), parameters_[i].mutable_data<T>());

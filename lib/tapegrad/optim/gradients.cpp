@@ -108,7 +108,7 @@ double clip_norm_of(std::span<Tensor> gradients, double max_norm) {
   detail::require_distinct(kName, all, "it would be scaled twice");
   const Norm norm = norm_of(gradients);
   if (norm.value() <= max_norm) return norm.value();
-  detail::require_writable(all);
+  detail::require_writable(kName, all);
   // One factor, unless it leaves the range of double: then the elements are scaled before they are multiplied.
   const double factor = max_norm / norm.value();
   const bool plain = factor >= std::numeric_limits<double>::min();
@@ -124,7 +124,7 @@ void clip_values_of(std::span<Tensor> gradients, double limit) {
   if (!(limit > 0)) fail(kName, "limit must be positive, got {}", limit);
   for (std::size_t i = 0; i < gradients.size(); ++i) require_floating(kName, i, gradients[i]);
   const std::vector<Tensor> all(gradients.begin(), gradients.end());
-  detail::require_writable(all);
+  detail::require_writable(kName, all);
   for (Tensor& gradient : gradients)
     change(gradient, [limit](auto v) {
       using T = decltype(v);

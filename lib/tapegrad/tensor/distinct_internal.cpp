@@ -60,14 +60,17 @@ void require_distinct(const char* op, const std::vector<Tensor>& tensors, const 
          tensors[found->second].shape(), found->first, tensors[found->first].shape(), consequence);
 }
 
-void require_writable(const std::vector<Tensor>& tensors) {
+void require_writable(const char* op, const std::vector<Tensor>& tensors) {
   for (const Tensor& x : tensors)
     if (TensorAccess::storage(x)->read_only())
-      fail("tensor",
-           "a tensor of shape {} cannot be written, as it wraps read-only memory: write to a copy()",
+      fail(op, "a tensor of shape {} cannot be written, as it wraps read-only memory: write to a copy()",
            x.shape());
-  for (Tensor x : tensors)
-    dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { (void)x.mutable_data<T>(); });
+  try {
+    for (Tensor x : tensors)
+      dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { (void)x.mutable_data<T>(); });
+  } catch (const Error& error) {
+    throw Error(op, error.message());
+  }
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -20,7 +20,7 @@ std::optional<std::pair<std::size_t, std::size_t>> find_overlap(const std::vecto
 /// "it would be trained twice".
 void require_distinct(const char* op, const std::vector<Tensor>& tensors, const char* consequence);
 
-/// Throws what mutable_data() would for one of the tensors, before any of them is changed.
-void require_writable(const std::vector<Tensor>& tensors);
+/// Throws, as an Error of op, what mutable_data() would for one of the tensors, before any of them is changed.
+void require_writable(const char* op, const std::vector<Tensor>& tensors);
 
 }  // namespace tapegrad::inline v0::detail

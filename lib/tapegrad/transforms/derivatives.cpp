@@ -91,19 +91,16 @@ Tensor value_of(const Tensor& y) {
   return is_recording() ? y : stop_gradient(y);
 }
 
-}  // namespace
-
-std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& xs) {
-  check_arguments("jacobian", f, xs);
+// jacobian(), for `what`.
+std::vector<Tensor> jacobian_for(const char* what, const TensorFunction& f, const std::vector<Tensor>& xs) {
   const bool recorded = is_recording();
   std::vector<Tensor> jacobians;                     // made before the work: there may be no memory for them
   std::vector<std::vector<Tensor>> rows(xs.size());  // of what an outer tape differentiates again
   {
     Tape tape({.persistent = true});
     const std::vector<Tensor> watched = tape.watch(xs);
-    const Tensor y = value_at("jacobian", f, watched);
-    for (const Tensor& x : xs)
-      jacobians.push_back(empty_of("jacobian", joined(y.shape(), x.shape()), x.dtype()));
+    const Tensor y = value_at(what, f, watched);
+    for (const Tensor& x : xs) jacobians.push_back(empty_of(what, joined(y.shape(), x.shape()), x.dtype()));
     for (index_t element = 0; element < y.size(); ++element) {
       const auto gradients = tape.gradient(
           y, watched,
@@ -121,11 +118,19 @@ std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>&
   return jacobians;
 }
 
+}  // namespace
+
+std::vector<Tensor> jacobian(const TensorFunction& f, const std::vector<Tensor>& xs) {
+  check_arguments("jacobian", f, xs);
+  return jacobian_for("jacobian", f, xs);
+}
+
 std::vector<std::vector<Tensor>> hessian(const TensorFunction& f, const std::vector<Tensor>& xs) {
   check_arguments("hessian", f, xs);
   std::vector<std::vector<Tensor>> blocks;
   for (std::size_t i = 0; i < xs.size(); ++i)
-    blocks.push_back(jacobian(
+    blocks.push_back(jacobian_for(
+        "hessian",
         [&](const std::vector<Tensor>& at) {
           Tape tape;
           const std::vector<Tensor> watched = tape.watch(at);
