@@ -7,10 +7,13 @@
 
 #include "autograd/helpers.h"
 #include "tapegrad/autograd/services.h"
+#include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/dropout.h"
 #include "tapegrad/ops/matmul.h"
+#include "tapegrad/ops/reduce.h"
+#include "tapegrad/tensor/storage.h"
 
 namespace tapegrad {
 namespace {
@@ -168,6 +171,48 @@ TEST(Checkpoint, ASecondRunThatDiffersIsAnError) {
   EXPECT_TRUE(throws({"checkpoint", "another parameter", "[3]"}, [&] {
     take_gradient([&](const auto& in) { return in[0] * (second ? q : p); }, x, [&] { second = true; });
   }));
+}
+
+// The result hides the change, but the gradient does not.
+TEST(Checkpoint, ACapturedConstantThatWasChangedIsAnError) {
+  const Tensor x = f64({0, 1, 2});
+  Tensor factor = f64({5, 1, 1});
+  EXPECT_TRUE(throws({"checkpoint", "[3]", "captured", "changed in place"}, [&] {
+    take_gradient([&](const auto& in) { return in[0] * factor; }, x, [&] { factor.set({0}, 7); });
+  }));
+  Tensor chosen = tensor({1, 0, 1}, DType::UInt8);
+  EXPECT_TRUE(throws({"checkpoint", "captured", "changed in place"}, [&] {
+    take_gradient([&](const auto& in) { return where(chosen, in[0], in[0] * in[0]); }, x,
+                  [&] { chosen.set({0}, 0); });
+  }));
+  Tensor frozen = new_parameter({5, 1, 1});
+  EXPECT_TRUE(throws({"checkpoint", "captured", "changed in place"}, [&] {
+    take_gradient([&](const auto& in) { return in[0] * stop_gradient(frozen); }, x,
+                  [&] { frozen.set({0}, 7); });
+  }));
+  // What the function makes itself, or keeps from its first run, is no change.
+  Tensor kept;
+  EXPECT_NO_THROW(take_gradient(
+      [&](const auto& in) {
+        Tensor own = zeros({3}, DType::Float64);
+        own.set({0}, 3);
+        if (!kept.defined()) kept = exp(own);
+        return in[0] * own + kept * in[0];
+      },
+      x, [&] { factor.set({0}, 9); }));
+}
+
+// A constant that the function makes is gone with the first run: its memory can be used again.
+TEST(Checkpoint, KeepsNoConstantsOfTheFirstRun) {
+  constexpr index_t kLarge = 1 << 16;
+  const Tensor x = f64({0, 1, 2});
+  Tape tape;
+  const Tensor watched = tape.watch(x);
+  release_memory();
+  const Tensor y = checkpoint(
+      [](const std::vector<Tensor>& in) { return in[0] + sum(ones({kLarge}, DType::Float64)); }, {watched});
+  EXPECT_GE(cached_memory(), kLarge * sizeof(double));
+  EXPECT_EQ(y.at({0}), static_cast<double>(kLarge));
 }
 
 // The same result, from fewer parameters than in the first run: their gradients would be 0.

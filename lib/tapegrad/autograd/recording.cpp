@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
 
@@ -123,7 +124,10 @@ Resolved resolve(const Tensor& x) {
   }
   const Origin& origin = TensorAccess::origin(x);
   const bool trainable = x.is_parameter();
-  if (x.is_stopped() || (origin.tape == 0 && !trainable)) return found;
+  if (x.is_stopped() || (origin.tape == 0 && !trainable)) {
+    if (own.run != nullptr) own.run->note_constant(x);
+    return found;
+  }
   found.recording = active_recording(own);
   if (found.recording == nullptr) return found;
   if (origin.tape == found.recording->serial)

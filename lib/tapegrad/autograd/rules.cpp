@@ -19,6 +19,8 @@ std::uint64_t Saved::saved_version(const Tensor& x) {
   const std::size_t bytes = static_cast<std::size_t>(x.size()) * size_of(x.dtype());
   own.bytes_saved += bytes;
   if (own.chunk != nullptr && !x.is_parameter()) own.chunk->add_saved(bytes);
+  if (own.run != nullptr && !is_floating(x.dtype()))
+    own.run->note_constant(x);  // labels and masks are no inputs
   return TensorAccess::storage(x)->version();
 }
 

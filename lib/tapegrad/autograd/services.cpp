@@ -72,6 +72,26 @@ std::uint64_t CheckpointRun::replay(std::uint64_t value) {
   return values_[next_++];
 }
 
+// What nobody but the list holds was made inside of the run.
+void CheckpointRun::forget_temporaries() {
+  std::erase_if(constants_, [](const Constant& c) { return TensorAccess::storage(c.x)->use_count() == 1; });
+}
+
+void CheckpointRun::note_constant(const Tensor& x) {
+  if (outer_ != nullptr) outer_->note_constant(x);
+  if (again_ || context().loop_depth != loop_depth_) return;
+  forget_temporaries();
+  const Storage* storage = TensorAccess::storage(x);
+  for (const Constant& known : constants_)
+    if (TensorAccess::storage(known.x) == storage) return;
+  constants_.push_back({TensorAccess::view(x, x.shape()), storage->version()});
+}
+
+std::vector<CheckpointRun::Constant> CheckpointRun::take_captured() {
+  forget_temporaries();
+  return std::move(constants_);
+}
+
 }  // namespace detail
 
 void require_whole_batch(const char* op) {

@@ -9,6 +9,7 @@
 
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/shape.h"
+#include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad::inline v0::detail {
 
@@ -59,6 +60,15 @@ class CheckpointRun {
   static CheckpointRun* innermost() { return context().run; }
 
   std::uint64_t replay(std::uint64_t value);
+  /// Notes a constant that an op reads, with its version: in the first run, and in first runs around this one.
+  void note_constant(const Tensor& x);
+  /// A tensor that the function has read, and how often that had been written to before.
+  struct Constant {
+    Tensor x;
+    std::uint64_t version;
+  };
+  /// Those that live on after the run, which the function has captured.
+  std::vector<Constant> take_captured();
   /// Whether this run or one around it is a second one.
   bool again() const { return again_ || (outer_ != nullptr && outer_->again()); }
   /// Whether all values were asked for again.
@@ -70,6 +80,8 @@ class CheckpointRun {
   const bool again_;
   const int loop_depth_;
   CheckpointRun* const outer_;
+  void forget_temporaries();
+  std::vector<Constant> constants_;
 };
 
 }  // namespace tapegrad::inline v0::detail

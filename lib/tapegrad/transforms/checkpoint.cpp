@@ -29,6 +29,15 @@ Tensor defined(Tensor result) {
   return result;
 }
 
+// Throws when a constant that the first run read was written to since, even where the result is the same.
+void require_unchanged(const std::vector<detail::CheckpointRun::Constant>& captured) {
+  for (const auto& [x, version] : captured)
+    if (TensorAccess::storage(x)->version() != version)
+      fail(kCheckpoint,
+           "a tensor of shape {} that the function has captured was changed in place after the first run. {}",
+           x.shape(), kWays);
+}
+
 std::set<const detail::Storage*> used_parameters(const Tape& tape) {
   std::set<const detail::Storage*> used;
   for (const Tensor& parameter : tape.parameters()) used.insert(TensorAccess::storage(parameter));
@@ -89,20 +98,25 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   // The first run is on a tape of its own, which tells what parameters were used, and is then thrown away.
   std::vector<Tensor> sources = inputs;
   const auto values = std::make_shared<std::vector<std::uint64_t>>();
+  std::vector<detail::CheckpointRun::Constant> captured;
   Tensor y;
   {
     const NoGrad no_grad;
-    const detail::CheckpointRun first(*values, false);
-    Tape scout;
-    y = defined(f(scout.watch(inputs, Constants::Keep)));
-    y = TensorAccess::view(y, y.shape());
-    std::ranges::copy(scout.parameters(), std::back_inserter(sources));
+    detail::CheckpointRun first(*values, false);
+    {
+      Tape scout;
+      y = defined(f(scout.watch(inputs, Constants::Keep)));
+      y = TensorAccess::view(y, y.shape());
+      std::ranges::copy(scout.parameters(), std::back_inserter(sources));
+    }
+    captured = first.take_captured();
   }
   std::vector<Saved> saved;
   for (const Tensor& x : sources) saved.emplace_back(x);
 
-  const auto rule = [f, values, saved = std::move(saved), count = inputs.size()](
-                        const Tensor& g, const Tensor& first_result, const std::vector<bool>& wanted) {
+  const auto rule = [f, values, saved = std::move(saved), captured = std::move(captured),
+                     count = inputs.size()](const Tensor& g, const Tensor& first_result,
+                                            const std::vector<bool>& wanted) {
     std::vector<Tensor> xs;
     for (const Saved& x : saved) xs.push_back(x());
     const auto first_parameter = xs.begin() + static_cast<std::ptrdiff_t>(count);
@@ -120,6 +134,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
       return result;
     }();
     require_same(first_result, again);
+    require_unchanged(captured);
     require_same_parameters(tape, known, {first_parameter, xs.end()});
     variables.insert(variables.end(), first_parameter, xs.end());
 
