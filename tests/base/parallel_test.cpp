@@ -112,6 +112,19 @@ TEST(ParallelFor, CountsAndPiecesMayBeHuge) {
   EXPECT_EQ(pieces, (std::set<std::pair<index_t, index_t>>{{0, INT64_MAX}}));
 }
 
+// As many pieces as there are numbers: the loop ends when one of them has thrown.
+TEST(ParallelFor, EndsEarlyWhereAPieceThrows) {
+  for (const int threads : kThreadCounts) {
+    const ThreadCountScope scope(threads);
+    for (const index_t first : {index_t{0}, index_t{1000}})
+      EXPECT_THROW(parallel_for(INT64_MAX, 1,
+                                [first](index_t begin, index_t) {
+                                  if (begin >= first) throw std::runtime_error("enough");
+                                }),
+                   std::runtime_error);
+  }
+}
+
 TEST(ParallelFor, RefusesPiecesOfNothing) {
   for (const index_t piece : {0, -1})
     EXPECT_TRUE(refuses("parallel_for", {"10", std::to_string(piece)},

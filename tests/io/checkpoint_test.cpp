@@ -459,6 +459,15 @@ Checkpoint at_step(std::int64_t step, std::optional<double> metric = {}) {
       .state = {.tensors = {{"x", full({4}, static_cast<double>(step))}}}, .step = step, .metric = metric};
 }
 
+// A folder that cannot be looked into is not one without a checkpoint. (A link to itself: root may read the rest.)
+TEST(Checkpoints, OfAnUnreadableFolderAreNotNone) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("loop", folder / "loop");
+  const Checkpoints checkpoints(folder / "loop");
+  EXPECT_TRUE(
+      refuses("checkpoints", {"look for", "loop", "best.safetensors"}, [&] { (void)checkpoints.best(); }));
+}
+
 TEST(Checkpoints, KeepsTheNewest) {
   const TemporaryFolder folder;
   Checkpoints checkpoints(folder / "new/run/", {.keep = 2});
