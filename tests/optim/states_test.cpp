@@ -78,5 +78,71 @@ TEST(States, WhoseTheyAreIsSaid) {
   EXPECT_TRUE(refuses("EarlyStopping", {"waited"}, [&] { stopping.load_state(missing); }));
 }
 
+// Memories of parameters without names belong to their places: the values say whether these are the same.
+TEST(States, OfParametersThatHaveChangedPlacesAreRefused) {
+  const Tensor a = parameter(tensor({1, 2})), b = parameter(tensor({3, 4})), c = parameter(tensor({3, 5}));
+  const Gradients gradients({a, b, c}, {tensor({1, 1}), tensor({2, 2}), tensor({3, 3})});
+  const auto stepped = [&](auto optimizer) {
+    optimizer->step(gradients);
+    return optimizer;
+  };
+  const auto parts_of = [&](const ParameterList& list) {
+    std::vector<Part> all = {
+        part("SGD", std::make_shared<SGD>(list, SGDOptions{.momentum = 0.5})),
+        part("Adam", std::make_shared<Adam>(list)),
+        part("AdamW", std::make_shared<AdamW>(list)),
+        part("RMSprop", std::make_shared<RMSprop>(list)),
+        part("Adagrad", std::make_shared<Adagrad>(list)),
+        part("ExponentialMovingAverage", std::make_shared<ExponentialMovingAverage>(list))};
+    const auto sums = std::make_shared<GradientAccumulator>(list);
+    sums->add(gradients);
+    all.push_back(part("GradientAccumulator", sums));
+    return all;
+  };
+  (void)stepped(std::make_shared<Adam>(ParameterList({a, b, c})));
+  const std::vector<Part> from = parts_of({a, b, c});
+  for (const ParameterList& other : {ParameterList({b, a, c}), ParameterList({b, c, a})}) {
+    const std::vector<Part> to = parts_of(other);
+    for (std::size_t i = 0; i < to.size(); ++i)
+      EXPECT_TRUE(
+          refuses(to[i].name, {"order", "[2]", "named_parameters()"}, [&] { to[i].load(from[i].state()); }));
+  }
+  for (std::size_t i = 0; i < from.size(); ++i) EXPECT_NO_THROW(parts_of({a, b, c})[i].load(from[i].state()));
+  // Names find their own, in whatever order.
+  const std::vector<Part> named = parts_of(NamedTensors{{"a", a}, {"b", b}, {"c", c}}),
+                          turned = parts_of(NamedTensors{{"c", c}, {"a", a}, {"b", b}});
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    EXPECT_NO_THROW(turned[i].load(named[i].state())) << named[i].name;
+    const State before = named[i].state(), after = turned[i].state();
+    for (const auto& [key, tensor] : before.tensors) EXPECT_TRUE(equal(*after.find(key), tensor)) << key;
+  }
+}
+
+// An accumulator that is told its parameters by the first add() is told of the order then.
+TEST(States, OfAnAccumulatorAreCheckedByTheFirstAdd) {
+  const Tensor a = parameter(tensor({1, 2})), b = parameter(tensor({3, 4}));
+  const Gradients right({a, b}, {tensor({1, 1}), tensor({2, 2})}),
+      wrong({b, a}, {tensor({2, 2}), tensor({1, 1})});
+  GradientAccumulator first, second;
+  first.add(right);
+  second.load_state(first.state());
+  EXPECT_TRUE(refuses("GradientAccumulator", {"order"}, [&] { second.add(wrong); }));
+  second.add(right);
+  EXPECT_TRUE(equal(second.take()[1], tensor({2, 2})));
+}
+
+// New weights are no change of places, be they zeros as those that another parameter still had.
+TEST(States, OfOtherValuesAreTaken) {
+  Tensor a = parameter(zeros({2})), b = parameter(zeros({2}));
+  Adam trained({a, b});
+  trained.step(Gradients({a, b}, {tensor({1, 1}), zeros({2})}));  // b stays 0
+  const Tensor fresh_a = parameter(zeros({2})), fresh_b = parameter(zeros({2}));
+  Adam fresh({fresh_a, fresh_b});
+  EXPECT_NO_THROW(fresh.load_state(trained.state()));
+  State old = trained.state();
+  std::erase_if(old.integers, [](const auto& entry) { return entry.first.starts_with("values."); });
+  EXPECT_TRUE(refuses("Adam", {"values.0"}, [&] { Adam({a, b}).load_state(old); }));
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

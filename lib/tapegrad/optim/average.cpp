@@ -94,12 +94,20 @@ void ExponentialMovingAverage::apply() {
     });
 }
 
+NamedTensors ExponentialMovingAverage::unnamed() const {
+  NamedTensors found;
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (names_[i] == fmt::format("{}", i)) found.emplace_back(names_[i], parameters_[i]);
+  return found;
+}
+
 State ExponentialMovingAverage::state_view() const {
   require_not_swapped("state()");
   State state;
   for (std::size_t i = 0; i < averages_.size(); ++i) state.tensors.emplace_back(names_[i], averages_[i]);
   state.numbers["updates"] = static_cast<double>(updates_);
   detail::mark_class(state, kName);
+  detail::mark_values(state, unnamed());
   return state;
 }
 
@@ -119,6 +127,7 @@ void ExponentialMovingAverage::load_state(const State& state) {
            given->shape(), averages_[i].dtype(), averages_[i].shape());
     loaded.push_back(TensorAccess::clone(*given));
   }
+  detail::require_same_places(state, kName, unnamed());
   averages_ = std::move(loaded);
   updates_ = updates;
 }

@@ -56,12 +56,13 @@ class ExponentialMovingAverage {
   [[nodiscard]] State state() const { return state_view().copy(); }
   /// As state(), but with the averages themselves, which the next update changes.
   [[nodiscard]] State state_view() const;
-  /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype, and while
-  /// the averages are swapped in.
+  /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype, when the values of
+  /// parameters without names show that two have changed places, and while the averages are swapped in.
   void load_state(const State& state);
 
  private:
   void require_not_swapped(const char* what) const;
+  [[nodiscard]] NamedTensors unnamed() const;
   ExponentialMovingAverageOptions options_;
   std::vector<Tensor> parameters_, averages_;
   std::vector<std::string> names_;  // in the state

@@ -1,6 +1,10 @@
 #include "tapegrad/optim/class_internal.h"
 
+#include <zlib.h>
+
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tapegrad/base/fail_internal.h"
 
@@ -18,6 +22,35 @@ void require_class(const State& state, std::string_view name) {
     if (key.starts_with(kKey) && key != own)
       fail(name, "the state must be that of the same class, got that of {}", key.substr(kKey.size()));
   (void)state.integer(name, own);
+}
+
+static std::string key_of_values(const std::string& parameter) {
+  return "values." + parameter;
+}
+
+static std::uint64_t sum_of_values(const Tensor& x) {
+  const auto bytes = static_cast<std::size_t>(x.size()) * size_of(x.dtype());
+  return crc32_z(0, reinterpret_cast<const Bytef*>(TensorAccess::elements(x)), bytes);
+}
+
+void mark_values(State& state, const NamedTensors& unnamed) {
+  for (const auto& [key, x] : unnamed) state.integers[key_of_values(key)] = sum_of_values(x);
+}
+
+void require_same_places(const State& state, std::string_view name, const NamedTensors& unnamed) {
+  std::vector<std::uint64_t> marked, own;
+  for (const auto& [key, x] : unnamed) {
+    marked.push_back(state.integer(name, key_of_values(key)));
+    own.push_back(sum_of_values(x));
+  }
+  for (std::size_t i = 0; i < own.size(); ++i)
+    for (std::size_t j = 0; j < own.size(); ++j)
+      if (own[i] != marked[i] && own[i] == marked[j] && own[j] != marked[j])
+        fail(
+            name,
+            "the parameters must be in the order of those of the state, got as parameter {} (shape {}) the one that was "
+            "parameter {}: give them in the same order, or with their names (named_parameters())",
+            unnamed[i].first, unnamed[i].second.shape(), unnamed[j].first);
 }
 
 }  // namespace tapegrad::inline v0::detail

@@ -1,6 +1,7 @@
 #pragma once
 
-// Whose state a State is: that of another class may have numbers and tensors of the same names, which mean something else.
+// Whose state a State is: that of another class may have numbers and tensors of the same names, which mean something else;
+// and so do those of other parameters, where these have no names.
 
 #include <string_view>
 
@@ -12,5 +13,12 @@ namespace tapegrad::inline v0::detail {
 void mark_class(State& state, std::string_view name);
 /// Throws, in the name of the class, unless the state is marked as that of the class, and of no other.
 void require_class(const State& state, std::string_view name);
+
+/// Marks what values these parameters have, which have no names but their numbers.
+void mark_values(State& state, const NamedTensors& unnamed);
+/// Throws, in the name of the class, when two of the parameters have changed places: one has the values that were marked
+/// as those of another, which has others now. Values that were marked for none of them tell nothing. Throws
+/// as well when a parameter's values are not marked.
+void require_same_places(const State& state, std::string_view name, const NamedTensors& unnamed);
 
 }  // namespace tapegrad::inline v0::detail

@@ -156,9 +156,25 @@ void clip_by_value(Gradients& gradients, double limit) {
   clip_values_of(gradients, limit);
 }
 
-GradientAccumulator::GradientAccumulator(std::vector<Tensor> parameters)
-    : parameters_(std::move(parameters)), fixed_(true) {
+GradientAccumulator::GradientAccumulator(const ParameterList& parameters)
+    : parameters_(parameters.tensors()), names_(parameters.names()), fixed_(true) {
   detail::require_distinct(kAccumulator, parameters_, "its gradient would be counted twice");
+  NamedTensors keys;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) keys.emplace_back(key(i), parameters_[i]);
+  State{keys}.require_names_once(kAccumulator);
+}
+
+// In the state.
+std::string GradientAccumulator::key(std::size_t parameter) const {
+  return parameter < names_.size() && !names_[parameter].empty() ? names_[parameter]
+                                                                 : fmt::format("{}", parameter);
+}
+
+NamedTensors GradientAccumulator::unnamed(const std::vector<Tensor>& parameters) const {
+  NamedTensors found;
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (i >= names_.size() || names_[i].empty()) found.emplace_back(key(i), parameters[i]);
+  return found;
 }
 
 void GradientAccumulator::add(const Gradients& gradients, double weight) {
@@ -184,6 +200,7 @@ void GradientAccumulator::add(const Gradients& gradients, double weight) {
       fail(kAccumulator, "gradient {} is {} {} but must be {} {}", positions[i], g.dtype(), g.shape(),
            like.dtype(), like.shape());
   }
+  if (parameters_.empty() && !first) detail::require_same_places(loaded_, kAccumulator, unnamed(owners));
   // The mean is kept, not the sum: a sum of weight times gradient could leave the range of the dtype.
   const double total = weight_ + weight, keep = weight_ / total, fresh = weight / total;
   std::vector<Tensor> means = first ? std::vector<Tensor>() : std::move(means_);
@@ -220,9 +237,13 @@ Gradients GradientAccumulator::take() {
 
 State GradientAccumulator::state_view() const {
   State state;
-  for (std::size_t i = 0; i < means_.size(); ++i) state.tensors.emplace_back(fmt::format("{}", i), means_[i]);
+  for (std::size_t i = 0; i < means_.size(); ++i) state.tensors.emplace_back(key(i), means_[i]);
   state.numbers["weight"] = weight_;
   detail::mark_class(state, kAccumulator);
+  if (!means_.empty() && parameters_.empty())
+    state.integers.insert(loaded_.integers.begin(), loaded_.integers.end());
+  else if (!means_.empty())
+    detail::mark_values(state, unnamed(parameters_));
   return state;
 }
 
@@ -234,11 +255,13 @@ void GradientAccumulator::load_state(const State& state) {
   state.require_names_once(kAccumulator);
   std::vector<Tensor> means;
   for (std::size_t i = 0; i < state.tensors.size(); ++i) {
-    const Tensor* given = state.find(fmt::format("{}", i));
-    if (given == nullptr) fail(kAccumulator, "the state has no tensor '{}'", i);
+    const Tensor* given = state.find(key(i));
+    if (given == nullptr) fail(kAccumulator, "the state has no tensor '{}'", key(i));
     if (!is_floating(given->dtype()))
-      fail(kAccumulator, "'{}' must be Float32 or Float64 in the state, got {} {}", i, given->dtype(),
+      fail(kAccumulator, "'{}' must be Float32 or Float64 in the state, got {} {}", key(i), given->dtype(),
            given->shape());
+    if (!fixed_)
+      (void)state.integer(kAccumulator, fmt::format("values.{}", i));  // the first add() compares them
     means.push_back(TensorAccess::clone(*given));
   }
   if (fixed_ && !means.empty() && means.size() != parameters_.size())
@@ -246,8 +269,10 @@ void GradientAccumulator::load_state(const State& state) {
          parameters_.size());
   for (std::size_t i = 0; fixed_ && i < means.size(); ++i)
     if (means[i].shape() != parameters_[i].shape() || means[i].dtype() != parameters_[i].dtype())
-      fail(kAccumulator, "'{}' is {} {} in the state but its parameter is {} {}", i, means[i].dtype(),
+      fail(kAccumulator, "'{}' is {} {} in the state but its parameter is {} {}", key(i), means[i].dtype(),
            means[i].shape(), parameters_[i].dtype(), parameters_[i].shape());
+  if (fixed_ && !means.empty()) detail::require_same_places(state, kAccumulator, unnamed(parameters_));
+  loaded_.integers = state.integers;
   if (!fixed_) parameters_.clear();
   means_ = std::move(means);
   weight_ = weight;

@@ -2,9 +2,11 @@
 
 // Norms, clipping and accumulation of gradients, between tape.gradient() and optimizer.step().
 
+#include <string>
 #include <vector>
 
 #include "tapegrad/autograd/gradients.h"
+#include "tapegrad/optim/parameter_list.h"
 #include "tapegrad/tensor/state.h"
 #include "tapegrad/tensor/tensor.h"
 #include "tapegrad/version.h"
@@ -37,8 +39,9 @@ class GradientAccumulator {
  public:
   /// Takes the parameters from the first add().
   GradientAccumulator() = default;
-  /// Takes the gradients of these parameters only. Then take() may also be called right after load_state().
-  [[nodiscard]] explicit GradientAccumulator(std::vector<Tensor> parameters);
+  /// Takes the gradients of these parameters only. Then take() may also be called right after load_state(), and the
+  /// parameters' names, where they have some, are those of the state.
+  [[nodiscard]] explicit GradientAccumulator(const ParameterList& parameters);
 
   /// Adds gradients with a weight, such as the number of samples that the loss is the mean of. Throws, and changes
   /// nothing, when the gradients do not belong to the same parameters as before (in any order), or weight is not
@@ -53,12 +56,18 @@ class GradientAccumulator {
   [[nodiscard]] State state() const { return state_view().copy(); }
   /// As state(), but with the mean itself, which the next add() changes.
   [[nodiscard]] State state_view() const;
-  /// Throws, and changes nothing, when the state is not that of an accumulator, or does not fit the parameters.
+  /// Throws, and changes nothing, when the state is not that of an accumulator, does not fit the parameters, or, where
+  /// these have no names, their values show that two have changed places. Of parameters that the first add() will tell
+  /// that add() checks the latter.
   void load_state(const State& state);
 
  private:
+  std::string key(std::size_t parameter) const;
+  [[nodiscard]] NamedTensors unnamed(const std::vector<Tensor>& parameters) const;
   std::vector<Tensor> parameters_;  // whose means they are; unknown before the first add(), unless given
+  std::vector<std::string> names_;  // of given parameters, empty where one has none
   std::vector<Tensor> means_;       // empty while the weight is 0
+  State loaded_;                    // what the state said of the parameters
   double weight_ = 0;
   bool fixed_ = false;  // the parameters were given
 };

@@ -183,6 +183,14 @@ std::string Optimizer::memory_name(std::size_t parameter, std::size_t memory) co
   return fmt::format("{}.{}", key(parameter), memories_[group_of_[parameter]][memory]);
 }
 
+// Of which a state has memories.
+NamedTensors Optimizer::unnamed() const {
+  NamedTensors found;
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (names_[i].empty() && !memory_[i].empty()) found.emplace_back(key(i), parameters_[i]);
+  return found;
+}
+
 State Optimizer::state_view() const {
   State state;
   for (std::size_t i = 0; i < memory_.size(); ++i)
@@ -190,6 +198,7 @@ State Optimizer::state_view() const {
       state.tensors.emplace_back(memory_name(i, k), memory_[i][k]);
   state.numbers = {{"steps", static_cast<double>(steps_)}, {"learning_rate", learning_rate_}};
   detail::mark_class(state, name_);
+  detail::mark_values(state, unnamed());
   return state;
 }
 
@@ -212,6 +221,7 @@ void Optimizer::load_state(const State& state) {
       fail(name_, "'{}' is {} {} in the state but {} {} in the optimizer", key, given->dtype(),
            given->shape(), tensor.dtype(), tensor.shape());
   }
+  detail::require_same_places(state, name_, unnamed());
   auto loaded = memory_;
   for (std::size_t i = 0; i < memory_.size(); ++i)
     for (std::size_t k = 0; k < memory_[i].size(); ++k)

@@ -65,7 +65,8 @@ class Optimizer {
   /// As state(), but with the tensors themselves, which the next step changes.
   [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when the state comes from an optimizer of another class or with other options, and
-  /// when a tensor or number is missing or has another shape or dtype.
+  /// when a tensor or number is missing or has another shape or dtype. Memories of parameters without names are told by
+  /// their order alone: where the values show that two parameters have changed places, it throws as well.
   void load_state(const State& state);
 
  protected:
@@ -82,6 +83,7 @@ class Optimizer {
   std::string key(std::size_t parameter) const;
   std::string described(std::size_t parameter) const;
   std::string memory_name(std::size_t parameter, std::size_t memory) const;
+  [[nodiscard]] NamedTensors unnamed() const;
   std::vector<std::size_t> gradient_of_each(const Gradients& gradients) const;
 
   const char* name_;
