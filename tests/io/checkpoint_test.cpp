@@ -10,6 +10,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 
 #include "io/temporary.h"
 #include "refuses.h"
@@ -195,6 +196,32 @@ TEST(Checkpoint, OtherFilesAreRefused) {
   EXPECT_TRUE(
       refuses("write_checkpoint", {"step", "got -1"}, [&] { write_checkpoint(folder / "y", {.step = -1}); }));
   EXPECT_EQ(folder.entries(), 1u);
+}
+
+// Here the checksum fits.
+TEST(Checkpoint, StepsThatNoRunHasAreRefused) {
+  const TemporaryFolder folder;
+  write_checkpoint(folder / "written", {.step = 3});
+  const auto read = [&] { return read_checkpoint(folder / "x").step; };
+  const auto write = [&](std::optional<std::uint64_t> step) {
+    State state = read_safetensors(folder / "written");
+    state.integers.erase("tapegrad.step");
+    if (step) state.integers["tapegrad.step"] = *step;
+    write_safetensors(folder / "x", state);
+    const std::string message = error_of("read_checkpoint", read), before = "that of its content ";
+    expect_contains(message, before);
+    state.integers["tapegrad.checksum"] =
+        std::stoull(message.substr(message.find(before) + before.size(), 8), nullptr, 16);
+    write_safetensors(folder / "x", state);
+  };
+  constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
+  for (const auto& step :
+       {std::optional<std::uint64_t>(), std::optional(kLargest + 1), std::optional(~std::uint64_t{0})}) {
+    write(step);
+    EXPECT_TRUE(refuses("read_checkpoint", {"not a checkpoint: it has no step"}, read));
+  }
+  write(kLargest);
+  EXPECT_EQ(read(), std::numeric_limits<std::int64_t>::max());
 }
 
 TEST(Checkpoint, WhatHappensAfterwardsDoesNotReachIt) {

@@ -309,6 +309,9 @@ TEST(Image, BmpsOfAllDepths) {
 
   const auto refused = [&](const Bytes& bmp) { return error_of("read_image", [&] { pixels(bmp); }); };
   expect_contains(refused(bmp_of(8, 0, 3, 1, palette, {0, 2, 0, 0}, 2)), "the colour 2 of a palette of 2");
+  for (const std::uint32_t told : {0u, 200u})  // the pixels begin behind two colours, whatever is told
+    expect_contains(refused(bmp_of(8, 0, 3, 1, palette, {0, 2, 0, 0}, told)),
+                    "the colour 2 of a palette of 2");
   expect_contains(refused(bmp_of(8, 1, 3, 1, palette, {0, 2, 0, 0}, 2)), "without compression");
   expect_contains(refused(bmp_of(7, 0, 3, 1, palette, {0, 2, 0, 0})), "7 bits");
   expect_contains(refused(bmp_of(8, 0, 3, 1, {}, {0, 2, 0, 0}, 257)), "257 colours");
