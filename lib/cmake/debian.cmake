@@ -20,7 +20,9 @@ if(BUILD_SHARED_LIBS)
   endif()
   set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON) # which also has ldconfig run
 else()
-  set(CPACK_DEBIAN_PACKAGE_DEPENDS "libopenblas-openmp-dev | libopenblas-dev, libfmt-dev, libhwy-dev, zlib1g-dev, libpng-dev, \
-libjpeg62-turbo-dev | libjpeg-dev")
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS "libfmt-dev, libhwy-dev, zlib1g-dev, libpng-dev, libjpeg62-turbo-dev | libjpeg-dev")
+  if(TAPEGRAD_BLAS)
+    string(PREPEND CPACK_DEBIAN_PACKAGE_DEPENDS "libopenblas-openmp-dev | libopenblas-dev, ")
+  endif()
 endif()
 include(CPack)

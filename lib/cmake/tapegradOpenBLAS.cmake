@@ -1,5 +1,5 @@
 # Defines the target tapegrad::openblas, for the build and for those who link an installed static library. OpenBLAS' OpenMP
-# flavour is preferred where it is installed: it can be kept from starting threads under ours (kernels/gemm.cpp).
+# flavour is preferred where it is installed: it can be kept from starting threads under ours (kernels/gemm_blas.cpp).
 if(NOT TARGET tapegrad::openblas)
   find_library(TAPEGRAD_OPENBLAS_LIBRARY openblas PATH_SUFFIXES openblas-openmp openblas)
   mark_as_advanced(TAPEGRAD_OPENBLAS_LIBRARY)
