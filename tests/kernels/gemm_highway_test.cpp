@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -197,6 +198,19 @@ void keeps_what_is_not_a_number() {
 TEST_P(GemmOfOurOwn, KeepsNanAndInfinity) {
   keeps_what_is_not_a_number<float>();
   keeps_what_is_not_a_number<double>();
+}
+
+// x x - round(x x) is what rounding has lost, if the product is rounded once with the sum; and zero if it is rounded twice.
+TEST_P(GemmOfOurOwn, FusesWhereTheInstructionSetDoes) {
+  const float x = 1 + 0x1p-12F, squared = x * x;
+  const bool fused = GetParam().bit != HWY_SSE4;
+  for (const index_t n : {1, 16, 48, 65}) {
+    std::vector<float> b(static_cast<std::size_t>(2 * n), x), c(static_cast<std::size_t>(n));
+    std::fill_n(b.begin(), n, -squared);
+    const float a[] = {1, x};
+    highway::gemm<float>(1, n, 2, {a, 2}, {b.data(), n}, {c.data(), n});
+    EXPECT_EQ(c, std::vector<float>(c.size(), fused ? 0x1p-24F : 0)) << n;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, GemmOfOurOwn, testing::kTargets, testing::target_name);
