@@ -1,8 +1,8 @@
 #include "tapegrad/optim/class_internal.h"
 
-#include <zlib.h>
-
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -28,9 +28,17 @@ static std::string key_of_values(const std::string& parameter) {
   return "values." + parameter;
 }
 
+// FNV-1a (Fowler, Noll, Vo) of the elements' halves or wholes of 32 bits.
 static std::uint64_t sum_of_values(const Tensor& x) {
   const auto bytes = static_cast<std::size_t>(x.size()) * size_of(x.dtype());
-  return crc32_z(0, reinterpret_cast<const Bytef*>(TensorAccess::elements(x)), bytes);
+  const std::byte* from = TensorAccess::elements(x);
+  std::uint64_t sum = 0xcbf29ce484222325;
+  for (std::size_t i = 0; i < bytes; i += sizeof(std::uint32_t)) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, from + i, sizeof word);
+    sum = (sum ^ word) * 0x100000001b3;
+  }
+  return sum;
 }
 
 void mark_values(State& state, const NamedTensors& unnamed) {
