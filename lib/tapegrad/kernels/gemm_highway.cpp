@@ -172,7 +172,7 @@ HWY_INLINE hn::Vec<D> LoadBlocks(D d, const hn::TFromD<D>* from, index_t step) {
     return hn::LoadU(d, from);
   } else {
     const hn::Half<D> half;
-    return hn::Combine(d, LoadBlocks(half, from + hn::MaxLanes(half) * step, step),
+    return hn::Combine(d, LoadBlocks(half, from + static_cast<index_t>(hn::MaxLanes(half)) * step, step),
                        LoadBlocks(half, from, step));
   }
 }
