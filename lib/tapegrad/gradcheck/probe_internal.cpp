@@ -203,13 +203,13 @@ const AnalyticNoise& Prober::analytic_noise(std::size_t k) const {
       }
     }
   };
-  constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-  for (double size = kEpsilon; size < 1e-12; size *= 8)
+  constexpr double rounding_unit = std::numeric_limits<double>::epsilon();
+  for (double size = rounding_unit; size < 1e-12; size *= 8)
     for (std::uint64_t direction = 0; direction < 2; ++direction)
       perturbed(size, direction, [&] { look(rs_, &AnalyticNoise::of_inputs); });
   // A sum of few terms may be rounded alike at the next numbers: so further ones are tried as well.
   Generator generator(0x6e6f697365, 1);
-  for (double size = kEpsilon; size < 100 * kEpsilon; size *= 2) {
+  for (double size = rounding_unit; size < 100 * rounding_unit; size *= 2) {
     Tensors rs;
     for (const Tensor& r : rs_) {
       rs.push_back(TensorAccess::clone(r));
