@@ -255,6 +255,30 @@ TEST(GradcheckVerdict, ARuleJustAboveTheRoundingFails) {
     }
 }
 
+// Beside a probability that is 1 but for rounding, others change by 1e-20, and it does not change at all.
+TEST(GradcheckVerdict, SaturatedFunctionsAreNotAccused) {
+  const auto times = [](Inputs in) { return matmul(in[0], in[1]); };
+  const Tensor target = softmax(normal_data({4, 3}, 99));
+  const std::vector<std::pair<std::string, TensorFunction>> functions = {
+      {"softmax", [&](Inputs in) { return softmax(times(in)); }},
+      {"tanh", [&](Inputs in) { return tanh(times(in)); }},
+      {"sigmoid", [&](Inputs in) { return sigmoid(times(in)); }},
+      {"cross_entropy", [&](Inputs in) { return cross_entropy(times(in), target); }},
+  };
+  for (const auto& [what, f] : functions)
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+      const std::vector<Tensor> inputs = {normal_data({4, 3}, seed), 10.0 * normal_data({3, 3}, seed, 2)};
+      const GradcheckReport first = gradcheck(f, inputs, {.seed = seed});
+      ASSERT_EQ(first.verdict, Verdict::Pass) << what << ", seed " << seed << "\n" << first.str();
+      if (what == "softmax") continue;  // the rounding of 1 - y shows in its second derivatives
+      const GradcheckReport second = gradcheck_second_order(f, inputs, {.seed = seed});
+      ASSERT_EQ(second.verdict, Verdict::Pass) << what << ", seed " << seed << "\n" << second.str();
+    }
+  const GradcheckReport alone =
+      gradcheck([](Inputs in) { return softmax(in[0]); }, {tensor({{0, 40}}, DType::Float64)});
+  EXPECT_EQ(alone.verdict, Verdict::Vacuous) << alone.str();
+}
+
 TEST(GradcheckVerdict, ABiasBeforeABatchNorm) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     Generator generator(seed);
