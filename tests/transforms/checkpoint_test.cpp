@@ -75,6 +75,17 @@ TEST(Checkpoint, KeepsOnlyTheInputs) {
   EXPECT_GE(bytes[0], 2 * tensor + inputs);
 }
 
+// What a tape looks for, it finds inside: in results on the way, and in gradients.
+TEST(Checkpoint, WhatIsNotFiniteInsideIsFound) {
+  const auto logarithm = [](const std::vector<Tensor>& in) { return exp(log(in[0])); };
+  const auto root = [](const std::vector<Tensor>& in) { return sqrt(in[0]) * 2.0; };
+  Tape tape({.check_finite = true});
+  const Tensor x = tape.watch(f64({1, 0}));
+  EXPECT_TRUE(throws({"[log]"}, [&] { (void)checkpoint(logarithm, {x}); }));
+  const Tensor y = checkpoint(root, {x});
+  EXPECT_TRUE(throws({"sqrt"}, [&] { (void)tape.gradient(sum(y), x); }));
+}
+
 TEST(Checkpoint, ANestedOne) {
   const Tensor p = new_parameter({3});
   Tape tape;

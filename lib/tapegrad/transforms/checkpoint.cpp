@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "tapegrad/autograd/recording_internal.h"
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/autograd/tape.h"
@@ -99,12 +100,14 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> sources = inputs;
   const auto values = std::make_shared<std::vector<std::uint64_t>>();
   std::vector<detail::CheckpointRun::Constant> captured;
+  // Both runs look for what is not finite if the tape around them does, and name the op inside.
+  const TapeOptions options{.check_finite = detail::active_recording(detail::context())->check_finite};
   Tensor y;
   {
     const NoGrad no_grad;
     detail::CheckpointRun first(*values, false);
     {
-      Tape scout;
+      Tape scout(options);
       y = defined(f(scout.watch(inputs, Constants::Keep)));
       y = TensorAccess::view(y, y.shape());
       std::ranges::copy(scout.parameters(), std::back_inserter(sources));
@@ -114,13 +117,13 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   std::vector<Saved> saved;
   for (const Tensor& x : sources) saved.emplace_back(x);
 
-  const auto rule = [f, values, saved = std::move(saved), captured = std::move(captured),
+  const auto rule = [f, values, options, saved = std::move(saved), captured = std::move(captured),
                      count = inputs.size()](const Tensor& g, const Tensor& first_result,
                                             const std::vector<bool>& wanted) {
     std::vector<Tensor> xs;
     for (const Saved& x : saved) xs.push_back(x());
     const auto first_parameter = xs.begin() + static_cast<std::ptrdiff_t>(count);
-    Tape tape;  // inside the one that runs this rule, if that records; else on its own
+    Tape tape(options);  // inside the one that runs this rule, if that records; else on its own
     std::vector<Tensor> variables = tape.watch({xs.begin(), first_parameter}, Constants::Keep);
     std::set<const detail::Storage*> known = used_parameters(tape);
     for (const Tensor& x : xs) known.insert(TensorAccess::storage(x));
