@@ -11,6 +11,7 @@
 #include <exception>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace cli {
@@ -220,6 +221,13 @@ int Program::run(int argc, char** argv, const std::function<int()>& program) {
     return fmt::format("{}: {} (--help lists the options)\n", failed->get_name(), explain(*failed, error));
   });
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // in a file, too, each line is there when it is printed
+  // CLI11 would take the next word for the value of "--data=".
+  for (const std::string_view word : std::span(argv, static_cast<std::size_t>(argc)))
+    if (word.starts_with("--") && word.find('=') == word.size() - 1) {
+      fmt::print(stderr, "{}: {} needs a value (--help lists the options)\n", name_,
+                 word.substr(0, word.size() - 1));
+      return static_cast<int>(CLI::ExitCodes::ArgumentMismatch);
+    }
   CLI11_PARSE(app, argc, argv);
   try {
     return program();
