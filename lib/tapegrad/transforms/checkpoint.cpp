@@ -89,6 +89,27 @@ void require_same_parameters(const Tape& tape, const std::set<const detail::Stor
           parameter.shape(), kWays);
 }
 
+struct FirstRun {
+  Tensor y;
+  std::vector<detail::CheckpointRun::Constant> captured;
+};
+
+// The first run is on a tape of its own, which tells what parameters were used (these are added to the sources), and is then
+// thrown away.
+FirstRun run_first(const TensorFunction& f, const std::vector<Tensor>& inputs, const TapeOptions& options,
+                   std::vector<std::uint64_t>& values, std::vector<Tensor>& sources) {
+  const NoGrad no_grad;
+  detail::CheckpointRun run(values, false);
+  Tensor y;
+  {
+    Tape scout(options);
+    y = defined(f(scout.watch(inputs, Constants::Keep)));
+    y = TensorAccess::view(y, y.shape());
+    std::ranges::copy(scout.parameters(), std::back_inserter(sources));
+  }
+  return {std::move(y), run.take_captured()};
+}
+
 }  // namespace
 
 Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
@@ -96,28 +117,15 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
   require_values(inputs);
   if (!is_recording()) return defined(f(inputs));
 
-  // The first run is on a tape of its own, which tells what parameters were used, and is then thrown away.
   std::vector<Tensor> sources = inputs;
   const auto values = std::make_shared<std::vector<std::uint64_t>>();
-  std::vector<detail::CheckpointRun::Constant> captured;
   // Both runs look for what is not finite if the tape around them does, and name the op inside.
   const TapeOptions options{.check_finite = detail::active_recording(detail::context())->check_finite};
-  Tensor y;
-  {
-    const NoGrad no_grad;
-    detail::CheckpointRun first(*values, false);
-    {
-      Tape scout(options);
-      y = defined(f(scout.watch(inputs, Constants::Keep)));
-      y = TensorAccess::view(y, y.shape());
-      std::ranges::copy(scout.parameters(), std::back_inserter(sources));
-    }
-    captured = first.take_captured();
-  }
+  FirstRun first = run_first(f, inputs, options, *values, sources);
   std::vector<Saved> saved;
   for (const Tensor& x : sources) saved.emplace_back(x);
 
-  const auto rule = [f, values, options, saved = std::move(saved), captured = std::move(captured),
+  const auto rule = [f, values, options, saved = std::move(saved), captured = std::move(first.captured),
                      count = inputs.size()](const Tensor& g, const Tensor& first_result,
                                             const std::vector<bool>& wanted) {
     std::vector<Tensor> xs;
@@ -150,7 +158,7 @@ Tensor checkpoint(const TensorFunction& f, const std::vector<Tensor>& inputs) {
       if (wanted[i]) gradients[i] = std::move(found[next++]);
     return gradients;
   };
-  return record_joint(kCheckpoint, std::move(y), sources, rule);
+  return record_joint(kCheckpoint, std::move(first.y), sources, rule);
 }
 
 }  // namespace tapegrad::inline v0
