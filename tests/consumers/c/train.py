@@ -66,7 +66,7 @@ class Model:
     """A net that raises what its calls have to say."""
 
     def __init__(self, library, seed):
-        self.library, self.net = library, library.tapegrad_net_new(seed)
+        self.calls, self.net = library, library.tapegrad_net_new(seed)
         conv = library.tapegrad_conv2d_default()
         conv.in_channels, conv.filters, conv.kernel_size[0], conv.kernel_size[1], conv.activation = 1, 8, 3, 3, RELU
         self.call("add_conv2d", conv)
@@ -76,9 +76,9 @@ class Model:
         self.call("add_dense", dense)
 
     def call(self, name, *arguments):
-        status = getattr(self.library, "tapegrad_" + name)(self.net, *arguments)
+        status = getattr(self.calls, "tapegrad_" + name)(self.net, *arguments)
         if status != OK:
-            raise RuntimeError(self.library.tapegrad_last_error(self.net).decode())
+            raise RuntimeError(self.calls.tapegrad_last_error(self.net).decode())
 
     def run(self, images):
         result = (ctypes.c_float * (IMAGES * CLASSES))()
@@ -86,7 +86,7 @@ class Model:
         return list(result)
 
     def free(self):
-        self.library.tapegrad_net_free(self.net)
+        self.calls.tapegrad_net_free(self.net)
 
 
 def stripes():
