@@ -85,22 +85,13 @@ int blas_int(index_t value) {
   return static_cast<int>(value);
 }
 
-template <class T>
-Matrix<T> part(const Matrix<T>& matrix, index_t row, index_t column) {
-  return {matrix.data + (matrix.transposed ? column * matrix.step + row : row * matrix.step + column),
-          matrix.step, matrix.transposed};
-}
-
 }  // namespace
 
 template <class T>
 void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
           bool accumulate) {
   if (m == 0 || n == 0) return;
-  if (k == 0) {
-    for (index_t i = 0; !accumulate && i < m; ++i) std::fill_n(c.data + i * c.step, n, T{0});
-    return;
-  }
+  if (k == 0) return gemm_of_nothing(m, n, c, accumulate);
   if (m > largest_product() / n / k) {
     // The longest axis is cut in two, in the middle or at a multiple of what micro-kernels like.
     const auto half = [](index_t size) { return size >= 64 ? size / 2 / 32 * 32 : size / 2; };

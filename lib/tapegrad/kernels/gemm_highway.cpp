@@ -163,41 +163,7 @@ constexpr std::array<MultiplyTile<T>, sizeof...(kAt)> tiles_of(std::integer_sequ
 template <class T>
 constexpr auto kTiles = tiles_of<T>(std::make_integer_sequence<int, kTileRows * kTileVectors>());
 
-// Block i of 128 bits is from row i * kSquare, which is the number of elements in a block.
-template <class T>
-constexpr index_t kSquare = index_t{16} / static_cast<index_t>(sizeof(T));
-template <class D>
-HWY_INLINE hn::Vec<D> LoadBlocks(D d, const hn::TFromD<D>* from, index_t step) {
-  if constexpr (hn::MaxLanes(D()) == kSquare<hn::TFromD<D>>) {
-    return hn::LoadU(d, from);
-  } else {
-    const hn::Half<D> half;
-    return hn::Combine(d, LoadBlocks(half, from + static_cast<index_t>(hn::MaxLanes(half)) * step, step),
-                       LoadBlocks(half, from, step));
-  }
-}
-
-// A vector of rows and a block of columns of `from` become a block of rows and a vector of columns.
-HWY_INLINE void TransposeBlocks(const float* from, index_t step, float* to, index_t to_step) {
-  const hn::ScalableTag<float> d;
-  const hn::ScalableTag<double> pairs;
-  const auto v0 = LoadBlocks(d, from, step), v1 = LoadBlocks(d, from + step, step),
-             v2 = LoadBlocks(d, from + 2 * step, step), v3 = LoadBlocks(d, from + 3 * step, step);
-  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, v0, v1)),
-             low23 = hn::BitCast(pairs, hn::InterleaveLower(d, v2, v3)),
-             high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, v0, v1)),
-             high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, v2, v3));
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, to);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, to + to_step);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, to + 2 * to_step);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, to + 3 * to_step);
-}
-HWY_INLINE void TransposeBlocks(const double* from, index_t step, double* to, index_t to_step) {
-  const hn::ScalableTag<double> d;
-  const auto v0 = LoadBlocks(d, from, step), v1 = LoadBlocks(d, from + step, step);
-  hn::StoreU(hn::InterleaveLower(d, v0, v1), d, to);
-  hn::StoreU(hn::InterleaveUpper(d, v0, v1), d, to + to_step);
-}
+#include "tapegrad/kernels/transpose_internal.h"
 
 // The k rows of the first n columns of b, as rows of `step` numbers: zeros after the columns.
 template <class T>
@@ -208,7 +174,7 @@ void PackColumns(index_t k, index_t n, const Strided<const T>& b, T* to, index_t
     const index_t blocks = k / kSquare<T> * kSquare<T>;
     for (index_t j = 0; j < whole; j += kLanes<T>)
       for (index_t r = 0; r < blocks; r += kSquare<T>)
-        TransposeBlocks(b.data + j * b.column + r, b.column, to + r * step + j, step);
+        TransposeBlocks(d, b.data + j * b.column + r, b.column, to + r * step + j, step);
     for (index_t r = blocks; r < k; ++r)
       for (index_t j = 0; j < whole; ++j) to[r * step + j] = b.data[j * b.column + r];
     if (whole == n) return;
@@ -350,11 +316,6 @@ namespace {
 HWY_EXPORT(GemmFloat);
 HWY_EXPORT(GemmDouble);
 
-template <class T>
-Matrix<T> part(const Matrix<T>& matrix, index_t row, index_t column) {
-  return {Strided<T>(matrix).part(row, column).data, matrix.step, matrix.transposed};
-}
-
 // The rows and columns of c that make a piece of a parallel loop: small enough to be shared out, large enough to be worth
 // packing for.
 struct Piece {
@@ -378,10 +339,7 @@ template <class T>
 void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
           bool accumulate) {
   if (m == 0 || n == 0) return;
-  if (k == 0) {
-    for (index_t i = 0; !accumulate && i < m; ++i) std::fill_n(c.data + i * c.step, n, T{0});
-    return;
-  }
+  if (k == 0) return gemm_of_nothing(m, n, c, accumulate);
   if constexpr (std::is_same_v<T, float>)
     HWY_DYNAMIC_DISPATCH(GemmFloat)(m, n, k, a, b, c, accumulate);
   else

@@ -423,36 +423,13 @@ void AccumulateFilter(const FilterJob<T>& job) {
 
 // ---- filters, in another order
 
-// Transposes a square of four floats, or of two doubles.
-constexpr index_t kSquare = 16 / sizeof(T);
-
-HWY_INLINE void TransposeSquare(const float* at, index_t from_step, float* to, index_t to_step) {
-  const hn::FixedTag<float, 4> d;
-  const hn::FixedTag<double, 2> pairs;
-  const auto v0 = hn::LoadU(d, at), v1 = hn::LoadU(d, at + from_step), v2 = hn::LoadU(d, at + 2 * from_step),
-             v3 = hn::LoadU(d, at + 3 * from_step);
-  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, v0, v1)),
-             low23 = hn::BitCast(pairs, hn::InterleaveLower(d, v2, v3)),
-             high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, v0, v1)),
-             high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, v2, v3));
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, to);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, to + to_step);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, to + 2 * to_step);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, to + 3 * to_step);
-}
-HWY_INLINE void TransposeSquare(const double* at, index_t from_step, double* to, index_t to_step) {
-  const hn::FixedTag<double, 2> d;
-  const auto v0 = hn::LoadU(d, at), v1 = hn::LoadU(d, at + from_step);
-  hn::StoreU(hn::InterleaveLower(d, v0, v1), d, to);
-  hn::StoreU(hn::InterleaveUpper(d, v0, v1), d, to + to_step);
-}
-
 void Transpose(index_t rows, index_t columns, const T* from, index_t from_step, T* to, index_t to_step) {
-  constexpr index_t k = kSquare;
+  constexpr index_t k = kSquare<T>;
   const index_t whole_rows = rows / k * k, whole_columns = columns / k * k;
   for (index_t r = 0; r < whole_rows; r += k)
     for (index_t c = 0; c < whole_columns; c += k)
-      TransposeSquare(from + r * from_step + c, from_step, to + c * to_step + r, to_step);
+      TransposeBlocks(hn::FixedTag<T, kSquare<T>>(), from + r * from_step + c, from_step,
+                      to + c * to_step + r, to_step);
   for (index_t r = 0; r < rows; ++r)
     for (index_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c)
       to[c * to_step + r] = from[r * from_step + c];
