@@ -109,6 +109,32 @@ TEST(Hooks, SeeNoGraphThatIsHalfFreed) {
   }
 }
 
+// Without an end to it, the stack would overflow.
+TEST(Hooks, AndRulesThatAskForTheGradientThatCallsThemAreRefused) {
+  const Tensor p = new_parameter({1, 2});
+  {
+    Tape tape({.persistent = true});
+    const Tensor y = sum(square(p));
+    tape.on_gradient(p, [&](const Tensor&) { (void)tape.gradient(y, p); });
+    EXPECT_TRUE(throws({"[gradient]", "100 calls", "inside each other"}, [&] { (void)tape.gradient(y, p); }));
+  }
+  Tape tape({.persistent = true});
+  Tensor y;
+  y = sum(record("mine", TensorAccess::clone(p), {{p, [&](const Tensor& g) {
+                                                     (void)tape.gradient(y, p);
+                                                     return g;
+                                                   }}}));
+  EXPECT_TRUE(throws({"[mine]", "100 calls", "inside each other"}, [&] { (void)tape.gradient(y, p); }));
+  // A hook may ask again as often as it wants to, but not for ever.
+  int calls = 0;
+  const Tensor z = sum(square(p));
+  tape.on_gradient(z, [&](const Tensor&) {
+    if (++calls < 90) (void)tape.gradient(z, p);
+  });
+  EXPECT_TRUE(equal(tape.gradient(z, p), f64({2, 4})));
+  EXPECT_EQ(calls, 90);
+}
+
 TEST(Hooks, WhatTheyThrowIsThrownAsItIs) {
   const Tensor p = new_parameter({1, 2});
   Tape tape;

@@ -303,6 +303,13 @@ Gradients Tape::gradient(const Tensor& y, const std::vector<Tensor>& xs, const G
   const bool keep = recorded || state->nested || state->persistent;
   if (!keep && recording.gradients_running > 0)
     fail("gradient", "a gradient rule asked for a gradient that would end the tape which runs it");
+  constexpr int kMostNested = 100;  // far below what a thread's stack holds
+  if (recording.gradients_running >= kMostNested)
+    fail(
+        "gradient",
+        "{} calls of gradient() run inside each other on one tape: a hook or a rule must not ask, each time, for the "
+        "gradient that calls it again",
+        kMostNested);
 
   if (!y.defined()) fail("gradient", "the result is a Tensor that was never given a value");
   const Node* last = result_node(recording, y);

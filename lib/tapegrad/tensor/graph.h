@@ -18,7 +18,8 @@ struct GraphNode {
   std::string name;              ///< the name of a parameter, empty if it is not known
   Shape shape;                   ///< shape of the result
   DType dtype = DType::Float32;  ///< dtype of the result
-  std::size_t bytes = 0;         ///< bytes of the tensors that are kept for the backward pass
+  std::size_t bytes =
+      0;  ///< of the tensors that this node keeps for the backward pass; others may keep the same
   std::vector<int> inputs;  ///< positions of the tracked inputs among the nodes, all smaller than this node's
 };
 
@@ -26,7 +27,7 @@ struct GraphNode {
 struct Graph {
   std::vector<GraphNode> nodes;  ///< in the order of execution
 
-  /// Bytes that all nodes keep.
+  /// Bytes that all nodes keep. A tensor that several nodes keep counts for each of them.
   std::size_t bytes() const {
     std::size_t total = 0;
     for (const GraphNode& node : nodes) total += node.bytes;
