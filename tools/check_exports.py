@@ -12,13 +12,22 @@ import subprocess
 import sys
 
 
+def anchors(member):
+    """Whether where this member is defined, its class's virtual table is made: a virtual function without a body here."""
+    inner = [child.get("kind") for child in member.get("inner", [])]
+    return ((member.get("virtual") or "OverrideAttr" in inner) and
+            not (member.get("pure") or member.get("isImplicit") or member.get("inline") or member.get("explicitlyDefaulted") or
+                 "CompoundStmt" in inner))
+
+
 def declared(include):
-    """Mangled names of what tapegrad.h declares; those that a program needs, and all that it may see."""
+    """Mangled names of what tapegrad.h declares: those that a program needs, and all that it may see; and the classes whose
+    virtual tables are not made by the library alone."""
     source = '#include "tapegrad/tapegrad.h"\n'
     dump = subprocess.run(
         ["clang++", "-std=c++20", "-I", include, "-x", "c++", "-fsyntax-only", "-Xclang", "-ast-dump=json",
          "-Xclang", "-ast-dump-filter=tapegrad", "-"], input=source, capture_output=True, text=True, check=True).stdout
-    needed, seen, classes = set(), set(), set()
+    needed, seen, unanchored = set(), set(), set()
     decoder = json.JSONDecoder()
 
     def walk(node, in_template):
@@ -26,8 +35,9 @@ def declared(include):
         if kind in ("ClassTemplateDecl", "FunctionTemplateDecl", "ClassTemplatePartialSpecializationDecl", "VarTemplateDecl"):
             in_template = True
         name = node.get("mangledName")
-        if kind == "CXXRecordDecl" and node.get("completeDefinition") and not in_template and node.get("name"):
-            classes.add(node["name"])
+        if kind == "CXXRecordDecl" and not in_template and node.get("definitionData", {}).get("isPolymorphic"):
+            if not any(anchors(member) for member in node["inner"]):
+                unanchored.add(node["name"])
         if name and not in_template:
             seen.add(name)
             inner = node.get("inner", [])
@@ -46,7 +56,7 @@ def declared(include):
     while True:
         at = dump.find("{", at)
         if at < 0:
-            return needed, seen, classes
+            return needed, seen, unanchored
         node, at = decoder.raw_decode(dump, at)
         walk(node, False)
 
@@ -64,7 +74,7 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     library, include = sys.argv[1:]
-    needed, seen, _ = declared(include)
+    needed, seen, unanchored = declared(include)
     lines = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
     exported = {line.split()[-1].split("@")[0]: line.split()[-2] for line in lines.splitlines()}
     mistakes = [f"not exported, though a header declares it: {name}" for name in sorted(needed)
@@ -75,8 +85,12 @@ def main():
     foreign = [name for name in exported if "8tapegrad" not in name]
     mistakes += [f"exported, though it is not the library's own: {name}" for name in sorted(foreign)]
     # Instances of public templates, and members of theirs, are compiled weakly wherever they are used.
-    strong = [name for name in functions if exported[name] not in "WVu"]
+    strong = [name for name in functions if exported[name] not in "WV"]
     mistakes += [f"exported, though no public header declares it: {name}" for name in sorted(strong)]
+
+    # Each program makes the virtual table of a class without such a function: without RTTI, if the program is compiled so.
+    mistakes += [f"no virtual function is declared here and defined in the library: class {name}" for name in sorted(unanchored)]
+    mistakes += [f"keeps dlclose() from unloading the library: {name}" for name, kind in sorted(exported.items()) if kind == "u"]
 
     if len(needed) < 300:
         mistakes.append(f"only {len(needed)} declarations were found: this check is broken")

@@ -1,5 +1,5 @@
 # Programs that are built without CMake, with an installed tree that was moved: by pkg-config alone, for a static library and a
-# shared one; and with -fno-rtti, which the headers of tensors, ops and tapes allow.
+# shared one; and with -fno-rtti.
 #   cmake -DBUILD=... -DCOMPILER=... -DFLAGS=... -DPKG_CONFIG=... -DSOURCE=tests/consumers -DSCRATCH=...
 #         -P pkg_config.cmake
 cmake_minimum_required(VERSION 3.25)
@@ -27,7 +27,7 @@ function(build_and_run source)
     separate_arguments(flags UNIX_COMMAND "${flags}")
     execute_process(COMMAND ${COMPILER} ${FLAGS} ${ARGN} ${source} -o ${SCRATCH}/program ${flags}
                     COMMAND_ERROR_IS_FATAL ANY)
-    execute_process(COMMAND ${SCRATCH}/program COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND ${SCRATCH}/program WORKING_DIRECTORY ${SCRATCH} COMMAND_ERROR_IS_FATAL ANY)
   endforeach()
 endfunction()
 build_and_run(${SOURCE}/find_package/main.cpp -std=c++20)

@@ -34,6 +34,20 @@ int threads() {
   return -1;
 }
 
+// Whether a library of this name is in the address space.
+bool mapped(const std::string& name) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);)
+    if (line.find(name) != std::string::npos) return true;
+  return false;
+}
+
+// Neither the plugin nor the library that it brings along stays when it is dropped.
+void expect_gone() {
+  expect(!mapped(std::string(path).substr(std::string(path).rfind('/') + 1)), "the plugin must be gone");
+  expect(!mapped("libtapegrad"), "the library must be gone");
+}
+
 void* load() {
 #if TAPEGRAD_ADDRESS_SANITIZER
   const __lsan::ScopedDisabler disabled;  // each time that GCC's OpenMP is loaded, it keeps 8 bytes for ever
@@ -68,6 +82,7 @@ int main(int count, char** arguments) {
     expect(loss > 0 && loss == expected, "a thread must get the same loss each time");
     expect(threads() == before, "a thread that has ended must leave no threads");
     expect(dlclose(plugin) == 0, "the library must be dropped");
+    expect_gone();
   }
 
   // Two threads, each loading for itself.
@@ -82,7 +97,7 @@ int main(int count, char** arguments) {
   for (std::thread& thread : pair) thread.join();
   expect(losses[0] == expected && losses[1] == expected, "two threads at once must get that loss");
 
-  // On this thread, whose memory and workers outlive the handle.
+  // On this thread, whose memory and workers outlive the handle: the library stays, once, until the thread ends.
   for (int again = 0; again < 5; ++again) {
     void* plugin = load();
     expect(train(plugin) == expected, "the first thread must get that loss");

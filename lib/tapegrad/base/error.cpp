@@ -18,6 +18,8 @@ std::string without_nul(std::string text) {
 Error::Error(std::string_view op, std::string_view message)
     : std::runtime_error(without_nul(fmt::format("[{}] {}", op, message))), op_(op) {}
 
+Error::~Error() = default;
+
 std::string_view Error::message() const {
   return std::string_view(what()).substr(op_.size() + 3);
 }

@@ -17,6 +17,9 @@ class Error : public std::runtime_error {
  public:
   /// what() becomes "[op] message".
   Error(std::string_view op, std::string_view message);
+  Error(const Error&) = default;
+  Error& operator=(const Error&) = default;
+  ~Error() override;
 
   /// The function or layer that refused.
   const std::string& op() const { return op_; }

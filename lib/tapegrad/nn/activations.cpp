@@ -42,4 +42,35 @@ Softplus::Softplus() : Lambda("Softplus", softplus) {}
 Tanh::Tanh() : Lambda("Tanh", static_cast<Tensor (*)(const Tensor&)>(tanh)) {}
 Softmax::Softmax(int axis) : Lambda("Softmax", [axis](const Tensor& x) { return softmax(x, axis); }) {}
 
+Tensor ReLU::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor LeakyReLU::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor ELU::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor SELU::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor GELU::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor SiLU::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor Sigmoid::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor Softplus::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor Tanh::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+Tensor Softmax::forward(const Tensor& x) {
+  return Lambda::forward(x);
+}
+
 }  // namespace tapegrad::inline v0

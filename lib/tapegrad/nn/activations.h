@@ -68,23 +68,28 @@ class Lambda : public Module {
   const char* name_ = nullptr;
 };
 
-// Activations as layers. ops/elementwise.h and ops/activation.h define the functions that they compute.
+// Activations as layers. ops/elementwise.h and ops/activation.h define the functions that they compute. Each declares
+// forward() anew, so that its virtual table is the library's, with RTTI, also for programs without.
 
 struct ReLU : Lambda {
   ReLU();
   ReLU(const ReLU& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct LeakyReLU : Lambda {
   explicit LeakyReLU(double negative_slope = kNegativeSlope);
   LeakyReLU(const LeakyReLU& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct ELU : Lambda {
   explicit ELU(double alpha = 1);
   ELU(const ELU& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct SELU : Lambda {
   SELU();
   SELU(const SELU& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct GELUOptions {
   /// Compute gelu_tanh, the approximation by tanh.
@@ -93,26 +98,32 @@ struct GELUOptions {
 struct GELU : Lambda {
   explicit GELU(const GELUOptions& options = {});
   GELU(const GELU& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct SiLU : Lambda {
   SiLU();
   SiLU(const SiLU& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct Sigmoid : Lambda {
   Sigmoid();
   Sigmoid(const Sigmoid& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct Softplus : Lambda {
   Softplus();
   Softplus(const Softplus& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct Tanh : Lambda {
   Tanh();
   Tanh(const Tanh& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 struct Softmax : Lambda {
   explicit Softmax(int axis = -1);
   Softmax(const Softmax& other, Cloning cloning) : Lambda(other, cloning) {}
+  Tensor forward(const Tensor& x) override;
 };
 
 }  // namespace v0

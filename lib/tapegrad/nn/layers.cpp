@@ -5,6 +5,7 @@
 
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/nn/class_internal.h"
 #include "tapegrad/nn/initializers.h"
 #include "tapegrad/nn/layer_internal.h"
 #include "tapegrad/ops/dropout.h"
@@ -261,8 +262,7 @@ void Dropout::visit(Visitor& visitor) {
 Sequential::Sequential(const Sequential& other, Cloning cloning) {
   for (const auto& [module, copy] : other.items_) {
     if (copy == nullptr) {
-      const Module& missing = *module;
-      const std::string name = detail::class_name(typeid(missing));
+      const std::string name = detail::class_name(*module);
       fail("clone",
            "module {} of a Sequential, a {}, has no constructor {}(const {}& other, Cloning cloning)",
            items_.size(), name, name, name);

@@ -8,6 +8,7 @@
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/nn/class_internal.h"
 #include "tapegrad/nn/oihw_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
@@ -96,6 +97,8 @@ void require_same_where_tied(const std::vector<Copy>& copies) {
 
 }  // namespace
 
+Module::~Module() = default;
+
 void Visitor::operator()(std::string_view name, Tensor& tensor) {
   if (tensor.defined() && on_tensor_) on_tensor_(path_ + std::string(name), tensor);
 }
@@ -111,7 +114,7 @@ void Visitor::operator()(std::string_view name, Module& module) {
 
 Tensor Module::draw_parameter(const Initializer& initializer, const Shape& shape, Generator& generator,
                               const char* what) {
-  const std::string name = detail::class_name(typeid(*this));
+  const std::string name = detail::class_name(*this);
   if (!initializer) fail(name, "{} must not be empty", what);
   const auto values = [initializer, shape, name, what = std::string(what)](Generator& from) {
     Tensor made = initializer(shape, from, DType::Float32);
@@ -138,7 +141,7 @@ Tensor Module::operator()(const Tensor& x) {
     y = forward(x);
   } catch (const Error&) {
     if (x.defined()) throw;
-    fail(detail::class_name(typeid(*this)), "the input was declared but never given a value");
+    fail(detail::class_name(*this), "the input was declared but never given a value");
   }
   if (const auto* observer = detail::context().call_observer) (*observer)(*this, y);
   return y;
@@ -280,30 +283,28 @@ struct Shown {
 }  // namespace
 
 void separate(Module& copy, const Module& original) {
+  if (!same_class(copy, original))
+    fail(
+        "clone",
+        "a {} was given as a {}, so the copy would lack the members of the derived class: call clone() with it",
+        class_name(original), class_name(copy));
   const Shown from(const_cast<Module&>(original)), to(copy);  // visit() is for those who change tensors, too
   for (std::size_t i = 0; i < from.tensors.size(); ++i) {
     const auto& [path, tensor] = from.tensors[i];
     if (i >= to.tensors.size() || to.tensors[i].first != path ||
         TensorAccess::storage(to.tensors[i].second) != TensorAccess::storage(tensor))
-      fail("clone", "'{}' was not copied by {}(const {}& other, Cloning cloning)", path,
-           class_name(typeid(original)), class_name(typeid(original)));
+      fail("clone", "'{}' was not copied by {}(const {}& other, Cloning cloning)", path, class_name(original),
+           class_name(original));
   }
   if (from.modules.size() != to.modules.size() || from.tensors.size() != to.tensors.size())
     fail("clone", "visit() shows {} modules and {} tensors of a {} but {} and {} of its copy",
-         from.modules.size(), from.tensors.size(), class_name(typeid(original)), to.modules.size(),
+         from.modules.size(), from.tensors.size(), class_name(original), to.modules.size(),
          to.tensors.size());
   for (std::size_t i = 0; i < from.modules.size(); ++i)
     ModuleAccess::set_training(*to.modules[i], from.modules[i]->training());
   renew_memory(
       copy, [](const Tensor&) { return true; },
       [](const Tensor& elements) { return TensorAccess::clone(elements); });
-}
-
-void refuse_clone(const Module& module, const std::type_info& as) {
-  fail(
-      "clone",
-      "a {} was given as a {}, so the copy would lack the members of the derived class: call clone() with it",
-      class_name(typeid(module)), class_name(as));
 }
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/nn/class_internal.h"
 #include "tapegrad/nn/layers.h"
 #include "tapegrad/ops/layout.h"
 
@@ -32,9 +33,8 @@ std::string_view pytorch_name(std::string_view name) {
 Tensor converted(const Module& owner, const std::string& path, const Tensor& own, const Tensor& given) {
   if (own.rank() == 4 && given.rank() == 4) {
     const Tensor turned = permute(given, {2, 3, 1, 0});
-    const bool depthwise = dynamic_cast<const DepthwiseConv2D*>(&owner) != nullptr;
-    const bool filter = depthwise || dynamic_cast<const Conv2D*>(&owner) != nullptr ||
-                        dynamic_cast<const Conv2DTranspose*>(&owner) != nullptr;
+    const bool depthwise = is_a<DepthwiseConv2D>(owner);
+    const bool filter = depthwise || is_a<Conv2D>(owner) || is_a<Conv2DTranspose>(owner);
     const Shape& shape = own.shape();
     if (!filter && shape == given.shape()) {
       if (shape == turned.shape())
@@ -49,8 +49,7 @@ Tensor converted(const Module& owner, const std::string& path, const Tensor& own
                ? reshape(turned, shape)
                : turned;
   }
-  if (own.rank() == 2 && given.rank() == 2 && dynamic_cast<const Dense*>(&owner) != nullptr)
-    return transpose(given);
+  if (own.rank() == 2 && given.rank() == 2 && is_a<Dense>(owner)) return transpose(given);
   return given;
 }
 

@@ -2,12 +2,12 @@
 #include <array>
 #include <map>
 #include <set>
-#include <typeinfo>
 #include <vector>
 
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/nn/class_internal.h"
 #include "tapegrad/nn/module.h"
 
 #if __has_include(<cxxabi.h>)
@@ -18,8 +18,16 @@
 
 namespace tapegrad::inline v0 {
 
-std::string detail::class_name(const std::type_info& type) {
-  std::string name = type.name();
+// What was compiled without RTTI has a 0 in its virtual table, which typeid and dynamic_cast would read. By the C++ ABI of
+// Itanium, which GCC and Clang follow, the type stands in front of the table's first function.
+const std::type_info* detail::class_of(const Module& module) {
+  return static_cast<const std::type_info*>(virtual_table(module)[-1]);
+}
+
+std::string detail::class_name(const Module& module) {
+  const std::type_info* type = class_of(module);
+  if (type == nullptr) return "Module";
+  std::string name = type->name();
 #if __has_include(<cxxabi.h>)
   int status = 0;
   if (char* readable = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status)) {
@@ -134,7 +142,7 @@ std::string Module::summary(const Shape& input_shape) {
 }
 
 std::string Module::summary(const Tensor& input) {
-  std::vector<Row> rows = {{"", detail::class_name(typeid(*this)), this}};
+  std::vector<Row> rows = {{"", detail::class_name(*this), this}};
   std::map<std::string, std::size_t> row_of = {{"", 0}};
   std::set<const detail::Storage*> counted;
   Total all, trained, buffers;
@@ -153,7 +161,7 @@ std::string Module::summary(const Tensor& input) {
       [&](const std::string& path, Module& module) {
         rows[row_of.at(outer_path(path))].has_modules = true;
         row_of[path] = rows.size();
-        rows.push_back({path, detail::class_name(typeid(module)), &module});
+        rows.push_back({path, detail::class_name(module), &module});
       });
   visit(visitor);
 

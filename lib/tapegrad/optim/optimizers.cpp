@@ -72,6 +72,8 @@ T* memory_at(std::vector<Tensor>& memory, std::size_t at) {
 
 }  // namespace
 
+Optimizer::~Optimizer() = default;
+
 void Optimizer::add_group(const ParameterList& parameters, double learning_rate,
                           std::vector<const char*> memories, double initial) {
   require_not_negative(name_, "learning_rate", learning_rate);
@@ -316,6 +318,11 @@ static std::vector<Adam::Group> adam_groups(const std::vector<AdamW::Group>& gro
 }
 
 AdamW::AdamW(const std::vector<Group>& groups) : Adam("AdamW", adam_groups(groups), true) {}
+
+void AdamW::update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+                   std::vector<Tensor>& memory) {
+  Adam::update(group, parameter, gradient, memory);
+}
 
 RMSprop::RMSprop(const std::vector<Group>& groups) : Optimizer("RMSprop") {
   for (const auto& [parameters, options] : groups) {

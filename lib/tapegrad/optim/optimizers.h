@@ -38,7 +38,7 @@ enum class EpsilonConvention { PyTorch, Keras };
 /// NaN are not clamped.
 class Optimizer {
  public:
-  virtual ~Optimizer() = default;
+  virtual ~Optimizer();
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 
@@ -143,10 +143,10 @@ class Adam : public Optimizer {
 
  protected:
   Adam(const char* name, const std::vector<Group>& groups, bool decoupled);
-
- private:
   void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
               std::vector<Tensor>& memory) override;
+
+ private:
   std::vector<AdamOptions> options_;
   bool decoupled_;  // the weight decay from the gradient
 };
@@ -168,6 +168,10 @@ class AdamW : public Adam {
   explicit AdamW(const std::vector<Group>& groups);
   explicit AdamW(const ParameterList& parameters, const AdamWOptions& options = {})
       : AdamW({Group{parameters, options}}) {}
+
+ private:
+  void update(std::size_t group, Tensor& parameter, const Tensor& gradient,
+              std::vector<Tensor>& memory) override;
 };
 
 struct RMSpropOptions {
