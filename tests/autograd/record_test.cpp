@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -221,6 +222,24 @@ TEST(Record, BytesAreThoseOfWhatRulesSave) {
   }
   (void)record("after a pause", zeros({10}), {{x, [](const Tensor& g) { return g; }}});
   EXPECT_EQ(bytes(), 0u);
+}
+
+// As the README says it: without the NoGrad the products would be recorded, too, which keeps five tensors.
+TEST(Record, TheReadmesCubeKeepsOneTensor) {
+  const auto kept = [](bool products_too) {
+    Tape tape;
+    const Tensor x = tape.watch(zeros({100}, DType::Float64));
+    Tensor y;
+    {
+      std::optional<NoGrad> no_grad;
+      if (!products_too) no_grad.emplace();
+      y = x * x * x;
+    }
+    y = record("cube", y, {{x, [x = Saved(x)](const Tensor& g) { return g * (3.0 * x() * x()); }}});
+    return tape.graph().bytes();
+  };
+  EXPECT_EQ(kept(false), 800u);
+  EXPECT_EQ(kept(true), 5 * 800u);
 }
 
 // A rule is made before its op looks at its arguments: the op says which of them is undefined, in its own name.
