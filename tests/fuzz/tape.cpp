@@ -196,14 +196,18 @@ struct Check {
     }
   }
 
-  // What is left of numbers that cancel, in the derivatives of programs with results of this size.
+  // What may be left where numbers cancel, of results and their gradients of these sizes.
   double cancelled() const {
+    Tape tape;
     Tensors all;
-    (void)program(program.leaves(), {.results = &all});
-    double total = 1;
-    for (const Tensor& x : all)
-      for (const double value : x.values<double>()) total += std::isfinite(value) ? std::abs(value) : 0;
-    return 1e-13 * total;
+    const Tensor y = program(variables(tape), {.results = &all});
+    const Gradients gradients = tape.gradient(y, all, {.zeros_for_unreached = true});
+    double values = 1, slopes = 1;
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      for (const double value : all[k].values<double>()) values += std::isfinite(value) ? std::abs(value) : 0;
+      for (const double slope : gradients[k].values<double>()) slopes = std::max(slopes, std::abs(slope));
+    }
+    return 1e-13 * values * slopes;
   }
 
   Tensors directions(std::uint64_t seed) const {
