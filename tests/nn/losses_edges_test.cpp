@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "oracle.h"
@@ -317,6 +318,62 @@ TEST(LossesAtTheEnds, MessagesNameTheWayOut) {
   EXPECT_TRUE(refuses("cross_entropy", {"Int32", "[2, 4]", "one axis less", "cast()"}, [&] {
     (void)cross_entropy(logits, ones({2, 4}, DType::Int32));
   }));
+}
+
+// What a loss is called with has the name that its header gives it.
+TEST(LossesAtTheEnds, MessagesNameTheArguments) {
+  const Tensor x = full({2, 4}, -2), wide = zeros({2, 4}, DType::Float64), three = full({3, 4}, -2);
+  const Tensor labels = zeros({2}, DType::Int32);
+  EXPECT_TRUE(refuses("nll_loss", {"shape of log_probability without", "got [3]", "[2, 4]"},
+                      [&] { (void)nll_loss(x, zeros({3}, DType::Int32)); }));
+  EXPECT_TRUE(refuses("nll_loss", {"log_probability", "[2, 4]", "kl_divergence()"}, [&] {
+    (void)nll_loss(x, zeros({2, 4}, DType::Int32));
+  }));
+  EXPECT_TRUE(refuses("nll_loss", {"kl_divergence()"}, [&] { (void)nll_loss(x, x); }));
+  EXPECT_TRUE(refuses("nll_loss", {"at [0] is 7", "4 classes of log_probability"},
+                      [&] { (void)nll_loss(x, full({2}, 7, DType::Int32)); }));
+  EXPECT_TRUE(refuses("cross_entropy", {"4 classes of logits"},
+                      [&] { (void)cross_entropy(x, full({2}, 7, DType::Int32)); }));
+  using Loss = std::function<Tensor(const Tensor&, const Tensor&)>;
+  const std::vector<std::tuple<const char*, const char*, Loss>> all = {
+      {"mse_loss", "prediction and target", [](auto& a, auto& b) { return mse_loss(a, b); }},
+      {"mae_loss", "prediction and target", [](auto& a, auto& b) { return mae_loss(a, b); }},
+      {"huber_loss", "prediction and target", [](auto& a, auto& b) { return huber_loss(a, b); }},
+      {"smooth_l1_loss", "prediction and target", [](auto& a, auto& b) { return smooth_l1_loss(a, b); }},
+      {"binary_cross_entropy", "probability and target",
+       [](auto& a, auto& b) { return binary_cross_entropy(a, b); }},
+      {"binary_cross_entropy_with_logits", "logits and target",
+       [](auto& a, auto& b) { return binary_cross_entropy_with_logits(a, b); }},
+      {"cross_entropy", "logits and target", [](auto& a, auto& b) { return cross_entropy(a, b); }},
+      {"kl_divergence", "log_probability and target", [](auto& a, auto& b) { return kl_divergence(a, b); }},
+      {"kl_to_standard_normal", "mean and log_variance",
+       [](auto& a, auto& b) { return kl_to_standard_normal(a, b); }}};
+  for (const auto& [op, names, loss] : all) {
+    const Loss& call = loss;
+    EXPECT_TRUE(refuses(op, {names, "[2, 4]", "[3, 4]"}, [&] { (void)call(x, three); }));
+    EXPECT_TRUE(refuses(op, {names, "Float32", "Float64", "[2, 4]"}, [&] { (void)call(x, wide); }));
+  }
+}
+
+// A square or a power that leaves the range where its half does not.
+TEST(LossesAtTheEnds, DivergencesFromTheStandardNormalAtTheEndOfTheRange) {
+  const Function by_mean = [](const Tensor& v) { return kl_to_standard_normal(v, zeros_like(v), kEach); };
+  const Function by_variance = [](const Tensor& v) { return kl_to_standard_normal(zeros_like(v), v, kEach); };
+  for (const auto& [dtype, mean, log_variance] :
+       {std::tuple{DType::Float32, 2.4e19, 89.0}, std::tuple{DType::Float64, 1.5e154, 710.0}}) {
+    const double tolerance = dtype == DType::Float32 ? 1e-6 : 1e-12;
+    const Tensor m = tensor({{mean}}, dtype), v = tensor({{log_variance}}, dtype);
+    const double half = mean / 2 * mean;
+    EXPECT_NEAR(by_mean(m).item() / half, 1, tolerance);
+    EXPECT_NEAR(gradient_of(by_mean, m).item() / mean, 1, tolerance);
+    EXPECT_EQ(second_of(by_mean, m).item(), 1);
+    const auto right = static_cast<double>(std::exp(static_cast<long double>(log_variance)) / 2);
+    for (const double found :
+         {by_variance(v).item(), gradient_of(by_variance, v).item(), second_of(by_variance, v).item()})
+      EXPECT_NEAR(found / right, 1, tolerance);
+  }
+  const double least = std::numeric_limits<double>::denorm_min();
+  EXPECT_EQ(gradient_of(by_mean, tensor({{least}}, DType::Float64)).item(), least);
 }
 
 // The target's gradient is log t + 1 - log p, and log t is that of the target itself.

@@ -11,6 +11,7 @@
 
 #include "oracle.h"
 #include "refuses.h"
+#include "tapegrad/nn/losses.h"
 #include "tapegrad/ops/activation.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/index.h"
@@ -839,6 +840,48 @@ TEST(Nothing, EmptyBatchesHaveEmptyResults) {
     global_avg_pool2d(zeros({2, 0, 3, 1}));
   }));
   EXPECT_TRUE(refuses("global_max_pool2d", {"[2, 0, 3, 1]"}, [] { global_max_pool2d(zeros({2, 0, 3, 1})); }));
+}
+
+// Samples, axes or channels without elements give results without elements, and so do their gradients.
+TEST(Nothing, NormsAndLossesOfNoElements) {
+  const Tensor no_features = zeros({3, 0}), no_pixels = zeros({2, 0, 4, 2}),
+               no_channels = zeros({2, 4, 4, 0});
+  const Tensor none = zeros({0}), two = ones({2});
+  const auto is_empty = [](const char* name, const Function& f, const Tensor& x) {
+    EXPECT_EQ(f(x).shape(), x.shape()) << name;
+    EXPECT_EQ(gradient_of(f, x).shape(), x.shape()) << name;
+  };
+  is_empty(
+      "layer_norm", [](const Tensor& x) { return layer_norm(x, 1); }, no_features);
+  is_empty(
+      "layer_norm", [](const Tensor& x) { return layer_norm(x, 3); }, no_pixels);
+  is_empty(
+      "layer_norm", [&](const Tensor& x) { return layer_norm(x, none, none); }, no_features);
+  is_empty(
+      "layer_norm", [&](const Tensor& x) { return layer_norm(x, none, none); }, no_channels);
+  is_empty(
+      "group_norm", [&](const Tensor& x) { return group_norm(x, 2, two, two); }, no_pixels);
+  is_empty(
+      "group_norm", [&](const Tensor& x) { return group_norm(x, 3, none, none); }, no_channels);
+  // The parameters have a gradient, though there is nothing to it.
+  const Function by_scale = [&](const Tensor& scale) { return group_norm(no_pixels, 1, scale, two); };
+  const Function by_shift = [&](const Tensor& shift) { return group_norm(no_pixels, 1, two, shift); };
+  EXPECT_TRUE(equal(gradient_of(by_scale, two), zeros({2})));
+  EXPECT_TRUE(equal(gradient_of(by_shift, two), zeros({2})));
+  EXPECT_TRUE(refuses("layer_norm", {"Int32"}, [] { layer_norm(zeros({3, 0}, DType::Int32), 1); }));
+  EXPECT_TRUE(refuses("layer_norm", {"epsilon"}, [&] { layer_norm(no_features, 1, -1); }));
+
+  const Tensor nothing = zeros({0, 0}), labels = zeros({0}, DType::Int32);
+  const LossOptions each = {Reduction::PerElement}, total = {Reduction::Sum};
+  EXPECT_EQ(cross_entropy(nothing, labels, {.reduction = Reduction::PerElement}).shape(), Shape{0});
+  EXPECT_EQ(cross_entropy(nothing, nothing, {.reduction = Reduction::PerElement}).shape(), Shape{0});
+  EXPECT_EQ(nll_loss(nothing, labels, each).shape(), Shape{0});
+  EXPECT_EQ(kl_divergence(nothing, nothing, each).shape(), Shape{0});
+  EXPECT_EQ(nll_loss(nothing, labels, total).item(), 0);
+  EXPECT_TRUE(refuses("nll_loss", {"no classes", "[3, 0]"},
+                      [&] { nll_loss(no_features, zeros({3}, DType::Int32), each); }));
+  // A distribution of no dimensions is none from another.
+  EXPECT_TRUE(equal(kl_to_standard_normal(no_features, no_features, each), zeros({3})));
 }
 
 // A product of nothing is still a result of the tape, as a sum of nothing is.

@@ -69,6 +69,22 @@ TEST(NotFinite, GradientIsNamedByTheFunctionThatWasCalled) {
   EXPECT_EQ(named([](const Tensor& t) { return selu(t); }, x, full({2}, 3.4e38)), "selu");
 }
 
+// All results of a function are looked through: BatchNorm keeps the variance, where the result itself is right.
+TEST(NotFinite, IsFoundInTheVarianceOfABatch) {
+  const Tensor x = tensor({{1e20}, {-1e20}}), one = ones({1}), zero = zeros({1});
+  const BatchNormResult found = batch_norm(x, one, zero);
+  EXPECT_NEAR(found.y.at({0, 0}), 1, 1e-6);
+  EXPECT_EQ(found.variance.item(), kInfinity);
+  const Tape tape({.check_finite = true});
+  try {
+    (void)batch_norm(x, one, zero);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.op(), "batch_norm");
+  }
+  EXPECT_NO_THROW((void)batch_norm(x * 1e-10, one, zero));
+}
+
 void expect_nothing_found(const char* what, const std::function<Tensor()>& f, double right) {
   const Tape tape({.check_finite = true});
   Tensor y;

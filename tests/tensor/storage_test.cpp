@@ -65,9 +65,10 @@ TEST(Storage, BlocksOfEverySizeAreLargeEnough) {
 
 TEST(Storage, RefusesMoreThanThereIs) {
   const std::int64_t most = std::numeric_limits<std::int64_t>::max() / 16;  // what a Shape can have
-  EXPECT_TRUE(
-      refuses("tensor", {"memory", std::to_string(most), "Float64"}, [&] { make(most, DType::Float64); }));
-  EXPECT_TRUE(refuses("tensor", {"memory"}, [&] { make(most, DType::UInt8); }));
+  EXPECT_EQ(Storage::allocate(DType::Float64, most), nullptr);
+  EXPECT_EQ(Storage::allocate(DType::UInt8, most), nullptr);
+  EXPECT_TRUE(refuses("zeros", {"no memory", std::to_string(most), "Float64", "bytes"},
+                      [&] { (void)zeros({most}, DType::Float64); }));
   EXPECT_EQ(make(5)->count(), 5);
 }
 

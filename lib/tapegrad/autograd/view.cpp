@@ -45,7 +45,7 @@ Tensor sum_of(const Tensor& a, const Tensor& b) {
 }
 
 Tensor copy_of(const Tensor& x, const char* op) {
-  return record(op, TensorAccess::clone(x), {{x, [](const Tensor& g) { return g; }}});
+  return record(op, TensorAccess::clone(x, op), {{x, [](const Tensor& g) { return g; }}});
 }
 
 }  // namespace tapegrad::inline v0::detail

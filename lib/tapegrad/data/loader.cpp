@@ -28,7 +28,7 @@ constexpr std::uint64_t kShuffling = 0x73687566666c65, kTransforming = 0x7472616
 Tensor room(index_t samples, const Shape& sample_shape, DType dtype) {
   std::vector<index_t> sizes(sample_shape.begin(), sample_shape.end());
   sizes.insert(sizes.begin(), samples);
-  return TensorAccess::empty(Shape(sizes), dtype);
+  return TensorAccess::empty(Shape(sizes), dtype, "loader");
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ Tensor read_all(const Samples& samples, DType dtype) {
   if (dtype != samples.dtype() && !is_floating(dtype))
     fail("read_all", "dtype must be {}, as the samples are, or a floating one, got {}", samples.dtype(),
          dtype);
-  Tensor all = TensorAccess::empty(samples.shape(), dtype);
+  Tensor all = TensorAccess::empty(samples.shape(), dtype, "read_all");
   for (index_t i = 0; i < samples.size(); ++i)
     detail::copy_converted(samples[i], all, i * samples.sample_shape().size());
   return all;
@@ -89,7 +89,7 @@ Tensor read_all(const Samples& samples, DType dtype) {
 
 Tensor read_all(const Samples& samples) {
   require_samples(samples);
-  Tensor all = TensorAccess::empty(samples.shape(), samples.dtype());
+  Tensor all = TensorAccess::empty(samples.shape(), samples.dtype(), "read_all");
   dispatch(samples.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
     auto target = all.mutable_values<T>().begin();

@@ -20,7 +20,7 @@ Tensor to_tensor(const Image& image) {
   if (static_cast<index_t>(image.pixels.size()) != shape.size())
     fail("to_tensor", "an image of shape {} must have {} bytes of pixels, got {}", shape, shape.size(),
          image.pixels.size());
-  Tensor x = TensorAccess::empty(shape, DType::Float32);
+  Tensor x = TensorAccess::empty(shape, DType::Float32, "to_tensor");
   // A division, as the Loader's: a product with 1 / 255 is another number.
   std::ranges::transform(image.pixels, x.mutable_data<float>(),
                          [](std::uint8_t pixel) { return static_cast<float>(pixel) / 255.0F; });

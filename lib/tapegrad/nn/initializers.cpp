@@ -105,7 +105,7 @@ Tensor orthogonal(const Shape& shape, Generator& generator, DType dtype) {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < columns; ++c)
       values[r * columns + c] = rows >= columns ? vectors[c][r] : vectors[r][c];
-  Tensor made = TensorAccess::empty(shape, dtype);
+  Tensor made = TensorAccess::empty(shape, dtype, "orthogonal");
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {
     std::ranges::transform(values, made.mutable_data<T>(), [](double v) { return static_cast<T>(v); });
   });

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -45,19 +46,18 @@ using detail::require_floating;
 using detail::weighted;
 
 // Broadcasting here is nearly always a mistake: [n, 1] against [n] would compare everything with everything.
-void require_alike(const char* loss, const Tensor& prediction, const Tensor& target) {
+void require_alike(const char* loss, const Tensor& prediction, const Tensor& target,
+                   const char* name = "prediction", const char* other = "target") {
   require_floating(loss, prediction);
   detail::require_defined(loss, target);
   if (prediction.shape() != target.shape())
-    fail(
-        loss,
-        "the prediction and the target must have the same shape, got {} and {}: {}; nothing is broadcast here",
-        prediction.shape(), target.shape(),
-        prediction.size() == target.size() ? "reshape() or squeeze() one"
-                                           : "one loss is computed for each pair");
+    fail(loss, "{} and {} must have the same shape, got {} and {}: {}; nothing is broadcast here", name,
+         other, prediction.shape(), target.shape(),
+         prediction.size() == target.size() ? "reshape() or squeeze() one"
+                                            : "one loss is computed for each pair");
   if (prediction.dtype() != target.dtype())
-    fail(loss, "the prediction is {} {} but the target {}: convert one with cast()", prediction.dtype(),
-         prediction.shape(), target.dtype());
+    fail(loss, "{} and {} must have the same dtype, got {} {} and {}: convert one with cast()", name, other,
+         prediction.dtype(), prediction.shape(), target.dtype());
 }
 
 // Throws for the first element that is not in [low, high]. NaN is, so that it reaches the loss.
@@ -109,9 +109,15 @@ Tensor log_of_rest(const Tensor& p) {
       {{p, [p = Saved(p)](const Tensor& g) { return -g / at_least(1.0 - p(), least_of_rest(g.dtype())); }}});
 }
 
+// The shape without the last axis.
+Shape rows_of(const Tensor& x) {
+  return Shape(std::span(x.shape().begin(), x.shape().end() - 1));
+}
+
 void require_classes(const char* loss, const Tensor& x) {
   require_floating(loss, x);
-  if (x.rank() == 0 || x.shape()[-1] == 0) fail(loss, "shape {} has no classes in its last axis", x.shape());
+  if (x.rank() == 0 || (x.shape()[-1] == 0 && rows_of(x).size() != 0))
+    fail(loss, "shape {} has no classes in its last axis", x.shape());
 }
 
 void require_some(const char* loss, const Shape& losses) {
@@ -139,10 +145,10 @@ Fused fuse(const char* loss, const Tensor& x, const Shape& shape, Reduction redu
   if (reduction == Reduction::Mean) require_some(loss, shape);
   const bool reduced = reduction != Reduction::PerElement;
   const index_t count = shape.size(), each = count == 0 ? 0 : x.size() / count;  // elements of x to a loss
-  Fused fused{.loss = TensorAccess::empty(reduced ? Shape{} : shape, x.dtype()),
+  Fused fused{.loss = TensorAccess::empty(reduced ? Shape{} : shape, x.dtype(), loss),
               .scale = reduction == Reduction::Mean ? 1 / static_cast<double>(count) : 1};
   Tensor slopes;
-  if (detail::resolve(x).node != nullptr) slopes = TensorAccess::empty(x.shape(), x.dtype());
+  if (detail::resolve(x).node != nullptr) slopes = TensorAccess::empty(x.shape(), x.dtype(), loss);
   constexpr index_t kElements = 4096;
   const index_t size = std::max<index_t>(1, kElements / std::max<index_t>(1, each));
   const index_t pieces = (count + size - 1) / size;
@@ -182,29 +188,28 @@ auto rule_of(const Fused& fused, F as_ops) {
   };
 }
 
-// Throws unless there is a label for every row of logits, one of its classes.
-void require_labels(const char* loss, const Tensor& labels, const Tensor& logits) {
+// Throws unless there is a label for every row of the input, one of its classes. name is that of the input.
+void require_labels(const char* loss, const Tensor& labels, const Tensor& input, const char* name) {
   const Shape& shape = labels.shape();
-  if (shape == logits.shape())
-    fail(
-        loss,
-        "the target is Int32 and has the logits' shape {}: labels have one axis less; distributions (as one_hot() "
-        "makes them) must have the logits' dtype {}: convert with cast()",
-        shape, logits.dtype());
-  if (shape.rank() + 1 != logits.rank() || !std::equal(shape.begin(), shape.end(), logits.shape().begin()))
-    fail(loss, "the labels must have the logits' shape without the last axis, got {} for logits {}", shape,
-         logits.shape());
-  const index_t classes = logits.shape()[-1];
+  if (shape.rank() + 1 != input.rank() || shape != rows_of(input))
+    fail(loss, "the labels must have the shape of {} without the last axis, got {} for {} of shape {}", name,
+         shape, name, input.shape());
+  const index_t classes = input.shape()[-1];
   const auto values = labels.values<std::int32_t>();
   const auto wrong = std::ranges::find_if(values, [&](auto label) { return label < 0 || label >= classes; });
   if (wrong == values.end()) return;
-  fail(loss, "the label at [{}] is {}, which is not one of the {} classes of logits of shape {}",
-       join(shape.position(wrong - values.begin()), ", "), *wrong, classes, logits.shape());
+  fail(loss, "the label at [{}] is {}, which is not one of the {} classes of {} of shape {}",
+       join(shape.position(wrong - values.begin()), ", "), *wrong, classes, name, input.shape());
 }
 
 // cross_entropy() of labels.
 Tensor of_labels(const Tensor& logits, const Tensor& labels, double spread, Reduction reduction) {
-  require_labels("cross_entropy", labels, logits);
+  if (labels.shape() == logits.shape())
+    fail("cross_entropy",
+         "the target is Int32 and has the shape {} of logits: labels have one axis less; distributions (as "
+         "one_hot() makes them) must have the dtype {} of logits: convert with cast()",
+         labels.shape(), logits.dtype());
+  require_labels("cross_entropy", labels, logits, "logits");
   const index_t classes = logits.shape()[-1];
   const Fused fused = fuse("cross_entropy", logits, labels.shape(), reduction,
                            [&]<class T>(index_t first, index_t count, T* losses, T* slopes, T scale) {
@@ -274,7 +279,7 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, const HuberOpt
 Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, const LossOptions& options) {
   const detail::CalledOp called("binary_cross_entropy", {&probability, &target});
   constexpr const char* kLoss = "binary_cross_entropy";
-  require_alike(kLoss, probability, target);
+  require_alike(kLoss, probability, target, "probability");
   require_in(kLoss, "the probability", probability, 0, 1,
              ": of logits take binary_cross_entropy_with_logits(), or sigmoid() first");
   require_target(kLoss, target);
@@ -286,7 +291,7 @@ Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, con
 
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         const LossOptions& options) {
-  require_alike("binary_cross_entropy_with_logits", logits, target);
+  require_alike("binary_cross_entropy_with_logits", logits, target, "logits");
   require_target("binary_cross_entropy_with_logits", target);
   const Fused fused = fuse("binary_cross_entropy_with_logits", logits, logits.shape(), options.reduction,
                            [&]<class T>(index_t first, index_t count, T* losses, T* slopes, T scale) {
@@ -314,7 +319,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   if (target.rank() + 1 == logits.rank())
     fail("cross_entropy", "labels must be Int32, got {} {} (logits: {}): convert with cast()", target.dtype(),
          target.shape(), logits.shape());
-  require_alike("cross_entropy", logits, target);
+  require_alike("cross_entropy", logits, target, "logits");
   require_target("cross_entropy", target);
   const Tensor logs = log_softmax(logits);
   Tensor losses = -sum(weighted(target, logs), {-1});
@@ -338,9 +343,14 @@ Tensor nll_loss(const Tensor& log_probability, const Tensor& labels, const LossO
   const detail::CalledOp called("nll_loss", {&log_probability, &labels});
   require_classes("nll_loss", log_probability);
   detail::require_defined("nll_loss", labels);
+  if (labels.shape() == log_probability.shape())
+    fail("nll_loss",
+         "labels have one axis less than log_probability, got shape {} for both: for distributions take "
+         "kl_divergence()",
+         labels.shape());
   if (labels.dtype() != DType::Int32)
     fail("nll_loss", "labels must be Int32, got {} {}: convert with cast()", labels.dtype(), labels.shape());
-  require_labels("nll_loss", labels, log_probability);
+  require_labels("nll_loss", labels, log_probability, "log_probability");
   require_logarithms("nll_loss", log_probability);
   const Tensor chosen = take_along_axis(log_probability, expand_dims(labels, -1), -1);
   return called.result(reduce("nll_loss", -squeeze(chosen, -1), options.reduction));
@@ -350,7 +360,7 @@ Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const 
   const detail::CalledOp called("kl_divergence", {&log_probability, &target});
   constexpr const char* kLoss = "kl_divergence";
   require_classes(kLoss, log_probability);
-  require_alike(kLoss, log_probability, target);
+  require_alike(kLoss, log_probability, target, "log_probability");
   require_logarithms(kLoss, log_probability);
   require_target(kLoss, target);
   // No target but 0 is raised: the target's gradient is its logarithm.
@@ -360,23 +370,51 @@ Tensor kl_divergence(const Tensor& log_probability, const Tensor& target, const 
              options.reduction));
 }
 
-Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options) {
-  const detail::CalledOp called("kl_to_standard_normal", {&mean, &log_variance});
-  require_classes("kl_to_standard_normal", mean);
-  require_alike("kl_to_standard_normal", mean, log_variance);
-  // exp(x) - 1 - x with the slope exp(x) - 1, both without the difference where x is small.
-  const auto f = [](auto v) {
-    const auto x = static_cast<double>(v);
-    if (!(std::abs(x) < 0.5)) return static_cast<decltype(v)>(x < 40 ? std::expm1(x) - x : std::exp(x));
+namespace {
+
+// exp(x) / 2
+double half_exp(double x) {
+  return x < 700 ? std::exp(x) / 2 : std::exp(x - 1) * (std::numbers::e / 2);
+}
+
+// (exp(x) - 1 - x) / 2, without the difference where x is small. Halves, as twice of them may leave the dtype's range.
+Tensor half_spread(const char* loss, const Tensor& log_variance) {
+  const auto curvature = [loss](const Tensor& x) {
+    return record(loss, detail::transform_in_double(loss, x, half_exp),
+                  {{x, [](const Tensor& g, const Tensor& y) { return g * y; }}});
+  };
+  const auto slope = [loss, curvature](const Tensor& x) {
+    const auto f = [](double v) { return v < 40 ? std::expm1(v) / 2 : half_exp(v); };
+    return record(loss, detail::transform_in_double(loss, x, f),
+                  {{x, [curvature, x = Saved(x)](const Tensor& g) { return g * curvature(x()); }}});
+  };
+  const auto f = [](double x) {
+    if (!(std::abs(x) < 0.5)) return x < 40 ? (std::expm1(x) - x) / 2 : half_exp(x);
     double series = 1;  // 1 + x / 3 (1 + x / 4 (...
     for (int k = 17; k > 2; --k) series = 1 + x / k * series;
-    return static_cast<decltype(v)>(x * x / 2 * series);
+    return x * x / 4 * series;
   };
-  const Tensor spread =
-      record("kl_to_standard_normal", detail::transform_floating("kl_to_standard_normal", log_variance, f),
-             {{log_variance, [x = Saved(log_variance)](const Tensor& g) { return g * expm1(x()); }}});
-  const Tensor twice = square(mean) + spread;
-  return called.result(reduce("kl_to_standard_normal", 0.5 * sum(twice, {-1}), options.reduction));
+  return record(
+      loss, detail::transform_in_double(loss, log_variance, f),
+      {{log_variance, [slope, x = Saved(log_variance)](const Tensor& g) { return g * slope(x()); }}});
+}
+
+// x^2 / 2
+Tensor half_square(const char* loss, const Tensor& x) {
+  return record(loss, detail::transform_in_double(loss, x, [](double v) { return v / 2 * v; }),
+                {{x, [x = Saved(x)](const Tensor& g) { return g * x(); }}});
+}
+
+}  // namespace
+
+Tensor kl_to_standard_normal(const Tensor& mean, const Tensor& log_variance, const LossOptions& options) {
+  const detail::CalledOp called("kl_to_standard_normal", {&mean, &log_variance});
+  constexpr const char* kLoss = "kl_to_standard_normal";
+  require_alike(kLoss, mean, log_variance, "mean", "log_variance");
+  if (mean.rank() == 0)
+    fail(kLoss, "mean must have a last axis, the dimensions of each distribution, got []");
+  const Tensor losses = half_square(kLoss, mean) + half_spread(kLoss, log_variance);
+  return called.result(reduce(kLoss, sum(losses, {-1}), options.reduction));
 }
 
 Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, const SmoothL1Options& options) {

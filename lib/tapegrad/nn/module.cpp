@@ -16,6 +16,7 @@
 #include "tapegrad/ops/reduce.h"
 #include "tapegrad/ops/rounding.h"
 #include "tapegrad/tensor/distinct_internal.h"
+#include "tapegrad/tensor/no_memory_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -123,7 +124,12 @@ Tensor Module::draw_parameter(const Initializer& initializer, const Shape& shape
     return made;
   };
   const Generator::Position before = generator.position();
-  Tensor made = parameter(values(generator));
+  Tensor made;
+  try {
+    made = parameter(values(generator));
+  } catch (const detail::NoMemory& error) {
+    throw detail::NoMemory(name, error.message());
+  }
   remember_draw(made, before, generator, values);
   return made;
 }

@@ -20,8 +20,8 @@ void require_epsilon(const char* layer, double epsilon) {
     fail(layer, "epsilon must be finite and at least 0, got {}", epsilon);
 }
 
-Tensor parameter_if(bool wanted, const Shape& shape, double value) {
-  return wanted ? parameter(full(shape, value)) : Tensor();
+Tensor parameter_if(const char* layer, bool wanted, const Shape& shape, double value) {
+  return wanted ? as_layer(layer, [&] { return parameter(full(shape, value)); }) : Tensor();
 }
 
 // A factor of 1, or a sum of 0, where the layer has none.
@@ -51,10 +51,10 @@ BatchNorm::BatchNorm(const BatchNormOptions& options) : options_(options) {
   if (!(options.momentum >= 0 && options.momentum <= 1))
     fail("BatchNorm", "momentum must be in [0, 1], got {}", options.momentum);
   const Shape shape = detail::shape_for("BatchNorm", {options.channels});
-  gamma = parameter_if(options.scale, shape, 1);
-  beta = parameter_if(options.center, shape, 0);
-  moving_mean = zeros(shape);
-  moving_variance = ones(shape);
+  gamma = parameter_if("BatchNorm", options.scale, shape, 1);
+  beta = parameter_if("BatchNorm", options.center, shape, 0);
+  moving_mean = as_layer("BatchNorm", [&] { return zeros(shape); });
+  moving_variance = as_layer("BatchNorm", [&] { return ones(shape); });
 }
 
 Tensor BatchNorm::forward(const Tensor& x) {
@@ -99,8 +99,8 @@ LayerNorm::LayerNorm(const LayerNormOptions& options) : options_(options) {
   if (options.shape.rank() == 0) fail("LayerNorm", "shape must have at least one axis, got []");
   for (const index_t size : options.shape) require_positive("LayerNorm", "a size of shape", size);
   require_epsilon("LayerNorm", options.epsilon);
-  gamma = parameter_if(options.scale, options.shape, 1);
-  beta = parameter_if(options.center, options.shape, 0);
+  gamma = parameter_if("LayerNorm", options.scale, options.shape, 1);
+  beta = parameter_if("LayerNorm", options.center, options.shape, 0);
 }
 
 Tensor LayerNorm::forward(const Tensor& x) {
@@ -122,8 +122,8 @@ GroupNorm::GroupNorm(const GroupNormOptions& options) : options_(options) {
   if (options.channels % options.groups != 0)
     fail("GroupNorm", "channels must be a multiple of groups ({}), got {}", options.groups, options.channels);
   const Shape shape = detail::shape_for("GroupNorm", {options.channels});
-  gamma = parameter_if(options.scale, shape, 1);
-  beta = parameter_if(options.center, shape, 0);
+  gamma = parameter_if("GroupNorm", options.scale, shape, 1);
+  beta = parameter_if("GroupNorm", options.center, shape, 0);
 }
 
 Tensor GroupNorm::forward(const Tensor& x) {

@@ -166,7 +166,7 @@ Tensor detail::softmax_over(const char* op, const Tensor& x, const std::vector<i
   Around at{.count = 1};
   for (int i = 0; i < x.rank(); ++i)
     (i < first ? at.outer : i < first + static_cast<int>(axes.size()) ? at.count : at.inner) *= x.shape()[i];
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype(), op);
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::softmax(at.outer, at.count, at.inner, x.data<T>(), y.mutable_data<T>());
   });
@@ -188,7 +188,7 @@ Tensor log_softmax(const Tensor& x, int axis) {
   detail::require_floating("log_softmax", x);
   const int along = detail::checked_axis("log_softmax", x.shape(), axis);
   const detail::Around at = detail::around(x.shape(), along);
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype(), "log_softmax");
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::log_softmax(at.outer, at.count, at.inner, x.data<T>(), y.mutable_data<T>());
   });

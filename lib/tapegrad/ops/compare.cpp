@@ -92,7 +92,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   detail::require_same_dtype("where", a, b);
   const Shape shape = broadcast("where", broadcast("where", condition.shape(), a.shape()),
                                 broadcast("where", a.shape(), b.shape()));
-  Tensor y = TensorAccess::empty(shape, a.dtype());
+  Tensor y = TensorAccess::empty(shape, a.dtype(), "where");
   const auto choose = [](std::uint8_t is_a, auto from_a, auto from_b) { return is_a != 0 ? from_a : from_b; };
   const kernels::Loop loop = dispatch(a.dtype(), [&]<class T>(std::type_identity<T>) {
     return kernels::loop<T, std::uint8_t, T, T>(choose);

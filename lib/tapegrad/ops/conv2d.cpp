@@ -13,8 +13,8 @@ namespace tapegrad::inline v0 {
 namespace detail {
 
 Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w) {
-  Tensor y =
-      compute_conv2d(g.out_shape(), x, w, [&](auto px, auto pw, auto py) { kernels::conv2d(g, px, pw, py); });
+  Tensor y = compute_conv2d(op, g.out_shape(), x, w,
+                            [&](auto px, auto pw, auto py) { kernels::conv2d(g, px, pw, py); });
   return record(op, std::move(y),
                 {{x, [g, w = Saved(w)](
                          const Tensor& dy) { return backprop_input("conv2d_backprop_input", g, dy, w()); }},
@@ -24,7 +24,7 @@ Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const 
 }
 
 Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w) {
-  Tensor dx = compute_conv2d(g.in_shape(), dy, w, [&](auto pdy, auto pw, auto pdx) {
+  Tensor dx = compute_conv2d(op, g.in_shape(), dy, w, [&](auto pdy, auto pw, auto pdx) {
     kernels::conv2d_backprop_input(g, pdy, pw, pdx);
   });
   return record(op, std::move(dx),
@@ -35,7 +35,7 @@ Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy,
 }
 
 Tensor backprop_filter(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& dy) {
-  Tensor dw = compute_conv2d(g.filter_shape(), x, dy, [&](auto px, auto pdy, auto pdw) {
+  Tensor dw = compute_conv2d(op, g.filter_shape(), x, dy, [&](auto px, auto pdy, auto pdw) {
     kernels::conv2d_backprop_filter(g, px, pdy, pdw);
   });
   return record(op, std::move(dw),
@@ -116,13 +116,13 @@ Conv2DGeometry window_geometry(const char* op, const Shape& x, Size2D kernel_siz
 Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x);
 
 Tensor fold_by(const Conv2DGeometry& g, const Tensor& columns) {
-  Tensor x = compute_conv2d(g.in_shape(), columns, columns,
+  Tensor x = compute_conv2d("fold", g.in_shape(), columns, columns,
                             [&](auto from, auto, auto to) { kernels::conv2d_fold(g, from, to); });
   return record("fold", std::move(x), {{columns, [g](const Tensor& gx) { return unfold_by(g, gx); }}});
 }
 
 Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x) {
-  Tensor columns = compute_conv2d({g.batch, g.out_h, g.out_w, g.window()}, x, x,
+  Tensor columns = compute_conv2d("unfold", {g.batch, g.out_h, g.out_w, g.window()}, x, x,
                                   [&](auto from, auto, auto to) { kernels::conv2d_unfold(g, from, to); });
   return record("unfold", std::move(columns), {{x, [g](const Tensor& gc) { return fold_by(g, gc); }}});
 }

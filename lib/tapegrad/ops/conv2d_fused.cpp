@@ -29,7 +29,7 @@ void check_bias(const char* op, const Tensor& bias, const Tensor& w, index_t cha
 Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
             bool relu, bool transposed) {
   const Shape shape = transposed ? g.in_shape() : g.out_shape();
-  Tensor y = compute_conv2d(shape, x, w, [&]<class T>(const T* px, const T* pw, T* py) {
+  Tensor y = compute_conv2d(op, shape, x, w, [&]<class T>(const T* px, const T* pw, T* py) {
     const kernels::Epilogue<T> epilogue = {bias.defined() ? bias.data<T>() : nullptr, relu};
     if (transposed)
       kernels::conv2d_backprop_input(g, px, pw, py, epilogue);

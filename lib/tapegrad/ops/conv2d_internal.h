@@ -18,10 +18,10 @@ void check_conv2d_dtypes(const char* op, const Tensor& a, const char* a_is, cons
 Conv2DGeometry conv2d_transpose_geometry(const char* op, const Tensor& x, const Tensor& w,
                                          const Conv2DTransposeOptions& options);
 
-/// Runs kernel(a's elements, b's elements, result's elements) for the operands' dtype.
+/// Runs kernel(a's elements, b's elements, result's elements) for the operands' dtype. The result is op's.
 template <class Kernel>
-Tensor compute_conv2d(const Shape& shape, const Tensor& a, const Tensor& b, Kernel kernel) {
-  Tensor y = TensorAccess::empty(shape, a.dtype());
+Tensor compute_conv2d(const char* op, const Shape& shape, const Tensor& a, const Tensor& b, Kernel kernel) {
+  Tensor y = TensorAccess::empty(shape, a.dtype(), op);
   const auto run = [&]<class T>(std::type_identity<T>) {
     kernel(a.data<T>(), b.data<T>(), y.mutable_data<T>());
   };

@@ -3,22 +3,21 @@
 #include <limits>
 #include <numeric>
 
+#include "tapegrad/autograd/called_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/options_internal.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/tensor/draws_internal.h"
-#include "tapegrad/tensor/no_memory_internal.h"
 
 namespace tapegrad::inline v0 {
 
 Tensor full_like(const Tensor& x, double value) {
   detail::require_defined("full_like", x);
+  const detail::CalledOp called("full_like", {});
   try {
     return full(x.shape(), value, x.dtype());
-  } catch (const detail::NoMemory&) {
-    throw;
   } catch (const Error& error) {  // no value of the dtype
     fail("full_like", "{}", error.message());
   }
@@ -29,7 +28,7 @@ Tensor linspace(double start, double stop, index_t count, DType dtype) {
   detail::require_finite("linspace", "start", start);
   detail::require_finite("linspace", "stop", stop);
   if (!is_floating(dtype)) fail("linspace", "dtype must be Float32 or Float64, got {}", dtype);
-  Tensor y = TensorAccess::empty(detail::result_shape("linspace", {count}), dtype);
+  Tensor y = TensorAccess::empty(detail::result_shape("linspace", {count}), dtype, "linspace");
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {
     T* to = y.mutable_data<T>();
     const double gaps = static_cast<double>(count - 1);
@@ -46,6 +45,7 @@ Tensor eye(index_t size, DType dtype) {
 }
 
 Tensor eye(index_t rows, index_t columns, DType dtype) {
+  const detail::CalledOp called("eye", {});
   Tensor y = zeros(detail::result_shape("eye", {rows, columns}), dtype);
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {
     T* to = y.mutable_data<T>();
@@ -57,7 +57,7 @@ Tensor eye(index_t rows, index_t columns, DType dtype) {
 Tensor randint(const Shape& shape, std::int64_t low, std::int64_t high, Generator& generator, DType dtype) {
   detail::require_draws_in_order("randint");
   if (low >= high) fail("randint", "low must be less than high, got {} and {}", low, high);
-  Tensor y = TensorAccess::empty(shape, dtype);
+  Tensor y = TensorAccess::empty(shape, dtype, "randint");
   dispatch(dtype, [&]<class T>(std::type_identity<T>) {
     if constexpr (std::is_integral_v<T>)
       if (low < std::numeric_limits<T>::lowest() || high - 1 > std::numeric_limits<T>::max())
@@ -76,7 +76,7 @@ Tensor randperm(index_t count, Generator& generator) {
   detail::require_draws_in_order("randperm");
   if (count < 0 || count > std::numeric_limits<std::int32_t>::max())
     fail("randperm", "count must be in 0 to {}, got {}", std::numeric_limits<std::int32_t>::max(), count);
-  Tensor y = TensorAccess::empty({count}, DType::Int32);
+  Tensor y = TensorAccess::empty({count}, DType::Int32, "randperm");
   const auto values = y.mutable_values<std::int32_t>();
   std::iota(values.begin(), values.end(), 0);
   generator.shuffle(values);

@@ -34,7 +34,7 @@ Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t
   check(x, rate);
   if (rate == 0 || x.size() == 0) return called.result(copy(x));
   const index_t samples = x.shape()[0], features = x.size() / samples;
-  Tensor mask = TensorAccess::empty(x.shape(), x.dtype());
+  Tensor mask = TensorAccess::empty(x.shape(), x.dtype(), "dropout");
   const auto run = [&]<class T>(std::type_identity<T>) {
     constexpr index_t kPiece = 8192;  // elements; each costs as much as some of another op
     const auto kept = static_cast<T>(1 / (1 - rate));

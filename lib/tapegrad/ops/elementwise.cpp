@@ -288,7 +288,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
 
 Tensor negate(const Tensor& x) {
   detail::require_defined("negate", x);
-  return record("negate", transform(x, wrapping([](auto v) { return -v; })),
+  return record("negate", transform("negate", x, wrapping([](auto v) { return -v; })),
                 {{x, [](const Tensor& g) { return negate(g); }}});
 }
 

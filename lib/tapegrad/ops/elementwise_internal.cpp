@@ -61,7 +61,7 @@ void write_number(const char* op, const Tensor& x, double value, void* to) {
 
 Tensor number_like(const char* op, const Tensor& x, double value) {
   require_defined(op, x);
-  Tensor number = TensorAccess::empty(Shape{}, x.dtype());
+  Tensor number = TensorAccess::empty(Shape{}, x.dtype(), op);
   write_number(op, x, value, TensorAccess::elements(number));
   return number;
 }
@@ -94,13 +94,13 @@ Tensor weighted(const Tensor& weight, const Tensor& x) {
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop) {
   require_same_dtype(op, a, b);
   if (a.shape() == b.shape()) {  // most calls: not a broadcast's cost for them
-    Tensor y = TensorAccess::empty(a.shape(), result);
+    Tensor y = TensorAccess::empty(a.shape(), result, op);
     const void* const inputs[] = {TensorAccess::elements(a), TensorAccess::elements(b)};
     kernels::map(loop, a.size(), TensorAccess::elements(y), inputs);
     return y;
   }
   const Shape shape = broadcast(op, a.shape(), b.shape());
-  Tensor y = TensorAccess::empty(shape, result);
+  Tensor y = TensorAccess::empty(shape, result, op);
   kernels::map(loop, shape, TensorAccess::elements(y),
                {{TensorAccess::elements(a), a.shape()}, {TensorAccess::elements(b), b.shape()}});
   return y;
@@ -133,20 +133,20 @@ Tensor combine_with_number(const char* op, const Tensor& a, double b, const void
   alignas(double) std::byte number[sizeof(double)];  // room for an element of any dtype
   write_number(op, a, b, number);
   const auto size = static_cast<index_t>(size_of(a.dtype()));
-  Tensor y = TensorAccess::empty(a.shape(), a.dtype());
+  Tensor y = TensorAccess::empty(a.shape(), a.dtype(), op);
   const void* const inputs[] = {TensorAccess::elements(a), number};
   kernels::map({f, run_for(a.dtype(), with_one), nullptr, size, {size, 0}}, a.size(),
                TensorAccess::elements(y), inputs);
   return y;
 }
 
-Tensor transform(const Tensor& x, const void* f, const Runs& runs) {
+Tensor transform(const char* op, const Tensor& x, const void* f, const Runs& runs) {
   const auto size = static_cast<index_t>(size_of(x.dtype()));
-  return transform(x, {f, run_for(x.dtype(), runs), nullptr, size, {size}});
+  return transform(op, x, {f, run_for(x.dtype(), runs), nullptr, size, {size}});
 }
 
-Tensor transform(const Tensor& x, const kernels::Loop& loop) {
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+Tensor transform(const char* op, const Tensor& x, const kernels::Loop& loop) {
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype(), op);
   kernels::map(loop, x.shape(), TensorAccess::elements(y), {{TensorAccess::elements(x), x.shape()}});
   return y;
 }

@@ -52,10 +52,10 @@ struct Runs {
 /// The loop applied to a and b, both broadcast; the result has the dtype `result`.
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop);
 /// The loop applied to x.
-Tensor transform(const Tensor& x, const kernels::Loop& loop);
+Tensor transform(const char* op, const Tensor& x, const kernels::Loop& loop);
 
 /// f applied to x.
-Tensor transform(const Tensor& x, const void* f, const Runs& runs);
+Tensor transform(const char* op, const Tensor& x, const void* f, const Runs& runs);
 /// f applied to a and b, both broadcast; the result has their dtype, or UInt8.
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, bool gives_uint8, const void* f,
                const Runs& runs, const Runs& with_one);
@@ -120,9 +120,9 @@ Tensor record_broadcast(const char* op, Tensor y, const Tensor& a, const Tensor&
 
 /// f(x) for any dtype.
 template <class F>
-Tensor transform(const Tensor& x, const F& f) {
+Tensor transform(const char* op, const Tensor& x, const F& f) {
   return transform(
-      x, &f,
+      op, x, &f,
       {kernels::loop<float, float>(f).run, kernels::loop<double, double>(f).run,
        kernels::loop<std::int32_t, std::int32_t>(f).run, kernels::loop<std::uint8_t, std::uint8_t>(f).run});
 }
@@ -131,7 +131,7 @@ Tensor transform(const Tensor& x, const F& f) {
 template <class F>
 Tensor transform_floating(const char* op, const Tensor& x, const F& f) {
   require_floating(op, x);
-  return transform(x, &f, {kernels::loop<float, float>(f).run, kernels::loop<double, double>(f).run});
+  return transform(op, x, &f, {kernels::loop<float, float>(f).run, kernels::loop<double, double>(f).run});
 }
 
 /// f(g, x), where f(value, at) is linear in value: value times a slope that `at` chooses. The rule of every
@@ -156,7 +156,7 @@ Tensor transform_vectorized(const char* op, const Tensor& x, void (*single)(inde
                             F f) {
   require_floating(op, x);
   if (x.dtype() != DType::Float32) return transform_floating(op, x, f);
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype(), op);
   single(x.size(), x.data<float>(), y.mutable_data<float>());
   return y;
 }

@@ -86,7 +86,7 @@ Tensor places_along(const char* op, const Shape& shape, const Tensor& indices, i
     fail(op, "x must have fewer elements than Int32 can number, got shape {}", shape);
   const auto [outer, size, inner] = detail::around(shape, axis);
   const index_t count = indices.shape()[axis];
-  Tensor places = TensorAccess::empty(indices.shape(), DType::Int32);
+  Tensor places = TensorAccess::empty(indices.shape(), DType::Int32, op);
   const std::int32_t* from = indices.data<std::int32_t>();
   std::int32_t* to = places.mutable_data<std::int32_t>();
   for (index_t o = 0; o < outer; ++o)
@@ -147,7 +147,7 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
 Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts,
                            const Shape& seen) {
   const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());
-  Tensor y = TensorAccess::empty(with_sizes(op, seen, axis, 1, sizes), x.dtype());
+  Tensor y = TensorAccess::empty(with_sizes(op, seen, axis, 1, sizes), x.dtype(), op);
   const auto [outer, size, inner] = around(seen, axis);
   dispatch(x.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
     using T = typename decltype(type)::type;
@@ -185,6 +185,7 @@ Tensor embedding(const Tensor& table, const Tensor& indices) {
 Tensor one_hot(const Tensor& indices, index_t depth, DType dtype) {
   if (depth < 0) fail("one_hot", "depth must be at least 0, got {} (indices: {})", depth, indices.shape());
   check_indices("one_hot", indices, depth, "the depth is");
+  const detail::CalledOp called("one_hot", {&indices});
   Tensor y = zeros(detail::with_sizes("one_hot", indices.shape(), indices.rank(), 0, {depth}), dtype);
   dispatch(dtype, [&](auto type) {
     using T = typename decltype(type)::type;

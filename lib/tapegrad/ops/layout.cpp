@@ -46,7 +46,7 @@ struct Place {
 };
 
 Tensor take(const char* op, const Tensor& x, const Pattern& at) {
-  Tensor y = TensorAccess::empty(at.part, x.dtype());
+  Tensor y = TensorAccess::empty(at.part, x.dtype(), op);
   detail::copy_strided(at.part, y, 0, kernels::strides_of(at.part), x, at.offset, at.strides);
   return record(op, std::move(y), {{x, Place{at}}});
 }
@@ -144,7 +144,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
   if (static_cast<int>(order.size()) != x.rank())
     fail("permute", "order must name each axis of shape {} once, got [{}]", x.shape(), join(order, ", "));
   const Shape shape(sizes);
-  Tensor y = TensorAccess::empty(shape, x.dtype());
+  Tensor y = TensorAccess::empty(shape, x.dtype(), "permute");
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0, strides);
   return record("permute", std::move(y), {{x, [inverse](const Tensor& g) { return permute(g, inverse); }}});
 }
@@ -216,6 +216,7 @@ Tensor roll(const Tensor& x, index_t shift, int axis) {
 }
 
 Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
+  const detail::CalledOp called("pad", {&x});
   detail::require_defined("pad", x);
   require_one_per_axis("pad", x, margins);
   (void)detail::number_like("pad", x, value);  // an error is that of pad
@@ -231,10 +232,11 @@ Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
     sizes.push_back(detail::size_sum("pad", size, before + after));
     walks.push_back({before, 1});
   }
-  return place("pad", x, pattern(detail::result_shape("pad", sizes), x.shape(), walks), value);
+  return called.result(place("pad", x, pattern(detail::result_shape("pad", sizes), x.shape(), walks), value));
 }
 
 Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
+  const detail::CalledOp called("zero_insert", {&x});
   detail::require_defined("zero_insert", x);
   require_one_per_axis("zero_insert", x, counts);
   std::vector<index_t> sizes;
@@ -250,7 +252,8 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
             : detail::size_sum("zero_insert", detail::size_product("zero_insert", size - 1, count + 1), 1));
     walks.push_back({0, count + 1});
   }
-  return place("zero_insert", x, pattern(detail::result_shape("zero_insert", sizes), x.shape(), walks));
+  return called.result(
+      place("zero_insert", x, pattern(detail::result_shape("zero_insert", sizes), x.shape(), walks)));
 }
 
 Tensor squeeze(const Tensor& x, const Axes& axes) {
@@ -303,7 +306,7 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
     size = detail::size_sum("concat", size, x.shape()[at]);
   }
   const Shape whole = detail::with_sizes("concat", first, at, 1, {size});
-  Tensor y = TensorAccess::empty(whole, xs.front().dtype());
+  Tensor y = TensorAccess::empty(whole, xs.front().dtype(), "concat");
   std::vector<Input> inputs;
   inputs.reserve(xs.size());
   index_t before = 0;
@@ -448,7 +451,7 @@ Tensor cast(const Tensor& x, DType dtype) {
 
 Tensor detail::as_dtype(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  Tensor y = TensorAccess::empty(x.shape(), dtype);
+  Tensor y = TensorAccess::empty(x.shape(), dtype, "cast");
   dispatch(x.dtype(), [&]<class From>(std::type_identity<From>) {
     dispatch(dtype, [&]<class To>(std::type_identity<To>) {
       const From* from = x.data<From>();

@@ -80,8 +80,9 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
     return reshape(matmul(reshape(a, {detail::size_product("matmul", batch.size(), m), k}), b, options),
                    detail::result_shape("matmul", sizes));
 
-  Tensor y = TensorAccess::empty(detail::result_shape("matmul", sizes), a.dtype());
+  Tensor y = TensorAccess::empty(detail::result_shape("matmul", sizes), a.dtype(), "matmul");
   dispatch_floating(a.dtype(), [&]<class T>(std::type_identity<T>) {
+    if (y.size() == 0) return;  // of a batch that may be larger than any table of where its matrices begin
     const kernels::Product<T> first = {
         {a.data<T>(), a.shape()[-1], ta}, {b.data<T>(), b.shape()[-1], tb}, {y.mutable_data<T>(), n}};
     if (batch.size() == 1) return kernels::matmul<T>(m, n, k, {&first, 1});

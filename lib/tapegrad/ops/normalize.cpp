@@ -102,6 +102,14 @@ Normalized normalize(const char* op, const Tensor& given, const std::vector<int>
   return {std::move(y), average, variance};
 }
 
+// As normalize(), for one who does not ask for the averages: of nothing there are none, but the result is nothing.
+Tensor normalized(const char* op, const Tensor& x, const std::vector<int>& axes, double epsilon) {
+  if (x.size() != 0) return normalize(op, x, axes, epsilon).y;
+  detail::require_floating(op, x);
+  require_epsilon(op, epsilon);
+  return copy(x);
+}
+
 void require_shape(const char* op, const Tensor& x, const Tensor& parameter, const char* name,
                    const Shape& expected) {
   detail::require_floating(op, x);
@@ -134,7 +142,9 @@ BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
   require_shape("batch_norm", x, gamma, "gamma", of_channels);
   require_shape("batch_norm", x, beta, "beta", of_channels);
   const auto [y, average, variance] = normalize("batch_norm", x, axes_between(0, x.rank() - 1), epsilon);
-  return {called.result(y * gamma + beta), reshape(average, of_channels), reshape(variance, of_channels),
+  // The averages are results as well: what is not finite in them would last in running averages.
+  return {called.result(y * gamma + beta), called.result(reshape(average, of_channels)),
+          called.result(reshape(variance, of_channels)),
           of_channels.size() == 0 ? 0 : x.size() / of_channels.size()};
 }
 
@@ -169,7 +179,7 @@ Tensor layer_norm(const Tensor& x, int axes, double epsilon) {
   detail::require_defined("layer_norm", x);
   if (axes < 1 || axes > x.rank())
     fail("layer_norm", "axes must be 1 to {} for a tensor of shape {}, got {}", x.rank(), x.shape(), axes);
-  return called.result(normalize("layer_norm", x, axes_between(x.rank() - axes, x.rank()), epsilon).y);
+  return called.result(normalized("layer_norm", x, axes_between(x.rank() - axes, x.rank()), epsilon));
 }
 
 Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta, double epsilon) {
@@ -183,8 +193,7 @@ Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Te
   index_t between = 1;
   for (int axis = 1; axis < x.rank() - 1; ++axis) between *= x.shape()[axis];
   const Tensor grouped = reshape(x, {x.shape()[0], between, groups, of_channels[0] / groups});
-  return called.result(reshape(normalize("group_norm", grouped, {1, 3}, epsilon).y, x.shape()) * gamma +
-                       beta);
+  return called.result(reshape(normalized("group_norm", grouped, {1, 3}, epsilon), x.shape()) * gamma + beta);
 }
 
 }  // namespace tapegrad::inline v0

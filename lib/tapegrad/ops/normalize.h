@@ -11,13 +11,16 @@ inline namespace v0 TAPEGRAD_API {
 // All compute gamma (x - mean) / sqrt(variance + epsilon) + beta with the biased variance (the mean of the squared
 // deviations). Float32 or Float64, of any finite magnitude: where squares would leave the range of the dtype, the
 // elements are scaled first. Elements that are all equal give 0; with an epsilon of 0 they give NaN (0 / 0). All throw
-// when shapes or dtypes do not fit, when there are no elements to average, and for a negative epsilon.
+// when shapes or dtypes do not fit, and for a negative epsilon; batch_norm() of a training step also when there are no
+// elements to average. Otherwise x without elements gives a result without elements.
 
 /// What batch_norm() of a training step returns: the result, and the mean and variance of the batch, for running
 /// averages.
 struct BatchNormResult {
   Tensor y;
-  Tensor mean, variance;  ///< of each channel, [c]; constants for a tape
+  /// Of each channel, [c]; constants for a tape, and in memory of their own. A variance beyond the range of the dtype is
+  /// infinite, though y is right.
+  Tensor mean, variance;
   /// The number of elements of a channel: variance * count / (count - 1) is the unbiased variance.
   index_t count = 0;
 };

@@ -66,7 +66,7 @@ Shape result_shape(const Conv2DGeometry& g) {
 Tensor spread(const Conv2DGeometry& g, const Tensor& dy);
 
 Tensor average(const Conv2DGeometry& g, const Tensor& x) {
-  Tensor y = TensorAccess::empty(result_shape(g), x.dtype());
+  Tensor y = TensorAccess::empty(result_shape(g), x.dtype(), "avg_pool2d");
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::window_mean(g, x.data<T>(), y.mutable_data<T>());
   });
@@ -88,7 +88,7 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
   if (x.size() > std::numeric_limits<std::int32_t>::max())
     fail("max_pool2d", "a tensor of shape {} has more elements than Int32 can number: use smaller batches",
          x.shape());
-  Tensor at = TensorAccess::empty(result_shape(g), DType::Int32);
+  Tensor at = TensorAccess::empty(result_shape(g), DType::Int32, "max_pool2d");
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::window_argmax(g, x.data<T>(), at.mutable_data<std::int32_t>());
   });

@@ -95,8 +95,8 @@ void write_out(const Reduction& to, const Tensor& x, const std::vector<double>& 
 Tensor joined(const Reduction& to, const Tensor& x) {
   const std::vector<Run> runs = runs_of(x.shape(), to.reduced);
   if (runs.empty() && to.dtype == x.dtype() && to.divisor == 1)
-    return TensorAccess::clone(TensorAccess::view(x, to.result));
-  Tensor y = TensorAccess::empty(to.result, to.dtype);
+    return TensorAccess::clone(TensorAccess::view(x, to.result), to.op);
+  Tensor y = TensorAccess::empty(to.result, to.dtype, to.op);
   const kernels::Joiner first = to.joiner(x.dtype()), next = to.joiner(DType::Float64);
   if (runs.size() == 1 && is_floating(to.dtype)) {
     const auto [outer, count, inner] = runs.front();
@@ -160,7 +160,7 @@ Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions
     fail(op, "axis {} of a tensor of shape {} is too long for indices of Int32", axis, x.shape());
   std::vector<index_t> left;
   if (options.keepdims) left.push_back(1);
-  Tensor y = TensorAccess::empty(detail::with_sizes(op, x.shape(), at, 1, left), DType::Int32);
+  Tensor y = TensorAccess::empty(detail::with_sizes(op, x.shape(), at, 1, left), DType::Int32, op);
   dispatch(x.dtype(), [&, outer = outer, count = count, inner = inner](auto type) {
     using T = typename decltype(type)::type;
     // NaN is better than any number: it is not to go unseen.
@@ -189,7 +189,7 @@ template <class F>
 Tensor count(const char* op, const Tensor& x, const Axes& axes, const ReduceOptions& options, F wanted) {
   detail::require_defined(op, x);
   const Mask reduced = reduced_axes(op, x, axes);
-  Tensor found = TensorAccess::empty(x.shape(), DType::UInt8);
+  Tensor found = TensorAccess::empty(x.shape(), DType::UInt8, op);
   dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::map(x.size(), found.mutable_data<std::uint8_t>(), wanted, x.data<T>());
   });
@@ -518,7 +518,7 @@ Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options) {
   detail::require_floating("cumsum", x);
   const auto [outer, count, inner] =
       detail::around(x.shape(), detail::checked_axis("cumsum", x.shape(), axis));
-  Tensor y = TensorAccess::empty(x.shape(), x.dtype());
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype(), "cumsum");
   dispatch_floating(x.dtype(),
                     [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
                       kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(),
@@ -559,7 +559,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   if (broadcast("broadcast_to", x.shape(), shape) != shape)
     fail("broadcast_to", "a tensor of shape {} cannot be broadcast to {}", x.shape(), shape);
   if (x.shape() == shape) return detail::copy_of(x, "broadcast_to");
-  Tensor y = TensorAccess::empty(shape, x.dtype());
+  Tensor y = TensorAccess::empty(shape, x.dtype(), "broadcast_to");
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0,
                        kernels::broadcast_strides(x.shape(), shape));
   return record("broadcast_to", std::move(y),

@@ -24,7 +24,7 @@ void check(const char* op, const Tensor& x, Size2D size) {
   const Shape result =
       detail::result_shape(op, {x.shape()[0], of(1, size.height), of(2, size.width), x.shape()[3]});
   // Where there is no memory for the result, nothing is computed for it before.
-  (void)TensorAccess::empty(result, x.dtype());
+  (void)TensorAccess::empty(result, x.dtype(), op);
 }
 
 // One axis of upsample_bilinear: a mixture of the pixel below and the pixel above each place.

@@ -21,7 +21,7 @@ Tensor rounded(const char* op, const Tensor& x, F f) {
 template <class F>
 Tensor mask(const char* op, const Tensor& x, F f) {
   detail::require_defined(op, x);
-  Tensor y = TensorAccess::empty(x.shape(), DType::UInt8);
+  Tensor y = TensorAccess::empty(x.shape(), DType::UInt8, op);
   const kernels::Loop loop =
       dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<std::uint8_t, T>(f); });
   kernels::map(loop, x.shape(), TensorAccess::elements(y), {{TensorAccess::elements(x), x.shape()}});

@@ -20,7 +20,7 @@ Tensor places(const char* op, const Tensor& mask) {
     fail(op, "a tensor must have fewer elements than Int32 can number, got shape {}", mask.shape());
   const auto set = mask.values<std::uint8_t>();
   const auto count = static_cast<index_t>(set.size()) - std::ranges::count(set, 0);
-  Tensor found = TensorAccess::empty({count}, DType::Int32);
+  Tensor found = TensorAccess::empty({count}, DType::Int32, op);
   std::int32_t* to = found.mutable_data<std::int32_t>();
   for (std::size_t i = 0; i < set.size(); ++i)
     if (set[i] != 0) *to++ = static_cast<std::int32_t>(i);
@@ -48,9 +48,10 @@ Tensor triangle(const char* op, const Tensor& x, Keep keep) {
 }  // namespace
 
 Tensor nonzero(const Tensor& x) {
+  const detail::CalledOp called("nonzero", {&x});
   detail::require_defined("nonzero", x);
   const Tensor flat = places("nonzero", not_equals(x, 0));
-  Tensor positions = TensorAccess::empty({flat.size(), x.rank()}, DType::Int32);
+  Tensor positions = TensorAccess::empty({flat.size(), x.rank()}, DType::Int32, "nonzero");
   std::int32_t* to = positions.mutable_data<std::int32_t>();
   for (const std::int32_t place : flat.values<std::int32_t>()) {
     index_t rest = place;
@@ -62,6 +63,7 @@ Tensor nonzero(const Tensor& x) {
 }
 
 Tensor masked_select(const Tensor& x, const Tensor& mask) {
+  const detail::CalledOp called("masked_select", {&x, &mask});
   detail::require_defined("masked_select", x);
   detail::require_defined("masked_select", mask);
   if (mask.dtype() != DType::UInt8)
@@ -70,16 +72,18 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) {
   if (broadcast("masked_select", mask.shape(), x.shape()) != x.shape())
     fail("masked_select", "a mask of shape {} must not be larger than x (shape {})", mask.shape(), x.shape());
   const Tensor chosen = places("masked_select", broadcast_to(mask, x.shape()));
-  return detail::gather_elements("masked_select", x, chosen);
+  return called.result(detail::gather_elements("masked_select", x, chosen));
 }
 
 Tensor count_nonzero(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
+  const detail::CalledOp called("count_nonzero", {&x});
   detail::require_defined("count_nonzero", x);
   (void)detail::marked_axes("count_nonzero", x.shape(), axes);  // an error is that of count_nonzero
   return sum(cast(not_equals(x, 0), DType::Int32), axes, options);
 }
 
 Tensor count_nonzero(const Tensor& x) {
+  const detail::CalledOp called("count_nonzero", {&x});
   detail::require_defined("count_nonzero", x);
   return sum(cast(not_equals(x, 0), DType::Int32));
 }

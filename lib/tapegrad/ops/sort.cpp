@@ -71,7 +71,7 @@ Tensor order(const char* op, const Tensor& x, int axis, bool descending) {
   const detail::Around x_is = detail::around(x.shape(), detail::checked_axis(op, x.shape(), axis));
   if (x.size() > std::numeric_limits<std::int32_t>::max())
     fail(op, "x must have fewer elements than Int32 can number, got shape {}", x.shape());
-  Tensor places = TensorAccess::empty(x.shape(), DType::Int32);
+  Tensor places = TensorAccess::empty(x.shape(), DType::Int32, op);
   if (x.size() == 0) return places;
   const Keys keys = dispatch(x.dtype(), []<class T>(std::type_identity<T>) -> Keys { return keys_of<T>; });
   order_of(x_is, TensorAccess::elements(x), size_of(x.dtype()), keys, places.mutable_data<std::int32_t>(),

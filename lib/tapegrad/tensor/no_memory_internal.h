@@ -6,7 +6,7 @@
 
 namespace tapegrad::inline v0::detail {
 
-/// What Storage::allocate() throws. For those who would take an Error for a fault of what they read.
+/// What TensorAccess::empty() throws. For those who would take an Error for a fault of what they read.
 class NoMemory : public Error {
  public:
   using Error::Error;

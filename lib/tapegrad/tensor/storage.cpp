@@ -6,10 +6,8 @@
 #include <new>
 #include <vector>
 
-#include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/thread_memory.h"
-#include "tapegrad/tensor/no_memory_internal.h"
 #include "tapegrad/tensor/storage_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -140,9 +138,7 @@ Storage* Storage::allocate(DType dtype, std::int64_t count) {
     if (block == nullptr) block = take_from_system(block_bytes(size_class));
     if (block != nullptr && own != nullptr) own->count(size_class);
   }
-  if (block == nullptr)
-    throw NoMemory("tensor", fmt::format("there is no memory for {} elements of {} ({} bytes)", count,
-                                         to_string(dtype), bytes));
+  if (block == nullptr) return nullptr;
   void* data = static_cast<std::byte*>(block) + kHeader;
   return new (block) Storage(dtype, data, count, static_cast<std::int16_t>(size_class), false);
 }

@@ -20,7 +20,7 @@ namespace detail {
 /// in one block of memory that is reused from step to step. Or the caller's memory, which is not owned.
 class Storage {
  public:
-  /// Room for count elements, uninitialized, aligned to 64 bytes.
+  /// Room for count elements, uninitialized, aligned to 64 bytes; nullptr where there is no memory for them.
   static Storage* allocate(DType dtype, std::int64_t count);
   /// The caller's memory, which must outlive the storage.
   static Storage* wrap(DType dtype, void* data, std::int64_t count, bool read_only);

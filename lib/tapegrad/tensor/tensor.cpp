@@ -9,6 +9,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/tensor/draws_internal.h"
+#include "tapegrad/tensor/no_memory_internal.h"
 #include "tapegrad/tensor/serial_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -39,8 +40,8 @@ T element_from(std::string_view op, double value) {
 
 // The new tensor whose element i, in row-major order, is value(i).
 template <class F>
-Tensor generate(std::string_view op, const Shape& shape, DType dtype, F&& value) {
-  Tensor made = TensorAccess::empty(shape, dtype);
+Tensor generate(const char* op, const Shape& shape, DType dtype, F&& value) {
+  Tensor made = TensorAccess::empty(shape, dtype, op);
   dispatch(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     index_t i = 0;
@@ -56,11 +57,11 @@ void require_floating(std::string_view op, DType dtype) {
 // The new tensor that fill(generator, values) makes, on several threads. `words` tells how many of the
 // generator's each element takes: every piece begins where it would if all were drawn in a row.
 template <class F>
-Tensor drawn(std::string_view op, const Shape& shape, DType dtype, Generator& generator, std::uint64_t words,
+Tensor drawn(const char* op, const Shape& shape, DType dtype, Generator& generator, std::uint64_t words,
              F fill) {
   detail::require_draws_in_order(op);
   require_floating(op, dtype);
-  Tensor made = TensorAccess::empty(shape, dtype);
+  Tensor made = TensorAccess::empty(shape, dtype, op);
   const auto generator_at = [words, first = generator.position()](index_t element) {
     Generator::Position position = first;
     position.drawn += words * static_cast<std::uint64_t>(element);
@@ -102,7 +103,7 @@ void flatten(const Literal& literal, std::span<const index_t> sizes, std::vector
 }  // namespace
 
 void Tensor::refuse_undefined(const char* asked_by) {
-  fail("tensor", "{}() of a Tensor that was declared but never given a value", asked_by);
+  fail(asked_by, "{}() of a Tensor that was declared but never given a value", asked_by);
 }
 
 // Not inline: copies are made everywhere.
@@ -121,19 +122,19 @@ Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool rea
 const void* Tensor::raw(const char* asked_by, DType asked) const {
   const detail::Storage& memory = storage(asked_by);
   if (asked != memory.dtype())
-    fail("tensor", "{}() of a {} tensor of shape {} was called for elements of {}: convert with cast()",
+    fail(asked_by, "{}() of a {} tensor of shape {} was called for elements of {}: convert with cast()",
          asked_by, memory.dtype(), shape_, asked);
   return static_cast<const std::byte*>(memory.data()) + static_cast<std::size_t>(offset_) * size_of(asked);
 }
 
-void* Tensor::raw_mutable(DType asked) {
-  const void* elements = raw("mutable_values", asked);
+void* Tensor::raw_mutable(const char* asked_by, DType asked) {
+  const void* elements = raw(asked_by, asked);
   detail::Storage& memory = *storage_.get();
   if (memory.read_only())
-    fail("tensor", "a tensor of shape {} cannot be written, as it wraps read-only memory: write to a copy()",
+    fail(asked_by, "a tensor of shape {} cannot be written, as it wraps read-only memory: write to a copy()",
          shape_);
   if (detail::is_open(memory.recorded_by) || detail::is_open(origin_.tape))
-    fail("tensor",
+    fail(asked_by,
          "a tensor of shape {} cannot be written while its tape is recording, as gradients would be wrong: "
          "write before the tape, after gradient(), or to a copy()",
          shape_);
@@ -141,7 +142,7 @@ void* Tensor::raw_mutable(DType asked) {
   return const_cast<void*>(elements);
 }
 
-index_t Tensor::element(std::initializer_list<index_t> index) const {
+index_t Tensor::element(const char* asked_by, std::initializer_list<index_t> index) const {
   bool inside = static_cast<int>(index.size()) == rank();
   index_t at = 0;
   for (int axis = 0; inside && axis < rank(); ++axis) {
@@ -150,24 +151,24 @@ index_t Tensor::element(std::initializer_list<index_t> index) const {
     if (inside) at = at * size + (i < 0 ? i + size : i);
   }
   if (!inside)
-    fail("tensor", "index [{}] is out of bounds for a tensor of shape {}", join(index, ", "), shape_);
+    fail(asked_by, "index [{}] is out of bounds for a tensor of shape {}", join(index, ", "), shape_);
   return at;
 }
 
 double Tensor::at(std::initializer_list<index_t> index) const {
   storage("at");
-  const index_t i = element(index);
+  const index_t i = element("at", index);
   return dispatch(dtype(),
                   [&](auto type) { return static_cast<double>(data<typename decltype(type)::type>()[i]); });
 }
 
 void Tensor::set(std::initializer_list<index_t> index, double value) {
   storage("set");
-  const index_t i = element(index);
+  const index_t i = element("set", index);
   dispatch(dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
-    const T converted = element_from<T>("tensor", value);
-    mutable_data<T>()[i] = converted;
+    const T converted = element_from<T>("set", value);
+    static_cast<T*>(raw_mutable("set", dtype()))[i] = converted;
   });
 }
 
@@ -178,10 +179,18 @@ double Tensor::item() const {
                   [&](auto type) { return static_cast<double>(data<typename decltype(type)::type>()[0]); });
 }
 
-Tensor TensorAccess::empty(const Shape& shape, DType dtype) {
+Tensor TensorAccess::empty(const Shape& shape, DType dtype, const char* op) {
   Tensor made;
   made.shape_ = shape;
-  made.storage_ = detail::StorageHandle(detail::Storage::allocate(dtype, shape.size()));
+  detail::Storage* memory = detail::Storage::allocate(dtype, shape.size());
+  if (memory == nullptr) {
+    const char* called = detail::context().called;
+    throw detail::NoMemory(
+        called == nullptr ? op : called,
+        fmt::format("there is no memory for {} elements of {} (shape {}, {} bytes)", shape.size(),
+                    to_string(dtype), shape.str(), static_cast<std::size_t>(shape.size()) * size_of(dtype)));
+  }
+  made.storage_ = detail::StorageHandle(memory);
   return made;
 }
 
@@ -205,8 +214,8 @@ Tensor TensorAccess::parameter_of(const Tensor& x) {
   return made;
 }
 
-Tensor TensorAccess::clone(const Tensor& x) {
-  Tensor made = empty(x.shape(), x.dtype());
+Tensor TensorAccess::clone(const Tensor& x, const char* op) {
+  Tensor made = empty(x.shape(), x.dtype(), op);
   dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
     std::ranges::copy(x.values<T>(), made.mutable_values<T>().begin());
@@ -237,21 +246,25 @@ template Tensor detail::tensor_of(std::span<const double>, const Shape&);
 template Tensor detail::tensor_of(std::span<const std::int32_t>, const Shape&);
 template Tensor detail::tensor_of(std::span<const std::uint8_t>, const Shape&);
 
-Tensor full(const Shape& shape, double value, DType dtype) {
-  Tensor made = TensorAccess::empty(shape, dtype);
+static Tensor filled(const char* op, const Shape& shape, double value, DType dtype) {
+  Tensor made = TensorAccess::empty(shape, dtype, op);
   dispatch(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    std::ranges::fill(made.mutable_values<T>(), element_from<T>("full", value));
+    std::ranges::fill(made.mutable_values<T>(), element_from<T>(op, value));
   });
   return made;
 }
 
+Tensor full(const Shape& shape, double value, DType dtype) {
+  return filled("full", shape, value, dtype);
+}
+
 Tensor zeros(const Shape& shape, DType dtype) {
-  return full(shape, 0, dtype);
+  return filled("zeros", shape, 0, dtype);
 }
 
 Tensor ones(const Shape& shape, DType dtype) {
-  return full(shape, 1, dtype);
+  return filled("ones", shape, 1, dtype);
 }
 
 static void require_value(const char* op, const Tensor& x) {
@@ -260,12 +273,12 @@ static void require_value(const char* op, const Tensor& x) {
 
 Tensor zeros_like(const Tensor& x) {
   require_value("zeros_like", x);
-  return zeros(x.shape(), x.dtype());
+  return filled("zeros_like", x.shape(), 0, x.dtype());
 }
 
 Tensor ones_like(const Tensor& x) {
   require_value("ones_like", x);
-  return ones(x.shape(), x.dtype());
+  return filled("ones_like", x.shape(), 1, x.dtype());
 }
 
 Tensor arange(double start, double stop, double step, DType dtype) {
@@ -318,7 +331,7 @@ bool equal(const Tensor& a, const Tensor& b) {
 Tensor parameter(const Tensor& x) {
   require_value("parameter", x);
   require_floating("parameter", x.dtype());
-  Tensor made = TensorAccess::clone(x);
+  Tensor made = TensorAccess::clone(x, "parameter");
   TensorAccess::storage(made)->parameter_shape = std::make_unique<const Shape>(x.shape());
   return made;
 }

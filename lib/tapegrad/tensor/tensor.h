@@ -73,17 +73,18 @@ class Tensor {
   /// before an op used the elements.
   template <class T>
   std::span<T> mutable_values() {
-    return {static_cast<T*>(raw_mutable(dtype_of<T>)), static_cast<std::size_t>(shape_.size())};
+    return {static_cast<T*>(raw_mutable("mutable_values", dtype_of<T>)),
+            static_cast<std::size_t>(shape_.size())};
   }
   /// A pointer to the first element; throws as values().
   template <class T>
   const T* data() const {
-    return values<T>().data();
+    return static_cast<const T*>(raw("data", dtype_of<T>));
   }
   /// A pointer to the first element, for writing; as mutable_values().
   template <class T>
   T* mutable_data() {
-    return mutable_values<T>().data();
+    return static_cast<T*>(raw_mutable("mutable_data", dtype_of<T>));
   }
 
   /// One element, converted to double; negative indices count from the end. Throws when an index is out of bounds.
@@ -108,8 +109,8 @@ class Tensor {
   }
   [[noreturn, gnu::cold]] static void refuse_undefined(const char* asked_by);
   const void* raw(const char* asked_by, DType asked) const;
-  void* raw_mutable(DType asked);
-  index_t element(std::initializer_list<index_t> index) const;
+  void* raw_mutable(const char* asked_by, DType asked);
+  index_t element(const char* asked_by, std::initializer_list<index_t> index) const;
 
   Shape shape_;
   detail::StorageHandle storage_;
@@ -121,13 +122,14 @@ class Tensor {
 /// Access to a tensor's parts for the rest of the library. Not for users: no gradient flows through a view that is made
 /// here, as no tape records the view.
 struct TensorAccess {
-  /// A new tensor with uninitialized elements.
-  static Tensor empty(const Shape& shape, DType dtype);
+  /// A new tensor with uninitialized elements, for op. Where there is no memory, the error names the op that the user
+  /// called: the one that op computes a part of, or op.
+  static Tensor empty(const Shape& shape, DType dtype, const char* op = "tensor");
   /// A tensor of another shape on x's memory, from element `offset` (counted from x's first) on. Keeps the marks
   /// (parameter, stopped), not the origin.
   static Tensor view(const Tensor& x, const Shape& shape, index_t offset = 0);
   /// A copy in memory of its own, without origin or marks.
-  static Tensor clone(const Tensor& x);
+  static Tensor clone(const Tensor& x, const char* op = "tensor");
 
   /// The elements as bytes, unchecked: only code that has just made the tensor may write to them.
   static std::byte* elements(const Tensor& x) {
