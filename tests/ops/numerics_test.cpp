@@ -412,6 +412,23 @@ TEST(Kinks, PowByItsExponent) {
   EXPECT_TRUE(std::isnan(tape.gradient(sum(g), b).item()));
 }
 
+// The power of an infinite base is 0 below 0, and stays so times an infinite logarithm.
+TEST(Kinks, PowOfAnInfiniteBaseByItsExponent) {
+  for (const DType dtype : kBoth) {
+    const Tensor a = tensor({kInfinity, kInfinity, kInfinity, 2, 1e-3}, dtype);
+    const Tensor b = tensor({-1, -0.001, 2, -2, -1}, dtype);
+    Tape tape;
+    const Tensor base = tape.watch(a), exponent = tape.watch(b);
+    const auto g = tape.gradient(sum(pow(base, exponent)), {base, exponent}, {.create_graph = true});
+    const auto h = tape.gradient(sum(g[0]) + sum(g[1]), {base, exponent}, {.create_graph = true});
+    for (const index_t i : {0, 1})
+      for (const Tensor& slope : {g[0], g[1], h[0], h[1]}) EXPECT_EQ(slope.at({i}), 0) << slope;
+    EXPECT_EQ(g[1].at({2}), kInfinity);
+    EXPECT_NEAR(g[1].at({3}), 0.25 * std::log(2), 1e-7);
+    EXPECT_NEAR(g[1].at({4}), 1e3 * std::log(1e-3), 1e-2);
+  }
+}
+
 // A choice after computing does not undo an infinite slope; a choice before does. This is what where() says.
 TEST(Kinks, ChoosingBeforeComputing) {
   const Tensor x = tensor({-1, -4, 9, 0});
@@ -596,6 +613,25 @@ TEST(Range, VariancesAndProducts) {
 
 // Products of some factors leave Float64's range, or its normal numbers, where that of all is an ordinary number; each
 // order of the factors meets others of them.
+// A variance that leaves the range has slopes inside of it.
+TEST(Range, SlopesOfVariancesBeyondIt) {
+  for (const auto& [dtype, size] : {std::pair{DType::Float32, 1e38}, std::pair{DType::Float64, 1e300}})
+    for (const double correction : {0.0, 1.0}) {
+      const Function f = [correction = correction](const Tensor& x) {
+        return var(x, 1, {.correction = correction});
+      };
+      const Tensor x = tensor({{size, -size}, {3, 1}}, dtype);
+      const double factor = 2 / (2 - correction);
+      EXPECT_EQ(f(x).at({0}), kInfinity);
+      EXPECT_EQ(f(x).at({1}), factor);
+      const Tensor g = gradient_of(f, x);
+      EXPECT_NEAR(g.at({0, 0}) / size, factor, 1e-6) << g;
+      EXPECT_NEAR(g.at({0, 1}) / size, -factor, 1e-6) << g;
+      EXPECT_EQ(g.at({1, 0}), factor);
+      EXPECT_EQ(g.at({1, 1}), -factor);
+    }
+}
+
 TEST(Range, ProductsThatLeaveItOnTheWay) {
   const Function product = [](const Tensor& v) { return prod(v); };
   for (std::vector<double> factors : {std::vector<double>{1e200, 1e200, 1e-200, 1e-200},

@@ -80,6 +80,13 @@ constexpr auto kPowerSlope = [](auto p, auto q) {
   return direct ? q * std::pow(p, q - 1) : q * std::pow(p, q) / p;
 };
 
+// base^b log(base), the derivative by b. Where the power is 0 the product is, though the logarithm of an infinite base is
+// infinite.
+Tensor power_times_log(const Tensor& base, const Tensor& b) {
+  const Tensor power = pow(base, b);
+  return power * log(where(equals(power, 0), 1.0, base));
+}
+
 // The derivative of a^b by a.
 Tensor power_slope(const Tensor& a, const Tensor& b) {
   const auto by_base = [a = Saved(a), b = Saved(b)](const Tensor& g) {
@@ -90,7 +97,7 @@ Tensor power_slope(const Tensor& a, const Tensor& b) {
   const auto by_exponent = [a = Saved(a), b = Saved(b)](const Tensor& g) {
     const Tensor less_one = where(equals(a(), 0) * equals(b(), 0), 1.0, b()) - 1.0;
     const Tensor positive = greater(a(), 0), base = where(positive, a(), 1.0);
-    const Tensor log_part = where(positive, pow(base, less_one) * log(base), 0.0);
+    const Tensor log_part = where(positive, power_times_log(base, less_one), 0.0);
     return g * (pow(a(), less_one) + b() * log_part);
   };
   return record_broadcast("pow", combine_floating("pow", a, b, kPowerSlope), a, b, by_base, by_exponent);
@@ -279,7 +286,7 @@ Tensor pow(const Tensor& a, const Tensor& b) {
   // From a base of 1 where a has no logarithm: a power that is infinite must not meet the 0 there.
   const auto exponent_rule = [a = Saved(a), b = Saved(b)](const Tensor& g) {
     const Tensor positive = greater(a(), 0), base = where(positive, a(), 1.0);
-    const Tensor dx = where(positive, g * (pow(base, b()) * log(base)), 0.0);
+    const Tensor dx = where(positive, g * power_times_log(base, b()), 0.0);
     return of_a_power(of_a_power(dx, a(), a(), b()), b(), a(), b());
   };
   return record_broadcast("pow", combine_floating("pow", a, b, [](auto p, auto q) { return std::pow(p, q); }),

@@ -363,6 +363,19 @@ Tensor prod(const Tensor& x) {
   return prod(x, detail::all_axes("prod", x));
 }
 
+// The mean square of the distances from the mean, `more` times.
+static Tensor variance(const Tensor& x, const Axes& axes, double more, bool keepdims) {
+  const Tensor centred = x - mean(x, axes, {.keepdims = true});
+  const Tensor spread = mean(square(centred), axes, {.keepdims = keepdims});
+  const Tensor finite = equals(spread - spread, 0), weighted = more == 1 ? spread : more * spread;
+  if (all(finite).item() != 0) return weighted;
+  // Squares may leave the dtype's range where their mean does not: once more, of elements divided by the largest.
+  const Tensor largest = max(abs(centred), axes, {.keepdims = true});
+  const Tensor unit = where(equals(largest - largest, 0) * greater(largest, 0), largest, 1.0);
+  const Tensor parts = mean(centred / unit * centred, axes, {.keepdims = keepdims});
+  return where(finite, weighted, more * reshape(unit, parts.shape()) * parts);
+}
+
 Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   const detail::CalledOp called("var", {&x});
   detail::require_floating("var", x);
@@ -376,16 +389,11 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
     fail("var", "correction must be less than the number of elements ({}), got {} (shape {})", count,
          options.correction, x.shape());
   const double more = count / (count - options.correction);
-  const Tensor centred = x - mean(x, axes, {.keepdims = true});
-  const Tensor spread = mean(square(centred), axes, {.keepdims = options.keepdims});
-  const Tensor finite = equals(spread - spread, 0);
-  if (all(finite).item() != 0) return called.result(options.correction == 0 ? spread : more * spread);
-  // Squares may leave the dtype's range where their mean does not: once more, of elements divided by the largest.
-  const Tensor largest = max(abs(stop_gradient(centred)), axes, {.keepdims = true});
-  const Tensor unit = where(equals(largest - largest, 0) * greater(largest, 0), largest, 1.0);
-  const Tensor parts = mean(centred / unit * centred, axes, {.keepdims = options.keepdims});
-  return called.result(where(finite, options.correction == 0 ? spread : more * spread,
-                             more * reshape(unit, parts.shape()) * parts));
+  // The gradient is finite where the variance leaves the range.
+  const auto rule = [x = Saved(x), axes, kept, factor = 2 * more / count](const Tensor& g) {
+    return reshape(g, kept) * (factor * (x() - mean(x(), axes, {.keepdims = true})));
+  };
+  return called.result(record("var", variance(stop_gradient(x), axes, more, options.keepdims), {{x, rule}}));
 }
 
 Tensor var(const Tensor& x) {
