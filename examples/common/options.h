@@ -9,7 +9,7 @@
 #include "command_line/command_line.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/shape.h"
-#include "tapegrad/data/dataset.h"
+#include "tapegrad/data/files.h"
 
 namespace common {
 

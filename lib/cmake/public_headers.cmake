@@ -1,14 +1,24 @@
 # tapegrad_public_headers(VARIABLE DIRECTORY): the headers that DIRECTORY/tapegrad/tapegrad.h reaches, itself included, and
-# base/fmt.h, which programs that use fmt include besides. CMake runs again when one of them changes.
+# base/fmt.h, which programs that use fmt include besides; without what stands behind #ifndef TAPEGRAD_MINIMAL, if that is set.
+# CMake runs again when one of them changes.
 function(tapegrad_public_headers variable directory)
   set(found)
   set(open tapegrad/tapegrad.h tapegrad/base/fmt.h)
+  set(is_left_out FALSE)
   while(open)
     list(POP_FRONT open header)
     list(APPEND found ${header})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${directory}/${header})
-    file(STRINGS ${directory}/${header} lines REGEX "^ *# *include +\"tapegrad/")
+    file(STRINGS ${directory}/${header} lines REGEX "^ *# *(include +\"tapegrad/|ifndef TAPEGRAD_MINIMAL|endif)")
     foreach(line IN LISTS lines)
+      if(line MATCHES "^#ifndef")
+        set(is_left_out ${TAPEGRAD_MINIMAL})
+      elseif(line MATCHES "^ *# *endif")
+        set(is_left_out FALSE)
+      endif()
+      if(is_left_out OR NOT line MATCHES "include")
+        continue()
+      endif()
       string(REGEX REPLACE "^[^\"]*\"([^\"]*)\".*" "\\1" included "${line}")
       if(NOT included IN_LIST found AND NOT included IN_LIST open)
         list(APPEND open ${included})

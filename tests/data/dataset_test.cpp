@@ -1,4 +1,5 @@
 #include "tapegrad/data/dataset.h"
+#include "tapegrad/data/files.h"
 
 #include <gtest/gtest.h>
 

@@ -12,10 +12,12 @@
 #include "io/hostile.h"
 #include "io/temporary.h"
 #include "tapegrad/data/dataset.h"
+#include "tapegrad/data/files.h"
 #include "tapegrad/data/loader.h"
 #include "tapegrad/io/idx.h"
 #include "tapegrad/io/image.h"
 #include "tapegrad/io/npy.h"
+#include "tapegrad/io/npz.h"
 
 namespace tapegrad {
 namespace {

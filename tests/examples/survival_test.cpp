@@ -19,6 +19,7 @@
 #include "io/temporary.h"
 #include "tapegrad/base/random.h"
 #include "tapegrad/data/dataset.h"
+#include "tapegrad/data/files.h"
 #include "tapegrad/io/checkpoint.h"
 #include "tapegrad/io/idx.h"
 #include "tapegrad/ops/layout.h"

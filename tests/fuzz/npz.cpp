@@ -1,5 +1,6 @@
 // NumPy's .npz files, and the ZIP archives that they are: read_npz().
 
+#include "tapegrad/io/npz.h"
 #include "memory_file.h"
 #include "repair.h"
 #include "tapegrad/io/npy.h"

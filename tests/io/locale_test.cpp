@@ -13,6 +13,7 @@
 #include "tapegrad/io/csv.h"
 #include "tapegrad/io/idx.h"
 #include "tapegrad/io/npy.h"
+#include "tapegrad/io/npz.h"
 #include "tapegrad/io/safetensors.h"
 #include "tapegrad/show/metrics.h"
 #include "tapegrad/show/plot.h"

@@ -1,4 +1,5 @@
 #include "tapegrad/io/npy.h"
+#include "tapegrad/io/npz.h"
 
 #include <gtest/gtest.h>
 

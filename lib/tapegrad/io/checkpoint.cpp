@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <zlib.h>
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -19,6 +17,7 @@
 #include <system_error>
 #include <utility>
 
+#include "tapegrad/io/crc32_internal.h"
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/io/safetensors.h"
 #include "tapegrad/tensor/distinct_internal.h"
@@ -45,7 +44,7 @@ class Checksum {
  public:
   std::uint64_t value() const { return value_; }
 
-  void add(std::span<const std::uint8_t> bytes) { value_ = ::crc32_z(value_, bytes.data(), bytes.size()); }
+  void add(std::span<const std::uint8_t> bytes) { value_ = detail::crc32(value_, bytes); }
   void add(std::uint64_t word) {
     const auto bytes = std::bit_cast<std::array<std::uint8_t, sizeof(word)>>(word);
     add(std::span<const std::uint8_t>(bytes));
@@ -76,7 +75,7 @@ class Checksum {
   }
 
  private:
-  uLong value_ = ::crc32_z(0, nullptr, 0);
+  std::uint32_t value_ = 0;
 };
 
 std::uint64_t checksum(const State& state) {

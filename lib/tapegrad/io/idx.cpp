@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tapegrad/io/elements_internal.h"
+#include "tapegrad/io/gzip_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "tapegrad/io/codecs_internal.h"
+#include "tapegrad/io/gzip_internal.h"
 #include "tapegrad/io/image.h"
 
 namespace tapegrad::inline v0 {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <span>
 
-#include "tapegrad/io/file_internal.h"
+#include "tapegrad/io/gzip_internal.h"
 
 namespace tapegrad::inline v0::detail {
 

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "tapegrad/io/elements_internal.h"
-#include "tapegrad/io/zip_internal.h"
+#include "tapegrad/io/npy_internal.h"
 
 // The format is described in NumPy's numpy/lib/format.py.
 
@@ -17,7 +17,6 @@ namespace tapegrad::inline v0 {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::string_view kSuffix = ".npy";
 // NumPy itself reads no longer headers, unless told to.
 constexpr std::size_t kMaxHeader = 10000;
 constexpr std::size_t kAlignment = 64;
@@ -214,18 +213,21 @@ Tensor with_axes_reversed(const Tensor& x) {
   return y;
 }
 
-Tensor read_array(const detail::InputFile& file, std::uint64_t total, const detail::ReadBytes& read) {
+}  // namespace
+
+namespace detail {
+
+Tensor read_npy_array(const InputFile& file, std::uint64_t total, const ReadBytes& read) {
   Header header = read_header(file, total, read);
-  if (!header.fortran_order) return detail::read_elements(file, header.layout, read);
+  if (!header.fortran_order) return read_elements(file, header.layout, read);
   std::vector<index_t> sizes(header.layout.shape.begin(), header.layout.shape.end());
   std::ranges::reverse(sizes);
   header.layout.shape = Shape(sizes);
-  return with_axes_reversed(detail::read_elements(file, header.layout, read));
+  return with_axes_reversed(read_elements(file, header.layout, read));
 }
 
-// What stands before the elements, byte for byte as NumPy 1.24 writes it.
-std::vector<std::uint8_t> header_of(const Tensor& x) {
-  const auto type = std::ranges::find(kTypes, detail::stored_as(x.dtype()), &Type::stored);
+std::vector<std::uint8_t> npy_header(const Tensor& x) {
+  const auto type = std::ranges::find(kTypes, stored_as(x.dtype()), &Type::stored);
   std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': (",
                                  size_of(x.dtype()) == 1 ? '|' : '<', type->name);
   for (int axis = 0; axis < x.rank(); ++axis)
@@ -244,18 +246,19 @@ std::vector<std::uint8_t> header_of(const Tensor& x) {
   return bytes;
 }
 
-std::span<const std::uint8_t> bytes_of(const Tensor& x) {
+std::span<const std::uint8_t> npy_elements(const Tensor& x) {
   return dispatch(x.dtype(), [&](auto type) -> std::span<const std::uint8_t> {
     const auto values = x.values<typename decltype(type)::type>();
     return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()};
   });
 }
 
-}  // namespace
+}  // namespace detail
 
 Tensor read_npy(const std::filesystem::path& path) {
   detail::InputFile file("read_npy", path);
-  return read_array(file, file.size(), [&](std::span<std::uint8_t> buffer) { file.read(buffer); });
+  return detail::read_npy_array(file, file.size(),
+                                [&](std::span<std::uint8_t> buffer) { file.read(buffer); });
 }
 
 ArrayFile open_npy(const std::filesystem::path& path) {
@@ -273,41 +276,9 @@ ArrayFile open_npy(const std::filesystem::path& path) {
 
 void write_npy(const std::filesystem::path& path, const Tensor& x) {
   if (!x.defined()) fail("write_npy", "x is a Tensor that was never given a value");
-  const std::vector<std::uint8_t> header = header_of(x);
-  const std::array<std::span<const std::uint8_t>, 2> parts{header, bytes_of(x)};
+  const std::vector<std::uint8_t> header = detail::npy_header(x);
+  const std::array<std::span<const std::uint8_t>, 2> parts{header, detail::npy_elements(x)};
   detail::write_file("write_npy", path, parts);
-}
-
-NamedTensors read_npz(const std::filesystem::path& path) {
-  const detail::ZipArchive archive("read_npz", path);
-  NamedTensors tensors;
-  for (const detail::ZipMember& member : archive.members()) {
-    if (!member.name.ends_with(kSuffix))
-      archive.file().fail("has a member that is not an array, '{}'", member.name);
-    detail::ZipReader reader(archive, member);
-    try {
-      tensors.emplace_back(member.name.substr(0, member.name.size() - kSuffix.size()),
-                           read_array(archive.file(), member.size,
-                                      [&](std::span<std::uint8_t> buffer) { reader.read(buffer); }));
-    } catch (const Error& error) {
-      std::throw_with_nested(
-          Error("read_npz", fmt::format("{} (in its member '{}')", error.message(), member.name)));
-    }
-  }
-  return tensors;
-}
-
-void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, const NpzOptions& options) {
-  constexpr std::string_view kOp = "write_npz";
-  std::vector<std::vector<std::uint8_t>> headers;
-  headers.reserve(tensors.size());
-  std::vector<detail::ZipContent> contents;
-  for (const auto& [name, x] : tensors) {
-    if (!x.defined()) fail(kOp, "the tensor '{}' is not defined", name);
-    contents.push_back(
-        {fmt::format("{}{}", name, kSuffix), {headers.emplace_back(header_of(x)), bytes_of(x)}});
-  }
-  detail::write_zip(kOp, path, contents, options.compressed);
 }
 
 }  // namespace tapegrad::inline v0

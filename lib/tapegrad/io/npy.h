@@ -1,11 +1,8 @@
 #pragma once
 
-// NumPy's files: .npy for one array, .npz for several.
+// NumPy's files of one array, .npy.
 
 #include <filesystem>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "tapegrad/io/array_file.h"
 #include "tapegrad/tensor/tensor.h"
@@ -27,23 +24,6 @@ inline namespace v0 TAPEGRAD_API {
 /// Writes a tensor as a .npy file. An earlier file is replaced only when the new one is complete; the same tensor gives
 /// the same bytes every time. Throws when the file cannot be written.
 void write_npy(const std::filesystem::path& path, const Tensor& x);
-
-/// Tensors by name, in a fixed order, as in a State.
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
-
-/// Reads the arrays that np.savez or np.savez_compressed saved, in the order of the file, each as read_npy() does.
-/// Throws as well when the archive is damaged (checksums are verified) or contains anything but arrays.
-[[nodiscard]] NamedTensors read_npz(const std::filesystem::path& path);
-
-struct NpzOptions {
-  bool compressed = false;  ///< compress the arrays, as np.savez_compressed does
-};
-
-/// Writes tensors as a .npz file for np.load. An earlier file is replaced only when the new one is complete; the same
-/// tensors give the same bytes every time (the archive contains no dates). Throws when the file cannot be written, when
-/// a name is used twice, for an undefined tensor, and for files of 4 GB and more.
-void write_npz(const std::filesystem::path& path, const NamedTensors& tensors,
-               const NpzOptions& options = {});
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "tapegrad/io/gzip_internal.h"
 #include "tapegrad/io/inflate_internal.h"
 
 // The format is PKWARE's APPNOTE.TXT, 6.3.10. All numbers in it are little-endian.

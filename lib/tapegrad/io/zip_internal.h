@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tapegrad/io/file_internal.h"
+#include "tapegrad/io/gzip_internal.h"
 
 namespace tapegrad::inline v0::detail {
 

@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "tapegrad/data/dataset.h"
+#include "tapegrad/data/files.h"
 #include "tapegrad/io/idx.h"
 #include "tapegrad/ops/layout.h"
 
