@@ -195,14 +195,39 @@ void write_output(const tg::Tensor& result, float* output, std::size_t capacity,
   if (!values.empty()) std::memmove(output, values.data(), values.size_bytes());
 }
 
+tg::Optimizer& optimizer_of(tapegrad_net& net) {
+  if (!net.optimizer) refuse("an optimizer must be chosen before: tapegrad_use_adam() or tapegrad_use_sgd()");
+  return *net.optimizer;
+}
+
+tg::TrainingState training_of(tapegrad_net& net) {
+  tg::TrainingState state;
+  state.add("net", net.layers).add("optimizer", optimizer_of(net));
+  return state;
+}
+
+// The net's own tensor, of floats.
+tg::Tensor tensor_of(tapegrad_net& net, const char* name) {
+  require("name", name);
+  std::string names;
+  for (const auto& [known, tensor] : net.layers.state_view().tensors) {
+    if (known == name) {
+      if (tensor.dtype() != tg::DType::Float32) refuse("'" + known + "' holds no floats");
+      return tensor;
+    }
+    names += (names.empty() ? "" : ", ") + known;
+  }
+  refuse("there is no tensor '" + std::string(name) + "', only: " + (names.empty() ? "none" : names));
+}
+
 template <class Loss>
 double train(tapegrad_net& net, const tg::Tensor& input, Loss loss_of) {
-  if (!net.optimizer) refuse("an optimizer must be chosen before: tapegrad_use_adam() or tapegrad_use_sgd()");
+  tg::Optimizer& optimizer = optimizer_of(net);
   const tg::NoGrad no_grad;  // of a tape around this call
   tg::Tape tape;
   net.layers.train();
   const tg::Tensor loss = loss_of(net.layers(input));
-  net.optimizer->step(tape.gradient(loss, net.optimizer->parameters()));
+  optimizer.step(tape.gradient(loss, optimizer.parameters()));
   return loss.item();
 }
 
@@ -361,6 +386,45 @@ int tapegrad_load_pytorch_weights(tapegrad_net* net, const char* path) {
   });
 }
 
+int tapegrad_parameter_count(tapegrad_net* net, std::int64_t* count) {
+  return call(net, __func__, [&](tapegrad_net& self) {
+    require("count", count);
+    *count = self.layers.parameter_count();
+  });
+}
+
+int tapegrad_get_tensor(tapegrad_net* net, const char* name, float* output, std::size_t capacity,
+                        tapegrad_shape* output_shape) {
+  return call(net, __func__, [&](tapegrad_net& self) {
+    if (capacity > 0) require("output", output);
+    write_output(tensor_of(self, name), output, capacity, output_shape);
+  });
+}
+
+int tapegrad_set_tensor(tapegrad_net* net, const char* name, const float* values,
+                        const tapegrad_shape* values_shape) {
+  return call(net, __func__, [&](tapegrad_net& self) {
+    tg::Tensor to = tensor_of(self, name);
+    const tg::Tensor from = wrapped("values", values, values_shape);
+    if (from.shape() != to.shape())
+      refuse("values_shape must be " + to.shape().str() + ", the shape of '" + name + "', got " +
+             from.shape().str());
+    std::ranges::copy(from.values<float>(), to.mutable_values<float>().begin());
+  });
+}
+
+int tapegrad_save_training(tapegrad_net* net, const char* path) {
+  return call(net, __func__, [&](tapegrad_net& self) {
+    tg::write_checkpoint(&given("path", path), {.state = training_of(self).state_view()});
+  });
+}
+
+int tapegrad_load_training(tapegrad_net* net, const char* path) {
+  return call(net, __func__, [&](tapegrad_net& self) {
+    training_of(self).load_state(tg::read_checkpoint(&given("path", path)).state);
+  });
+}
+
 int tapegrad_run(tapegrad_net* net, const float* input, const tapegrad_shape* input_shape, float* output,
                  std::size_t capacity, tapegrad_shape* output_shape) {
   return call(net, __func__, [&](tapegrad_net& self) {
@@ -403,11 +467,8 @@ int tapegrad_use_sgd(tapegrad_net* net, const tapegrad_sgd_options* options) {
 }
 
 int tapegrad_set_learning_rate(tapegrad_net* net, double learning_rate) {
-  return call(net, __func__, [&](tapegrad_net& self) {
-    if (!self.optimizer)
-      refuse("an optimizer must be chosen before: tapegrad_use_adam() or tapegrad_use_sgd()");
-    self.optimizer->set_learning_rate(learning_rate);
-  });
+  return call(net, __func__,
+              [&](tapegrad_net& self) { optimizer_of(self).set_learning_rate(learning_rate); });
 }
 
 int tapegrad_train_mse(tapegrad_net* net, const float* input, const tapegrad_shape* input_shape,

@@ -151,7 +151,8 @@ TAPEGRAD_C_API int tapegrad_add_flatten(tapegrad_net* net);
 TAPEGRAD_C_API int tapegrad_add_reshape(tapegrad_net* net, const tapegrad_shape* sample);
 
 /* Weights, as safetensors files; paths are UTF-8. Names of tensors are "0.kernel", "0.bias": the layer's number (each call
-   of tapegrad_add_... adds one) and what the C++ layer calls it. */
+   of tapegrad_add_... adds one) and what the C++ layer calls it: "kernel" and "bias"; of a batch norm "gamma", "beta",
+   "moving_mean" and "moving_variance". */
 
 /* Replaces an earlier file only when the new one is complete. */
 TAPEGRAD_C_API int tapegrad_save_weights(tapegrad_net* net, const char* path);
@@ -159,6 +160,15 @@ TAPEGRAD_C_API int tapegrad_save_weights(tapegrad_net* net, const char* path);
 TAPEGRAD_C_API int tapegrad_load_weights(tapegrad_net* net, const char* path);
 /* Reads the weights of a torch.nn.Sequential with the same layers, and gives filters and matrices the layout of here. */
 TAPEGRAD_C_API int tapegrad_load_pytorch_weights(tapegrad_net* net, const char* path);
+
+/* Writes the number of all elements of the weights that are trained to *count. */
+TAPEGRAD_C_API int tapegrad_parameter_count(tapegrad_net* net, int64_t* count);
+/* Writes the elements of the tensor of this name to the output, as tapegrad_run() writes a result. */
+TAPEGRAD_C_API int tapegrad_get_tensor(tapegrad_net* net, const char* name, float* output, size_t capacity,
+                                       tapegrad_shape* output_shape);
+/* Replaces the elements of the tensor of this name; the shape must be the tensor's. */
+TAPEGRAD_C_API int tapegrad_set_tensor(tapegrad_net* net, const char* name, const float* values,
+                                       const tapegrad_shape* values_shape);
 
 /* Writes what the net makes of the input to the output, and its shape to output_shape, unless that is NULL. The output has
    room for `capacity` elements; if it needs more, nothing but the shape is written, and the call returns TAPEGRAD_TOO_SMALL.
@@ -189,6 +199,14 @@ TAPEGRAD_C_API int tapegrad_use_sgd(tapegrad_net* net, const tapegrad_sgd_option
 
 /* The optimizer's learning rate from now on: for schedules. */
 TAPEGRAD_C_API int tapegrad_set_learning_rate(tapegrad_net* net, double learning_rate);
+
+/* Weights and optimizer, with its running averages, number of steps and learning rate, in one file with a checksum: a run that
+   is stopped and loaded again goes on with the same bits. For both, an optimizer must have been chosen. */
+
+/* Replaces an earlier file only when the new one is complete. */
+TAPEGRAD_C_API int tapegrad_save_training(tapegrad_net* net, const char* path);
+/* Reads what tapegrad_save_training() wrote for a net with the same layers and the same kind of optimizer. */
+TAPEGRAD_C_API int tapegrad_load_training(tapegrad_net* net, const char* path);
 
 /* One step of the optimizer on a batch: the loss before the step goes to *loss, unless that is NULL. If the step fails, so
    that no weight changes, layers in front of what failed may have seen the batch: a batch norm's moving averages, a dropout's

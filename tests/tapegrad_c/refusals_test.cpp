@@ -224,6 +224,67 @@ std::vector<WrongCall> wrong_files() {
   return calls;
 }
 
+// Of a net with one Dense layer of two features and three units.
+std::vector<WrongCall> wrong_tensors() {
+  static const tapegrad_shape transposed = {2, {3, 2}}, right = {2, {2, 3}};
+  static const float values[6] = {};
+  static const char* const kUnknown = "there is no tensor 'kernel', only: 0.kernel, 0.bias";
+  return {
+      {"tapegrad_parameter_count", "count must not be NULL",
+       [](auto* n) { return tapegrad_parameter_count(n, nullptr); }},
+      {"tapegrad_get_tensor", "name must not be NULL",
+       [](auto* n) { return tapegrad_get_tensor(n, nullptr, nullptr, 0, nullptr); }},
+      {"tapegrad_get_tensor", kUnknown,
+       [](auto* n) { return tapegrad_get_tensor(n, "kernel", nullptr, 0, nullptr); }},
+      {"tapegrad_get_tensor", "output must not be NULL",
+       [](auto* n) { return tapegrad_get_tensor(n, "0.kernel", nullptr, 6, nullptr); }},
+      {"tapegrad_set_tensor", "name must not be NULL",
+       [](auto* n) { return tapegrad_set_tensor(n, nullptr, values, &right); }},
+      {"tapegrad_set_tensor", kUnknown,
+       [](auto* n) { return tapegrad_set_tensor(n, "kernel", values, &right); }},
+      {"tapegrad_set_tensor", "values must not be NULL",
+       [](auto* n) { return tapegrad_set_tensor(n, "0.kernel", nullptr, &right); }},
+      {"tapegrad_set_tensor", "values_shape must not be NULL",
+       [](auto* n) { return tapegrad_set_tensor(n, "0.kernel", values, nullptr); }},
+      {"tapegrad_set_tensor", "values_shape must be [2, 3], the shape of '0.kernel', got [3, 2]",
+       [](auto* n) { return tapegrad_set_tensor(n, "0.kernel", values, &transposed); }},
+  };
+}
+
+// Of weights and optimizer.
+std::vector<WrongCall> wrong_training() {
+  std::vector<WrongCall> calls;
+  const std::pair<const char*, int (*)(tapegrad_net*, const char*)> both[] = {
+      {"tapegrad_save_training", tapegrad_save_training}, {"tapegrad_load_training", tapegrad_load_training}};
+  for (const auto& pair : both) {
+    const auto row = [&](const char* text, const char* path, bool chosen = true) {
+      calls.push_back({pair.first, text, [=, call = pair.second](auto* n) {
+                         if (chosen && n != nullptr) use_adam(n);
+                         return call(n, path);
+                       }});
+    };
+    row("an optimizer must be chosen before", "/no/such/folder/file", false);
+    row("path must not be NULL", nullptr);
+    row("no/such/folder", "/no/such/folder/file");
+  }
+  calls.push_back({"tapegrad_load_training", "tapegrad_c.h", [](auto* n) {
+                     if (n != nullptr) use_adam(n);
+                     return tapegrad_load_training(n, TAPEGRAD_SOURCE "/lib/tapegrad_c/tapegrad_c.h");
+                   }});
+  calls.push_back({"tapegrad_load_training", "SGD", [](auto* n) {  // of another kind of optimizer
+                     if (n != nullptr) use_adam(n);
+                     const TemporaryFolder folder;
+                     const std::string path = (folder / "sgd").string();
+                     const Net other(1);
+                     add_dense(other.get(), 2, 3);
+                     const tapegrad_sgd_options sgd = tapegrad_sgd_default();
+                     EXPECT_OK(other.get(), tapegrad_use_sgd(other.get(), &sgd));
+                     EXPECT_OK(other.get(), tapegrad_save_training(other.get(), path.c_str()));
+                     return tapegrad_load_training(n, path.c_str());
+                   }});
+  return calls;
+}
+
 // The arguments of a batch, right as they stand.
 struct Batch {
   const float* input = kInput;
@@ -330,8 +391,8 @@ std::vector<WrongCall> late_layers() {
 
 std::vector<WrongCall> all_wrong_calls() {
   std::vector<WrongCall> all;
-  for (auto make : {wrong_dense_and_convolutions, wrong_layers, wrong_optimizers, wrong_files, wrong_batches,
-                    late_layers}) {
+  for (auto make : {wrong_dense_and_convolutions, wrong_layers, wrong_optimizers, wrong_files, wrong_tensors,
+                    wrong_training, wrong_batches, late_layers}) {
     const std::vector<WrongCall> part = make();
     all.insert(all.end(), part.begin(), part.end());
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
@@ -238,6 +239,53 @@ TEST(SameAsCpp, WeightsFromCppAndFromPyTorch) {
   ASSERT_OK(line.get(), tapegrad_load_pytorch_weights(line.get(), (folder / "torch").string().c_str()));
   const Tensor points = uniform({4, 2}, -1, 1, generator);
   EXPECT_TRUE(equal(run(line.get(), points), matmul(points, transpose(weight)) + bias));
+}
+
+// What was saved in the middle goes on as if it had not been interrupted: weights, running averages, steps, learning rate, and
+// which elements are dropped.
+TEST(CTraining, GoesOnWhereItWasSaved) {
+  const TemporaryFolder folder;
+  const std::string path = (folder / "training").string();
+  Generator generator(6);
+  const Tensor x = uniform({5, 9, 8, 2}, -1, 1, generator), y = uniform({5, 3}, -1, 1, generator);
+  const Net net(kSeed), later(kSeed + 1);
+  for (tapegrad_net* one : {net.get(), later.get()}) {
+    ASSERT_NO_FATAL_FAILURE(add_all_layers(one));
+    const tapegrad_adam_options options = tapegrad_adam_default();
+    ASSERT_OK(one, tapegrad_use_adam(one, &options));
+  }
+  for (int step = 0; step < 3; ++step) train_mse(net.get(), x, y);
+  ASSERT_OK(net.get(), tapegrad_set_learning_rate(net.get(), 0.02));
+  ASSERT_OK(net.get(), tapegrad_save_training(net.get(), path.c_str()));
+  EXPECT_FALSE(equal(run(later.get(), x), run(net.get(), x)));
+  ASSERT_OK(later.get(), tapegrad_load_training(later.get(), path.c_str()));
+  for (int step = 0; step < 3; ++step) EXPECT_EQ(train_mse(later.get(), x, y), train_mse(net.get(), x, y));
+  EXPECT_TRUE(equal(run(later.get(), x), run(net.get(), x)));
+}
+
+TEST(CTensors, AreCountedReadAndReplacedByName) {
+  const Net net(1);
+  add_dense(net.get(), 2, 3);
+  const tapegrad_batch_norm_options norm = {3, 0.9, 1e-3};
+  ASSERT_OK(net.get(), tapegrad_add_batch_norm(net.get(), &norm));
+  std::int64_t count = 0;
+  ASSERT_OK(net.get(), tapegrad_parameter_count(net.get(), &count));
+  EXPECT_EQ(count, 2 * 3 + 3 + 3 + 3) << "without the batch norm's moving averages";
+
+  const float kernel[] = {1, 2, 3, 4, 5, 6}, mean[] = {1, 1, 1}, x[] = {1, -1};
+  const tapegrad_shape matrix = {2, {2, 3}}, vector = {1, {3}}, one = {2, {1, 2}};
+  ASSERT_OK(net.get(), tapegrad_set_tensor(net.get(), "0.kernel", kernel, &matrix));
+  ASSERT_OK(net.get(), tapegrad_set_tensor(net.get(), "1.moving_mean", mean, &vector));
+  float output[6] = {};
+  ASSERT_OK(net.get(), tapegrad_run(net.get(), x, &one, output, 3, nullptr));
+  for (int i = 0; i < 3; ++i) EXPECT_NEAR(output[i], (-3 - 1) / std::sqrt(1 + 1e-3), 1e-6);
+
+  tapegrad_shape shape = {};
+  EXPECT_EQ(tapegrad_get_tensor(net.get(), "0.kernel", output, 5, &shape), TAPEGRAD_TOO_SMALL);
+  EXPECT_EQ(shape.rank, 2);
+  EXPECT_EQ(shape.sizes[1], 3);
+  ASSERT_OK(net.get(), tapegrad_get_tensor(net.get(), "0.kernel", output, 6, nullptr));
+  EXPECT_TRUE(std::equal(std::begin(kernel), std::end(kernel), output));
 }
 
 // Results are the same bits for any number of threads, and for nets on threads of the caller's.

@@ -99,6 +99,16 @@ int main(int count, char** arguments) {
   expect(tapegrad_run(net, images, &shape, first_result, capacity, NULL) == TAPEGRAD_OK, "the first net", net);
   expect(tapegrad_run(loaded, images, &shape, second_result, capacity, NULL) == TAPEGRAD_OK, "the second net", loaded);
   expect(memcmp(first_result, second_result, sizeof first_result) == 0, "both must give the same bits", loaded);
+  double go_on = 0, gone_on = 1;
+  expect(tapegrad_use_adam(loaded, &adam) == TAPEGRAD_OK, "Adam was refused", loaded);
+  expect(tapegrad_save_training(net, path) == TAPEGRAD_OK, "the training must be saved", net);
+  expect(tapegrad_load_training(loaded, path) == TAPEGRAD_OK, "the training must be loaded", loaded);
+  remove(path);
+  for (int step = 0; step < 2; ++step) {
+    expect(tapegrad_train_cross_entropy(net, images, &shape, labels, &labels_shape, &go_on) == TAPEGRAD_OK, "a step", net);
+    expect(tapegrad_train_cross_entropy(loaded, images, &shape, labels, &labels_shape, &gone_on) == TAPEGRAD_OK, "a step", loaded);
+  }
+  expect(go_on == gone_on, "a training that was loaded must go on with the same bits", loaded);
   tapegrad_net_free(loaded);
   tapegrad_net_free(net);
   tapegrad_release_memory();
