@@ -5,9 +5,11 @@ usage: check_exports.py LIBRARY.so INCLUDE_FOLDER    (needs clang++ and nm)
 
 Every function, member and variable that a public header declares and does not define there must be exported, or a
 program would not link; and nothing else may be: no function of an internal header, no template of another library.
+And what the library imports must leave the host's process alone; nothing may run when it is loaded.
 """
 
 import json
+import re
 import subprocess
 import sys
 
@@ -61,6 +63,25 @@ def declared(include):
         walk(node, False)
 
 
+# What would change or read something of the process that is the host's: its output, environment, settings; and its end.
+HOSTS = re.compile(r"(secure_)?getenv|(put|set|unset|clear)env|environ|stdout|stderr|_ZSt4(cout|cerr|clog)|puts|v?printf|perror|syslog|"
+                   r"_?exit|quick_exit|abort|setlocale|uselocale|signal|sigaction|pthread_sigmask|s?rand|chdir|umask|mallopt|"
+                   r"omp_set_.*|(openblas|goto)_set_.*")
+
+
+def reaches_out(library):
+    """What a library uses of the process that is its host's, and whether something of it runs when it is loaded."""
+    lines = subprocess.run(["nm", "-D", "--undefined-only", library], capture_output=True, text=True, check=True).stdout
+    used = sorted({line.split()[-1].split("@")[0] for line in lines.splitlines()})
+    if len(used) < 50:
+        yield f"only {len(used)} imports were found: this check is broken"
+    yield from (f"imports {name}, which reaches into the host's process" for name in used if HOSTS.fullmatch(name))
+    sections = subprocess.run(["readelf", "-SW", library], capture_output=True, text=True, check=True).stdout
+    size = re.search(r"\.init_array +INIT_ARRAY +\w+ \w+ (\w+)", sections)
+    if size is None or int(size[1], 16) != 8:  # one entry is the C runtime's
+        yield "has static constructors, which run when the library is loaded (.init_array)"
+
+
 def variants(name):
     """A constructor or destructor is declared once, and compiled as a complete and as a base object's."""
     yield name
@@ -91,6 +112,8 @@ def main():
     # Each program makes the virtual table of a class without such a function: without RTTI, if the program is compiled so.
     mistakes += [f"no virtual function is declared here and defined in the library: class {name}" for name in sorted(unanchored)]
     mistakes += [f"keeps dlclose() from unloading the library: {name}" for name, kind in sorted(exported.items()) if kind == "u"]
+
+    mistakes += reaches_out(library)
 
     if len(needed) < 300:
         mistakes.append(f"only {len(needed)} declarations were found: this check is broken")

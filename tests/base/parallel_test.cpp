@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <barrier>
 #include <cfenv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -382,6 +385,48 @@ TEST(Workers, ManyThreadsRunLoopsAtOnce) {
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
+}
+
+// 8 threads that ask for 63 workers each get 256 in all, and those threads that got none compute the same. When they have ended,
+// others get as many.
+TEST(Workers, AreAtMost256InAProcess) {
+  const auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+  };
+  const double expected = harmonic(20000, 100);
+  for (int again = 0; again < 2; ++again) {
+    const auto before = threads();
+    std::barrier all_have_computed(9);
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> hosts;
+    for (int i = 0; i < 8; ++i)
+      hosts.emplace_back([&] {
+        const ThreadCountScope scope(64);
+        wrong += harmonic(20000, 100) != expected;
+        all_have_computed.arrive_and_wait();
+        all_have_computed.arrive_and_wait();
+      });
+    all_have_computed.arrive_and_wait();
+    const auto workers = threads() - before - 8;
+    EXPECT_LE(workers, 256);
+    EXPECT_GT(workers, 192)
+        << "the number that there may be, but for those that other tests have left on this thread";
+    if (!TAPEGRAD_ADDRESS_SANITIZER && !TAPEGRAD_THREAD_SANITIZER) {  // which do not survive this fork()
+      const pid_t child = fork();
+      if (child == 0) {
+        alarm(60);
+        const ThreadCountScope scope(4);
+        _exit(harmonic(20000, 100) == expected && threads() == 4 ? 7 : 1);
+      }
+      int status = -1;
+      waitpid(child, &status, 0);
+      EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 7) << "a child process has workers of its own";
+    }
+    all_have_computed.arrive_and_wait();
+    for (std::thread& host : hosts) host.join();
+    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(threads(), before);
+  }
 }
 
 TEST(Workers, EndWithTheirThread) {

@@ -78,6 +78,23 @@ struct Job {
   }
 };
 
+// All threads of a process together make at most this many workers, or as many as a single one asks for.
+constexpr int kMostWorkers = 256;
+
+// How many there are, behind the number of the process: what fork() copies has none.
+constinit std::atomic<std::uint64_t> worker_count{0};
+
+// Counts one more, unless there are `most`.
+bool count_worker(int most) {
+  const std::uint64_t process = static_cast<std::uint64_t>(getpid()) << 32;
+  std::uint64_t seen = worker_count.load(std::memory_order_relaxed), now = 0;
+  do {
+    now = seen >> 32 == process >> 32 ? seen + 1 : process + 1;
+    if ((now & 0xffffffff) > static_cast<std::uint64_t>(most)) return false;
+  } while (!worker_count.compare_exchange_weak(seen, now, std::memory_order_relaxed));
+  return true;
+}
+
 constexpr int kSpins = 2000;  // some microseconds: loops follow each other closely in a training step
 
 // A thread that sleeps until it is offered a job. An offer that it has not taken can be withdrawn: nobody waits for
@@ -88,11 +105,19 @@ class Worker {
     if (!thread_.joinable()) return;
     change(State::Ending);
     thread_.join();
+    worker_count.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  // Throws when the system has no more threads to give.
-  void start() {
-    thread_ = std::thread([this] { loop(); });
+  // Returns false when there are `most` workers; throws when the system has no more threads to give.
+  bool start(int most) {
+    if (!count_worker(most)) return false;
+    try {
+      thread_ = std::thread([this] { loop(); });
+    } catch (...) {
+      worker_count.fetch_sub(1, std::memory_order_relaxed);
+      throw;
+    }
+    return true;
   }
 
   void offer(Job& job) {
@@ -173,7 +198,7 @@ class Workers {
     try {
       while (static_cast<int>(workers_.size()) < helpers) {
         auto added = std::make_unique<Worker>();
-        added->start();
+        if (!added->start(std::max(helpers, kMostWorkers))) break;
         workers_.push_back(std::move(added));
       }
     } catch (const std::exception&) {

@@ -14,7 +14,8 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 /// The number of threads that parallel loops of the calling thread use. By default the number of CPUs that the
-/// process may use (its affinity, and the CPU quota of its control group, rounded up), at most 64.
+/// process may use (its affinity, and the CPU quota of its control group, rounded up), at most 64. Loops that run on
+/// several threads at once use fewer where the process has 256 workers already.
 [[nodiscard]] int thread_count();
 
 /// Sets thread_count() for the calling thread until the end of the scope. Other threads are not affected.
