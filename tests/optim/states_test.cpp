@@ -139,9 +139,34 @@ TEST(States, OfOtherValuesAreTaken) {
   const Tensor fresh_a = parameter(zeros({2})), fresh_b = parameter(zeros({2}));
   Adam fresh({fresh_a, fresh_b});
   EXPECT_NO_THROW(fresh.load_state(trained.state()));
+  // One that has become what another was has not taken its place: that one went elsewhere.
+  Tensor x = parameter(tensor({1, 1})), y = parameter(zeros({2}));
+  Adam both({x, y});
+  const State before = both.state();
+  for (float& v : x.mutable_values<float>()) v = 0;
+  for (float& v : y.mutable_values<float>()) v = 7;
+  EXPECT_NO_THROW(both.load_state(before));
   State old = trained.state();
   std::erase_if(old.integers, [](const auto& entry) { return entry.first.starts_with("values."); });
   EXPECT_TRUE(refuses("Adam", {"values.0"}, [&] { Adam({a, b}).load_state(old); }));
+}
+
+// A step may exchange the values of two parameters: who goes back to an earlier state has not exchanged these.
+TEST(States, AreTakenBackAfterAStepThatExchangedValues) {
+  Tensor a = parameter(tensor({1})), b = parameter(tensor({0}));
+  SGD sgd({a, b}, {.learning_rate = 1, .momentum = 0.5});
+  ExponentialMovingAverage average({a, b});
+  const State before = sgd.state(), average_before = average.state();
+  sgd.step(Gradients({a, b}, {tensor({1}), tensor({-1})}));
+  average.update();
+  ASSERT_TRUE(a.item() == 0 && b.item() == 1);
+  EXPECT_NO_THROW(sgd.load_state(before));
+  EXPECT_EQ(sgd.steps(), 0);
+  EXPECT_NO_THROW(average.load_state(average_before));
+  // A new optimizer knows of no step.
+  EXPECT_TRUE(refuses("SGD", {"order", "named_parameters()"}, [&] {
+    SGD({a, b}, {.learning_rate = 1, .momentum = 0.5}).load_state(before);
+  }));
 }
 
 }  // namespace

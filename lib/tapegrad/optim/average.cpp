@@ -127,7 +127,7 @@ void ExponentialMovingAverage::load_state(const State& state) {
            given->shape(), averages_[i].dtype(), averages_[i].shape());
     loaded.push_back(TensorAccess::clone(*given));
   }
-  detail::require_same_places(state, kName, unnamed());
+  detail::require_same_places(state, kName, unnamed(), updates_ != 0);
   averages_ = std::move(loaded);
   updates_ = updates;
 }

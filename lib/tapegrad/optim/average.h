@@ -57,7 +57,8 @@ class ExponentialMovingAverage {
   /// As state(), but with the averages themselves, which the next update changes.
   [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when a tensor or number is missing or has another shape or dtype, when the values of
-  /// parameters without names show that two have changed places, and while the averages are swapped in.
+  /// parameters without names show that some have changed places (as Optimizer::load_state() does: load the weights
+  /// first), and while the averages are swapped in.
   void load_state(const State& state);
 
  private:

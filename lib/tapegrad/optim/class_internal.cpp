@@ -45,20 +45,31 @@ void mark_values(State& state, const NamedTensors& unnamed) {
   for (const auto& [key, x] : unnamed) state.integers[key_of_values(key)] = sum_of_values(x);
 }
 
-void require_same_places(const State& state, std::string_view name, const NamedTensors& unnamed) {
+void require_same_places(const State& state, std::string_view name, const NamedTensors& unnamed, bool moved) {
   std::vector<std::uint64_t> marked, own;
   for (const auto& [key, x] : unnamed) {
     marked.push_back(state.integer(name, key_of_values(key)));
-    own.push_back(sum_of_values(x));
+    own.push_back(moved ? marked.back() : sum_of_values(x));
   }
-  for (std::size_t i = 0; i < own.size(); ++i)
+  // Whose place the values of parameter i had; its own where that is not known.
+  const auto place_of = [&](std::size_t i) {
+    if (own[i] == marked[i]) return i;
     for (std::size_t j = 0; j < own.size(); ++j)
-      if (own[i] != marked[i] && own[i] == marked[j] && own[j] != marked[j])
-        fail(
-            name,
-            "the parameters must be in the order of those of the state, got as parameter {} (shape {}) the one that was "
-            "parameter {}: give them in the same order, or with their names (named_parameters())",
-            unnamed[i].first, unnamed[i].second.shape(), unnamed[j].first);
+      if (own[i] == marked[j] && own[j] != marked[j]) return j;
+    return i;
+  };
+  // Only those that changed places among themselves: single values may well have become those of another, such as zeros.
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    std::size_t at = place_of(i);
+    for (std::size_t steps = 0; at != i && place_of(at) != at && steps < own.size(); ++steps)
+      at = place_of(at);
+    if (at == i && place_of(i) != i)
+      fail(
+          name,
+          "the parameters must be in the order of those of the state, got as parameter {} (shape {}) the one that was "
+          "parameter {}: give them in the same order, or with their names (named_parameters())",
+          unnamed[i].first, unnamed[i].second.shape(), unnamed[place_of(i)].first);
+  }
 }
 
 }  // namespace tapegrad::inline v0::detail

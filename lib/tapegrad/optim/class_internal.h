@@ -16,9 +16,10 @@ void require_class(const State& state, std::string_view name);
 
 /// Marks what values these parameters have, which have no names but their numbers.
 void mark_values(State& state, const NamedTensors& unnamed);
-/// Throws, in the name of the class, when two of the parameters have changed places: one has the values that were marked
-/// as those of another, which has others now. Values that were marked for none of them tell nothing. Throws
-/// as well when a parameter's values are not marked.
-void require_same_places(const State& state, std::string_view name, const NamedTensors& unnamed);
+/// Throws, in the name of the class, when some of the parameters have changed places: each has the values that were marked
+/// as those of the next. Values that were marked for none of them tell nothing, nor do those of parameters that have
+/// `moved` since the class was told them: a step may have exchanged values. Throws as well when a parameter's values are not
+/// marked.
+void require_same_places(const State& state, std::string_view name, const NamedTensors& unnamed, bool moved);
 
 }  // namespace tapegrad::inline v0::detail

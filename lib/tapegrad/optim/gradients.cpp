@@ -200,7 +200,8 @@ void GradientAccumulator::add(const Gradients& gradients, double weight) {
       fail(kAccumulator, "gradient {} is {} {} but must be {} {}", positions[i], g.dtype(), g.shape(),
            like.dtype(), like.shape());
   }
-  if (parameters_.empty() && !first) detail::require_same_places(loaded_, kAccumulator, unnamed(owners));
+  if (parameters_.empty() && !first)
+    detail::require_same_places(loaded_, kAccumulator, unnamed(owners), false);
   // The mean is kept, not the sum: a sum of weight times gradient could leave the range of the dtype.
   const double total = weight_ + weight, keep = weight_ / total, fresh = weight / total;
   std::vector<Tensor> means = first ? std::vector<Tensor>() : std::move(means_);
@@ -271,7 +272,7 @@ void GradientAccumulator::load_state(const State& state) {
     if (means[i].shape() != parameters_[i].shape() || means[i].dtype() != parameters_[i].dtype())
       fail(kAccumulator, "'{}' is {} {} in the state but its parameter is {} {}", key(i), means[i].dtype(),
            means[i].shape(), parameters_[i].dtype(), parameters_[i].shape());
-  if (fixed_ && !means.empty()) detail::require_same_places(state, kAccumulator, unnamed(parameters_));
+  if (fixed_ && !means.empty()) detail::require_same_places(state, kAccumulator, unnamed(parameters_), false);
   loaded_.integers = state.integers;
   if (!fixed_) parameters_.clear();
   means_ = std::move(means);

@@ -57,8 +57,8 @@ class GradientAccumulator {
   /// As state(), but with the mean itself, which the next add() changes.
   [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when the state is not that of an accumulator, does not fit the parameters, or, where
-  /// these have no names, their values show that two have changed places. Of parameters that the first add() will tell
-  /// that add() checks the latter.
+  /// these have no names, their values show that some have changed places (as Optimizer::load_state() does: load the
+  /// weights first). Of parameters that the first add() will tell that add() checks the latter.
   void load_state(const State& state);
 
  private:

@@ -223,7 +223,7 @@ void Optimizer::load_state(const State& state) {
       fail(name_, "'{}' is {} {} in the state but {} {} in the optimizer", key, given->dtype(),
            given->shape(), tensor.dtype(), tensor.shape());
   }
-  detail::require_same_places(state, name_, unnamed());
+  detail::require_same_places(state, name_, unnamed(), steps_ != 0);
   auto loaded = memory_;
   for (std::size_t i = 0; i < memory_.size(); ++i)
     for (std::size_t k = 0; k < memory_[i].size(); ++k)

@@ -66,7 +66,9 @@ class Optimizer {
   [[nodiscard]] State state_view() const;
   /// Throws, and changes nothing, when the state comes from an optimizer of another class or with other options, and
   /// when a tensor or number is missing or has another shape or dtype. Memories of parameters without names are told by
-  /// their order alone: where the values show that two parameters have changed places, it throws as well.
+  /// their order alone: where their values show that some have changed places, it throws as well. Load the weights first:
+  /// parameters that do not yet have the values of the state cannot show it, nor can those of an optimizer that has
+  /// already made a step. Parameters with names (named_parameters()) need no such check.
   void load_state(const State& state);
 
  protected:
