@@ -252,7 +252,9 @@ GradcheckReport Check::judged() {
   for (const GradcheckTensor& tensor : report_.tensors)
     if (tensor.verdict == GradcheckVerdict::Vacuous)
       untested += (untested.empty() ? "'" : ", '") + tensor.name + "'";
-  return end(overall(), untested.empty() ? "" : "NOT TESTED: " + untested + " (the gradient is zero)");
+  return end(overall(), untested.empty()
+                            ? ""
+                            : "NOT TESTED: " + untested + " (the gradient is zero, or lost in rounding)");
 }
 
 void Check::prepare(std::size_t k) {
@@ -392,15 +394,17 @@ void Check::judge_entries(const Prober& prober, std::size_t k, const Tensors& an
     }
     const auto i = static_cast<std::size_t>(entries[n]);
     Line line(xs_[k], {{entries[n], 1.0}});
-    const auto judged = prober.judge(line, {.first = e.step,
-                                            .usual = units[i] * usual_relative_step(),
-                                            .analytic = e.analytic,
-                                            .analytic_noise = noise.of_inputs[i],
-                                            .analytic_rounding = noise.of_output_gradient[i],
-                                            .largest_noise = std::ranges::max(noise.of_inputs),
-                                            .allowed = tolerance_ * std::abs(e.analytic),
-                                            .scale = scale,
-                                            .widely = unclear < kEnough});
+    const auto judged = prober.judge(
+        line, {.first = e.step,
+               .usual = units[i] * usual_relative_step(),
+               .analytic = e.analytic,
+               .analytic_noise = noise.of_inputs[i],
+               .analytic_rounding = noise.of_rounding[i],
+               .largest_noise = std::ranges::max(noise.of_inputs),
+               .allowed = tolerance_ * std::abs(e.analytic),
+               .scale = scale,
+               .widely = unclear < kEnough,
+               .slope_of = [&](const Tensors& gradients) { return gradients[k].values<double>()[i]; }});
     const std::vector<index_t> index = e.index;
     e = entry(judged.best, e.analytic);
     e.index = index;
@@ -434,11 +438,15 @@ void Check::check_direction(const Prober& prober, std::size_t k) {
 // The slope along a line against the gradient. d: the first step.
 GradcheckEntry Check::along(const Prober& prober, std::size_t k, Line& line, const Line::Direction& direction,
                             const Tensor& gradient, const Difference& d) {
-  double slope = 0, squares = 0, noise = 0, rounding = 0;
-  for (const auto& [i, move] : direction) {
-    const double part = gradient.values<double>()[static_cast<std::size_t>(i)] * move;
-    slope += part, squares += part * part;
-  }
+  double squares = 0, noise = 0, rounding = 0;
+  const auto slope_along = [&direction](const Tensor& of) {
+    double sum = 0;
+    for (const auto& [i, move] : direction) sum += of.values<double>()[static_cast<std::size_t>(i)] * move;
+    return sum;
+  };
+  const double slope = slope_along(gradient);
+  for (const auto& [i, move] : direction)
+    squares += std::pow(gradient.values<double>()[static_cast<std::size_t>(i)] * move, 2);
   // The entries' parts may cancel: their root mean square is the measure.
   const double scale = std::isfinite(squares) ? std::sqrt(squares) : 0;
   GradcheckEntry e = entry(d, slope);
@@ -446,16 +454,18 @@ GradcheckEntry Check::along(const Prober& prober, std::size_t k, Line& line, con
   const AnalyticNoise& own = prober.analytic_noise(k);
   for (const auto& [i, move] : direction)
     noise += std::abs(own.of_inputs[static_cast<std::size_t>(i)] * move),
-        rounding += std::abs(own.of_output_gradient[static_cast<std::size_t>(i)] * move);
-  const auto judged = prober.judge(line, {.first = d.step,
-                                          .usual = usual_relative_step(),
-                                          .analytic = slope,
-                                          .analytic_noise = noise,
-                                          .analytic_rounding = rounding,
-                                          .largest_noise = noise,
-                                          .allowed = tolerance_ * scale,
-                                          .scale = scale,
-                                          .widely = true});
+        rounding += std::abs(own.of_rounding[static_cast<std::size_t>(i)] * move);
+  const auto judged =
+      prober.judge(line, {.first = d.step,
+                          .usual = usual_relative_step(),
+                          .analytic = slope,
+                          .analytic_noise = noise,
+                          .analytic_rounding = rounding,
+                          .largest_noise = noise,
+                          .allowed = tolerance_ * scale,
+                          .scale = scale,
+                          .widely = true,
+                          .slope_of = [&](const Tensors& gradients) { return slope_along(gradients[k]); }});
   e = entry(judged.best, slope);
   e.behaviour = judged.behaviour;
   report_.tensors[k].retried = 1;
@@ -470,7 +480,7 @@ void Check::sample_for_hints(const Prober& prober, std::size_t k) {
 }
 
 void Check::summarize(GradcheckTensor& tensor, std::vector<GradcheckEntry> found) const {
-  bool all_zero = !found.empty(), exactly = true;
+  bool all_zero = !found.empty(), exactly = true, lost = false;
   tensor.wrong = tensor.kinks = tensor.unclear = tensor.below_noise = tensor.not_judged = 0;
   tensor.largest_error = tensor.largest_relative_error = 0;
   double seen = 0;
@@ -483,6 +493,7 @@ void Check::summarize(GradcheckTensor& tensor, std::vector<GradcheckEntry> found
     const bool nothing = e.numeric == 0 && e.analytic == 0;
     all_zero = all_zero && (is_untested(e) || nothing);
     exactly = exactly && nothing;
+    lost = lost || e.behaviour == GradcheckBehaviour::BelowNoise;
     if (is_untested(e)) seen = std::max(seen, std::abs(e.analytic));
     if (e.behaviour == GradcheckBehaviour::Kink) continue;
     tensor.largest_error = larger(e.error, tensor.largest_error);
@@ -497,7 +508,11 @@ void Check::summarize(GradcheckTensor& tensor, std::vector<GradcheckEntry> found
   if (tensor.verdict == GradcheckVerdict::Vacuous)
     tensor.why =
         exactly ? "the function does not change with it, and the gradient is 0"
-                : fmt::format("the gradient is 0 but for rounding: {:.1g} at most, where terms cancel", seen);
+        : lost
+            ? fmt::format(
+                  "the gradient is 0 but for rounding, or lost in that of the function or its own: {:.1g} at most",
+                  seen)
+            : fmt::format("the gradient is 0 but for rounding: {:.1g} at most, where terms cancel", seen);
   const auto rank = [](const GradcheckEntry& e) {
     return e.behaviour == GradcheckBehaviour::Wrong       ? 4
            : e.behaviour == GradcheckBehaviour::Unclear   ? 3

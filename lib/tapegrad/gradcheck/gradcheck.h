@@ -62,7 +62,9 @@ enum class GradcheckVerdict {
   Pass,
   Fail,        ///< some entries are wrong, at every step size
   Suspicious,  ///< some entries could not be judged: f is too noisy there, or not finite
-  Vacuous,  ///< all entries that were compared are right, but some input was not tested: its gradient is zero
+  /// All entries that were compared are right, but some input was not tested: its gradient is zero, or so small that the
+  /// rounding of the function, or of the gradient itself, hides it. GradcheckTensor::why says which.
+  Vacuous,
   NonDeterministic,  ///< f or its gradient differ from call to call
   AtKink,            ///< some entries are at points where f has no derivative; all others are right
   DependentInputs,   ///< two inputs share memory
@@ -77,7 +79,7 @@ enum class GradcheckBehaviour {
   Rounding,    ///< grew as 1 / h: right at a larger step
   Kink,        ///< the slopes on the two sides differ, and the gradient lies between them
   Zero,        ///< both the numeric and the analytic gradient are nothing but rounding
-  BelowNoise,  ///< smaller than the function's rounding errors: not tested
+  BelowNoise,  ///< hidden by rounding errors of the function or of the gradient: not tested
   Unclear,     ///< no step size decides
   NotJudged,   ///< disagrees at the first step, but was not examined, as enough other entries are wrong
 };
@@ -109,8 +111,8 @@ struct GradcheckTensor {
   index_t entries = 0;  ///< number of entries that were compared
   index_t retried = 0;  ///< number of entries that needed other steps
   index_t wrong = 0, kinks = 0, unclear = 0;
-  index_t below_noise = 0;  ///< smaller than the function's rounding errors (BelowNoise and Zero): not tested
-  index_t not_judged = 0;   ///< not examined, as enough other entries were wrong
+  index_t below_noise = 0;            ///< hidden by rounding errors (BelowNoise and Zero): not tested
+  index_t not_judged = 0;             ///< not examined, as enough other entries were wrong
   double largest_gradient = 0;        ///< largest magnitude in the analytic gradient
   double largest_error = 0;           ///< largest |numeric - analytic|, entries at a kink left out
   double largest_relative_error = 0;  ///< largest error relative to the entry's own size, of entries tested

@@ -59,8 +59,9 @@ struct Estimate {
 using Ladder = std::vector<Difference>;
 
 // Where the estimates of three neighbouring steps agree best: of the differences themselves, and of
-// Richardson's extrapolation, which removes their error of order h^2. Only the first `count` steps are used.
-Estimate best_of(const Ladder& ladder, std::size_t count, bool bend) {
+// Richardson's extrapolation, which removes their error of order h^2. Only the first `count` steps are used; near: and
+// none behind one that sees another slope. (Behind a stair the slope may well be the same.)
+Estimate best_of(const Ladder& ladder, std::size_t count, bool bend, bool near = false) {
   const auto plain = [&](std::size_t k) { return ladder[k].numeric; };
   const auto extrapolated = [&](std::size_t k) {
     return (10 * ladder[k].numeric - ladder[k + 1].numeric) / 9;
@@ -71,19 +72,26 @@ Estimate best_of(const Ladder& ladder, std::size_t count, bool bend) {
   bool heard = false;
   for (std::size_t k = 0; k < count && !bend; ++k) heard = heard || !silent(k);
   Estimate best;
-  const auto search = [&](const auto& value, std::size_t end) {
-    for (std::size_t k = 1; k + 1 < end; ++k) {
-      if (heard && (silent(k - 1) || silent(k) || silent(k + 1))) continue;
-      const double values[] = {value(k - 1), value(k), value(k + 1)};
-      double spread = ladder[k].floor;
-      for (const double v : values)
-        spread = std::max(spread, std::isfinite(v) ? std::abs(v - values[1]) : kInfinity);
-      // Three numbers may agree by chance.
-      if (kChance * spread < best.uncertainty) best = {values[1], kChance * spread, k};
-    }
+  const auto look = [&](std::size_t k, const auto& value) {
+    if (heard && (silent(k - 1) || silent(k) || silent(k + 1))) return;
+    const double values[] = {value(k - 1), value(k), value(k + 1)};
+    double spread = ladder[k].floor;
+    for (const double v : values)
+      spread = std::max(spread, std::isfinite(v) ? std::abs(v - values[1]) : kInfinity);
+    // Three numbers may agree by chance. What contradicts smaller steps is the slope of something else.
+    const double uncertainty = kChance * spread;
+    if (uncertainty < best.uncertainty && std::abs(values[1] - best.value) <= best.uncertainty + uncertainty)
+      best = {values[1], uncertainty, k};
   };
-  search(plain, count);
-  if (count > 0) search(extrapolated, count - 1);
+  for (std::size_t k = 1; k + 1 < count; ++k) {
+    const bool more = k + 2 < count;
+    const auto elsewhere = [&](double v) {
+      return std::abs(v - best.value) > best.uncertainty + kChance * ladder[k + 1].floor;
+    };
+    if (near && elsewhere(plain(k + 1)) && (!more || elsewhere(extrapolated(k + 1)))) break;
+    look(k, plain);
+    if (more) look(k, extrapolated);
+  }
   return best;
 }
 
@@ -183,15 +191,18 @@ class Study {
       if (!bend_ && jumps(ladder_, noise_))
         return unless_rounding(GradcheckBehaviour::Kink, ladder_.size() / 2);
       if (const auto judged = on_stairs()) return *judged;
+      if (!is_right() && last && q_.widely && measure_far()) look();
       if (is_right()) return right();
       if (is_nothing() && best_.uncertainty <= kAboveFloor * nothing())
         return conclude(GradcheckBehaviour::Zero, best_.at, best_.value);
-      if (const auto at = flat_error(ladder_, usable(), q_.analytic, q_.allowed)) {
+      if (const auto at = flat_error(ladder_, usable(), q_.analytic, allowed())) {
         if (is_nothing()) return conclude(GradcheckBehaviour::Zero, *at);
-        if (is_hidden(*at) && !(last && q_.widely)) {
-          if (last) return conclude(GradcheckBehaviour::BelowNoise, *at);
+        if (is_hidden(*at)) {
+          if (last) return conclude(unless_seen(*at), *at);
         } else if (is_proven(*at, last) && !is_followed(*at)) {
           return conclude(GradcheckBehaviour::Wrong, *at);
+        } else if (last) {
+          break;  // larger steps speak against it
         }
       } else if (bend_ &&
                  (round > 0 || last)) {  // in the first round a smaller step may still avoid the kink
@@ -200,6 +211,7 @@ class Study {
         return conclude(is_nothing() ? GradcheckBehaviour::Zero : GradcheckBehaviour::BelowNoise, best_.at,
                         best_.value);
       }
+      if (last && is_lost()) return conclude(GradcheckBehaviour::BelowNoise, best_.at, best_.value);
       if (last) break;
       grow(-20 - 10 * round, -10 - 10 * round, true);  // five decades more at each end
       grow(11 + 10 * round, 21 + 10 * round, false);
@@ -232,8 +244,7 @@ class Study {
 
   void look() {
     set_floors();
-    bend_ = kink(ladder_, q_.allowed);
-    slopes_ = bend_ ? std::max(std::abs(ladder_[*bend_].forward), std::abs(ladder_[*bend_].backward)) : 0;
+    bend_ = kink(ladder_, allowed());
     best_ = best_of(ladder_, usable(), bend_.has_value());
     error_ = std::abs(best_.value - q_.analytic);
   }
@@ -242,28 +253,61 @@ class Study {
   void set_floors() {
     const bool any = std::ranges::find(changed_, 1) != changed_.end();
     const std::vector<double>&r = prober_.weights(), &center = prober_.center(), &noise = prober_.noise();
-    double size = 0, rounding = 0, all_sizes = 0, all = 0;
+    const std::vector<double>& sure = prober_.rounded();
+    double size = 0, rounding = 0, surely = 0, all_sizes = 0, all = 0, all_surely = 0;
     for (std::size_t j = 0; j < r.size(); ++j) {
       all_sizes += std::abs(r[j] * center[j]);
       all += std::abs(r[j]) * noise[j];
+      all_surely += std::abs(r[j]) * sure[j];
       if (any && changed_[j] == 0) continue;
       size += std::abs(r[j] * center[j]);
       rounding += std::abs(r[j]) * noise[j];
+      surely += std::abs(r[j]) * sure[j];
     }
     rounding_ = std::max(kEpsilon * size, rounding);
     // What jumps at x is taken for noise, too; no rounding is so large, unless the whole gradient is nothing but rounding.
     const bool lost = q_.scale <= kAboveFloor * q_.largest_noise;
-    const auto believed = [&](double measured, double of) {
-      const double most =
-          std::max(kVast * kEpsilon * std::max(of, 1.0), lost ? kFarAbove * q_.largest_noise * unit() : 0);
-      return measured <= most ? measured : 0;
+    const auto believed = [&](double measured, double shown, double of) {
+      const double large = kVast * kEpsilon * std::max(of, 1.0);
+      const double most = std::max(large, lost ? kFarAbove * q_.largest_noise * unit() : 0);
+      return measured <= most ? measured : shown <= kFarAbove * large ? shown : 0;
     };
-    noise_ = believed(rounding, size);
-    all_noise_ = believed(all, all_sizes);
-    all_rounding_ = kEpsilon * all_sizes;
+    noise_ = believed(rounding, surely, size);
+    all_noise_ = believed(all, all_surely, all_sizes);
+    silent_rounding_ = any ? std::max(kEpsilon * (all_sizes - size), all - rounding) : 0;
     // Far from x the numbers inside of f are larger, and so is their rounding.
-    for (Difference& d : ladder_)
-      d.floor = std::max(kEpsilon * d.touched, rounding_ * std::max(1.0, d.step / unit())) / d.step;
+    for (std::size_t k = 0; k < ladder_.size(); ++k) {
+      Difference& d = ladder_[k];
+      const double growth = far_.empty() ? std::max(1.0, d.step / unit()) : far_[k];
+      d.floor = std::max(kEpsilon * d.touched, rounding_ * growth) / d.step;
+    }
+  }
+
+  // How much more is rounded far from x than at x, as a factor. False where nothing tells.
+  bool measure_far() {
+    const double here = weighted(prober_.rounded());
+    if (here == 0) return false;
+    far_.assign(ladder_.size(), 1);
+    for (std::size_t k = 0; k < ladder_.size(); ++k) {
+      const double step = ladder_[k].step, most = step / unit();
+      if (most <= 1) continue;
+      double seen = 0;
+      for (const double t : {step, -step}) {
+        line_.move(t);
+        seen = std::max(seen, weighted(prober_.rounded_here()));
+      }
+      far_[k] = std::clamp(seen / here, 1.0, most);
+    }
+    line_.move(0);
+    return true;
+  }
+
+  /// The sum over all results that depend on the entry.
+  double weighted(const std::vector<double>& noise) const {
+    const std::vector<double>& r = prober_.weights();
+    double sum = 0;
+    for (std::size_t j = 0; j < r.size(); ++j) sum += changed_[j] == 0 ? 0 : std::abs(r[j]) * noise[j];
+    return sum;
   }
 
   /// The scale of the entry's value.
@@ -320,9 +364,9 @@ class Study {
 
   /// Right to three digits of the entry's own size, as far as differences can tell.
   bool is_right() const {
-    return best_.uncertainty <=
-               kResolved * std::max({std::abs(q_.analytic), std::abs(best_.value), slopes_}) &&
-           error_ <= q_.allowed + best_.uncertainty;
+    return best_.uncertainty + own_rounding() <=
+               kResolved * std::max(std::abs(q_.analytic), std::abs(best_.value)) &&
+           error_ <= allowed() + best_.uncertainty;
   }
   Judgement right() const {
     return conclude(
@@ -330,10 +374,14 @@ class Study {
         best_.at, best_.value);
   }
 
+  /// What the rounding of the backward pass itself may hide.
+  double own_rounding() const { return kAboveFloor * q_.analytic_rounding; }
+  double allowed() const { return q_.allowed + own_rounding(); }
+
   double nothing() const {
     const double of_f = rounding_ / std::min(unit(), 1.0);
-    return std::max({kFarAbove * of_f, std::min(kAboveFloor * q_.analytic_noise, kVast * of_f),
-                     kAboveFloor * q_.analytic_rounding});
+    return std::max(
+        {kFarAbove * of_f, std::min(kAboveFloor * q_.analytic_noise, kVast * of_f), own_rounding()});
   }
   /// Zero but for rounding, on both sides: of f's inner values, and of the backward pass.
   bool is_nothing() const {
@@ -343,10 +391,15 @@ class Study {
   }
 
   /// A result that no step has changed yet may hide the error in its rounding, as a saturated one does: a probability of 1
-  /// beside one of 1e-20. Only the largest steps tell whether it depends on the entry.
+  /// beside one of 1e-20. Larger steps may tell whether it depends on the entry.
   bool is_hidden(std::size_t at) const {
-    const Difference& d = ladder_[at];
-    return std::abs(d.numeric - q_.analytic) * d.step <= kAboveFloor * all_rounding_;
+    return std::abs(ladder_[at].numeric - q_.analytic) * ladder_[at].step <= kAboveFloor * silent_rounding_;
+  }
+  /// Where no step told: wrong, unless the gradient is right through the results that did change.
+  GradcheckBehaviour unless_seen(std::size_t at) const {
+    const double error = std::abs(q_.slope_of(prober_.gradient_through(changed_)) - ladder_[at].numeric);
+    return error <= allowed() + best_.uncertainty ? GradcheckBehaviour::BelowNoise
+                                                  : GradcheckBehaviour::Wrong;
   }
 
   // A function that does not change at all may be constant there, or its change may be lost in the rounding of
@@ -385,8 +438,28 @@ class Study {
 
   /// Small beside the tensor's gradient, and lost in the rounding: nothing speaks against it, nor for it.
   bool is_unseen(bool last) const {
-    const bool small = best_.uncertainty <= kResolved * q_.scale && error_ <= q_.allowed + best_.uncertainty;
+    const bool small = best_.uncertainty <= kResolved * q_.scale && error_ <= allowed() + best_.uncertainty;
     return small && (last || error_ <= 2 * best_.uncertainty / kChance);
+  }
+
+  /// As right as rounding shows, of f or of the backward pass, and that is not enough. It is rounding for sure, and not
+  /// noise of another kind: no estimate is much better than one whose spread is that of rounding.
+  bool is_lost() const {
+    const Estimate near = best_of(ladder_, usable(), bend_.has_value(), true);
+    if (!(std::abs(near.value - q_.analytic) <= allowed() + near.uncertainty)) return false;
+    if (near.uncertainty <= own_rounding()) return true;
+    const double rounding = weighted(prober_.rounded());
+    for (std::size_t k = 1; k + 1 < usable(); ++k) {
+      const Difference &d = ladder_[k], &before = ladder_[k - 1], &after = ladder_[k + 1];
+      const double spread =
+          std::max(std::abs(before.numeric - d.numeric), std::abs(after.numeric - d.numeric));
+      const double floor = std::max(kEpsilon * d.touched, rounding) / d.step;
+      const double uncertainty = kChance * std::max(spread, floor);
+      if (spread <= kAboveFloor * floor && uncertainty <= kAboveFloor * near.uncertainty &&
+          std::abs(d.numeric - q_.analytic) <= allowed() + uncertainty)
+        return true;
+    }
+    return false;
   }
 
   /// Zero, for a gradient of 0, where the change in f is no larger than the rounding of other results, or of the
@@ -399,13 +472,19 @@ class Study {
 
   Judgement at_bend() const {
     const Difference& d = ladder_[*bend_];
-    const double margin = q_.allowed + kBetween * (d.high - d.low);
+    // A slope that is small beside the one behind the kink: nothing speaks against it, nor for it.
+    const double steep = std::max(std::abs(d.forward), std::abs(d.backward));
+    if (best_.uncertainty <= kResolved * steep && error_ <= allowed() + best_.uncertainty)
+      return conclude(is_nothing() ? GradcheckBehaviour::Zero : GradcheckBehaviour::BelowNoise, best_.at,
+                      best_.value);
+    const double margin = allowed() + kBetween * (d.high - d.low);
     const bool between = q_.analytic >= d.low - margin && q_.analytic <= d.high + margin;
     // Slopes on the two sides of a kink that is far away say nothing about x.
     const bool here = d.step <= q_.usual;
-    return unless_rounding(between ? GradcheckBehaviour::Kink
-                           : here  ? GradcheckBehaviour::Wrong
-                                   : GradcheckBehaviour::Unclear,
+    return unless_rounding(between     ? GradcheckBehaviour::Kink
+                           : here      ? GradcheckBehaviour::Wrong
+                           : is_lost() ? GradcheckBehaviour::BelowNoise
+                                       : GradcheckBehaviour::Unclear,
                            *bend_);
   }
 
@@ -437,12 +516,13 @@ class Study {
   const Question& q_;
   std::vector<char> changed_;
   Ladder ladder_;
-  double rounding_ = 0;      // what rounding adds to sum(r f)
-  double noise_ = 0;         // the same, as measured, but for jumps of f
-  double all_noise_ = 0;     // as measured, of all results
-  double all_rounding_ = 0;  // what rounding takes from sum(r f), of all results
+  std::vector<double> far_;     // for each step, if it was measured
+  double rounding_ = 0;         // what rounding adds to sum(r f)
+  double noise_ = 0;            // the same, as measured, but for jumps of f
+  double all_noise_ = 0;        // as measured, of all results
+  double silent_rounding_ = 0;  // what rounding takes from sum(r f), of the results that no step has changed
   std::optional<std::size_t> bend_;
-  double slopes_ = 0, error_ = 0;
+  double error_ = 0;
   Estimate best_;
 };
 

@@ -1,9 +1,12 @@
 #include "tapegrad/gradcheck/probe_internal.h"
 
 #include <algorithm>
+#include <array>
+#include <cfenv>
 #include <cmath>
 #include <limits>
 
+#include "tapegrad/base/error.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/random.h"
 
@@ -20,6 +23,24 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   return sum;
+}
+
+// Numbers that are rounded another way show what rounding does, also where the values inside are the same for all inputs
+// near x. What they show is a bound, so many times what is usual.
+constexpr double kBound = 8;
+constexpr std::array kModes = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
+
+// Calls look() while numbers are rounded another way; nothing, where f refuses such numbers.
+void rounded_otherwise(int mode, const std::function<void()>& look) {
+  struct Back {
+    int mode = std::fegetround();
+    ~Back() { std::fesetround(mode); }
+  } const back;
+  std::fesetround(mode);
+  try {
+    look();
+  } catch (const Error&) {
+  }
 }
 
 }  // namespace
@@ -68,7 +89,8 @@ Prober::Prober(const Problem& problem, Tensors& xs, const Tensors& rs, const Ten
       r_(flatten(rs)),
       second_(flatten(second)),
       center_(there.center_),
-      noise_(there.noise_) {}
+      noise_(there.noise_),
+      rounded_(there.rounded_) {}
 
 std::vector<double> Prober::outputs() const {
   return flatten(problem_.forward(xs_));
@@ -118,6 +140,17 @@ std::vector<double> Prober::contributions(Line& line, double step) const {
   return parts;
 }
 
+Tensors Prober::gradient_through(const std::vector<char>& results) const {
+  Tensors rs;
+  std::size_t j = 0;
+  for (const Tensor& r : rs_) {
+    rs.push_back(TensorAccess::clone(r));
+    for (double& v : rs.back().mutable_values<double>())
+      if (results[j++] == 0) v = 0;
+  }
+  return problem_.backward(xs_, rs);
+}
+
 // Calls look() with all inputs moved by +-size in units of their own scales, and again with the opposite signs.
 void Prober::perturbed(double size, std::uint64_t direction, const std::function<void()>& look) const {
   std::vector<std::vector<double>> before, moves;
@@ -149,6 +182,24 @@ void Prober::perturbed(double size, std::uint64_t direction, const std::function
     go(sign);
     look();
   }
+}
+
+std::vector<double> Prober::rounded_here() const {
+  const std::vector<double> here = outputs();
+  std::vector<double> most(here.size(), 0);
+  for (const int mode : kModes) {
+    std::vector<double> seen;
+    rounded_otherwise(mode, [&] { seen = outputs(); });
+    for (std::size_t j = 0; j < here.size() && seen.size() == here.size(); ++j)
+      if (const double change = std::abs(seen[j] - here[j]); std::isfinite(change))
+        most[j] = std::max(most[j], change / kBound);
+  }
+  return most;
+}
+
+const std::vector<double>& Prober::rounded() const {
+  if (rounded_.empty()) rounded_ = rounded_here();
+  return rounded_;
 }
 
 const std::vector<double>& Prober::noise() const {
@@ -183,6 +234,7 @@ const std::vector<double>& Prober::noise() const {
     }
     if (!bent[j].empty() && bent[j].size() < 3 && last[j] + 1 < moves) noise_[j] = std::ranges::max(bent[j]);
   }
+  for (std::size_t j = 0; j < r_.size(); ++j) noise_[j] = std::max(noise_[j], rounded()[j]);
   return noise_;
 }
 
@@ -203,20 +255,20 @@ const AnalyticNoise& Prober::analytic_noise(std::size_t k) const {
       }
     }
   };
-  constexpr double rounding_unit = std::numeric_limits<double>::epsilon();
-  for (double size = rounding_unit; size < 1e-12; size *= 8)
+  for (double size = std::numeric_limits<double>::epsilon(); size < 1e-12; size *= 8)
     for (std::uint64_t direction = 0; direction < 2; ++direction)
       perturbed(size, direction, [&] { look(rs_, &AnalyticNoise::of_inputs); });
-  // A sum of few terms may be rounded alike at the next numbers: so further ones are tried as well.
+  // A sum of few terms may be rounded alike in all modes: so further numbers are tried as well.
   Generator generator(0x6e6f697365, 1);
-  for (double size = rounding_unit; size < 100 * rounding_unit; size *= 2) {
+  for (std::size_t n = 0; n < 2 * kModes.size(); ++n) {
+    const double size = std::ldexp(std::numeric_limits<double>::epsilon(), static_cast<int>(n));
     Tensors rs;
     for (const Tensor& r : rs_) {
       rs.push_back(TensorAccess::clone(r));
       for (double& v : rs.back().mutable_values<double>())
         v *= 1 + (generator.bits() % 2 == 0 ? size : -size);
     }
-    look(rs, &AnalyticNoise::of_output_gradient);
+    rounded_otherwise(kModes[n % kModes.size()], [&] { look(rs, &AnalyticNoise::of_rounding); });
   }
   return analytic_noise_[k];
 }

@@ -83,13 +83,14 @@ struct Question {
   double allowed = 0;            // the error that is allowed anyway
   double scale = 0;              // of the whole gradient
   bool widely = false;           // look further than ten decades
+  std::function<double(const Tensors& gradients)> slope_of =
+      {};  // the part of the gradients that is asked about
 };
 
-/// By how much each entry of an input's gradient changes with inputs that are moved by a few roundings, and with output
-/// gradients that are moved by one. A backward pass is linear in the output gradient: so much are its terms rounded, even
-/// where the terms cancel whatever the inputs are.
+/// By how much each entry of an input's gradient changes with inputs that are moved by a few roundings, and where the
+/// backward pass rounds its numbers another way.
 struct AnalyticNoise {
-  std::vector<double> of_inputs, of_output_gradient;
+  std::vector<double> of_inputs, of_rounding;
 };
 
 /// A problem at a point, with an output gradient.
@@ -112,11 +113,17 @@ class Prober {
   Difference difference(Line& line, double step, std::vector<char>* changed = nullptr) const;
   /// Each result's part of the numeric slope.
   std::vector<double> contributions(Line& line, double step) const;
+  /// The gradients with an output gradient that is 0 but for these results.
+  Tensors gradient_through(const std::vector<char>& results) const;
   Judgement judge(Line& line, const Question& question) const;
 
   /// What rounding inside f adds to each result, from second differences at steps of a few units in the last
   /// place to 1e-7 of the inputs: sums that cancel leave a result far smaller than its rounding.
   const std::vector<double>& noise() const;
+  /// The part of it that is surely rounding: numbers that are rounded another way show it.
+  const std::vector<double>& rounded() const;
+  /// The same at the inputs as they are now.
+  std::vector<double> rounded_here() const;
   const AnalyticNoise& analytic_noise(std::size_t k) const;
 
  private:
@@ -127,7 +134,7 @@ class Prober {
   const Tensors& rs_;
   std::vector<double> r_, second_, center_;
   // Found when they are first asked for: most checks need neither.
-  mutable std::vector<double> noise_;
+  mutable std::vector<double> noise_, rounded_;
   mutable std::vector<AnalyticNoise> analytic_noise_;  // by input
 };
 

@@ -122,7 +122,9 @@ std::string status_of(const GradcheckTensor& tensor, double tolerance) {
       text = fmt::format("at a kink in {} of {}", tensor.kinks, tensor.entries);
       break;
     case GradcheckVerdict::Vacuous:
-      return "all zero: not tested (" + tensor.why + ")";
+      return fmt::format("{}: not tested ({})",
+                         tensor.why.find("lost") == std::string::npos ? "all zero" : "zero or lost",
+                         tensor.why);
     default:
       return "not compared";
   }
