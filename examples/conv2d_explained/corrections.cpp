@@ -186,24 +186,24 @@ void transpose_is_no_inverse(Lesson& lesson) {
 
   tg::Generator generator(9);
   const tg::Tensor large = random_integers({1, 4, 4, 1}, -3, 3, generator);
-  const auto times = [&](const tg::Tensor& v, bool transposed) {
-    return tg::matmul(c, tg::reshape(v, {-1, 1}), {.transpose_a = transposed});
+  const auto times = [&](const tg::Tensor& v, const tg::MatmulOptions& options) {
+    return tg::matmul(c, tg::reshape(v, {-1, 1}), options);
   };
   {
     tg::Tape tape;
     const tg::Tensor x = tape.watch(large), forward = tg::conv2d(x, w);
     const tg::Tensor backward = tape.gradient(forward, x, {.output_gradient = y});
     lesson.check("conv2d: forward C x, backward C^T dy",
-                 tg::equal(tg::reshape(forward, {4, 1}), times(large, false)) &&
-                     tg::equal(tg::reshape(backward, {16, 1}), times(y, true)));
+                 tg::equal(tg::reshape(forward, {4, 1}), times(large, {})) &&
+                     tg::equal(tg::reshape(backward, {16, 1}), times(y, {.transpose_a = true})));
   }
   {
     tg::Tape tape;
     const tg::Tensor x = tape.watch(y), forward = tg::conv2d_transpose(x, w);
     const tg::Tensor backward = tape.gradient(forward, x, {.output_gradient = large});
     lesson.check("conv2d_transpose: forward C^T x, backward C dy",
-                 tg::equal(tg::reshape(forward, {16, 1}), times(y, true)) &&
-                     tg::equal(tg::reshape(backward, {4, 1}), times(large, false)));
+                 tg::equal(tg::reshape(forward, {16, 1}), times(y, {.transpose_a = true})) &&
+                     tg::equal(tg::reshape(backward, {4, 1}), times(large, {})));
   }
 }
 

@@ -16,8 +16,9 @@ namespace {
 // differentiable ops, so that it can be differentiated again: d/dx x s(x) = s + x s (1 - s).
 tg::Tensor swish(const tg::Tensor& x) {
   tg::Tensor y = tg::zeros_like(x);
-  for (tg::index_t i = 0; i < x.size(); ++i)
-    y.mutable_data<double>()[i] = x.data<double>()[i] / (1 + std::exp(-x.data<double>()[i]));
+  const double* from = x.data<double>();
+  double* to = y.mutable_data<double>();
+  for (tg::index_t i = 0; i < x.size(); ++i) to[i] = from[i] / (1 + std::exp(-from[i]));
   return tg::record("swish", y, {{x, [x = tg::Saved(x)](const tg::Tensor& g) {
                                     const tg::Tensor s = tg::sigmoid(x());
                                     return g * (s + x() * s * (1.0 - s));

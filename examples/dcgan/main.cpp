@@ -33,16 +33,12 @@ tg::Tensor random_codes(tg::index_t count, tg::Generator& generator) {
 
 /// Codes [n, kCode] to images [n, 28, 28, 1] in [-1, 1].
 tg::Sequential make_generator(tg::Generator& random) {
-  const auto transpose = [&](tg::index_t in, tg::index_t filters, bool last) {
-    return tg::Conv2DTranspose({.in_channels = in,
-                                .filters = filters,
-                                .kernel_size = 4,
-                                .strides = 2,
-                                .padding = tg::Padding::Same,
-                                .activation = last ? tg::tanh : nullptr,
-                                .use_bias = last,
-                                .kernel_initializer = tg::normal_initializer(0.02)},
-                               random);
+  const auto transpose = [&](tg::Conv2DTransposeLayerOptions options) {
+    options.kernel_size = 4;
+    options.strides = 2;
+    options.padding = tg::Padding::Same;
+    options.kernel_initializer = tg::normal_initializer(0.02);
+    return tg::Conv2DTranspose(options, random);
   };
   return tg::Sequential{tg::Dense({.in_features = kCode,
                                    .units = 7 * 7 * 64,
@@ -52,28 +48,25 @@ tg::Sequential make_generator(tg::Generator& random) {
                         tg::BatchNorm({.channels = 7 * 7 * 64, .momentum = 0.9}),
                         tg::ReLU(),
                         tg::Reshape({7, 7, 64}),
-                        transpose(64, 32, false),  // 14 x 14
+                        transpose({.in_channels = 64, .filters = 32, .use_bias = false}),  // 14 x 14
                         tg::BatchNorm({.channels = 32, .momentum = 0.9}),
                         tg::ReLU(),
-                        transpose(32, 1, true)};  // 28 x 28
+                        transpose({.in_channels = 32, .filters = 1, .activation = tg::tanh})};  // 28 x 28
 }
 
 /// Images to logits [n, 1] of being real.
 tg::Sequential make_discriminator(tg::Generator& random) {
-  const auto conv = [&](tg::index_t in, tg::index_t filters, bool use_bias) {
-    return tg::Conv2D({.in_channels = in,
-                       .filters = filters,
-                       .kernel_size = 4,
-                       .strides = 2,
-                       .padding = tg::Padding::Same,
-                       .use_bias = use_bias,
-                       .kernel_initializer = tg::normal_initializer(0.02)},
-                      random);
+  const auto conv = [&](tg::Conv2DLayerOptions options) {
+    options.kernel_size = 4;
+    options.strides = 2;
+    options.padding = tg::Padding::Same;
+    options.kernel_initializer = tg::normal_initializer(0.02);
+    return tg::Conv2D(options, random);
   };
   return tg::Sequential{
-      conv(1, 32, true),  // 14 x 14
+      conv({.in_channels = 1, .filters = 32}),  // 14 x 14
       tg::LeakyReLU(0.2),
-      conv(32, 64, false),  // 7 x 7
+      conv({.in_channels = 32, .filters = 64, .use_bias = false}),  // 7 x 7
       tg::BatchNorm({.channels = 64, .momentum = 0.9}),
       tg::LeakyReLU(0.2),
       tg::Flatten(),
@@ -93,12 +86,14 @@ void train(tg::Sequential& generator, const Options& options, tg::Generator& ran
                            .drop_last = true,
                            .transform = tg::normalize({0.5}, {0.5})});
   tg::Sequential discriminator = make_discriminator(random);
-  const std::vector<tg::Tensor> drawing = generator.parameters(), telling = discriminator.parameters();
-  const tg::AdamOptions adam{.learning_rate = options.learning_rate, .beta1 = 0.5};
-  tg::Adam draws(drawing, adam), tells(telling, adam);
+  const std::vector<tg::Tensor> generator_parameters = generator.parameters(),
+                                discriminator_parameters = discriminator.parameters();
+  const tg::AdamOptions adam_options{.learning_rate = options.learning_rate, .beta1 = 0.5};
+  tg::Adam generator_adam(generator_parameters, adam_options),
+      discriminator_adam(discriminator_parameters, adam_options);
   TrainingRun run(options, loader);
   run.add("generator", generator).add("discriminator", discriminator);
-  run.add("draws", draws).add("tells", tells).add("random", random);
+  run.add("draws", generator_adam).add("tells", discriminator_adam).add("random", random);
   const auto step = [&](const tg::Batch& batch) {
     double discriminator_loss = 0, generator_loss = 0;
     {
@@ -109,13 +104,13 @@ void train(tg::Sequential& generator, const Options& options, tg::Generator& ran
       const tg::Tensor of_drawn =
           loss_of(discriminator(drawn), 0);  // after it: compilers choose an order in a + b
       const tg::Tensor loss = of_real + of_drawn;
-      tells.step(tape.gradient(loss, telling));
+      discriminator_adam.step(tape.gradient(loss, discriminator_parameters));
       discriminator_loss = loss.item();
     }
     {
       tg::Tape tape;
       const tg::Tensor loss = loss_of(discriminator(generator(random_codes(options.batch, random))), 1);
-      draws.step(tape.gradient(loss, drawing));
+      generator_adam.step(tape.gradient(loss, generator_parameters));
       generator_loss = loss.item();
     }
     return TrainingRun::Values{{"discriminator", discriminator_loss}, {"generator", generator_loss}};

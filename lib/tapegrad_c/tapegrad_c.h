@@ -65,7 +65,7 @@ TAPEGRAD_C_API void tapegrad_net_free(tapegrad_net* net);
    the net's, and lasts until another call for it fails. Never NULL, also for NULL. */
 TAPEGRAD_C_API const char* tapegrad_last_error(const tapegrad_net* net);
 
-/* The number of threads that calls for this net use, 1 to 1024; 0, as at first: as many as the process may use CPUs. */
+/* The number of threads that calls for this net use, 1 to 1024; 0, the default: all CPUs that the process may use. */
 TAPEGRAD_C_API int tapegrad_set_threads(tapegrad_net* net, int32_t threads);
 
 /* Returns memory that the calling thread and its workers keep for reuse to the system. */
