@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Checks what the public headers promise to have.
+"""Checks what headers promise to have.
 
 usage: check_headers.py [LIB_FOLDER]
 
- - Each begins with a comment that says what it is for.
+ - Each begins with a comment that says what it is for; internal headers do so as well.
  - A function that returns a value and changes nothing is [[nodiscard]]: all free functions that return one (but
    for those named below), and const members that return a Tensor, Gradients or a State.
  - Each field of an options struct has a comment.
@@ -56,12 +56,16 @@ def must_be_nodiscard(line, whole, is_inside_detail):
     return name if match["type"] in VALUES and (is_const or name == "gradient") else None
 
 
+def check_beginning(path):
+    with open(path, encoding="utf-8") as file:
+        text = re.sub(r"\A(#pragma once|#ifndef \w+\n#define \w+)\s*", "", file.read())
+    return [] if text.startswith(("//", "/*")) else [f"{path}:1: does not begin with what the header is for"]
+
+
 def check(path):
     with open(path, encoding="utf-8") as file:
         lines = file.read().split("\n")
     mistakes = []
-    if lines[0] != "#pragma once" or not lines[2].startswith("//"):
-        mistakes.append(f"{path}:1: does not begin with what the header is for")
     options, in_detail, opener = None, False, ""
     for at, line in enumerate(lines):
         if line.endswith("{") and not line.startswith(" "):
@@ -83,7 +87,7 @@ def check(path):
             options = opened[1]
         elif line.startswith("};"):
             options = None
-        elif options and re.match(r"^  [A-Za-z_:][^()]* [\w\s=.,:<>{}\-/+e*\"()\[\]]*;", line.split("//")[0]):
+        elif options and re.match(r"^  [A-Za-z_:][^()]* [\w\s=.,:<>{}\-/+e*\"'()\[\]]*;", line.split("//")[0]):
             if "///<" not in line and not before.startswith("///") and not lines[at + 1].strip().startswith("///<"):
                 field = re.sub(r" *[={].*", "", line.split(";")[0]).strip()
                 mistakes.append(f"{path}:{at + 1}: the field `{field}` of {options} has no comment")
@@ -95,7 +99,12 @@ def main():
         sys.exit(__doc__)
     lib = sys.argv[1] if len(sys.argv) == 2 else os.path.join(os.path.dirname(__file__), "..", "lib")
     headers = public_headers(lib)
-    mistakes = [mistake for header in headers for mistake in check(os.path.join(lib, header))]
+    mistakes = []
+    for folder, _, names in sorted(os.walk(lib)):
+        for name in sorted(names):
+            if name.endswith(".h"):
+                mistakes += check_beginning(os.path.join(folder, name))
+    mistakes += [mistake for header in headers for mistake in check(os.path.join(lib, header))]
     if mistakes:
         sys.exit("\n".join(mistakes))
     print(f"{len(headers)} public headers")

@@ -76,7 +76,7 @@ tg::Tensor random_integers(const tg::Shape& shape, index_t low, index_t high, tg
   tg::Tensor x = tg::zeros(shape);
   for (float& value : x.mutable_values<float>())
     value = static_cast<float>(
-        low + static_cast<index_t>(generator.below(static_cast<std::uint64_t>(high - low + 1))));
+        low + static_cast<index_t>(generator.integer(static_cast<std::uint64_t>(high - low + 1))));
   return x;
 }
 

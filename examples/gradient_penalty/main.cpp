@@ -45,7 +45,7 @@ tg::Tensor drawn_digits(tg::index_t count, tg::Generator& generator) {
   tg::Tensor images = tg::zeros({count, 28, 28, 1}, tg::DType::UInt8);
   std::uint8_t* pixels = images.mutable_data<std::uint8_t>();
   for (tg::index_t i = 0; i < count; ++i)
-    digits::draw_digit(static_cast<int>(generator.below(10)), generator,
+    digits::draw_digit(static_cast<int>(generator.integer(10)), generator,
                        std::span<std::uint8_t, digits::kDigitPixels>(pixels + i * 784, digits::kDigitPixels));
   return tg::cast(images, tg::DType::Float32) / 255.0;
 }

@@ -37,7 +37,7 @@ struct Shape {
 Shape draw_shape(tg::Generator& generator) {
   constexpr auto size = static_cast<double>(kSize);
   Shape shape{};
-  shape.kind = 1 + static_cast<std::int32_t>(generator.below(kClassCount - 1));
+  shape.kind = 1 + static_cast<std::int32_t>(generator.integer(kClassCount - 1));
   shape.x = generator.uniform(0.15, 0.85) * size;
   shape.y = generator.uniform(0.15, 0.85) * size;
   shape.radius = generator.uniform(0.2, 0.33) * size;
@@ -57,7 +57,8 @@ struct Scene {
 Scene draw_scene(tg::Generator generator) {
   const Rgb background = draw_colour(generator);
   std::vector<Shape> shapes;
-  for (std::uint64_t left = 2 + generator.below(2); left > 0; --left) shapes.push_back(draw_shape(generator));
+  for (std::uint64_t left = 2 + generator.integer(2); left > 0; --left)
+    shapes.push_back(draw_shape(generator));
   const tg::Tensor noise = tg::normal({kSize, kSize, 3}, 0, 12, generator);
 
   Scene scene;

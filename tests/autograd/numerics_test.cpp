@@ -486,7 +486,7 @@ Program random_program(std::uint64_t seed) {
   Generator random(seed);
   Program program;
   std::vector<Array<double>> values;
-  const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random.below(bound)); };
+  const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random.integer(bound)); };
   const auto leaf = [&](Op op, const Shape& shape) {
     Array<double> array{shape, std::vector<double>(static_cast<std::size_t>(shape.size()))};
     for (double& value : array.v) value = random.uniform(-1, 1);
@@ -598,7 +598,7 @@ std::vector<std::size_t> random_sources(const Program& program, std::uint64_t se
   Generator random(seed, 1);
   std::vector<std::size_t> sources{0, 1, 2, 3, 4};
   for (int i = 0; i < 3; ++i) {
-    const std::size_t at = 9 + static_cast<std::size_t>(random.below(program.steps.size() - 9));
+    const std::size_t at = 9 + static_cast<std::size_t>(random.integer(program.steps.size() - 9));
     if (tracked[at]) sources.push_back(at);
   }
   random.shuffle(std::span(sources));

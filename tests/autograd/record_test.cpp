@@ -565,6 +565,26 @@ TEST(WrongRules, WhateverTheyThrowIsNested) {
   }
 }
 
+// The name of the op that threw, once: where the op's own rule threw, it is the same name.
+TEST(WrongRules, TheOpIsNamedOnce) {
+  const auto message_of = [](const char* thrown_by) {
+    Tape tape;
+    const Tensor x = tape.watch(f64({1, 2}));
+    const Tensor y = identity_op("mine", x, [&](const Tensor& g) {
+      throw Error(thrown_by, "on purpose");
+      return g;
+    });
+    try {
+      tape.gradient(sum(y), x);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message_of("mine"), "[mine] while computing a gradient: on purpose");
+  EXPECT_EQ(message_of("other"), "[mine] while computing a gradient: [other] on purpose");
+}
+
 TEST(WrongRules, AnExceptionPassesAndAllIsWellAfter) {
   for (const bool create_graph : {false, true})
     for (const bool own_error : {false, true}) {

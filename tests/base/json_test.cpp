@@ -96,8 +96,8 @@ std::string nearly_json(Generator& generator) {
                                                   "{\"a\":{}}",
                                                   "[[]]"};
   std::string text;
-  for (std::uint64_t left = 1 + generator.below(6); left > 0; --left)
-    text += pieces[generator.below(pieces.size())];
+  for (std::uint64_t left = 1 + generator.integer(6); left > 0; --left)
+    text += pieces[generator.integer(pieces.size())];
   return text;
 }
 
@@ -137,8 +137,8 @@ TEST(Json, StringsAreWrittenAsAnotherWriterWritesThem) {
   Generator generator(12);
   for (int i = 0; i < 20000; ++i) {
     std::string text;
-    for (std::uint64_t left = generator.below(8); left > 0; --left)
-      text += static_cast<char>(generator.below(256));
+    for (std::uint64_t left = generator.integer(8); left > 0; --left)
+      text += static_cast<char>(generator.integer(256));
     using Other = nlohmann::json;
     EXPECT_EQ(is_utf8(text), Other::accept("\"" + [&] {
                 std::string printable = text;
@@ -156,7 +156,8 @@ TEST(Json, StringsAreWrittenAsAnotherWriterWritesThem) {
 TEST(Json, NumbersGiveTheSameNumber) {
   Generator generator(13);
   for (int i = 0; i < 20000; ++i) {
-    const double value = std::ldexp(generator.uniform() - 0.5, static_cast<int>(generator.below(600)) - 300);
+    const double value =
+        std::ldexp(generator.uniform() - 0.5, static_cast<int>(generator.integer(600)) - 300);
     EXPECT_EQ(nlohmann::json::parse(JsonWriter().value(value).text()).get<double>(), value);
   }
 }

@@ -77,10 +77,10 @@ TEST(Generator, GoldenHashOfManyNumbers) {
 TEST(Generator, GoldenBelow) {
   Generator generator(42, 7);
   for (const std::uint64_t expected : {4u, 7u, 0u, 1u, 9u, 7u, 4u, 0u})
-    EXPECT_EQ(generator.below(10), expected);
+    EXPECT_EQ(generator.integer(10), expected);
   // Almost half of the draws are thrown away for this bound.
   for (const std::uint64_t expected : {8132352834282263379u, 939526870191079782u, 7604755270343365279u})
-    EXPECT_EQ(generator.below((std::uint64_t{1} << 63) + 1), expected);
+    EXPECT_EQ(generator.integer((std::uint64_t{1} << 63) + 1), expected);
   EXPECT_EQ(generator.position().drawn, 24u);
 }
 
@@ -291,7 +291,7 @@ TEST(Generator, BelowIsUniform) {
     Generator generator(bound);
     const int count = 60000;
     std::vector<int> hits(bound);
-    for (int i = 0; i < count; ++i) ++hits.at(generator.below(bound));
+    for (int i = 0; i < count; ++i) ++hits.at(generator.integer(bound));
     double chi2 = 0;
     const double expected = count / static_cast<double>(bound);
     for (const int hit : hits) chi2 += (hit - expected) * (hit - expected) / expected;
@@ -305,7 +305,7 @@ TEST(Generator, BelowHasNoBiasForLargeBounds) {
   Generator generator(12);
   int in_first_third = 0;
   for (int i = 0; i < 30000; ++i) {
-    const std::uint64_t drawn = generator.below(bound);
+    const std::uint64_t drawn = generator.integer(bound);
     ASSERT_LT(drawn, bound);
     in_first_third += drawn < bound / 3;
   }
@@ -314,9 +314,9 @@ TEST(Generator, BelowHasNoBiasForLargeBounds) {
 
 TEST(Generator, BelowTakesEveryBoundButZero) {
   Generator generator;
-  EXPECT_EQ(generator.below(1), 0u);
-  EXPECT_LT(generator.below(~std::uint64_t{0}), ~std::uint64_t{0});
-  EXPECT_TRUE(refuses("generator", {"0"}, [&] { generator.below(0); }));
+  EXPECT_EQ(generator.integer(1), 0u);
+  EXPECT_LT(generator.integer(~std::uint64_t{0}), ~std::uint64_t{0});
+  EXPECT_TRUE(refuses("generator", {"0"}, [&] { generator.integer(0); }));
 }
 
 TEST(Generator, ShuffleFindsEveryOrderEquallyOften) {

@@ -81,7 +81,7 @@ TEST(Mnist, ShapesAreChecked) {
   expect_contains(refused(zeros({1, 32, 32}, DType::UInt8), one), "shape [1, 32, 32]");
   expect_contains(refused(zeros({784}, DType::UInt8), one), "shape [784]");
   expect_contains(refused(zeros({1, 28, 28}), one), "Float32");
-  expect_contains(refused(pictures(2, 0), one), "shape [1]; it should be UInt8 of shape [2]");
+  expect_contains(refused(pictures(2, 0), one), "shape [1]; it must be UInt8 of shape [2]");
   refused(pictures(1, 0), tensor({1}, DType::Int32));
   refused(pictures(1, 0), zeros({1, 1}, DType::UInt8));
 }
@@ -123,7 +123,8 @@ TEST(Dataset, Subset) {
   EXPECT_EQ(numbers(subset(subset(counting(5), {4, 3, 2}), {2, 0})), (std::vector<int>{2, 4}));
   EXPECT_EQ(numbers(subset(counting(5), {})), std::vector<int>());
   EXPECT_FALSE(subset({.inputs = zeros({3, 1})}, {1}).targets.defined());
-  expect_contains(error_of("subset", [] { subset(counting(5), {5}); }), "no sample 5 in a data set of 5");
+  expect_contains(error_of("subset", [] { subset(counting(5), {5}); }),
+                  "index of a sample must be at least 0 and less than 5, the number of samples, got 5");
   error_of("subset", [] { subset(counting(5), {-1}); });
 }
 
@@ -297,7 +298,7 @@ TEST(ImageFolder, BadFilesAreNamed) {
   EXPECT_EQ(batches, 1);
   expect_contains(message, "sample 1: [read_image] '" + (folder / "a/2.png").string() + "' is not a PNG");
   write_image(folder / "a/2.png", 50, 50, {1, 1, 1});
-  const Dataset small = image_folder(folder.path(), {.most_pixels = 2400});
+  const Dataset small = image_folder(folder.path(), {.max_pixels = 2400});
   expect_contains(error_of("read_image", [&] { (void)small.inputs[1]; }), "at most 2400 pixels");
   std::filesystem::remove(folder / "a/3.png");
   expect_contains(error_of("read_image", [&] { (void)small.inputs[2]; }), "No such file");

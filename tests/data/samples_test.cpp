@@ -55,9 +55,11 @@ TEST(Samples, AreConvertedAsLoadersDo) {
 
 TEST(Samples, MistakesAreNamed) {
   EXPECT_TRUE(refuses("samples", {"scalar"}, [] { Samples(tensor(1)); }));
-  EXPECT_TRUE(refuses("samples", {"no sample 3", "there are 3"}, [] { (void)Samples(zeros({3}))[3]; }));
-  EXPECT_TRUE(refuses("samples", {"no sample -1"}, [] { (void)Samples(zeros({3}))[-1]; }));
-  EXPECT_TRUE(refuses("samples", {"no sample 0"}, [] { (void)Samples()[0]; }));
+  EXPECT_TRUE(refuses("samples", {"less than 3, the number of samples, got 3"},
+                      [] { (void)Samples(zeros({3}))[3]; }));
+  EXPECT_TRUE(
+      refuses("samples", {"at least 0 and less than 3", "got -1"}, [] { (void)Samples(zeros({3}))[-1]; }));
+  EXPECT_TRUE(refuses("samples", {"less than 0, the number of samples, got 0"}, [] { (void)Samples()[0]; }));
   EXPECT_TRUE(refuses("samples", {"no function"}, [] { Samples({3}, DType::Float32, nullptr); }));
   const auto returning = [](const Tensor& x) {
     return [x] { (void)Samples({3, 2}, DType::Float32, [x](index_t) { return x; })[1]; };

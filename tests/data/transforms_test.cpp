@@ -109,7 +109,7 @@ TEST(Transforms, ShiftMovesWholePixelsEverywhere) {
     EXPECT_EQ(transformed(random_shift(1 << 20), x, seed).shape(), x.shape());
   EXPECT_TRUE(refuses("random_shift", {"-1"}, [] { random_shift(-1); }));
   EXPECT_TRUE(refuses("random_shift", {"[4]"}, [] { transformed(random_shift(1), zeros({4})); }));
-  EXPECT_TRUE(refuses("random_shift", {"fill", "UInt8", "0.5"}, [] {
+  EXPECT_TRUE(refuses("random_shift", {"fill_value", "UInt8", "0.5"}, [] {
     transformed(random_shift(1, 0.5), zeros({4, 4, 1}, DType::UInt8));
   }));
 }
@@ -160,7 +160,7 @@ TEST(Transforms, CropCutsAWindow) {
   EXPECT_TRUE(refuses("random_crop", {"pixels", "got -1"}, [] { random_crop(3, 3, -1); }));
   EXPECT_TRUE(refuses("random_shift", {"pixels", "got -1"}, [] { random_shift(-1); }));
   for (const double fill : {0.5, 256.0, -1.0, std::nan("")})
-    EXPECT_TRUE(refuses("random_crop", {"fill", std::isnan(fill) ? "finite" : "UInt8"}, [&] {
+    EXPECT_TRUE(refuses("random_crop", {"fill_value", std::isnan(fill) ? "finite" : "UInt8"}, [&] {
       transformed(random_crop(4, 4, 1, fill), zeros({4, 4, 1}, DType::UInt8));
     }));
 }

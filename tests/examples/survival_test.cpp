@@ -205,11 +205,11 @@ TEST_F(Survival, KilledAtRandomMoments) {
   int kills = 0, runs = 0;
   while (kills < 120) {
     const fs::path out = folder_ / ("run" + std::to_string(++runs));
-    const std::string keep = std::to_string(1 + generator.below(3));
+    const std::string keep = std::to_string(1 + generator.integer(3));
     for (bool finished = false; !finished;) {
       const std::int64_t before = newest_step(out / "checkpoints");
-      const auto wanted = before + static_cast<std::int64_t>(generator.below(5));  // beyond kSteps: its end
-      const auto microseconds = static_cast<useconds_t>(generator.below(5000));
+      const auto wanted = before + static_cast<std::int64_t>(generator.integer(5));  // beyond kSteps: its end
+      const auto microseconds = static_cast<useconds_t>(generator.integer(5000));
       Process process = start(out, {"--resume", "--checkpoint-every", "1", "--keep", keep});
       while (process.running() && newest_step(out / "checkpoints") < wanted) ::usleep(200);
       ::usleep(microseconds);
@@ -240,7 +240,7 @@ TEST_F(Survival, KilledWhileACheckpointIsWritten) {
   for (std::int64_t step = 0; step < kSteps; step += 10) {
     // To this step, and then not to the next one.
     ASSERT_EQ(run(out, {"--resume", "--keep", "1", "--max-steps", std::to_string(step + 1)}), 0) << said_;
-    const rlim_t most = 2 * metrics + generator.below(whole - 2 * metrics);
+    const rlim_t most = 2 * metrics + generator.integer(whole - 2 * metrics);
     for (int round = 0; round < 2; ++round) {
       Process process = start(out, {"--resume", "--checkpoint-every", "1", "--keep", "1"}, [most] {
         const rlimit limit{most, most}, no_core{0, 0};
@@ -311,7 +311,7 @@ TEST_F(Survival, CtrlCFinishesTheStepSavesAndExits) {
     const fs::path out = folder_ / ("run" + std::to_string(++runs));
     for (std::int64_t saved = 0;;) {
       Process process = start(out, {"--resume"});
-      const auto wanted = saved + 1 + static_cast<std::int64_t>(generator.below(15));
+      const auto wanted = saved + 1 + static_cast<std::int64_t>(generator.integer(15));
       while (process.running() && steps_in(out / "metrics.jsonl") < wanted) ::usleep(200);
       // Standing still, so that nothing is done between looking and the signal.
       process.stop();

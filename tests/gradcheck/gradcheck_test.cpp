@@ -407,10 +407,10 @@ TEST(Gradcheck, WhatHasNoGradientIsRefusedWithTheWayOut) {
   EXPECT_TRUE(refuses("gradcheck", {"input 1 is Int32 [4]", "capture"}, [&] {
     (void)gradcheck(f, {draw({3}), zeros({4}, DType::Int32)});
   }));
-  EXPECT_TRUE(refuses("gradcheck", {"'labels' is a Tensor that was never given a value"}, [&] {
+  EXPECT_TRUE(refuses("gradcheck", {"'labels' was never given a value"}, [&] {
     (void)gradcheck(f, {draw({3}), Tensor()}, {.names = {"x", "labels"}});
   }));
-  EXPECT_TRUE(refuses("gradcheck", {"the result is a Tensor that was never given a value"},
+  EXPECT_TRUE(refuses("gradcheck", {"the result was never given a value"},
                       [&] { (void)gradcheck([](Inputs) { return Tensor(); }, {draw({3})}); }));
 }
 

@@ -433,7 +433,8 @@ TEST(TrainingState, WhatDoesNotFitChangesNothing) {
   wrong.numbers["rate"] = 0.25;
   refused(wrong, "rate");
   EXPECT_GT(tried, 80);
-  EXPECT_TRUE(refuses("training_state", {"'rate'", "0.25", "0.1"}, [&] { run.state.load_state(wrong); }));
+  EXPECT_TRUE(refuses("training_state", {"'rate'", "the value must be 0.25, as in the saved run, got 0.1"},
+                      [&] { run.state.load_state(wrong); }));
   EXPECT_TRUE(refuses("training_state", {"'adam'", "[Adam]", "0.mean"}, [&] {
     wrong = good;
     std::erase_if(wrong.tensors, [](const auto& named) { return named.first == "adam/0.mean"; });

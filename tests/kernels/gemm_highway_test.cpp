@@ -86,9 +86,9 @@ void check_all(std::uint64_t seed) {
   const auto add = [&](index_t m, index_t n, index_t k) {
     for (int flags = 0; flags < 8; ++flags)
       cases.push_back({m, n, k, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0,
-                       static_cast<index_t>(generator.below(2) * 3)});
+                       static_cast<index_t>(generator.integer(2) * 3)});
   };
-  const auto any = [&] { return static_cast<index_t>(generator.below(130)) + 1; };
+  const auto any = [&] { return static_cast<index_t>(generator.integer(130)) + 1; };
   for (int i = 0; i < 12; ++i) add(any(), any(), any());
   for (index_t size = 1; size <= 17; ++size) add(size, size, size);
   for (const index_t prime : {23, 31, 47, 61, 97, 127}) add(prime, prime, prime);

@@ -23,7 +23,7 @@ struct Operands {
     Generator generator(1);
     // Whole numbers, where wanted: their products add up exactly in any order.
     const auto draw = [&] {
-      return whole ? static_cast<T>(generator.below(9)) - 4 : static_cast<T>(generator.uniform() - 0.5);
+      return whole ? static_cast<T>(generator.integer(9)) - 4 : static_cast<T>(generator.uniform() - 0.5);
     };
     for (T& v : a) v = draw();
     for (T& v : b) v = draw();

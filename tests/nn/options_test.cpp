@@ -88,7 +88,7 @@ OptionCalls options_of_optimizers() {
        [p](double v) { GradientAccumulator().add(Gradients({p}, {ones({2})}), v); }},
       {"ReduceOnPlateau", "factor", [](double v) { ReduceOnPlateau({.factor = v}); }},
       {"ReduceOnPlateau", "min_learning_rate", [](double v) { ReduceOnPlateau({.min_learning_rate = v}); }},
-      {"EarlyStopping", "absolute", [](double v) { EarlyStopping({.improvement = {.absolute = v}}); }},
+      {"EarlyStopping", "min_delta", [](double v) { EarlyStopping({.improvement = {.min_delta = v}}); }},
       {"step_decay", "factor", [](double v) { (void)step_decay({.factor = v}); }},
       {"exponential_decay", "learning_rate", [](double v) { (void)exponential_decay({.learning_rate = v}); }},
       {"cosine_decay", "min_learning_rate",
@@ -97,7 +97,9 @@ OptionCalls options_of_optimizers() {
        [](double v) { (void)warm_up({.steps = 4, .start_factor = v}, exponential_decay({})); }},
       {"one_cycle", "warm_up_fraction",
        [](double v) { (void)one_cycle({.steps = 9, .warm_up_fraction = v}); }},
-      {"one_cycle", "divisor", [](double v) { (void)one_cycle({.steps = 9, .div_factor = v}); }},
+      {"one_cycle", "div_factor", [](double v) { (void)one_cycle({.steps = 9, .div_factor = v}); }},
+      {"one_cycle", "final_div_factor",
+       [](double v) { (void)one_cycle({.steps = 9, .final_div_factor = v}); }},
   };
   return calls;
 }
@@ -115,8 +117,8 @@ OptionCalls options_of_data_and_pictures() {
   return {
       {"gaussian_noise", "standard_deviation", [](double v) { (void)gaussian_noise(v); }},
       {"random_flip", "probability", [](double v) { (void)random_flip(v); }},
-      {"random_shift", "fill", [](double v) { (void)random_shift(1, v); }},
-      {"random_crop", "fill", [](double v) { (void)random_crop(2, 2, 0, v); }},
+      {"random_shift", "fill_value", [](double v) { (void)random_shift(1, v); }},
+      {"random_crop", "fill_value", [](double v) { (void)random_crop(2, 2, 0, v); }},
       {"normalize", "means", [](double v) { (void)normalize({v}, {1.0}); }},
       {"normalize", "standard deviations", [](double v) { (void)normalize({0.0}, {v}); }},
       {"draw_polyline", "width", [line](double v) { line(v, 1); }},
@@ -160,8 +162,8 @@ TEST(Options, ThatMayBeInfiniteAreNotNaN) {
   EXPECT_EQ(huber_loss(3.0 * x, x, {.delta = kBeyond}).item(), 2);
   EXPECT_THROW((void)clamp(x, kNotANumber, 1), Error);
   EXPECT_THROW((void)clamp(x, 0, kNotANumber), Error);
-  EXPECT_THROW((void)isclose(x, x, {.relative = kNotANumber}), Error);
-  EXPECT_THROW((void)isclose(x, x, {.absolute = kNotANumber}), Error);
+  EXPECT_THROW((void)isclose(x, x, {.rtol = kNotANumber}), Error);
+  EXPECT_THROW((void)isclose(x, x, {.atol = kNotANumber}), Error);
   EXPECT_THROW((void)var(x, {0}, {.correction = kNotANumber}), Error);
   EXPECT_THROW((void)stddev(x, {0}, {.correction = kNotANumber}), Error);
   EXPECT_THROW(clip_by_norm(gradients, kNotANumber), Error);

@@ -75,7 +75,7 @@ Tensor total(const std::vector<Tensor>& parts) {
 Tensor numbers(index_t count) {
   Tensor x = zeros({count, 16}, DType::Float64);
   Generator generator(5);
-  for (double& v : x.mutable_values<double>()) v = static_cast<double>(generator.below(9)) - 4;
+  for (double& v : x.mutable_values<double>()) v = static_cast<double>(generator.integer(9)) - 4;
   return x;
 }
 

@@ -46,7 +46,7 @@ struct Convolution {
 Convolution random_convolution(std::uint64_t seed) {
   Generator generator(seed);
   const auto between = [&](index_t low, index_t high) {
-    return low + static_cast<index_t>(generator.below(static_cast<std::uint64_t>(high - low + 1)));
+    return low + static_cast<index_t>(generator.integer(static_cast<std::uint64_t>(high - low + 1)));
   };
   const auto small_kernel = [&] { return generator.uniform() < 0.7 ? between(1, 3) : between(4, 7); };
   for (;;) {

@@ -99,10 +99,10 @@ TEST(Everyday, Close) {
                b = tensor({1, 1 + 9e-6, 1 + 2e-5, 9e-9, kInfinity, kInfinity, -kInfinity, kNaN},
                           DType::Float64);
   EXPECT_TRUE(equal(isclose(a, b), tensor({1, 1, 0, 1, 0, 1, 0, 0}, DType::UInt8)));
-  EXPECT_TRUE(equal(isclose(a, b, {.relative = 1e-4, .equal_nan = true}),
+  EXPECT_TRUE(equal(isclose(a, b, {.rtol = 1e-4, .equal_nan = true}),
                     tensor({1, 1, 1, 1, 0, 1, 0, 1}, DType::UInt8)));
   EXPECT_EQ(isclose(tensor({0}), tensor({2e-8})).item(), 0);
-  EXPECT_EQ(isclose(tensor({0}), tensor({2e-8}), {.absolute = 1e-7}).item(), 1);
+  EXPECT_EQ(isclose(tensor({0}), tensor({2e-8}), {.atol = 1e-7}).item(), 1);
   EXPECT_TRUE(allclose(tensor({{1, 2}, {1, 2}}), tensor({1, 2.00001})));
   EXPECT_FALSE(allclose(tensor({1, 2}), tensor({1, 2.001})));
   EXPECT_TRUE(allclose(zeros({0, 2}), zeros({0, 2})));
@@ -119,10 +119,10 @@ TEST(Everyday, Angles) {
                x = tensor({1, 0, -1, 0, -1, -1}, DType::Float64);
   const double pi = 3.14159265358979323846;
   EXPECT_TRUE(allclose(atan2(y, x), tensor({0, pi / 2, pi, -pi / 2, 3 * pi / 4, -pi}, DType::Float64),
-                       {.relative = 1e-15, .absolute = 0}));
+                       {.rtol = 1e-15, .atol = 0}));
   EXPECT_TRUE(allclose(tan(tensor({0, 1, -2}, DType::Float64)),
                        tensor({0, 1.5574077246549022305, 2.1850398632615189916}, DType::Float64),
-                       {.relative = 1e-15}));
+                       {.rtol = 1e-15}));
 }
 
 // Squares of these leave Float32's range.
@@ -141,7 +141,7 @@ TEST(Everyday, AnglesOfFarAndNearPoints) {
 
 TEST(Everyday, Logarithms) {
   EXPECT_TRUE(equal(log2(tensor({1, 8, 0.25})), tensor({0, 3, -2})));
-  EXPECT_TRUE(allclose(log10(tensor({1, 1000, 0.01})), tensor({0, 3, -2}), {.relative = 1e-7}));
+  EXPECT_TRUE(allclose(log10(tensor({1, 1000, 0.01})), tensor({0, 3, -2}), {.rtol = 1e-7}));
   EXPECT_TRUE(std::isinf(log2(tensor({0})).item()));
 }
 

@@ -869,10 +869,10 @@ TEST(Nothing, EmptyBatchesHaveEmptyResults) {
   EXPECT_EQ(gradient_of([](const Tensor& v) { return mean(v, 1); }, x).shape(), x.shape());
   EXPECT_EQ(gradient_of([&](const Tensor& v) { return layer_norm(v, four, four); }, x).shape(), x.shape());
   EXPECT_EQ(gradient_of([](const Tensor& v) { return norm(v, 1); }, x).shape(), x.shape());
-  EXPECT_TRUE(refuses("mean", {"nothing to average", "[0, 4]"}, [&] { mean(x, 0); }));
-  EXPECT_TRUE(refuses("var", {"nothing to average", "[0, 4]"}, [&] { var(x); }));
-  EXPECT_TRUE(refuses("batch_norm", {"nothing", "[0, 4]"}, [&] { batch_norm(x, four, four); }));
-  EXPECT_TRUE(refuses("global_avg_pool2d", {"nothing", "[2, 0, 3, 1]"}, [] {
+  EXPECT_TRUE(refuses("mean", {"elements to average", "[0, 4]"}, [&] { mean(x, 0); }));
+  EXPECT_TRUE(refuses("var", {"elements to average", "[0, 4]"}, [&] { var(x); }));
+  EXPECT_TRUE(refuses("batch_norm", {"elements to average", "[0, 4]"}, [&] { batch_norm(x, four, four); }));
+  EXPECT_TRUE(refuses("global_avg_pool2d", {"elements to average", "[2, 0, 3, 1]"}, [] {
     global_avg_pool2d(zeros({2, 0, 3, 1}));
   }));
   EXPECT_TRUE(refuses("global_max_pool2d", {"[2, 0, 3, 1]"}, [] { global_max_pool2d(zeros({2, 0, 3, 1})); }));
@@ -999,7 +999,7 @@ TEST(Memory, GradientsOfLookupsDoNotDependOnThreads) {
   const Tensor images = uniform({5, 33, 31, 7}, 0, 1, generator), table = uniform({50, 130}, 0, 1, generator);
   Tensor indices = zeros({3000}, DType::Int32);
   for (auto& index : indices.mutable_values<std::int32_t>())
-    index = static_cast<std::int32_t>(generator.below(50));
+    index = static_cast<std::int32_t>(generator.integer(50));
   const Tensor weights = uniform({3000, 130}, 0, 1, generator);
   const std::vector<std::function<Tensor()>> all = {
       [&] {

@@ -105,7 +105,7 @@ TEST(Sort, Values) {
   EXPECT_TRUE(equal(sort(bytes({5, 255, 0})), bytes({0, 5, 255})));
   EXPECT_EQ(sort(zeros({2, 0})).shape().str(), "[2, 0]");
   EXPECT_EQ(argsort(zeros({0, 2}), 0).shape().str(), "[0, 2]");
-  EXPECT_TRUE(refuses("sort", {"axis 1", "[2]"}, [] { sort(ones({2}), 1); }));
+  EXPECT_TRUE(refuses("sort", {"axis must be", "got 1", "[2]"}, [] { sort(ones({2}), 1); }));
   EXPECT_TRUE(refuses("argsort", {"axis -1", "[]"}, [] { argsort(ones({})); }));
 }
 
@@ -163,7 +163,7 @@ TEST(Index, TakeAlongAxisAndScatter) {
   EXPECT_TRUE(refuses("take_along_axis", {"[1, 1]", "[3, 2]"}, [&] { take_along_axis(x, whole({{0}}), 0); }));
   EXPECT_TRUE(refuses("take_along_axis", {"Int32"}, [&] { take_along_axis(x, x, 0); }));
   EXPECT_TRUE(refuses("scatter_add", {"Float32 [2, 2]", "[2]"}, [&] { scatter_add(x, at, ones({2}), 0); }));
-  EXPECT_TRUE(refuses("scatter", {"axis 2"}, [&] { scatter(x, at, ones({2, 2}), 2); }));
+  EXPECT_TRUE(refuses("scatter", {"axis must be", "got 2"}, [&] { scatter(x, at, ones({2, 2}), 2); }));
 }
 
 TEST(Select, Values) {
@@ -250,7 +250,8 @@ TEST(Matmul, OfVectors) {
   EXPECT_EQ(matmul(ones({4, 2, 3}), v).shape().str(), "[4, 2]");
   EXPECT_EQ(matmul(u, ones({4, 2, 3})).shape().str(), "[4, 3]");
   EXPECT_EQ(matmul(zeros({0}), zeros({0})).item(), 0);
-  EXPECT_TRUE(refuses("matmul", {"3 and 2", "[2, 3]", "[2]"}, [&] { matmul(m, u); }));
+  EXPECT_TRUE(refuses("matmul", {"the inner sizes must be equal, got 3 and 2", "[2, 3]", "[2]"},
+                      [&] { matmul(m, u); }));
   EXPECT_TRUE(refuses("matmul", {"transpose_b"}, [&] { matmul(m, v, {.transpose_b = true}); }));
   EXPECT_TRUE(refuses("matmul", {"[]"}, [&] { matmul(m, tensor(2)); }));
   EXPECT_TRUE(refuses("dot", {"[2, 3]", "matmul"}, [&] { dot(m, v); }));

@@ -37,7 +37,7 @@ Draw halves(const Shape& shape) {
   return [=](Generator& generator) {
     Tensor x = zeros(shape, DType::Float64);
     for (double& value : x.mutable_values<double>())
-      value = 0.5 * static_cast<double>(generator.below(5)) - 1;
+      value = 0.5 * static_cast<double>(generator.integer(5)) - 1;
     return x;
   };
 }
@@ -461,7 +461,7 @@ void add_linear(std::vector<OpRow>& rows) {
                   {[](Generator& generator) {
                     Tensor x = zeros({2, 3}, DType::Float64);
                     for (double& v : x.mutable_values<double>())
-                      v = static_cast<double>(generator.below(16)) / 8 - 1;
+                      v = static_cast<double>(generator.integer(16)) / 8 - 1;
                     return x;
                   }},
                   of_one([](const Tensor& x) { return cast(cast(x, DType::Float32), DType::Float64); }),

@@ -54,15 +54,15 @@ TEST(OpErrors, Elementwise) {
 TEST(OpErrors, Reductions) {
   const Tensor x = ones({2, 3});
   check({
-      {"sum", {"axis 2", "[2, 3]"}, [=] { sum(x, {2}); }},
+      {"sum", {"axis must be", "got 2", "[2, 3]"}, [=] { sum(x, {2}); }},
       {"sum",
        {"named twice", "[2, 3]"},
        [=] {
          sum(x, {1, -1});
        }},
-      {"mean", {"axis -3"}, [=] { mean(x, {-3}); }},
+      {"mean", {"axis must be", "got -3"}, [=] { mean(x, {-3}); }},
       {"mean",
-       {"nothing to average", "[0, 3]"},
+       {"x must have elements to average, got shape [0, 3]"},
        [=] {
          mean(ones({0, 3}), {0});
        }},
@@ -130,9 +130,15 @@ TEST(OpErrors, Layout) {
        [=] {
          slice(x, {{0, 2, 0}});
        }},
-      {"row", {"2", "[2, 3]"}, [=] { row(x, 2); }},
+      {"row", {"index must be -2 to 1 for shape [2, 3], got 2"}, [=] { row(x, 2); }},
+      {"row",
+       {"x must have rows, got shape [0, 3]"},
+       [] {
+         row(zeros({0, 3}), 0);
+       }},
+      {"row", {"x must have rows, got shape []"}, [] { row(tensor(1), 0); }},
       {"row", {"-3"}, [=] { row(x, -3); }},
-      {"flip", {"axis 2", "[2, 3]"}, [=] { flip(x, {2}); }},
+      {"flip", {"axis must be", "got 2", "[2, 3]"}, [=] { flip(x, {2}); }},
       {"pad",
        {"1 entries", "2 axes", "[2, 3]"},
        [=] {

@@ -447,7 +447,7 @@ std::vector<T> samples(const Curve& curve) {
   for (Bits exponent = 0; exponent < std::bit_cast<Bits>(Limits::infinity()) >> kOctave; ++exponent)
     for (int i = 0; i < kEach; ++i)
       x.push_back(std::bit_cast<T>((exponent << kOctave) |
-                                   static_cast<Bits>(random.below(std::uint64_t{1} << kOctave))));
+                                   static_cast<Bits>(random.integer(std::uint64_t{1} << kOctave))));
   // Where most functions have their form.
   for (const double end : {3.0, 12.0, 40.0, 110.0, 800.0})
     for (int i = 0; i < 400; ++i) x.push_back(static_cast<T>(random.uniform(0, end)));
@@ -466,7 +466,7 @@ std::vector<T> samples(const Curve& curve) {
     }
     for (int i = 0; i < 400; ++i)
       x.push_back(static_cast<T>(
-          place + std::ldexp(random.uniform(-1, 1), -static_cast<int>(random.below(Limits::digits)))));
+          place + std::ldexp(random.uniform(-1, 1), -static_cast<int>(random.integer(Limits::digits)))));
   }
   std::erase_if(x, [&](T v) {
     return !(static_cast<double>(v) >= curve.low && static_cast<double>(v) <= curve.high) ||
@@ -642,8 +642,8 @@ void print_surface(const Surface& surface) {
                      : random.uniform(-3, 3);
     else if (i % 5 == 0)
       b = a * random.uniform(0.9, 1.1);
-    if (!surface.power && random.below(2) == 0) a = -a;
-    if (random.below(2) == 0) b = -b;
+    if (!surface.power && random.integer(2) == 0) a = -a;
+    if (random.integer(2) == 0) b = -b;
     first.push_back(static_cast<T>(a));
     second.push_back(static_cast<T>(b));
   }

@@ -223,8 +223,8 @@ TEST(Optimizers, StepIsInPlaceAndSeenByEveryHandle) {
 TEST(Optimizers, WrongArguments) {
   const std::vector<Tensor> good = {parameter(ones({2, 3})), parameter(ones({4}))};
   EXPECT_TRUE(refuses("SGD", {"tensor 1", "[2]", "parameter()"}, [&] { SGD({good[0], ones({2})}); }));
-  EXPECT_TRUE(
-      refuses("SGD", {"learning_rate", "-1", "0 or more"}, [&] { SGD(good, {.learning_rate = -1}); }));
+  EXPECT_TRUE(refuses("SGD", {"learning_rate must be finite and at least 0, got -1"},
+                      [&] { SGD(good, {.learning_rate = -1}); }));
   EXPECT_TRUE(refuses("SGD", {"momentum", "1", "[0, 1)"}, [&] { SGD(good, {.momentum = 1}); }));
   EXPECT_TRUE(refuses("SGD", {"momentum", "-0.5"}, [&] { SGD(good, {.momentum = -0.5}); }));
   EXPECT_TRUE(refuses("Adam", {"learning_rate", "inf"},
@@ -393,7 +393,8 @@ TEST(ParameterGroups, KeepTheRatioOfTheirLearningRates) {
   EXPECT_EQ(sgd.learning_rate(1), 0);
   sgd.load_state(saved);
   EXPECT_EQ(sgd.learning_rate(1), 0.5);
-  EXPECT_TRUE(refuses("SGD", {"group 2", "2"}, [&] { (void)sgd.learning_rate(2); }));
+  EXPECT_TRUE(refuses("SGD", {"group must be less than 2, the number of groups, got 2"},
+                      [&] { (void)sgd.learning_rate(2); }));
   EXPECT_TRUE(refuses("SGD", {"first group", "0.125"}, [&] {
     SGD({{{training.parameters[0]}, {.learning_rate = 0}},
          {{training.parameters[1]}, {.learning_rate = 0.125}}});

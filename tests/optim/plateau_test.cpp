@@ -12,7 +12,7 @@ namespace tapegrad::testing {
 namespace {
 
 TEST(BestValue, MarginsAndDirections) {
-  BestValue lower({.absolute = 0.5});
+  BestValue lower({.min_delta = 0.5});
   EXPECT_TRUE(refuses("BestValue", {"no finite value"}, [&] { (void)lower.best(); }));
   EXPECT_TRUE(lower.improves(4));
   EXPECT_FALSE(lower.improves(3.5));
@@ -21,12 +21,13 @@ TEST(BestValue, MarginsAndDirections) {
   EXPECT_EQ(lower.waited(), 0);
   EXPECT_EQ(lower.best(), 3.25);
 
-  BestValue higher({.mode = Improvement::Max, .relative = 0.25});
+  BestValue higher({.mode = Improvement::Max, .min_delta = 0.25, .min_delta_is_relative = true});
   EXPECT_TRUE(higher.improves(4));
   EXPECT_FALSE(higher.improves(5));
   EXPECT_TRUE(higher.improves(5.125));
 
-  BestValue negative({.relative = 0.25});  // the margin is one towards better, whatever the sign
+  BestValue negative({.min_delta = 0.25,
+                      .min_delta_is_relative = true});  // the margin is one towards better, whatever the sign
   EXPECT_TRUE(negative.improves(-4));
   EXPECT_FALSE(negative.improves(-4.5));
   EXPECT_TRUE(negative.improves(-5.5));
@@ -109,7 +110,7 @@ TEST(ReduceOnPlateau, WrongOptions) {
   EXPECT_TRUE(
       refuses("ReduceOnPlateau", {"min_learning_rate"}, [] { ReduceOnPlateau({.min_learning_rate = -1}); }));
   EXPECT_TRUE(
-      refuses("ReduceOnPlateau", {"relative"}, [] { ReduceOnPlateau({.improvement = {.relative = -1}}); }));
+      refuses("ReduceOnPlateau", {"min_delta"}, [] { ReduceOnPlateau({.improvement = {.min_delta = -1}}); }));
   EXPECT_TRUE(refuses("EarlyStopping", {"patience"}, [] { EarlyStopping({.patience = -1}); }));
 }
 

@@ -401,7 +401,7 @@ TEST(WrongClasses, OptimizersAndSchedules) {
   rows.refuse("EarlyStopping", [] { (void)EarlyStopping().best(); });
   rows.refuse("EarlyStopping", [] { EarlyStopping().load_state({}); });
   rows.refuse("BestValue", [] { (void)BestValue().best(); });
-  rows.refuse_each("BestValue", kBelowZero, [](double v) { BestValue({.relative = v}); });
+  rows.refuse_each("BestValue", kBelowZero, [](double v) { BestValue({.min_delta = v}); });
   rows.refuse("BestValue", [] { BestValue().load_state({}); });
 }
 

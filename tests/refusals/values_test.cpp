@@ -102,7 +102,7 @@ TEST(WrongNumbers, OfNewTensors) {
   rows.refuse("randint", [&](Given) { return randint({2}, 0, kHuge, g); });
   rows.refuse("randint", [&](Given) { return randint({2}, -1, 5, g, DType::UInt8); });
   rows.refuse_each("randperm", kNoCount, [&](Given, index_t n) { return randperm(n, g); });
-  rows.refuse("generator", [&](Given) { return g.below(0); });
+  rows.refuse("generator", [&](Given) { return g.integer(0); });
   rows.refuse_each("uniform", kNotFinite, [&](Given, double high) { return g.uniform(0, high); });
   rows.refuse_each("normal", kNegative, [&](Given, double deviation) { return g.normal(0, deviation); });
   rows.refuse("cast", [](Given in) { return cast(in[0] * kNan, DType::Int32); });
@@ -464,7 +464,7 @@ TEST(WrongNumbers, OfOptionsOfOps) {
   for (const bool absolute : {false, true})
     rows.refuse_each("isclose", std::vector<double>{kNan, -1.0}, [=](Given in, double tolerance) {
       return isclose(in[0], in[0],
-                     absolute ? CloseOptions{.absolute = tolerance} : CloseOptions{.relative = tolerance});
+                     absolute ? CloseOptions{.atol = tolerance} : CloseOptions{.rtol = tolerance});
     });
   rows.refuse_each("var", std::vector<double>{kNan, kInf, 3.0, 4.0},
                    [](Given in, double c) { return var(in[0], 1, {.correction = c}); });

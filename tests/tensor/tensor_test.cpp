@@ -46,7 +46,8 @@ TEST(Tensor, UndefinedIsRefusedEverywhere) {
   };
   refused("dtype", [&] { (void)none.dtype(); });
   EXPECT_TRUE(refuses("shape", {"shape()"}, [&] { (void)none.shape(); }));
-  EXPECT_TRUE(refuses("size", {"size()"}, [&] { (void)none.size(); }));
+  EXPECT_TRUE(refuses("size", {"size() was called on a Tensor that was never given a value"},
+                      [&] { (void)none.size(); }));
   EXPECT_TRUE(refuses("rank", {"rank()"}, [&] { (void)none.rank(); }));
   EXPECT_TRUE(refuses("item", {"item()"}, [&] { (void)none.item(); }));
   refused("values", [&] { (void)none.values<float>(); });

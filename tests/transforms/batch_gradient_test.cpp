@@ -322,7 +322,7 @@ TEST(BatchGradient, DrawsFromTheGeneratorItselfAreRefused) {
       [](Generator& r) { return r.uniform(1, 2); },
       [](Generator& r) { return r.normal(); },
       [](Generator& r) { return r.normal(1, 2); },
-      [](Generator& r) { return static_cast<double>(r.below(7)); },
+      [](Generator& r) { return static_cast<double>(r.integer(7)); },
       [](Generator& r) {
         std::vector<double> v(3);
         r.shuffle(std::span(v));
@@ -437,8 +437,10 @@ TEST(BatchGradient, WrongArguments) {
   EXPECT_TRUE(refuses("batch_gradient", {"no tensors"}, run(sum_of, {})));
   EXPECT_TRUE(refuses("batch_gradient", {"no samples", "[0, 2]"}, run(sum_of, {zeros({0, 2})})));
   EXPECT_TRUE(refuses("batch_gradient", {"[6, 8, 8, 1]", "[5]"}, run(sum_of, {images, zeros({5})})));
-  EXPECT_TRUE(refuses("batch_gradient", {"not one number", "[4, 5]"},
+  EXPECT_TRUE(refuses("batch_gradient", {"must have one element", "[4, 5]"},
                       run([&](const auto& part) { return problem.net(part[0]); }, {images}, {.chunk = 4})));
+  EXPECT_TRUE(refuses("batch_gradient", {"the loss returned a Tensor that was never given a value"},
+                      run([](const auto&) { return Tensor(); }, {images})));
   EXPECT_TRUE(refuses("batch_gradient", {"tensor 0", "parameter()"},
                       [&] { batch_gradient(sum_of, {images}, {ones({2})}); }));
   const auto nested = [&](const auto& part) {

@@ -11,7 +11,7 @@
 #include "refuses.h"
 #include "tapegrad/tapegrad.h"
 
-// A Tensor that was declared but never given a value, as each argument of transforms, tapes, layers and optimizers: an error
+// A Tensor that was never given a value, as each argument of transforms, tapes, layers and optimizers: an error
 // that names that function, not one that it calls. The ops are in refusals/calls.h.
 
 namespace tapegrad::testing {

@@ -250,8 +250,8 @@ std::vector<std::unique_ptr<char[]>> clutter(std::uint64_t seed) {
   tg::Generator random(seed);
   std::vector<tg::Tensor> dropped;
   for (int i = 0; i < 200; ++i) {
-    held.push_back(std::make_unique<char[]>(1 + random.below(5000)));
-    dropped.push_back(tg::zeros({1 + static_cast<tg::index_t>(random.below(3000))}));
+    held.push_back(std::make_unique<char[]>(1 + random.integer(5000)));
+    dropped.push_back(tg::zeros({1 + static_cast<tg::index_t>(random.integer(3000))}));
   }
   return held;
 }

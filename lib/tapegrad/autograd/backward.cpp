@@ -25,7 +25,7 @@ namespace {
   try {
     throw;
   } catch (const Error& error) {
-    named(error.op() == "saved" ? error.message() : error.what());
+    named(error.op() == "saved" || error.op() == node.called ? error.message() : error.what());
   } catch (const std::exception& error) {
     named(error.what());
   } catch (...) {
@@ -273,7 +273,7 @@ class Backward {
       if (TensorAccess::storage(g)->version() != version)
         fail(
             node.called,
-            "its gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a copy",
+            "the op's gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a copy",
             g.shape());
     };
     const auto accept = [&](const Edge& edge, std::size_t at, Tensor found) {
@@ -311,7 +311,8 @@ class Backward {
     std::vector<Tensor> found =
         run([&](const Tensor& output) { return node.joint->apply(g, output, wanted); });
     if (found.size() != wanted.size())
-      fail(node.called, "its gradient rule returned {} gradients for {} inputs", found.size(), wanted.size());
+      fail(node.called, "the op's gradient rule must return one gradient for each of {} inputs, got {}",
+           wanted.size(), found.size());
     for (const Edge& edge : edges)
       if (const auto index = static_cast<std::size_t>(edge.index); wanted[index])
         accept(edge, position(*edge.input), std::move(found[index]));
@@ -320,26 +321,29 @@ class Backward {
   // What a rule has returned, or has left of the sum that it adds to.
   static void require_alike(const Node& node, const Node& input, const Tensor& found) {
     if (!found.defined())
-      fail(node.called, "its gradient rule returned no tensor for the input of shape {}", input.shape);
+      fail(node.called, "the op's gradient rule returned no tensor for the input of shape {}", input.shape);
     if (found.shape() != input.shape || found.dtype() != input.dtype)
-      fail(node.called,
-           "its gradient rule returned {} {} for an input of {} {}: it must have the input's shape (sum_to() "
-           "undoes a broadcast) and dtype (cast())",
-           found.dtype(), found.shape(), input.dtype, input.shape);
+      fail(
+          node.called,
+          "the op's gradient rule must return {} {}, like the input, got {} {}: sum_to() undoes a broadcast, "
+          "cast() changes the dtype",
+          input.dtype, input.shape, found.dtype(), found.shape());
   }
 
   void check(const Node& node, const Node& input, const Tensor& g, const Tensor& found) const {
     require_alike(node, input, found);
     if (pass_.recorded && (!recording_.made(found) || found.is_stopped()))
-      fail(node.called,
-           "its gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
-           "gradients would be wrong",
-           input.shape);
+      fail(
+          node.called,
+          "the op's gradient rule for the input of shape {} is not made of differentiable ops, so gradients of "
+          "gradients would be wrong",
+          input.shape);
     if (recording_.check_finite && !all_finite(found))
-      fail(node.called,
-           "the gradient for its input of shape {} has values that are not finite; the output's gradient "
-           "(shape {}) {}",
-           input.shape, g.shape(), all_finite(g) ? "has none" : "has some too");
+      fail(
+          node.called,
+          "the gradient for the op's input of shape {} has values that are not finite; the output's gradient "
+          "(shape {}) {}",
+          input.shape, g.shape(), all_finite(g) ? "has none" : "has some too");
   }
 
   const Tensor none_;  // the output of a node whose rules do not take it

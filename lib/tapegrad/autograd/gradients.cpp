@@ -19,8 +19,7 @@ Gradients::Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradien
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const Tensor &p = parameters_[i], &g = tensors_[i];
     if (!p.defined() || !g.defined())
-      fail(kName, "{} {} is a Tensor that was never given a value", p.defined() ? "gradient" : "parameter",
-           i);
+      fail(kName, "{} {} was never given a value", p.defined() ? "gradient" : "parameter", i);
     if (g.shape() != p.shape() || g.dtype() != p.dtype())
       fail(kName, "gradient {} must be {} {}, as its parameter, got {} {}", i, p.dtype(), p.shape(),
            g.dtype(), g.shape());
@@ -28,13 +27,14 @@ Gradients::Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradien
 }
 
 const Tensor& Gradients::at(std::size_t i) const {
-  if (i >= size()) fail("Gradients", "there is no gradient {}, as there are {}", i, size());
+  if (i >= size())
+    fail("Gradients", "index must be less than {}, the number of gradients, got {}", size(), i);
   return tensors_[i];
 }
 
 Gradients Gradients::of(const std::vector<Tensor>& parameters) const {
   for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (!parameters[i].defined()) fail("Gradients", "parameter {} was declared but never given a value", i);
+    if (!parameters[i].defined()) fail("Gradients", "parameter {} was never given a value", i);
   const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
   Gradients found;
   for (std::size_t i = 0; i < parameters.size(); ++i) {

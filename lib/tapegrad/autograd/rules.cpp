@@ -46,7 +46,7 @@ Input::~Input() {
 
 namespace {
 
-// Appends a node with room for so many edges, and makes output its result.
+// Appends a node with room for `edges` edges, and makes output its result.
 Node& append(Recording& recording, const char* op, Tensor& output, std::size_t edges) {
   Node& node = *recording.add(op, output.shape(), output.dtype());
   node.edges = static_cast<detail::Edge*>(recording.arena.take(edges * sizeof(detail::Edge)));
@@ -67,7 +67,7 @@ void require_usable(const char* op, const Resolved& input, const Shape& shape) {
 }
 
 void require_defined(const char* op, const Tensor& output) {
-  if (!output.defined()) fail(op, "the op's result is a Tensor that was never given a value");
+  if (!output.defined()) fail(op, "the op's result was never given a value");
 }
 
 // Constants are looked through as well: what is not finite may have begun there.

@@ -132,7 +132,7 @@ std::vector<Node*> source_nodes(const Recording& recording, const std::vector<Te
   std::vector<Node*> sources;
   for (const Tensor& x : xs) {
     const auto number = sources.size();
-    if (!x.defined()) fail("gradient", "source {} is a Tensor that was never given a value", number);
+    if (!x.defined()) fail("gradient", "source {} was never given a value", number);
     Node* node = known_node(recording, x);
     if (node == nullptr && (!x.is_parameter() || x.is_stopped()))
       fail("gradient",
@@ -213,7 +213,7 @@ void Tape::on_gradient(const Tensor& x, std::function<void(const Tensor& gradien
   require_usable(*state_, kName);
   Recording& recording = *state_->recording;
   if (!hook) fail(kName, "takes a function, and this one is empty");
-  if (!x.defined()) fail(kName, "x is a Tensor that was never given a value");
+  if (!x.defined()) fail(kName, "x was never given a value");
   const Node* node = nullptr;
   if (!x.is_stopped() && recording.made(x))
     node = TensorAccess::origin(x).node;
@@ -272,7 +272,7 @@ index_t Tape::size() const {
 
 Tensor Tape::watch(const Tensor& x) {
   require_usable(*state_, "watch");
-  if (!x.defined()) fail("watch", "x is a Tensor that was never given a value");
+  if (!x.defined()) fail("watch", "x was never given a value");
   if (!is_floating(x.dtype())) fail("watch", "x must be Float32 or Float64, got {}", x.dtype());
   Tensor watched = variable(*state_->recording, "watch", x, state_->nested);
   TensorAccess::origin(watched).node->watched_by = state_->number;
@@ -311,7 +311,7 @@ Gradients Tape::gradient(const Tensor& y, const std::vector<Tensor>& xs, const G
         "gradient that calls it again",
         kMostNested);
 
-  if (!y.defined()) fail("gradient", "the result is a Tensor that was never given a value");
+  if (!y.defined()) fail("gradient", "the result was never given a value");
   const Node* last = result_node(recording, y);
   if (last == nullptr && options.zeros_for_unreached &&
       (y.is_stopped() || TensorAccess::origin(y).tape == 0)) {

@@ -1,5 +1,7 @@
 #pragma once
 
+// Parts of a tensor that share its memory, and the adjoint of taking a part.
+
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad::inline v0::detail {

@@ -1,5 +1,7 @@
 #pragma once
 
+// Background: a thread that works while its owner does something else.
+
 #include <functional>
 #include <memory>
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: how many CPUs control groups (containers) leave to this process.
+
 #include <string>
 
 namespace tapegrad::inline v0::detail {

@@ -30,11 +30,17 @@ std::ostream& operator<<(std::ostream& stream, Enum value) {
   return stream << name(value);
 }
 
-[[nodiscard]]  /// Whether dtype is Float32 or Float64.
-inline bool
-is_floating(DType dtype) {
+/// Whether dtype is Float32 or Float64.
+[[nodiscard]] inline bool is_floating(DType dtype) {
   return dtype == DType::Float32 || dtype == DType::Float64;
 }
+
+namespace detail {
+
+template <class T>
+concept Arithmetic = std::is_arithmetic_v<T>;
+
+}  // namespace detail
 
 /// Whether a tensor's elements can have the C++ type T: float, double, std::int32_t or std::uint8_t.
 template <class T>

@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: checks of options that throw what a user can act on.
+
 #include <cmath>
 #include <string_view>
 
@@ -12,7 +14,7 @@ inline void require(std::string_view who, bool fits, const char* option, double 
   if (!fits) fail(who, "{} must be {}, got {}", option, range, value);
 }
 inline void require_not_negative(std::string_view who, const char* option, double value) {
-  require(who, value >= 0 && std::isfinite(value), option, value, "0 or more");
+  require(who, value >= 0 && std::isfinite(value), option, value, "finite and at least 0");
 }
 inline void require_finite(std::string_view who, const char* option, double value) {
   require(who, std::isfinite(value), option, value, "finite");

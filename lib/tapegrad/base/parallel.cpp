@@ -95,7 +95,7 @@ bool count_worker(int most) {
   return true;
 }
 
-constexpr int kSpins = 2000;  // some microseconds: loops follow each other closely in a training step
+constexpr int kSpins = 2000;  // some 50 microseconds: loops follow each other closely in a training step
 
 // A thread that sleeps until it is offered a job. An offer that it has not taken can be withdrawn: nobody waits for
 // a thread to wake up only to find nothing left to do.

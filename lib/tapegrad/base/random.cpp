@@ -238,8 +238,8 @@ void Generator::fill_normal(std::span<double> values, double mean, double standa
   }
 }
 
-std::uint64_t Generator::below(std::uint64_t bound) {
-  if (bound == 0) fail("generator", "below() needs a bound of at least 1, got 0");
+std::uint64_t Generator::integer(std::uint64_t bound) {
+  if (bound == 0) fail("generator", "bound must be at least 1, got 0");
   // The largest multiple of bound; draws at or above it are thrown away, so that no residue is favoured.
   const std::uint64_t excess = (~std::uint64_t{0} % bound + 1) % bound;
   for (;;) {

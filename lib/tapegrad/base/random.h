@@ -45,13 +45,13 @@ class Generator {
   void fill_normal(std::span<double> values, double mean, double standard_deviation);
 
   /// A whole number in [0, bound), each equally likely. Throws when bound is 0.
-  std::uint64_t below(std::uint64_t bound);
+  std::uint64_t integer(std::uint64_t bound);
 
   /// A random order of the elements (Fisher-Yates).
   template <class T>
   void shuffle(std::span<T> values) {
     for (std::size_t left = values.size(); left > 1; --left) {
-      const std::size_t pick = below(left);
+      const std::size_t pick = integer(left);
       T moved = std::move(values[left - 1]);
       values[left - 1] = std::move(values[pick]);
       values[pick] = std::move(moved);

@@ -59,7 +59,9 @@ Samples concatenated(std::string_view what, std::vector<Samples> parts) {
 Dataset subset(const Dataset& data, std::vector<index_t> numbers) {
   for (const index_t number : numbers)
     if (number < 0 || number >= data.inputs.size())
-      fail("subset", "there is no sample {} in a data set of {}", number, data.inputs.size());
+      fail("subset",
+           "the index of a sample must be at least 0 and less than {}, the number of samples, got {}",
+           data.inputs.size(), number);
   const Numbers shared = std::make_shared<const std::vector<index_t>>(std::move(numbers));
   return {.inputs = select(data.inputs, shared),
           .targets = select(data.targets, shared),

@@ -61,12 +61,12 @@ Dataset read_mnist(const std::filesystem::path& directory, Split split) {
 
   const Shape& shape = images.shape();
   if (images.dtype() != DType::UInt8 || shape.rank() != 3 || shape[1] != kSide || shape[2] != kSide)
-    fail("read_mnist", "'{}' in '{}' holds {} of shape {}; it should be UInt8 of shape [n, {}, {}]",
+    fail("read_mnist", "'{}' in '{}' holds {} of shape {}; it must be UInt8 of shape [n, {}, {}]",
          images_file, directory.string(), images.dtype(), shape, kSide, kSide);
   if (labels.dtype() != DType::UInt8 || labels.shape() != Shape{shape[0]})
     fail("read_mnist",
-         "'{}' in '{}' holds {} of shape {}; it should be UInt8 of shape [{}], one for each image",
-         labels_file, directory.string(), labels.dtype(), labels.shape(), shape[0]);
+         "'{}' in '{}' holds {} of shape {}; it must be UInt8 of shape [{}], one for each image", labels_file,
+         directory.string(), labels.dtype(), labels.shape(), shape[0]);
 
   Tensor numbers = TensorAccess::empty(labels.shape(), DType::Int32);
   std::ranges::copy(labels.values<std::uint8_t>(), numbers.mutable_values<std::int32_t>().begin());
@@ -108,7 +108,7 @@ Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOp
 
   ImageFolderOptions sized = options;
   if (sized.height == 0) {
-    const Image first = read_image(files.front(), options.channels, options.most_pixels);
+    const Image first = read_image(files.front(), options.channels, options.max_pixels);
     sized.height = first.height;
     sized.width = first.width;
   }
@@ -117,7 +117,7 @@ Dataset image_folder(const std::filesystem::path& directory, const ImageFolderOp
   data.inputs = Samples({count, sized.height, sized.width, sized.channels}, DType::UInt8,
                         [files = std::move(files), sized](index_t i) {
                           Image image = read_image(files[static_cast<std::size_t>(i)], sized.channels,
-                                                   sized.most_pixels);
+                                                   sized.max_pixels);
                           if (image.height != sized.height || image.width != sized.width)
                             image = resized(image, sized.height, sized.width);
                           return tensor(image.pixels, {sized.height, sized.width, sized.channels});

@@ -25,9 +25,9 @@ enum class Split { Train, Test };
 [[nodiscard]] Dataset csv_dataset(const std::filesystem::path& path, const CsvOptions& options);
 
 struct ImageFolderOptions {
-  int height = 0, width = 0;               ///< what all are resized to; 0 is what the first image has
-  int channels = 1;                        ///< 1 is grey, 3 red, green and blue
-  index_t most_pixels = index_t{1} << 24;  ///< of an image before it is resized
+  int height = 0, width = 0;              ///< what all are resized to; 0 is what the first image has
+  int channels = 1;                       ///< 1 is grey, 3 red, green and blue
+  index_t max_pixels = index_t{1} << 24;  ///< of an image before it is resized
 };
 
 /// The images directory/CLASS/NAME.png (or .jpg, .jpeg, .bmp, in upper or lower case), decoded and resized each time a

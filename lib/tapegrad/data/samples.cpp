@@ -42,7 +42,8 @@ Samples::Samples(const Shape& shape, DType dtype, Read read)
 }
 
 Tensor Samples::operator[](index_t i) const {
-  if (i < 0 || i >= size()) fail("samples", "there is no sample {}: there are {}", i, size());
+  if (i < 0 || i >= size())
+    fail("samples", "index must be at least 0 and less than {}, the number of samples, got {}", size(), i);
   Tensor sample = read_(i);
   if (!sample.defined() || sample.shape() != sample_shape_ || sample.dtype() != dtype_)
     fail("samples", "sample {} must be {} of shape {}, but is {}", i, dtype_, sample_shape_,

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <span>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -12,25 +11,22 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/options_internal.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/tensor/defined_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
-constexpr std::string_view kNormalize = "normalize", kNoise = "gaussian_noise", kShift = "random_shift",
-                           kFlip = "random_flip", kCrop = "random_crop";
+constexpr const char *kNormalize = "normalize", *kNoise = "gaussian_noise", *kShift = "random_shift",
+                     *kFlip = "random_flip", *kCrop = "random_crop";
 
-void require_defined(std::string_view op, const Tensor& x) {
-  if (!x.defined()) fail(op, "the image was declared but never given a value");
-}
-
-void require_image(std::string_view op, const Tensor& x) {
-  require_defined(op, x);
+void require_image(const char* op, const Tensor& x) {
+  detail::require_defined(op, x, "the image");
   if (x.rank() != 3) fail(op, "takes images of shape [height, width, channels], not {}", x.shape());
 }
 
 // Calls f with the elements of x, which must be floating.
 template <class F>
-void for_floats(std::string_view op, Tensor& x, F&& f) {
+void for_floats(const char* op, Tensor& x, F&& f) {
   dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
     if constexpr (std::is_floating_point_v<T>) {
@@ -42,14 +38,14 @@ void for_floats(std::string_view op, Tensor& x, F&& f) {
 }
 
 // The window of this size whose first pixel is (top, left) of x; what lies outside of x is fill.
-Tensor window(std::string_view op, const Tensor& x, index_t top, index_t left, index_t height, index_t width,
+Tensor window(const char* op, const Tensor& x, index_t top, index_t left, index_t height, index_t width,
               double fill) {
   const index_t channels = x.shape()[2];
   dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
     if constexpr (std::is_integral_v<T>)
       if (!(fill >= std::numeric_limits<T>::lowest() && fill <= std::numeric_limits<T>::max()) ||
           fill != std::trunc(fill))
-        fail(op, "fill must be a value of {}, the dtype of the image, got {}", x.dtype(), fill);
+        fail(op, "fill_value must be a value of {}, the dtype of the image, got {}", x.dtype(), fill);
   });
   Tensor cut = full({height, width, channels}, fill, x.dtype());
   const index_t first = std::max(index_t{0}, -left), last = std::min(width, x.shape()[1] - left);
@@ -67,13 +63,13 @@ Tensor window(std::string_view op, const Tensor& x, index_t top, index_t left, i
 
 // A whole number in [low, high].
 index_t draw(Generator& generator, index_t low, index_t high) {
-  return low + static_cast<index_t>(generator.below(static_cast<std::uint64_t>(high - low) + 1));
+  return low + static_cast<index_t>(generator.integer(static_cast<std::uint64_t>(high - low) + 1));
 }
 
 // Padding and shifts beyond this would only be mistakes, and could overflow.
 constexpr index_t kMost = index_t{1} << 30;
 
-void require_pixels(std::string_view op, index_t pixels, index_t least) {
+void require_pixels(const char* op, index_t pixels, index_t least) {
   if (pixels < least || pixels > kMost)
     fail(op, "the number of pixels must be {} to {}, got {}", least, kMost, pixels);
 }
@@ -120,7 +116,7 @@ Transform gaussian_noise(double standard_deviation) {
   if (!(standard_deviation >= 0) || !std::isfinite(standard_deviation))
     fail(kNoise, "standard_deviation must be finite and at least 0, got {}", standard_deviation);
   return [standard_deviation](Tensor image, Generator& generator) {
-    require_defined(kNoise, image);
+    detail::require_defined(kNoise, image, "the image");
     std::vector<double> noise(static_cast<std::size_t>(image.size()));
     generator.fill_normal(noise, 0, standard_deviation);
     for_floats(kNoise, image, [&]<class T>(std::span<T> values) {
@@ -132,13 +128,14 @@ Transform gaussian_noise(double standard_deviation) {
   };
 }
 
-Transform random_shift(index_t most, double fill) {
-  require_pixels(kShift, most, 0);
-  detail::require_finite(kShift, "fill", fill);
-  return [most, fill](const Tensor& image, Generator& generator) {
+Transform random_shift(index_t max_shift, double fill_value) {
+  require_pixels(kShift, max_shift, 0);
+  detail::require_finite(kShift, "fill_value", fill_value);
+  return [max_shift, fill_value](const Tensor& image, Generator& generator) {
     require_image(kShift, image);
-    const index_t down = draw(generator, -most, most), right = draw(generator, -most, most);
-    return window(kShift, image, -down, -right, image.shape()[0], image.shape()[1], fill);
+    const index_t down = draw(generator, -max_shift, max_shift),
+                  right = draw(generator, -max_shift, max_shift);
+    return window(kShift, image, -down, -right, image.shape()[0], image.shape()[1], fill_value);
   };
 }
 
@@ -164,11 +161,11 @@ Transform random_flip(double probability, int axis) {
   };
 }
 
-Transform random_crop(index_t height, index_t width, index_t padding, double fill) {
+Transform random_crop(index_t height, index_t width, index_t padding, double fill_value) {
   require_pixels(kCrop, height, 1);
   require_pixels(kCrop, width, 1);
   require_pixels(kCrop, padding, 0);
-  detail::require_finite(kCrop, "fill", fill);
+  detail::require_finite(kCrop, "fill_value", fill_value);
   return [=](const Tensor& image, Generator& generator) {
     require_image(kCrop, image);
     const index_t down = image.shape()[0] + 2 * padding - height,
@@ -178,7 +175,7 @@ Transform random_crop(index_t height, index_t width, index_t padding, double fil
            "the window of {} x {} pixels must not be larger than the image {} with {} pixels of padding",
            height, width, image.shape(), padding);
     const index_t top = draw(generator, 0, down), left = draw(generator, 0, right);
-    return window(kCrop, image, top - padding, left - padding, height, width, fill);
+    return window(kCrop, image, top - padding, left - padding, height, width, fill_value);
   };
 }
 

@@ -29,16 +29,17 @@ using Transform = std::function<Tensor(Tensor image, Generator& generator)>;
 /// clamped. For Float32 and Float64.
 [[nodiscard]] Transform gaussian_noise(double standard_deviation);
 
-/// Shifts the image by a random whole number of pixels, up to `most`, vertically and horizontally; pixels that come in
-/// have the value `fill`.
-[[nodiscard]] Transform random_shift(index_t most, double fill = 0);
+/// Shifts the image by a random whole number of pixels, up to max_shift, vertically and horizontally; pixels that come in
+/// have the value fill_value.
+[[nodiscard]] Transform random_shift(index_t max_shift, double fill_value = 0);
 
 /// Mirrors the image with this probability: horizontally (axis 1) or vertically (axis 0).
 [[nodiscard]] Transform random_flip(double probability = 0.5, int axis = 1);
 
-/// Crops a window of this size at a random place of the image padded by `padding` pixels of `fill` on each side. Throws
+/// Crops a window of this size at a random place of the image padded by `padding` pixels of fill_value on each side. Throws
 /// for an image that, with its padding, is smaller than the window.
-[[nodiscard]] Transform random_crop(index_t height, index_t width, index_t padding = 0, double fill = 0);
+[[nodiscard]] Transform random_crop(index_t height, index_t width, index_t padding = 0,
+                                    double fill_value = 0);
 
 }  // namespace v0
 }  // namespace tapegrad

@@ -135,7 +135,7 @@ Tensor random_like(const Tensor& x, Generator& generator) {
 }
 
 void require_float64(const std::string& what, const Tensor& x) {
-  if (!x.defined()) fail("gradcheck", "{} is a Tensor that was never given a value", what);
+  if (!x.defined()) fail("gradcheck", "{} was never given a value", what);
   if (!is_floating(x.dtype()))
     fail("gradcheck", "{} is {} {}, which has no gradient: let the function capture it instead", what,
          x.dtype(), x.shape());
@@ -321,7 +321,7 @@ std::vector<index_t> Check::some_entries(std::size_t k) const {
   Generator generator = generator_.child(k + 1);
   std::set<index_t> picked = {0, size - 1};
   while (static_cast<index_t>(picked.size()) < count)
-    picked.insert(static_cast<index_t>(generator.below(static_cast<std::uint64_t>(size))));
+    picked.insert(static_cast<index_t>(generator.integer(static_cast<std::uint64_t>(size))));
   return {picked.begin(), picked.end()};
 }
 

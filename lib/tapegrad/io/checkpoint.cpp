@@ -126,7 +126,7 @@ std::map<std::int64_t, fs::path, std::greater<>> checkpoints_in(const fs::path& 
 
 template <class T>
 void require_same(T given, T value) {
-  if (given != value) fail(kTrainingState, "the value was {} in the saved run and is {} now", given, value);
+  if (given != value) fail(kTrainingState, "the value must be {}, as in the saved run, got {}", given, value);
 }
 
 // Rethrows what a part threw, nested in an Error that names it; memory that is lacking is nobody's fault.
@@ -179,8 +179,8 @@ TrainingState& TrainingState::add(const std::string& name, Tensor& tensor) {
         if (given == nullptr)
           fail(kTrainingState, "the state has no such tensor ({} {})", tensor.dtype(), tensor.shape());
         if (given->dtype() != tensor.dtype() || given->shape() != tensor.shape())
-          fail(kTrainingState, "it is {} {} in the state but {} {} here", given->dtype(), given->shape(),
-               tensor.dtype(), tensor.shape());
+          fail(kTrainingState, "the tensor must be {} {}, got {} {} in the state", tensor.dtype(),
+               tensor.shape(), given->dtype(), given->shape());
         dispatch(tensor.dtype(), [&]<class T>(std::type_identity<T>) {
           std::ranges::copy(given->values<T>(), tensor.mutable_values<T>().begin());
         });

@@ -104,7 +104,7 @@ class TrainingState {
 };
 
 struct Checkpoint {
-  State state = {};
+  State state = {};                   ///< the parts of the run: TrainingState::state_view() makes it
   std::int64_t step = 0;              ///< the step of the run at which it was saved
   std::optional<double> metric = {};  ///< the value that decides which checkpoint is the best
 };
@@ -119,8 +119,8 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
 
 struct CheckpointsOptions {
   int keep = 2;  ///< number of newest checkpoints to keep, at least 1
-  bool higher_is_better =
-      false;  ///< whether a larger metric is better: true for an accuracy, false for a loss
+  /// Whether a larger metric is better: true for an accuracy, false for a loss.
+  bool higher_is_better = false;
 };
 
 /// The checkpoints of one run, in a folder of their own: step-00000100.safetensors, step-00000200.safetensors and
@@ -143,8 +143,8 @@ class Checkpoints {
   void save(const Checkpoint& checkpoint);
 
   struct Newest {
-    Checkpoint checkpoint;
-    std::filesystem::path path;
+    Checkpoint checkpoint;             ///< as save() got it
+    std::filesystem::path path;        ///< the file that it was read from
     std::vector<std::string> damaged;  ///< what is wrong with newer checkpoints that were passed over
   };
   /// The newest checkpoint that can be read; nothing when there are no checkpoints. Throws when all of them are

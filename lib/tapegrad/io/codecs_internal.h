@@ -17,8 +17,8 @@ namespace tapegrad::inline v0::detail {
 class EncodedImage {
  public:
   EncodedImage(std::string_view op, const std::filesystem::path& path, std::span<const std::uint8_t> bytes,
-               index_t most_pixels)
-      : op_(op), path_(path), bytes_(bytes), most_pixels_(most_pixels) {}
+               index_t max_pixels)
+      : op_(op), path_(path), bytes_(bytes), max_pixels_(max_pixels) {}
 
   std::span<const std::uint8_t> bytes() const { return bytes_; }
   bool begins_with(std::string_view signature) const;
@@ -41,7 +41,7 @@ class EncodedImage {
   std::string_view op_;
   const std::filesystem::path& path_;
   std::span<const std::uint8_t> bytes_;
-  index_t most_pixels_;
+  index_t max_pixels_;
 };
 
 inline constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n", kJpegSignature = "\xff\xd8\xff",

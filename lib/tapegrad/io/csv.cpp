@@ -161,7 +161,7 @@ class Labels {
       if (rounded != numbers_.end())
         file.fail(
             "has the label {:.0f} in row {}, a whole number that neither Int32 nor Float32 holds exactly: read "
-            "it with .dtype = DType::Float64",
+            "the file with .dtype = DType::Float64",
             *rounded, rounded - numbers_.begin() + 1);
     }
     fill(table, whole && small ? DType::Int32 : dtype, numbers_, [](double value) { return value; });
@@ -187,9 +187,9 @@ class Labels {
 std::pair<std::vector<std::string>, std::optional<std::size_t>> read_columns(RowReader& reader,
                                                                              const CsvOptions& options) {
   std::vector<std::string> columns;
-  if (!reader.next(columns)) reader.file().fail("is empty: its first line should name the columns");
+  if (!reader.next(columns)) reader.file().fail("is empty: its first line must name the columns");
   if (std::ranges::all_of(columns, [](const std::string& name) { return number(name).has_value(); }))
-    reader.file().fail("begins with numbers; its first line should name the columns");
+    reader.file().fail("begins with numbers; its first line must name the columns");
   std::set<std::string_view> names;
   for (const std::string& name : columns)
     if (!names.insert(name).second) reader.file().fail("has two columns called '{}'", name);

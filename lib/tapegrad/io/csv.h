@@ -13,7 +13,7 @@ namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
 struct CsvOptions {
-  char separator = ',';
+  char separator = ',';          ///< what stands between two fields of a line
   std::string label{};           ///< name of the column with the labels; empty if there is none
   DType dtype = DType::Float32;  ///< dtype of the values: Float32 or Float64
 };

@@ -88,7 +88,7 @@ ArrayFile open_idx(const std::filesystem::path& path) {
 }
 
 void write_idx(const std::filesystem::path& path, const Tensor& x) {
-  if (!x.defined()) fail("write_idx", "x is a Tensor that was never given a value");
+  if (!x.defined()) fail("write_idx", "x was never given a value");
   const DType dtype = x.dtype();
   std::vector<std::uint8_t> bytes{0, 0,
                                   std::ranges::find(kCodes, detail::stored_as(dtype), &Code::stored)->byte,

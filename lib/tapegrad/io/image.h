@@ -56,12 +56,12 @@ void write_png(const std::filesystem::path& path, const Image& image);
 /// The bytes of the file that write_png() writes. Throws when the number of pixels does not match the sizes.
 [[nodiscard]] std::vector<std::uint8_t> encode_png(const Image& image);
 
-inline constexpr index_t kMostPixels = index_t{1} << 26;  ///< the largest image that read_image() reads
+inline constexpr index_t kMaxPixels = index_t{1} << 26;  ///< the largest image that read_image() reads
 
 /// Reads a PNG, JPEG or BMP file as grey (channels = 1) or colour (channels = 3), whatever its own colours are. Throws
-/// when the file cannot be read or decoded, or has more than most_pixels or kMostPixels pixels.
+/// when the file cannot be read or decoded, or has more than max_pixels or kMaxPixels pixels.
 [[nodiscard]] Image read_image(const std::filesystem::path& path, int channels,
-                               index_t most_pixels = kMostPixels);
+                               index_t max_pixels = kMaxPixels);
 
 /// The image in another size: Mitchell's filter where it gets smaller, a cubic spline where it gets larger.
 /// Throws for sizes that an Image cannot have.

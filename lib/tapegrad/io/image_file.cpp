@@ -46,7 +46,7 @@ void EncodedImage::require_size(double height, double width) const {
   if (!(height >= 1 && width >= 1 && height <= kLongestSide && width <= kLongestSide))
     fail("is {} x {} pixels large, which is not a readable size: each side must be 1 to {} pixels long",
          height, width, kLongestSide);
-  const index_t most = std::min(most_pixels_, kMostPixels);
+  const index_t most = std::min(max_pixels_, kMaxPixels);
   if (height * width > static_cast<double>(most))
     fail("is {} x {} pixels large; at most {} pixels are read", height, width, most);
   if (height * width > kMostPixelsOfAByte * static_cast<double>(bytes_.size()))
@@ -76,12 +76,12 @@ void write_png(const std::filesystem::path& path, const Image& image) {
   detail::write_file("write_png", path, {&part, 1});
 }
 
-Image read_image(const std::filesystem::path& path, int channels, index_t most_pixels) {
+Image read_image(const std::filesystem::path& path, int channels, index_t max_pixels) {
   constexpr std::string_view kOp = "read_image";
   constexpr std::uint64_t kLongestFile = std::uint64_t{1} << 28;
   if (channels != 1 && channels != 3) fail(kOp, "channels must be 1 (grey) or 3 (colour), got {}", channels);
   const std::vector<std::uint8_t> bytes = detail::read_file(kOp, path, kLongestFile);
-  const detail::EncodedImage file(kOp, path, bytes, most_pixels);
+  const detail::EncodedImage file(kOp, path, bytes, max_pixels);
   if (file.begins_with(detail::kPngSignature)) return detail::decode_png(file, channels);
   if (file.begins_with(detail::kJpegSignature)) return detail::decode_jpeg(file, channels);
   if (file.begins_with(detail::kBmpSignature)) return detail::decode_bmp(file, channels);

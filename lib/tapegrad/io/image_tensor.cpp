@@ -28,7 +28,7 @@ Tensor to_tensor(const Image& image) {
 }
 
 Image to_image(const Tensor& x) {
-  if (!x.defined()) fail("to_image", "x is a Tensor that was never given a value");
+  if (!x.defined()) fail("to_image", "x was never given a value");
   const Shape& shape = x.shape();
   const int first = shape.rank() == 4 && shape[0] == 1 ? 1 : 0;
   const int rank = shape.rank() - first;

@@ -275,7 +275,7 @@ ArrayFile open_npy(const std::filesystem::path& path) {
 }
 
 void write_npy(const std::filesystem::path& path, const Tensor& x) {
-  if (!x.defined()) fail("write_npy", "x is a Tensor that was never given a value");
+  if (!x.defined()) fail("write_npy", "x was never given a value");
   const std::vector<std::uint8_t> header = detail::npy_header(x);
   const std::array<std::span<const std::uint8_t>, 2> parts{header, detail::npy_elements(x)};
   detail::write_file("write_npy", path, parts);

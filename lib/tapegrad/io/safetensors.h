@@ -24,10 +24,10 @@ inline namespace v0 TAPEGRAD_API {
 struct SafetensorsHeader {
   struct Entry {
     std::string name, dtype;  ///< dtype is the format's name: "F32", "BF16", ...
-    Shape shape;
+    Shape shape;              ///< the tensor's sizes
   };
-  std::vector<Entry> tensors;
-  std::map<std::string, std::string> metadata;
+  std::vector<Entry> tensors;                   ///< in the order of the file
+  std::map<std::string, std::string> metadata;  ///< the texts that the file holds beside its tensors
 };
 /// Reads the header only; throws as read_safetensors().
 [[nodiscard]] SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);

@@ -87,9 +87,9 @@ struct Walk {
 };
 
 // Where a row of an array begins, and then the one after it.
-class Place {
+class RowPlace {
  public:
-  Place(const Walk& walk, std::size_t array, index_t row) : walk_(walk), strides_(walk.strides[array]) {
+  RowPlace(const Walk& walk, std::size_t array, index_t row) : walk_(walk), strides_(walk.strides[array]) {
     for (int axis = walk.outer; axis-- > 0; row /= walk.sizes[axis]) {
       index_[axis] = row % walk.sizes[axis];
       offset_ += index_[axis] * strides_[axis];
@@ -116,7 +116,7 @@ void write_out(const Walk& walk, std::size_t array, index_t first, index_t count
   with_size(size, [&]<index_t kSize>(std::integral_constant<index_t, kSize>) {
     const index_t length = std::min(walk.row, kBlock);
     std::byte* out = to;
-    Place place(walk, array, first);
+    RowPlace place(walk, array, first);
     for (index_t i = 0; i < count; ++i, ++place, out += length * kSize) {
       const std::byte* from = at(data, place.offset() * kSize);
       if (walk.step(array) == 0)
@@ -155,9 +155,9 @@ void map_blocks(const Loop& loop, const Shape& shape, void* y, std::initializer_
         if (x.shape.size() == shape.size()) {
           from[k] = at(x.data, before * size);
         } else if (walk.step(k) != 0 && rows == 1) {
-          from[k] = at(x.data, (Place(walk, k, first).offset() + inside) * size);
+          from[k] = at(x.data, (RowPlace(walk, k, first).offset() + inside) * size);
         } else if (k == 1 && loop.run_with_one != nullptr && walk.step(k) == 0 && count == 1) {
-          from[k] = at(x.data, Place(walk, k, first).offset() * size);
+          from[k] = at(x.data, RowPlace(walk, k, first).offset() * size);
           run = loop.run_with_one;
         } else {
           if (written_for[k] == kNone || (written_for[k] != first && !walk.same_in_all_rows(k))) {
@@ -220,7 +220,7 @@ void copy_strided(const Shape& shape, index_t size, void* to, const Strides& to_
   const auto rows = [&](index_t begin, index_t end) {
     with_size(size, [&]<index_t kSize>(std::integral_constant<index_t, kSize>) {
       const index_t row = walk.row, step_out = walk.step(0) * kSize, step_in = walk.step(1) * kSize;
-      Place place_out(walk, 0, begin), place_in(walk, 1, begin);
+      RowPlace place_out(walk, 0, begin), place_in(walk, 1, begin);
       for (index_t r = begin; r < end; ++r, ++place_out, ++place_in) {
         std::byte* out = at(to, place_out.offset() * kSize);
         const std::byte* in = at(from, place_in.offset() * kSize);

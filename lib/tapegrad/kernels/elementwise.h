@@ -1,5 +1,7 @@
 #pragma once
 
+// Loops over elements, with broadcasting: one code for all ops that join elements at the same place.
+
 #include <cstddef>
 #include <initializer_list>
 #include <span>

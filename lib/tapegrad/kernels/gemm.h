@@ -1,5 +1,7 @@
 #pragma once
 
+// Products of matrices: gemm_blas.cpp and gemm_highway.cpp implement them.
+
 #include <algorithm>
 #include <span>
 

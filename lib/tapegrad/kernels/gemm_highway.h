@@ -1,5 +1,7 @@
 #pragma once
 
+// Products of matrices without OpenBLAS.
+
 #include <span>
 
 #include "tapegrad/kernels/gemm.h"

@@ -1,5 +1,7 @@
 #pragma once
 
+// How finely kernels cut their work for threads.
+
 #include <algorithm>
 
 #include "tapegrad/base/shape.h"
@@ -20,8 +22,8 @@ inline constexpr index_t kAdditionsPiece = 1 << 16;   ///< additions of partial 
 inline constexpr index_t kReducePiece = 32768;           ///< elements that one partial result joins
 inline constexpr index_t kReluBackwardPiece = 32768;     ///< elements that one partial sum adds
 inline constexpr index_t kFilterGradientWork = 1 << 20;  ///< multiplications of one partial sum
-inline constexpr index_t kDepthwiseGradientWork = 1
-                                                  << 19;  ///< as kFilterGradientWork, of the depthwise family
+/// As kFilterGradientWork, of the depthwise family.
+inline constexpr index_t kDepthwiseGradientWork = 1 << 19;
 
 /// Units in a piece when each unit is `each` of the work that a piece should have.
 constexpr index_t units_in_piece(index_t piece, index_t each) {

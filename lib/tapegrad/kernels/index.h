@@ -1,5 +1,7 @@
 #pragma once
 
+// Kernels that read and write at places that an index tensor names.
+
 #include <algorithm>
 #include <cstdint>
 

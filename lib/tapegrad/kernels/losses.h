@@ -1,5 +1,7 @@
 #pragma once
 
+// Kernels of losses that compute their derivatives in the same pass.
+
 #include <cstdint>
 
 #include "tapegrad/base/shape.h"

@@ -1,5 +1,7 @@
 #pragma once
 
+// Kernels of poolings.
+
 #include <cstdint>
 
 #include "tapegrad/base/window.h"

@@ -1,5 +1,7 @@
 #pragma once
 
+// Kernels that join the elements along some axes: sums, extremes, and where the extremes are.
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>

@@ -1,5 +1,7 @@
 #pragma once
 
+// The kernel of the gradient of relu(x + bias).
+
 #include "tapegrad/base/shape.h"
 
 namespace tapegrad::inline v0::kernels {

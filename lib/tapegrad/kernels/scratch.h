@@ -1,5 +1,7 @@
 #pragma once
 
+// scratch(): memory of a thread for what a kernel needs in between.
+
 #include <cstddef>
 #include <memory>
 

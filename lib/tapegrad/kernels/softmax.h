@@ -1,5 +1,7 @@
 #pragma once
 
+// Kernels of softmax and log_softmax.
+
 #include "tapegrad/base/shape.h"
 
 namespace tapegrad::inline v0::kernels {

@@ -1,5 +1,7 @@
 #pragma once
 
+// exp, tanh and their like for whole arrays of floats.
+
 #include "tapegrad/base/shape.h"
 
 namespace tapegrad::inline v0::kernels {

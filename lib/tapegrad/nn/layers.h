@@ -202,10 +202,8 @@ class Dropout : public Module {
 class Sequential : public Module {
  public:
   Sequential() = default;
-  template <class First, class... Rest>
-  requires std::derived_from<First, Module> &&(std::derived_from<Rest, Module>&&...) &&
-      (sizeof...(Rest) > 0 || !std::same_as<First, Sequential>)explicit Sequential(First first,
-                                                                                   Rest... rest) {
+  template <std::derived_from<Module> First, std::derived_from<Module>... Rest>
+  explicit Sequential(First first, Rest... rest) {
     detail::draw_in_order({&first, &rest...}, *this);
     add(std::move(first));
     (add(std::move(rest)), ...);

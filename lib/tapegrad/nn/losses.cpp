@@ -121,7 +121,7 @@ void require_classes(const char* loss, const Tensor& x) {
 }
 
 void require_some(const char* loss, const Shape& losses) {
-  if (losses.size() == 0) fail(loss, "there is nothing to average in losses of shape {}", losses);
+  if (losses.size() == 0) fail(loss, "the losses must have elements to average, got shape {}", losses);
 }
 
 Tensor reduce(const char* loss, const Tensor& losses, Reduction reduction) {

@@ -43,7 +43,8 @@ struct HuberOptions {
 /// -(t log p + (1 - t) log(1 - p)) for probabilities p and targets t. Throws for p or t outside of [0, 1]. Arguments of
 /// logarithms are at least 1e-37, so that the loss is finite where p is 0 or 1. Gradients are those of the logarithm,
 /// -t / p and (1 - t) / (1 - p), so that the worst predictions have the largest gradients: the first is limited to 1e37
-/// (Float64: 1e300), and the second, where p has been rounded to 1, to 2^24 (2^53). A term whose weight t or 1 - t is 0 counts as 0, whatever p is.
+/// (Float64: 1e300), and the second, where p has been rounded to 1, to 2^24 (2^53). A term whose weight t or 1 - t is 0
+/// counts as 0, whatever p is.
 [[nodiscard]] Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target,
                                           const LossOptions& options = {});
 

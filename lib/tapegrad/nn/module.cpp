@@ -147,7 +147,7 @@ Tensor Module::operator()(const Tensor& x) {
     y = forward(x);
   } catch (const Error&) {
     if (x.defined()) throw;
-    fail(detail::class_name(*this), "the input was declared but never given a value");
+    fail(detail::class_name(*this), "the input was never given a value");
   }
   if (const auto* observer = detail::context().call_observer) (*observer)(*this, y);
   return y;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "tapegrad/autograd/services.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/nn/layer_internal.h"
 #include "tapegrad/ops/normalize.h"
@@ -14,11 +15,6 @@ namespace {
 
 using detail::as_layer;
 using detail::require_positive;
-
-void require_epsilon(const char* layer, double epsilon) {
-  if (!(epsilon >= 0 && std::isfinite(epsilon)))
-    fail(layer, "epsilon must be finite and at least 0, got {}", epsilon);
-}
 
 Tensor parameter_if(const char* layer, bool wanted, const Shape& shape, double value) {
   return wanted ? as_layer(layer, [&] { return parameter(full(shape, value)); }) : Tensor();
@@ -47,7 +43,7 @@ void move(Tensor& moving, const Tensor& batch, double momentum, double factor = 
 
 BatchNorm::BatchNorm(const BatchNormOptions& options) : options_(options) {
   require_positive("BatchNorm", "channels", options.channels);
-  require_epsilon("BatchNorm", options.epsilon);
+  detail::require_not_negative("BatchNorm", "epsilon", options.epsilon);
   if (!(options.momentum >= 0 && options.momentum <= 1))
     fail("BatchNorm", "momentum must be in [0, 1], got {}", options.momentum);
   const Shape shape = detail::shape_for("BatchNorm", {options.channels});
@@ -98,7 +94,7 @@ void BatchNorm::visit(Visitor& visitor) {
 LayerNorm::LayerNorm(const LayerNormOptions& options) : options_(options) {
   if (options.shape.rank() == 0) fail("LayerNorm", "shape must have at least one axis, got []");
   for (const index_t size : options.shape) require_positive("LayerNorm", "a size of shape", size);
-  require_epsilon("LayerNorm", options.epsilon);
+  detail::require_not_negative("LayerNorm", "epsilon", options.epsilon);
   gamma = parameter_if("LayerNorm", options.scale, options.shape, 1);
   beta = parameter_if("LayerNorm", options.center, options.shape, 0);
 }
@@ -118,7 +114,7 @@ void LayerNorm::visit(Visitor& visitor) {
 GroupNorm::GroupNorm(const GroupNormOptions& options) : options_(options) {
   require_positive("GroupNorm", "groups", options.groups);
   require_positive("GroupNorm", "channels", options.channels);
-  require_epsilon("GroupNorm", options.epsilon);
+  detail::require_not_negative("GroupNorm", "epsilon", options.epsilon);
   if (options.channels % options.groups != 0)
     fail("GroupNorm", "channels must be a multiple of groups ({}), got {}", options.groups, options.channels);
   const Shape shape = detail::shape_for("GroupNorm", {options.channels});

@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: states whose filters are laid out as PyTorch does it, for load_state().
+
 #include "tapegrad/nn/module.h"
 
 namespace tapegrad::inline v0::detail {

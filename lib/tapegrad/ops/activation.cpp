@@ -192,11 +192,11 @@ Tensor log_softmax(const Tensor& x, int axis) {
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::log_softmax(at.outer, at.count, at.inner, x.data<T>(), y.mutable_data<T>());
   });
-  return record("log_softmax", std::move(y), {{x, [along](const Tensor& g, const Tensor& out) {
-                                                 // g - p sum(g) with p = exp(out), as g (1 - p) - p (sum(g) - g): p may be next to 1.
-                                                 return -(g * expm1(out)) -
-                                                        exp(out) * (sum(g, {along}, {.keepdims = true}) - g);
-                                               }}});
+  // g - p sum(g) with p = exp(out), as g (1 - p) - p (sum(g) - g): p may be next to 1.
+  const auto rule = [along](const Tensor& g, const Tensor& out) {
+    return -(g * expm1(out)) - exp(out) * (sum(g, {along}, {.keepdims = true}) - g);
+  };
+  return record("log_softmax", std::move(y), {{x, rule}});
 }
 
 }  // namespace tapegrad::inline v0

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <initializer_list>
 #include <limits>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "tapegrad/base/dtype.h"
 #include "tapegrad/base/shape.h"
 #include "tapegrad/version.h"
 
@@ -25,9 +25,8 @@ class Axes {
       : axes_(1, static_cast<int>(std::clamp<index_t>(axis, (std::numeric_limits<int>::min)(),
                                                       (std::numeric_limits<int>::max)()))) {}
   /// Other numbers are refused: sum(x, true) could mean axis 1 or keepdims.
-  template <class T>
-  requires std::is_arithmetic_v<T> Axes(T)
-  = delete;
+  template <detail::Arithmetic T>
+  Axes(T) = delete;
   Axes(std::initializer_list<int> axes) : axes_(axes) {}
   Axes(std::vector<int> axes) : axes_(std::move(axes)) {}
 

@@ -5,8 +5,10 @@
 namespace tapegrad::inline v0::detail {
 
 int checked_axis(const char* op, const Shape& shape, int axis) {
-  if (axis < -shape.rank() || axis >= shape.rank())
-    fail(op, "there is no axis {} in a tensor of shape {}", axis, shape);
+  const int rank = shape.rank();
+  if (rank == 0) fail(op, "axis {} needs a tensor that has axes, got shape {}", axis, shape);
+  if (axis < -rank || axis >= rank)
+    fail(op, "axis must be {} to {} for shape {}, got {}", -rank, rank - 1, shape, axis);
   return shape.checked_axis(axis);
 }
 

@@ -60,13 +60,13 @@ namespace {
 
 Tensor close(const char* op, const Tensor& a, const Tensor& b, const CloseOptions& options) {
   detail::require_same_dtype(op, a, b);
-  for (const double tolerance : {options.relative, options.absolute})
-    if (!(tolerance >= 0)) fail(op, "a tolerance must be 0 or more, got {}", tolerance);
+  if (!(options.rtol >= 0)) fail(op, "rtol must be at least 0, got {}", options.rtol);
+  if (!(options.atol >= 0)) fail(op, "atol must be at least 0, got {}", options.atol);
   const NoGrad no_grad;  // a tape that looks for what is not finite should not look here
   const auto f = [o = options](double p, double q) {
     if (p == q) return true;
     if (p != p || q != q) return o.equal_nan && p != p && q != q;
-    return std::isfinite(q) && std::abs(p - q) <= o.absolute + o.relative * std::abs(q);
+    return std::isfinite(q) && std::abs(p - q) <= o.atol + o.rtol * std::abs(q);
   };
   const Tensor wide_a = detail::as_dtype(stop_gradient(a), DType::Float64),
                wide_b = detail::as_dtype(stop_gradient(b), DType::Float64);

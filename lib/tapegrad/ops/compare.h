@@ -66,14 +66,14 @@ inline namespace v0 TAPEGRAD_API {
 }
 
 struct CloseOptions {
-  double relative = 1e-5;  ///< a difference of so much times |b| is allowed, 0 or more
-  double absolute = 1e-8;  ///< and of so much besides
+  double rtol = 1e-5;      ///< the largest difference, relative to |b|, at least 0
+  double atol = 1e-8;      ///< the largest difference besides, at least 0
   bool equal_nan = false;  ///< two NaN are close
 };
-/// As numpy.isclose: 1 where |a - b| <= absolute + relative |b|, as UInt8; an infinity is close to itself alone.
+/// As numpy.isclose: 1 where |a - b| <= atol + rtol |b|, as UInt8; an infinity is close to itself alone.
 /// Computed in Float64; a and b must have the same dtype, and are broadcast to each other. A constant for a tape.
 [[nodiscard]] Tensor isclose(const Tensor& a, const Tensor& b, const CloseOptions& options = {});
-/// Whether all of them are close: true for nothing.
+/// Whether isclose() holds for all elements; true when there are none.
 [[nodiscard]] bool allclose(const Tensor& a, const Tensor& b, const CloseOptions& options = {});
 
 /// a where condition is not 0, b elsewhere; all three are broadcast to each other. condition is UInt8, a and b have the

@@ -24,6 +24,8 @@ inline namespace v0 TAPEGRAD_API {
 //   conv2d_backprop_input(dy, w)    ddy: conv2d(g, w)            dw: backprop_filter(g, dy)
 //   conv2d_backprop_filter(x, dy)   dx: backprop_input(dy, g)    ddy: conv2d(x, g)
 //
+// (without the shapes, which backprop_input and backprop_filter take as well: see the declarations).
+//
 // conv2d_transpose is conv2d_backprop_input under the name of the layer that uses it as its forward pass.
 //
 // Images are NHWC [batch, height, width, channels], filters HWIO [height, width, in / groups, out]. All

@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: what conv2d.cpp and conv2d_fused.cpp share.
+
 #include <type_traits>
 
 #include "tapegrad/ops/conv2d.h"

@@ -66,8 +66,8 @@ Tensor randint(const Shape& shape, std::int64_t low, std::int64_t high, Generato
              high);
     const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
     for (T& value : y.mutable_values<T>())
-      value =
-          static_cast<T>(static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + generator.below(range)));
+      value = static_cast<T>(
+          static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + generator.integer(range)));
   });
   return y;
 }

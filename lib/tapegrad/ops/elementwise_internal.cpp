@@ -22,10 +22,6 @@ Tensor undefined(const Tensor& g) {
 
 }  // namespace
 
-void require_defined(const char* op, const Tensor& x) {
-  if (!x.defined()) fail(op, "a tensor was declared but never given a value");
-}
-
 void require_floating(const char* op, const Tensor& x) {
   require_defined(op, x);
   if (!is_floating(x.dtype()))

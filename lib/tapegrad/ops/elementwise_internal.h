@@ -11,13 +11,12 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/ops/reduce.h"
+#include "tapegrad/tensor/defined_internal.h"
 
 namespace tapegrad::inline v0::detail {
 
 void require_floating(const char* op, const Tensor& x);
 void require_same_dtype(const char* op, const Tensor& a, const Tensor& b);
-/// Throws an Error of op when x was never given a value.
-void require_defined(const char* op, const Tensor& x);
 /// cast() that gives back x itself where nothing is to be converted: for what nobody writes to.
 Tensor as_dtype(const Tensor& x, DType dtype);
 /// value as a scalar of x's dtype. Throws an Error of op when the dtype does not have it.

@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: gathers without the checks of indices, for ops that made the indices themselves.
+
 #include "tapegrad/tensor/tensor.h"
 
 namespace tapegrad::inline v0::detail {

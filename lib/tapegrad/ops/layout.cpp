@@ -32,7 +32,7 @@ Tensor place(const char* op, const Tensor& x, const Pattern& at, double around =
 Tensor take(const char* op, const Tensor& x, const Pattern& at);
 
 // The rule of take(): place(), or the addition to these places in a sum.
-struct Place {
+struct PlaceRule {
   Pattern at;
   Tensor operator()(const Tensor& g) const { return place("place", g, at); }
   void add_to(Tensor& sum, const Tensor& g) const {
@@ -48,7 +48,7 @@ struct Place {
 Tensor take(const char* op, const Tensor& x, const Pattern& at) {
   Tensor y = TensorAccess::empty(at.part, x.dtype(), op);
   detail::copy_strided(at.part, y, 0, kernels::strides_of(at.part), x, at.offset, at.strides);
-  return record(op, std::move(y), {{x, Place{at}}});
+  return record(op, std::move(y), {{x, PlaceRule{at}}});
 }
 
 Tensor place(const char* op, const Tensor& x, const Pattern& at, double around) {
@@ -186,9 +186,11 @@ Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
 
 Tensor row(const Tensor& x, index_t index) {
   detail::require_defined("row", x);
-  if (x.rank() == 0 || index < -x.shape()[0] || index >= x.shape()[0])
-    fail("row", "there is no row {} in a tensor of shape {}", index, x.shape());
-  const index_t first = index < 0 ? index + x.shape()[0] : index;
+  const index_t rows = x.rank() == 0 ? 0 : x.shape()[0];
+  if (rows == 0) fail("row", "x must have rows, got shape {}", x.shape());
+  if (index < -rows || index >= rows)
+    fail("row", "index must be {} to {} for shape {}, got {}", -rows, rows - 1, x.shape(), index);
+  const index_t first = index < 0 ? index + rows : index;
   const Shape part(std::span(x.shape().begin() + 1, x.shape().end()));
   return detail::view("row", x, part, first * part.size());
 }
@@ -291,7 +293,7 @@ Tensor expand_dims(const Tensor& x, int axis) {
 }
 
 Tensor concat(const std::vector<Tensor>& xs, int axis) {
-  if (xs.empty()) fail("concat", "there is nothing to concatenate");
+  if (xs.empty()) fail("concat", "there must be at least one tensor, got none");
   for (const Tensor& x : xs) detail::require_defined("concat", x);
   const Shape& first = xs.front().shape();
   const int at = detail::checked_axis("concat", first, axis);
@@ -325,7 +327,7 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
   std::vector<const Tensor*> inputs;
   for (const Tensor& x : xs) inputs.push_back(&x);
   const detail::CalledOp called("stack", inputs);
-  if (xs.empty()) fail("stack", "there is nothing to stack");
+  if (xs.empty()) fail("stack", "there must be at least one tensor, got none");
   for (const Tensor& x : xs) detail::require_defined("stack", x);
   const Tensor& first = xs.front();
   if (axis < -first.rank() - 1 || axis > first.rank())

@@ -40,9 +40,9 @@ inline namespace v0 TAPEGRAD_API {
 /// begin:end:step. Negative begin and end count from the end of the axis; out of range they are clamped to the axis.
 struct Range {
   static constexpr index_t kToEnd = (std::numeric_limits<index_t>::max)();
-  index_t begin = 0;
-  index_t end = kToEnd;
-  index_t step = 1;
+  index_t begin = 0;     ///< the first index
+  index_t end = kToEnd;  ///< the index before which the range ends
+  index_t step = 1;      ///< from one index to the next, at least 1
 };
 /// A part of x, with one Range for each of the first axes; the other axes are taken whole. A single range with step 1
 /// (a part of the first axis) shares x's memory; any other call copies, whatever the sizes are. Throws for a step below
@@ -64,7 +64,7 @@ struct Range {
 
 /// How many elements pad() adds before and after, along one axis.
 struct Margin {
-  index_t before = 0, after = 0;
+  index_t before = 0, after = 0;  ///< numbers of elements, 0 or more
 };
 /// x surrounded by value, with one Margin for each axis of x. Throws for negative margins.
 [[nodiscard]] Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value = 0);

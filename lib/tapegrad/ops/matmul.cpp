@@ -46,8 +46,8 @@ Tensor product_of_vectors(const Tensor& a, const Tensor& b, const MatmulOptions&
   const index_t inner = is_row ? a.size() : a.shape()[options.transpose_a ? -2 : -1];
   const index_t inner_of_b = is_column ? b.size() : b.shape()[options.transpose_b ? -1 : -2];
   if (inner != inner_of_b)
-    fail("matmul", "the inner sizes differ, {} and {} (a: {}, b: {})", inner, inner_of_b, a.shape(),
-         b.shape());
+    fail("matmul", "the inner sizes must be equal, got {} and {} (a: {}, b: {})", inner, inner_of_b,
+         a.shape(), b.shape());
   const Tensor y =
       matmul(is_row ? reshape(a, {1, a.size()}) : a, is_column ? reshape(b, {b.size(), 1}) : b, options);
   if (is_row && is_column) return reshape(y, Shape{});
@@ -70,7 +70,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   const index_t m = a.shape()[ta ? -1 : -2], k = a.shape()[ta ? -2 : -1];
   const index_t n = b.shape()[tb ? -2 : -1], k_of_b = b.shape()[tb ? -1 : -2];
   if (k != k_of_b)
-    fail("matmul", "the inner sizes differ, {} and {} (a: {}{}, b: {}{})", k, k_of_b, a.shape(),
+    fail("matmul", "the inner sizes must be equal, got {} and {} (a: {}{}, b: {}{})", k, k_of_b, a.shape(),
          ta ? " transposed" : "", b.shape(), tb ? " transposed" : "");
   const Shape batch = broadcast("matmul", batch_of(a), batch_of(b));
   std::vector<index_t> sizes(batch.begin(), batch.end());
@@ -204,9 +204,10 @@ Tensor einsum(std::string_view equation, const Tensor& a, const Tensor& b) {
     else if (equation.substr(i, 2) == "->" && reading == 1)
       reading = 2, ++i;
     else if (c != ' ')
-      refuse("it must be letters for the axes of two operands and of the result, as in \"ij,jk->ik\"");
+      refuse(
+          "the equation must be letters for the axes of two operands and of the result, as in \"ij,jk->ik\"");
   }
-  if (reading != 2) refuse("it must name two operands and the result, as in \"ij,jk->ik\"");
+  if (reading != 2) refuse("the equation must name two operands and the result, as in \"ij,jk->ik\"");
   const Named left_whole{a, parts[0]}, right_whole{b, parts[1]};
   const std::string &of_a = parts[0], &of_b = parts[1], &out = parts[2];
   if (static_cast<int>(of_a.size()) != a.rank() || static_cast<int>(of_b.size()) != b.rank())

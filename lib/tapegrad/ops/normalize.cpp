@@ -9,6 +9,7 @@
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/view.h"
+#include "tapegrad/base/options_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
@@ -59,17 +60,12 @@ Tensor normalize_scaled(const Tensor& x, const std::vector<int>& axes, double ep
       centred * rsqrt(mean(square(centred), axes, {.keepdims = true}) + epsilon / unit / unit), x.dtype());
 }
 
-void require_epsilon(const char* op, double epsilon) {
-  if (!(epsilon >= 0 && std::isfinite(epsilon)))
-    fail(op, "epsilon must be finite and at least 0, got {}", epsilon);
-}
-
 // (x - mean) / sqrt(variance + epsilon) over these axes. The tape could differentiate this as it stands; the
 // rule is half as much work, and keeps y alone:
 //   dx = (g - mean(g) - y mean(g y)) / sqrt(variance + epsilon)
 Normalized normalize(const char* op, const Tensor& given, const std::vector<int>& axes, double epsilon) {
   detail::require_floating(op, given);
-  require_epsilon(op, epsilon);
+  detail::require_not_negative(op, "epsilon", epsilon);
   Tensor average, centred, variance, beyond;
   {
     const NoGrad no_grad;  // a tape that looks for what is not finite should not look here
@@ -156,7 +152,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
   require_shape("batch_norm", x, beta, "beta", of_channels);
   require_shape("batch_norm", x, mean, "the mean", of_channels);
   require_shape("batch_norm", x, variance, "the variance", of_channels);
-  require_epsilon("batch_norm", epsilon);
+  detail::require_not_negative("batch_norm", "epsilon", epsilon);
   return called.result((x - mean) * (gamma * rsqrt(variance + epsilon)) + beta);
 }
 

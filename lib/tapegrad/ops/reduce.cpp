@@ -135,7 +135,7 @@ Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const Axes& ax
   const Mask reduced = reduced_axes(op, x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   if (x.size() == 0 && kept.size() != 0)
-    fail(op, "there is nothing to choose from in a tensor of shape {}", x.shape());
+    fail(op, "x must have elements to choose from, got shape {}", x.shape());
   const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
   return record(op, joined({op, joiner, reduced, result, x.dtype()}, x),
                 {{x, [kept, axes, x = Saved(x)](const Tensor& g, const Tensor& y) {
@@ -155,7 +155,7 @@ Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions
   const int at = detail::checked_axis(op, x.shape(), axis);
   const auto [outer, count, inner] = detail::around(x.shape(), at);
   if (count == 0 && outer != 0 && inner != 0)
-    fail(op, "there is nothing to choose from along axis {} of a tensor of shape {}", axis, x.shape());
+    fail(op, "x must have elements to choose from along axis {}, got shape {}", axis, x.shape());
   if (count > std::numeric_limits<std::int32_t>::max())
     fail(op, "axis {} of a tensor of shape {} is too long for indices of Int32", axis, x.shape());
   std::vector<index_t> left;
@@ -247,8 +247,7 @@ Tensor detail::mean_of(const char* op, const Tensor& x, const Axes& axes, const 
   require_defined(op, x);
   const Mask reduced = reduced_axes(op, x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
-  if (x.size() == 0 && kept.size() != 0)
-    fail(op, "there is nothing to average in a tensor of shape {}", x.shape());
+  if (x.size() == 0 && kept.size() != 0) fail(op, "x must have elements to average, got shape {}", x.shape());
   const double count = kept.size() == 0 ? 1 : elements_in_one(x, kept);
   const DType dtype = is_floating(x.dtype()) ? x.dtype() : DType::Float32;
   const Reduction to{op,      kernels::joiner<kernels::Sum>,
@@ -381,7 +380,7 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   detail::require_floating("var", x);
   const Shape kept = reduced_shape(x.shape(), reduced_axes("var", x, axes), true);
   if (x.size() == 0 && kept.size() != 0)
-    fail("var", "there is nothing to average in a tensor of shape {}", x.shape());
+    fail("var", "x must have elements to average, got shape {}", x.shape());
   if (kept.size() == 0)
     return called.result(sum(x, axes, {.keepdims = options.keepdims}));  // nothing, of the right shape
   const double count = elements_in_one(x, kept);

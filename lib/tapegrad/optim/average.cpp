@@ -27,7 +27,7 @@ ExponentialMovingAverage::ExponentialMovingAverage(const ParameterList& tensors,
   std::set<std::tuple<const detail::Storage*, index_t, index_t>> known;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& x = tensors.tensors()[i];
-    if (!x.defined()) fail(kName, "tensor {} was declared but never given a value", i);
+    if (!x.defined()) fail(kName, "tensor {} was never given a value", i);
     if (!is_floating(x.dtype()))
       fail(kName, "tensor {} must be Float32 or Float64 to be averaged, got {} {}", i, x.dtype(), x.shape());
     if (!known.insert({TensorAccess::storage(x), TensorAccess::offset(x), x.size()}).second)
@@ -63,7 +63,7 @@ void ExponentialMovingAverage::update() {
 
 void ExponentialMovingAverage::update(const std::vector<Tensor>& parameters) {
   for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (!parameters[i].defined()) fail(kName, "parameter {} was declared but never given a value", i);
+    if (!parameters[i].defined()) fail(kName, "parameter {} was never given a value", i);
   const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (positions[i] == detail::kNotFound)

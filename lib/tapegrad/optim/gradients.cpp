@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kAccumulator = "GradientAccumulator";
 
 void require_floating(const char* op, std::size_t number, const Tensor& x) {
-  if (!x.defined()) fail(op, "gradient {} was declared but never given a value", number);
+  if (!x.defined()) fail(op, "gradient {} was never given a value", number);
   if (!is_floating(x.dtype()))
     fail(op, "gradient {} must be Float32 or Float64, got {} {}", number, x.dtype(), x.shape());
 }

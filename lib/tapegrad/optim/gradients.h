@@ -14,8 +14,6 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// What is done with gradients between tape.gradient() and optimizer.step().
-
 /// The Euclidean norm of all elements together, computed in double without overflow or underflow of squares: infinite
 /// only if an element, or the norm itself, is infinite.
 [[nodiscard]] double global_norm(const std::vector<Tensor>& gradients);

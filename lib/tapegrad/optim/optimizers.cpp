@@ -92,7 +92,7 @@ void Optimizer::add_group(const ParameterList& parameters, double learning_rate,
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& p = parameters.tensors()[i];
     const std::size_t number = parameters_.size();
-    if (!p.defined()) fail(name_, "tensor {} was declared but never given a value", number);
+    if (!p.defined()) fail(name_, "tensor {} was never given a value", number);
     if (!p.is_parameter())
       fail(name_, "tensor {} (shape {}) must be a parameter(): no tape would compute its gradient", number,
            p.shape());
@@ -130,7 +130,7 @@ std::string Optimizer::described(std::size_t parameter) const {
 
 double Optimizer::learning_rate(std::size_t group) const {
   if (group >= ratios_.size())
-    fail(name_, "there is no group {} among the {} groups of the optimizer", group, ratios_.size());
+    fail(name_, "group must be less than {}, the number of groups, got {}", ratios_.size(), group);
   return learning_rate_ * ratios_[group];
 }
 
@@ -148,7 +148,7 @@ std::vector<std::size_t> Optimizer::gradient_of_each(const Gradients& gradients)
     if (trained[i] == detail::kNotFound)
       fail(
           name_,
-          "gradient {} (shape {}) is that of a tensor that this optimizer does not train{}. It trains {} parameters "
+          "gradient {} (shape {}) belongs to a tensor that this optimizer does not train{}. It trains {} parameters "
           "as they were when it was made: after a model was replaced (clone(), a move, to()) or unfrozen make a new "
           "optimizer, or bring back other weights with load_state()",
           i, p.shape(), i < parameters_.size() ? ", in the place of " + described(i) : "",

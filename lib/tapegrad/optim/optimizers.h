@@ -20,8 +20,8 @@ inline namespace v0 TAPEGRAD_API {
 ///   Adam adam({{encoder.parameters(), {.learning_rate = 1e-4}}, {head.parameters(), {.learning_rate = 1e-3}}});
 template <class Options>
 struct ParameterGroup {
-  ParameterList parameters = {};
-  Options options = {};
+  ParameterList parameters = {};  ///< the tensors that are trained with these options
+  Options options = {};           ///< of this group, as for an optimizer without groups
 };
 
 /// Where epsilon is added: as in PyTorch or as in Keras. The formulas of each optimizer show the difference. epsilon
@@ -125,9 +125,9 @@ class SGD : public Optimizer {
 
 struct AdamOptions {
   double learning_rate = 1e-3;  ///< approximate size of a step
-  double beta1 = 0.9,
-         beta2 = 0.999;   ///< decay factors of the running means of the gradient and of its square, in [0, 1)
-  double epsilon = 1e-8;  ///< added to the divisor; positive
+  /// Decay factors of the running means of the gradient and of its square, in [0, 1).
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;    ///< added to the divisor; positive
   double weight_decay = 0;  ///< factor of the L2 penalty
   bool amsgrad = false;     ///< AMSGrad: divide by the root of the largest mean square so far
   EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added
@@ -155,9 +155,9 @@ class Adam : public Optimizer {
 
 struct AdamWOptions {
   double learning_rate = 1e-3;  ///< approximate size of a step
-  double beta1 = 0.9,
-         beta2 = 0.999;   ///< decay factors of the running means of the gradient and of its square, in [0, 1)
-  double epsilon = 1e-8;  ///< added to the divisor; positive
+  /// Decay factors of the running means of the gradient and of its square, in [0, 1).
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;       ///< added to the divisor; positive
   double weight_decay = 1e-2;  ///< factor of the decoupled weight decay
   bool amsgrad = false;        ///< AMSGrad: divide by the root of the largest mean square so far
   EpsilonConvention epsilon_convention = EpsilonConvention::PyTorch;  ///< where epsilon is added

@@ -20,12 +20,11 @@ BestValue::BestValue(const ImprovementOptions& options) : BestValue(kBestValue, 
 
 BestValue::BestValue(const char* owner, const ImprovementOptions& options)
     : owner_(owner), options_(options) {
-  require_not_negative(owner, "relative", options.relative);
-  require_not_negative(owner, "absolute", options.absolute);
+  require_not_negative(owner, "min_delta", options.min_delta);
 }
 
 bool BestValue::improves(double value) {
-  const double margin = options_.relative * std::abs(best_) + options_.absolute;
+  const double margin = options_.min_delta * (options_.min_delta_is_relative ? std::abs(best_) : 1);
   const bool beyond = options_.mode == Improvement::Min ? value < best_ - margin : value > best_ + margin;
   const bool improved = std::isfinite(value) && (!any_ || beyond);
   if (improved) {

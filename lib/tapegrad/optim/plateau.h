@@ -16,8 +16,8 @@ enum class Improvement { Min, Max };
 /// When a value counts as an improvement on the best value so far.
 struct ImprovementOptions {
   Improvement mode = Improvement::Min;  ///< whether lower or higher values are better
-  /// The least improvement: relative times the best value's magnitude, plus absolute.
-  double relative = 0, absolute = 0;
+  double min_delta = 0;                 ///< the least improvement, 0 or more
+  bool min_delta_is_relative = false;   ///< whether min_delta is multiplied by the best value's magnitude
 };
 
 /// The best value so far, and the number of values since then.
@@ -32,7 +32,6 @@ class BestValue {
   double best() const;
   /// The number of values since the best one.
   std::int64_t waited() const { return waited_; }
-  void wait_again() { waited_ = 0; }
 
   [[nodiscard]] State state() const;
   /// Throws, and changes nothing, when a number is missing or impossible.
@@ -41,6 +40,7 @@ class BestValue {
  private:
   friend class ReduceOnPlateau;
   friend class EarlyStopping;
+  void wait_again() { waited_ = 0; }
   BestValue(const char* owner, const ImprovementOptions& options);  // owner: whom errors name, and the state
 
   const char* owner_;
@@ -57,8 +57,9 @@ struct ReduceOnPlateauOptions {
   std::int64_t patience = 10;
   /// Number of values after a reduction that do not count.
   std::int64_t cooldown = 0;
-  double min_learning_rate = 0;                         ///< the learning rate is never reduced below this
-  ImprovementOptions improvement = {.relative = 1e-4};  ///< what counts as an improvement
+  double min_learning_rate = 0;  ///< the learning rate is never reduced below this
+  /// What counts as an improvement.
+  ImprovementOptions improvement = {.min_delta = 1e-4, .min_delta_is_relative = true};
 };
 /// A learning rate that is multiplied by a factor whenever a value, usually the validation loss, has not improved for
 /// more than `patience` values. As PyTorch's ReduceLROnPlateau.

@@ -28,7 +28,7 @@ double half_cosine(double from, double to, double part) {
 
 double Schedule::at(std::int64_t step) const {
   if (step < 0) fail(kSchedule, "the step must be at least 0, got {}", step);
-  if (!function_) fail(kSchedule, "the function that it was made of must not be empty");
+  if (!function_) fail(kSchedule, "the schedule's function must not be empty");
   return function_(step);
 }
 
@@ -87,8 +87,11 @@ Schedule one_cycle(const OneCycleOptions& options) {
   require_steps("one_cycle", "steps", options.steps, 2);
   require("one_cycle", options.warm_up_fraction >= 0 && options.warm_up_fraction <= 1, "warm_up_fraction",
           options.warm_up_fraction, "in [0, 1]");
-  for (const double divisor : {options.div_factor, options.final_div_factor})
-    require("one_cycle", divisor >= 1 && std::isfinite(divisor), "a divisor", divisor, "at least 1");
+  const auto require_divisor = [](const char* option, double value) {
+    require("one_cycle", value >= 1 && std::isfinite(value), option, value, "finite and at least 1");
+  };
+  require_divisor("div_factor", options.div_factor);
+  require_divisor("final_div_factor", options.final_div_factor);
   return Schedule([o = options](std::int64_t step) {
     const double first = o.max_learning_rate / o.div_factor, last = first / o.final_div_factor;
     // The first and the last step are exactly at the ends. Less than one step of warm-up is none.

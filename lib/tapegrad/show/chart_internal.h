@@ -45,8 +45,8 @@ class ChartAxis {
 /// A series as it is drawn.
 struct Curve {
   std::string name;
-  std::vector<Point>
-      points;           ///< shares of both axes, from the lower left corner; not finite where there is a gap
+  /// Shares of both axes, from the lower left corner; not finite where there is a gap.
+  std::vector<Point> points;
   Point centre;         ///< mean of the points that are shown
   bool marked = false;  ///< few points, each of which is marked
   bool dense = false;   ///< so many points that the line should be thin

@@ -16,8 +16,8 @@ inline namespace v0 TAPEGRAD_API {
 /// One line of a chart: y over x. The line has a gap where x or y is not finite, and in a logarithmic chart where y is
 /// not positive.
 struct Series {
-  std::string name;  ///< name in the legend; empty: not in the legend
-  std::vector<double> x, y;
+  std::string name;          ///< name in the legend; empty: not in the legend
+  std::vector<double> x, y;  ///< coordinates of the points, as many of each
 };
 
 struct ChartOptions {

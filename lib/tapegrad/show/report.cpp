@@ -109,13 +109,13 @@ bool is_number(std::string_view text) {
 constexpr double kUnits = 1000;
 constexpr std::size_t kColours = 10, kBuckets = 600;
 
-constexpr index_t kFewClasses = 12;  // so many columns fit a telephone
+constexpr index_t kFewClasses = 12;  // columns that fit a telephone
 
 std::string path(std::string_view style, std::string_view d) {
   return fmt::format(R"(<path class="{}" d="{}"/>)", style, d);
 }
 
-// Of every so many neighbours the first, the lowest, the highest and the last.
+// Of every `stride` neighbours the first, the lowest, the highest and the last.
 std::vector<Point> thinned(const std::vector<Point>& places) {
   const std::size_t stride = (places.size() + kBuckets - 1) / kBuckets;
   if (stride <= 4) return places;
@@ -381,7 +381,7 @@ Report& Report::gallery(std::span<const Tensor> rows, const GalleryOptions& opti
 }
 
 Report& Report::matrix(const Tensor& counts, const MatrixOptions& options) {
-  if (!counts.defined()) fail("report", "the matrix of counts was declared but never given a value");
+  if (!counts.defined()) fail("report", "the matrix of counts was never given a value");
   const index_t n = counts.rank() == 2 ? counts.shape()[0] : 0;
   if (n == 0 || counts.shape()[1] != n)
     fail("report", "the matrix of counts must have the shape [n, n], got {}", counts.shape());

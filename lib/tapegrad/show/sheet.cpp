@@ -37,7 +37,7 @@ std::uint8_t to_byte(T value) {
 void check_rows(std::string_view op, std::span<const Tensor> rows, const SheetOptions& options) {
   if (rows.empty()) fail(op, "there must be at least one tensor of images, got none");
   for (const Tensor& row : rows)
-    if (!row.defined()) fail(op, "a tensor of images was declared but never given a value");
+    if (!row.defined()) fail(op, "a tensor of images was never given a value");
   const Shape& shape = rows.front().shape();
   for (const Tensor& row : rows) {
     if (row.dtype() == DType::Int32)
@@ -197,7 +197,7 @@ Image with_scale_of_colours(const Image& picture, Colour background) {
 }  // namespace
 
 Image filters_image(const Tensor& w, int scale, int gap) {
-  if (!w.defined()) fail(kFilters, "the filters were declared but never given a value");
+  if (!w.defined()) fail(kFilters, "the filters were never given a value");
   if (!is_floating(w.dtype()) || w.rank() != 4 || w.size() == 0)
     fail(kFilters, "filters must be Float32 or Float64 of shape [kh, kw, in, out], got {} of shape {}",
          w.dtype(), w.shape());

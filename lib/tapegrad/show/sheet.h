@@ -16,8 +16,8 @@ inline namespace v0 TAPEGRAD_API {
 
 /// An entry of a legend: a colour and its meaning.
 struct LegendEntry {
-  std::string name;
-  Colour colour;
+  std::string name;  ///< what the colour means
+  Colour colour;     ///< of the square in front of the name
 };
 
 struct SheetOptions {

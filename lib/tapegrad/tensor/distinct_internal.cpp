@@ -54,7 +54,7 @@ void require_distinct(const char* op, const std::vector<Tensor>& tensors, const 
   std::vector<std::size_t> each(tensors.size());
   std::iota(each.begin(), each.end(), std::size_t{0});
   for (const std::size_t i : each)
-    if (!tensors[i].defined()) fail(op, "tensor {} was declared but never given a value", i);
+    if (!tensors[i].defined()) fail(op, "tensor {} was never given a value", i);
   if (const auto found = find_overlap(tensors, each))
     fail(op, "tensor {} (shape {}) shares elements with tensor {} (shape {}): {}", found->second,
          tensors[found->second].shape(), found->first, tensors[found->first].shape(), consequence);

@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: whether tensors share elements, for those that write to several tensors.
+
 #include <cstddef>
 #include <optional>
 #include <utility>

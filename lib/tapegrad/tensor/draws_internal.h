@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: where drawing from a generator is refused.
+
 #include <string_view>
 
 namespace tapegrad::inline v0::detail {

@@ -18,8 +18,8 @@ struct GraphNode {
   std::string name;              ///< the name of a parameter, empty if it is not known
   Shape shape;                   ///< shape of the result
   DType dtype = DType::Float32;  ///< dtype of the result
-  std::size_t bytes =
-      0;  ///< of the tensors that this node keeps for the backward pass; others may keep the same
+  /// Bytes of the tensors that this node keeps for the backward pass; other nodes may keep the same.
+  std::size_t bytes = 0;
   std::vector<int> inputs;  ///< positions of the tracked inputs among the nodes, all smaller than this node's
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// Where a tensor was made. A tensor carries it; autograd/ gives it its meaning.
+// Where a tensor was made. A tensor carries its Origin; only autograd/ gives that a meaning.
 
 #include <cstdint>
 
@@ -12,8 +12,7 @@ namespace detail {
 
 struct Node;
 
-/// Which recording made a tensor, and which of its nodes. Only autograd/ gives these a meaning; a tensor carries
-/// them.
+/// Which recording made a tensor, and which of its nodes.
 struct Origin {
   std::uint64_t tape = 0;  // serial number, 0: made by none
   Node* node = nullptr;    // valid only while that recording is

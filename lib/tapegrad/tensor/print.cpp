@@ -35,8 +35,8 @@ Number parts(std::string_view text) {
           std::string(exponent)};
 }
 
-// The shortest digits that read back as the same element; or, with digits given, the exact value rounded to
-// so many digits after the point.
+// The shortest digits that read back as the same element; or, when `digits` is given, the exact value rounded to
+// this number of digits after the point.
 template <class T, class... Digits>
 Number number_from(T value, bool scientific, Digits... digits) {
   char buffer[512];  // the longest number has 1 + 309 + 1 + kDigits characters

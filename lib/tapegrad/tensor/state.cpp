@@ -19,7 +19,7 @@ void State::require_names_once(std::string_view op) const {
   for (const auto& [name, tensor] : tensors) {
     if (!known.insert(name).second)
       fail(op, "two tensors of the state are called '{}': each must have a name of its own", name);
-    if (!tensor.defined()) fail(op, "'{}' of the state was declared but never given a value", name);
+    if (!tensor.defined()) fail(op, "'{}' of the state was never given a value", name);
   }
 }
 

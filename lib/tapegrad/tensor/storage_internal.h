@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: what a thread has taken of memory, for tests and progress.
+
 #include <cstdint>
 
 namespace tapegrad::inline v0::detail {

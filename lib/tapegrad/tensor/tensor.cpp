@@ -8,6 +8,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/random.h"
+#include "tapegrad/tensor/defined_internal.h"
 #include "tapegrad/tensor/draws_internal.h"
 #include "tapegrad/tensor/no_memory_internal.h"
 #include "tapegrad/tensor/serial_internal.h"
@@ -103,7 +104,7 @@ void flatten(const Literal& literal, std::span<const index_t> sizes, std::vector
 }  // namespace
 
 void Tensor::refuse_undefined(const char* asked_by) {
-  fail(asked_by, "{}() of a Tensor that was declared but never given a value", asked_by);
+  fail(asked_by, "{}() was called on a Tensor that was never given a value", asked_by);
 }
 
 // Not inline: copies are made everywhere.
@@ -235,8 +236,7 @@ Tensor tensor(const Literal& values, DType dtype) {
 template <class T>
 Tensor detail::tensor_of(std::span<const T> values, const Shape& shape) {
   if (static_cast<index_t>(values.size()) != shape.size())
-    fail("tensor", "{} values were given for shape {}, which has {} elements", values.size(), shape,
-         shape.size());
+    fail("tensor", "there must be {} values for shape {}, got {}", shape.size(), shape, values.size());
   Tensor made = TensorAccess::empty(shape, dtype_of<T>);
   std::ranges::copy(values, made.mutable_values<T>().begin());
   return made;
@@ -267,17 +267,17 @@ Tensor ones(const Shape& shape, DType dtype) {
   return filled("ones", shape, 1, dtype);
 }
 
-static void require_value(const char* op, const Tensor& x) {
-  if (!x.defined()) fail(op, "a tensor was declared but never given a value");
+void detail::require_defined(const char* op, const Tensor& x, const char* what) {
+  if (!x.defined()) fail(op, "{} was never given a value", what);
 }
 
 Tensor zeros_like(const Tensor& x) {
-  require_value("zeros_like", x);
+  detail::require_defined("zeros_like", x);
   return filled("zeros_like", x.shape(), 0, x.dtype());
 }
 
 Tensor ones_like(const Tensor& x) {
-  require_value("ones_like", x);
+  detail::require_defined("ones_like", x);
   return filled("ones_like", x.shape(), 1, x.dtype());
 }
 
@@ -319,8 +319,8 @@ Tensor normal(const Shape& shape, double mean, double standard_deviation, Genera
 }
 
 bool equal(const Tensor& a, const Tensor& b) {
-  require_value("equal", a);
-  require_value("equal", b);
+  detail::require_defined("equal", a);
+  detail::require_defined("equal", b);
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
   return dispatch(a.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
@@ -329,7 +329,7 @@ bool equal(const Tensor& a, const Tensor& b) {
 }
 
 Tensor parameter(const Tensor& x) {
-  require_value("parameter", x);
+  detail::require_defined("parameter", x);
   require_floating("parameter", x.dtype());
   Tensor made = TensorAccess::clone(x, "parameter");
   TensorAccess::storage(made)->parameter_shape = std::make_unique<const Shape>(x.shape());
@@ -337,7 +337,7 @@ Tensor parameter(const Tensor& x) {
 }
 
 Tensor stop_gradient(const Tensor& x) {
-  require_value("stop_gradient", x);
+  detail::require_defined("stop_gradient", x);
   Tensor stopped = TensorAccess::view(x, x.shape());
   TensorAccess::set_stopped(stopped, true);
   return stopped;

@@ -152,8 +152,8 @@ struct TensorAccess {
 /// Nested braces of numbers: {1, 2} or {{1, 2}, {3, 4}}.
 class Literal {
  public:
-  template <class T>
-  requires std::is_arithmetic_v<T> Literal(T value) : value_(static_cast<double>(value)), is_number_(true) {}
+  template <detail::Arithmetic T>
+  Literal(T value) : value_(static_cast<double>(value)), is_number_(true) {}
   Literal(std::initializer_list<Literal> rows) : rows_(rows) {}
 
   const std::vector<Literal>& rows() const { return rows_; }

@@ -37,7 +37,7 @@ void check_arguments(const TensorFunction& loss, const std::vector<Tensor>& batc
   for (const std::vector<Tensor>* list : {&batch, &parameters})
     for (const Tensor& x : *list)
       if (!x.defined())
-        fail(kBatchGradient, "a tensor of the {} was declared but never given a value",
+        fail(kBatchGradient, "a tensor of the {} was never given a value",
              list == &batch ? "batch" : "parameters");
   for (const Tensor& x : batch)
     if (x.rank() == 0 || x.shape()[0] != batch[0].shape()[0])
@@ -60,19 +60,6 @@ double bytes_of(const std::vector<Tensor>& tensors) {
   return bytes;
 }
 
-// to += from.
-void add(std::vector<Tensor>& to, const std::vector<Tensor>& from) {
-  constexpr index_t kPiece = 1 << 16;
-  for (std::size_t i = 0; i < to.size(); ++i)
-    dispatch_floating(to[i].dtype(), [&]<class T>(std::type_identity<T>) {
-      T* into = to[i].mutable_data<T>();
-      const T* other = from[i].data<T>();
-      parallel_for(to[i].size(), kPiece, [=](index_t begin, index_t end) {
-        for (index_t k = begin; k < end; ++k) into[k] = static_cast<T>(into[k] + other[k]);
-      });
-    });
-}
-
 // Adds up what the leaves 0 ... count - 1 bring, in whatever order they come, along a fixed binary tree: neighbours are
 // added, then neighbouring sums. The result has the same bits whoever brings which leaf, and a subtree could as well be
 // added up elsewhere. A sum waits until its neighbour is there: of leaves that come in order, about log2(count) wait.
@@ -93,7 +80,7 @@ class TreeSum {
       if (!arrived_[node / 2].exchange(true)) return;  // whoever brings the neighbour adds them
       sum = std::move(waiting_[std::min(node, neighbour)]);
       const std::vector<Tensor> right = std::move(waiting_[std::max(node, neighbour)]);
-      add(sum, right);
+      for (std::size_t i = 0; i < sum.size(); ++i) detail::add_in_place(sum[i], 0, right[i]);
     }
     total_ = std::move(sum);
   }
@@ -150,9 +137,10 @@ class Problem {
       slices.push_back(detail::view("slice", x, Shape(sizes), first * (x.size() / samples_)));
     }
     Tensor value = loss_(slices);
-    if (!value.defined() || value.size() != 1)
-      fail(kBatchGradient, "the loss of {} samples is not one number: its shape is {}", count,
-           value.defined() ? value.shape().str() : "none");
+    if (!value.defined()) fail(kBatchGradient, "the loss returned a Tensor that was never given a value");
+    if (value.size() != 1)
+      fail(kBatchGradient, "the loss of {} samples must have one element, got shape {}", count,
+           value.shape());
     return value;
   }
 

@@ -50,10 +50,10 @@ struct BatchGradient {
 /// several threads at once: it must not change anything, except through the library's layers. loss has to treat each
 /// sample by itself, and return the mean (or sum) over its samples as one number. Layers that mix samples throw, and so
 /// do normal(), uniform() and dropout() with a generator: draw the noise of the whole batch before, and pass it as one
-/// more tensor of the batch. (dropout() with a key takes the number of the first sample, which count_samples() tells; with a
-/// constant in its place, every chunk has the same mask.) Other losses that cannot be computed in chunks (a masked mean, a variance over the batch,
-/// a weight decay inside a sum) are noticed only with `check`. Throws as Tape::gradient() does, and while a tape
-/// records.
+/// more tensor of the batch. (dropout() with a key takes the number of the first sample, which count_samples() tells; with
+/// a constant in its place, every chunk has the same mask.) Other losses that cannot be computed in chunks (a masked mean,
+/// a variance over the batch, a weight decay inside a sum) are noticed only with `check`. Throws as Tape::gradient() does,
+/// and while a tape records.
 [[nodiscard]] BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                                            const std::vector<Tensor>& parameters,
                                            const BatchGradientOptions& options = {});

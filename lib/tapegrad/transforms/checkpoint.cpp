@@ -22,7 +22,7 @@ constexpr const char* kWays =
 
 void require_values(const std::vector<Tensor>& inputs) {
   for (const Tensor& x : inputs)
-    if (!x.defined()) fail(kCheckpoint, "an input was declared but never given a value");
+    if (!x.defined()) fail(kCheckpoint, "an input was never given a value");
 }
 
 Tensor defined(Tensor result) {

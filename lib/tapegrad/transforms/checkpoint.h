@@ -22,9 +22,10 @@ using TensorFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 ///
 /// f must do the same each time: gradient() throws when the second run gives other elements than the first, uses other
 /// parameters, or asks its layers for less or more, and when a captured tensor was changed in place in between. (Of tensors
-/// that only ops without a gradient read, such as a cast of whole numbers or a comparison, the result alone tells.) Draw random numbers before checkpoint() and pass them as an input,
-/// or draw them with a layer (Dropout) or with dropout(x, rate, generator), which repeat their draws in the second run.
-/// A layer of your own that keeps a memory between calls has to use replayed(), as the library's layers do.
+/// that only ops without a gradient read, such as a cast of whole numbers or a comparison, the result alone tells.) Draw
+/// random numbers before checkpoint() and pass them as an input, or draw them with a layer (Dropout) or with dropout(x,
+/// rate, generator), which repeat their draws in the second run. A layer of your own that keeps a memory between calls has
+/// to use replayed(), as the library's layers do.
 ///
 /// gradient() calls a copy of f after checkpoint() has returned. What f captured by value is part of the copy; what f
 /// captured by reference must live until gradient():

@@ -13,7 +13,7 @@ namespace {
 
 void require_defined(const char* what, const char* which, const std::vector<Tensor>& xs) {
   for (std::size_t i = 0; i < xs.size(); ++i)
-    if (!xs[i].defined()) fail(what, "{} {} was declared but never given a value", which, i);
+    if (!xs[i].defined()) fail(what, "{} {} was never given a value", which, i);
 }
 
 // What is to be differentiated, and by what.

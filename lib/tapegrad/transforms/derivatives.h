@@ -1,6 +1,6 @@
 #pragma once
 
-// Jacobians, Hessians, and their products with vectors.
+// Derivatives of functions of several tensors: Jacobians, Hessians, and their products with vectors.
 
 #include <utility>
 #include <vector>
@@ -12,8 +12,7 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
-// Derivatives of functions of several tensors: Jacobians, Hessians, and their products with vectors. f is called with
-// fresh variables in place of xs. While a tape is recording, the derivative is recorded as well and can be
+// f is called with fresh variables in place of xs. While a tape is recording, the derivative is recorded as well and can be
 // differentiated again. The derivative by an input that f does not use is 0.
 
 /// The Jacobian of y = f(xs): for each x, a tensor of shape y.shape followed by x.shape that holds the derivative of

@@ -1,5 +1,7 @@
 #pragma once
 
+// The three convolutions: what ops/ calls.
+
 #include "tapegrad/base/window.h"
 
 namespace tapegrad::inline v0::kernels {

@@ -1,5 +1,7 @@
 #pragma once
 
+// A convolution or its transpose as correlations, and which taps lie inside of the image.
+
 #include <utility>
 #include <vector>
 
@@ -22,7 +24,7 @@ struct Stretch {
 
 /// Along one axis: output a reads the inputs a * stride + t * dilation - pad for the taps t < taps. Tap t is
 /// row (or column) first + t * step of the filter.
-struct Axis {
+struct TapAxis {
   index_t outputs, taps, stride, dilation, pad;
   index_t first, step;
 
@@ -38,7 +40,7 @@ struct Axis {
 /// makes, so that inserted zeros are never multiplied by: the outputs are pixels row + a * step, column + b *
 /// step.
 struct Phase {
-  Axis h, w;
+  TapAxis h, w;
   index_t row, column;
 };
 

@@ -12,7 +12,7 @@ namespace tapegrad::inline v0::kernels {
 namespace {
 
 // The columns [begin, end) of an axis, as one of its own.
-Axis part_of(Axis columns, index_t begin, index_t end) {
+TapAxis part_of(TapAxis columns, index_t begin, index_t end) {
   columns.outputs = end - begin;
   columns.pad -= begin * columns.stride;
   return columns;
@@ -60,7 +60,7 @@ template <class T>
 void accumulate_rows(const FilterPlan& plan, const T* x, const T* dy, index_t begin, index_t end, T* sums) {
   constexpr index_t kPixels = 64;  // of dy, of which a sum stays in its register
   const Conv2DGeometry& g = plan.c.g;
-  const Axis &h = plan.c.phases.front().h, &w = plan.c.phases.front().w;
+  const TapAxis &h = plan.c.phases.front().h, &w = plan.c.phases.front().w;
   const index_t channels = g.in_channels, x_row = g.in_w * channels, dy_row = g.out_w * channels;
   const index_t tap_sums = depthwise_sums(channels, plan.traits.lanes);
   index_t count;

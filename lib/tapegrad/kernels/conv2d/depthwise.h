@@ -1,5 +1,7 @@
 #pragma once
 
+// Convolutions of each channel by itself.
+
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/plan.h"
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// The innermost loops of depthwise convolutions.
+
 #include <algorithm>
 #include <bit>
 
@@ -24,7 +26,7 @@ inline index_t depthwise_sums(index_t channels, index_t lanes) {
 /// The windows of a row of output pixels: those rows of the filter that lie inside of the image.
 template <class T>
 struct DepthwiseWindows {
-  Axis columns;
+  TapAxis columns;
   index_t width, channels;  ///< of the image
   index_t rows;
   const T* x;  ///< column 0 of the image row under the first of them

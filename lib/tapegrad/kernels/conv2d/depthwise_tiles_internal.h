@@ -192,7 +192,7 @@ constexpr SmallWindows kSmall =
 
 // Processors without AVX2 are old: the library stays small without windows of their own. Where there are not more outputs
 // than are open at a time, any window is as good.
-const SmallWindows* ChooseSmall(const Axis& a) {
+const SmallWindows* ChooseSmall(const TapAxis& a) {
 #if HWY_TARGET <= HWY_AVX2
   static constexpr const SmallWindows* kAll[] = {&kSmall<1, 1>, &kSmall<2, 1>, &kSmall<3, 1>, &kSmall<5, 1>,
                                                  &kSmall<3, 2>};
@@ -217,7 +217,7 @@ void CorrelateAny(const DepthwiseCorrelateJob<T>& job, index_t q, index_t first,
   const D d;
   using V = hn::Vec<D>;
   const DepthwiseWindows<T>& in = job.windows;
-  const Axis& a = in.columns;
+  const TapAxis& a = in.columns;
   V sum[kPixels];
   const V bias = job.bias ? hn::LoadU(d, job.bias + channel) : hn::Zero(d);
   HWY_UNROLL(8)
@@ -241,7 +241,7 @@ void AccumulateTap(const DepthwiseAccumulateJob<T>& job, index_t r, index_t t, i
   const D d;
   using V = hn::Vec<D>;
   const DepthwiseWindows<T>& in = job.windows;
-  const Axis& a = in.columns;
+  const TapAxis& a = in.columns;
   const index_t step = a.stride * in.x_step;
   V sum[4] = {hn::Load(d, to), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   for (index_t i = 0; i < job.output_rows; ++i) {
@@ -263,14 +263,14 @@ void AccumulateTap(const DepthwiseAccumulateJob<T>& job, index_t r, index_t t, i
 // ---- rows
 
 // Whether outputs that are a dilation apart make sense by themselves.
-inline bool Interleaved(const Axis& a) {
+inline bool Interleaved(const TapAxis& a) {
   return a.stride == 1 && a.dilation > 1 && a.taps > 1;
 }
 
 // The outputs `offset`, offset + dilation, ... read every dilation-th column, and between these nothing is
 // dilated.
 DepthwiseWindows<T> Interleave(const DepthwiseWindows<T>& in, index_t offset) {
-  const Axis& a = in.columns;
+  const TapAxis& a = in.columns;
   const index_t begin = offset - a.pad;  // the column of tap 0
   const index_t column = (begin % a.dilation + a.dilation) % a.dilation;
   DepthwiseWindows<T> to = in;
@@ -289,7 +289,7 @@ void CorrelateRow(const DepthwiseCorrelateJob<T>& job) {
   const D d;
   constexpr index_t kWidth = hn::MaxLanes(d);
   const auto& in = job.windows;
-  const Axis& a = in.columns;
+  const TapAxis& a = in.columns;
   const auto one_by_one = [&](index_t from, index_t to) {
     for (index_t q = from; q < to; ++q) {
       const auto [first, last] = a.inside(q * a.stride - a.pad, in.width);
@@ -336,7 +336,7 @@ void AccumulateFew(const DepthwiseAccumulateJob<T>& job) {
 
 void Correlate(const DepthwiseCorrelateJob<T>& job) {
   const DepthwiseWindows<T>& in = job.windows;
-  const Axis& a = in.columns;
+  const TapAxis& a = in.columns;
   if (Interleaved(a)) {
     for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
       DepthwiseCorrelateJob<T> part = job;
@@ -358,7 +358,7 @@ void Correlate(const DepthwiseCorrelateJob<T>& job) {
 
 void Accumulate(const DepthwiseAccumulateJob<T>& job) {
   const DepthwiseWindows<T>& in = job.windows;
-  const Axis& a = in.columns;
+  const TapAxis& a = in.columns;
   if (Interleaved(a)) {
     for (index_t offset = 0; offset < std::min(a.dilation, a.outputs); ++offset) {
       DepthwiseAccumulateJob<T> part = job;

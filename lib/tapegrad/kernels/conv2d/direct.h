@@ -1,5 +1,7 @@
 #pragma once
 
+// Convolutions by the direct family of tiles.
+
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/plan.h"
 

@@ -249,7 +249,7 @@ class Accumulator {
   // What a tap reaches in a strip, of x and of the panels of dy.
   FilterJob<T> job_of_tap(const Strip& strip, index_t tap, const T* dy, index_t width) const {
     static constexpr index_t kNoOffset = 0;
-    const Axis &h = p_.c.phases.front().h, &w = p_.c.phases.front().w;
+    const TapAxis &h = p_.c.phases.front().h, &w = p_.c.phases.front().w;
     const index_t i = tap / g_.kernel_w, j = tap % g_.kernel_w, height = strip.end - strip.begin;
     const auto [top, bottom] = h.reaching(i, g_.in_h);
     const auto [left, right] = w.reaching(j, g_.in_w);

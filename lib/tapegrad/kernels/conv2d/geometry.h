@@ -1,5 +1,7 @@
 #pragma once
 
+// From options and shapes to a checked geometry.
+
 #include <optional>
 #include <string_view>
 

@@ -49,7 +49,7 @@ PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> co
 // For a single output channel each stretch of columns has a filter of its own: its vectors are neighbours in
 // a run, counted from where the run begins.
 void plan_phase(const Correlation& c, index_t at, const VectorTraits& traits, std::vector<PhasePlan>& plans) {
-  const Axis& w = c.phases[static_cast<std::size_t>(at)].w;
+  const TapAxis& w = c.phases[static_cast<std::size_t>(at)].w;
   const std::vector<Stretch> columns = w.stretches(c.in_w);
   if (columns.empty()) return;
   if (c.group_out > 1) {

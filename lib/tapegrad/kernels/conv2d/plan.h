@@ -1,5 +1,7 @@
 #pragma once
 
+// Plans of convolutions: how their work is cut for the tiles.
+
 #include <memory>
 #include <vector>
 
@@ -38,8 +40,8 @@ struct PhasePlan {
   index_t block;              ///< channels in a full block
   index_t blocks;             ///< blocks in a group of channels
   index_t vectors;            ///< vectors in a full block
-  index_t first_weight, first_bias,
-      first_tap;  ///< where this phase begins in the arrays that all phases share
+  /// Where this phase begins in the arrays that all phases share.
+  index_t first_weight, first_bias, first_tap;
 
   index_t taps_in_run() const { return divide_up(length, group); }
   index_t packed() const { return taps * vectors * lanes; }  ///< numbers in the packed filter of a block
@@ -76,8 +78,8 @@ struct FilterPlan {
   // What only the direct family uses.
   bool vectors_from_x = false;  ///< whether x fills the vectors; otherwise dy does
   bool whole_rows = false;      ///< whether a row of the window is one run
-  bool by_taps =
-      false;  ///< whether sums are made tap by tap, not rectangle by rectangle; dy fills the vectors then
+  /// Whether sums are made tap by tap, not rectangle by rectangle; dy fills the vectors then.
+  bool by_taps = false;
   index_t runs = 0, run = 0;         ///< runs of neighbours in x that a window has, and the length of a run
   index_t scalars = 0, vectors = 0;  ///< of a run: numbers of one side, and vectors of the other
   index_t sums = 0;                  ///< numbers in the sums of one group

@@ -1,5 +1,7 @@
 #pragma once
 
+// Strips: how a batch of images is cut into groups of rows.
+
 #include <algorithm>
 
 #include "tapegrad/kernels/conv2d/correlation.h"

@@ -59,7 +59,7 @@ namespace {
 HWY_EXPORT(FloatKernels);
 HWY_EXPORT(DoubleKernels);
 
-// Those of the best instruction set that the CPU has.
+// The kernels of the best instruction set that the CPU has.
 template <class T>
 const DirectKernels<T>& best_kernels() {
   if constexpr (std::is_same_v<T, float>) {
@@ -69,7 +69,7 @@ const DirectKernels<T>& best_kernels() {
   }
 }
 
-// Those of AVX2 where it is compiled for.
+// The kernels of AVX2, where AVX2 is compiled for.
 template <class T>
 const DirectKernels<T>& avx2_kernels() {
 #if (HWY_TARGETS & HWY_AVX2) != 0

@@ -1,5 +1,7 @@
 #pragma once
 
+// The innermost loops of direct convolutions.
+
 #include "tapegrad/base/shape.h"
 
 namespace tapegrad::inline v0::kernels {
@@ -13,8 +15,8 @@ inline constexpr index_t kMostVectors = 2;
 /// What the code knows about the vectors of the chosen instruction set.
 struct VectorTraits {
   index_t lanes;  ///< numbers in a vector
-  index_t
-      narrow_lanes;  ///< numbers in half a vector on CPUs where half vectors are as fast; else equal to lanes
+  /// Numbers in half a vector on CPUs where half vectors are as fast; else equal to lanes.
+  index_t narrow_lanes;
   index_t filter_sums;  ///< vectors of sums that a FilterJob may ask for
   index_t bytes;        ///< size of a number
 
@@ -48,8 +50,8 @@ struct CorrelateJob {
   index_t tail = 0;
   const T* weights = nullptr;  ///< [tap][vectors * lanes], aligned
   const T* bias = nullptr;     ///< [vectors * lanes], aligned
-  bool narrow =
-      false;  ///< whether a vector has narrow_lanes of vector_traits(): only one vector of group 1 may
+  /// Whether a vector has narrow_lanes of vector_traits(): only one vector of group 1 may.
+  bool narrow = false;
   index_t group = 1, vectors = 1, channels = 0;
   bool relu = false;
 };

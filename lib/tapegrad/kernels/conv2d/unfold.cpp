@@ -2,6 +2,7 @@
 
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
+#include "tapegrad/kernels/conv2d/correlation.h"
 #include "tapegrad/kernels/grain.h"
 
 // The matrix of all windows of x (im2col) and its adjoint. A row of output pixels is the unit; all rows of a batch are
@@ -9,45 +10,35 @@
 namespace tapegrad::inline v0::kernels {
 namespace {
 
-// The taps of one filter row that fall inside an image of `size` pixels, when the first one lies at `origin`.
-struct TapRange {
-  index_t begin, end;
-};
-TapRange inside(index_t origin, index_t dilation, index_t taps, index_t size) {
-  const index_t begin = origin >= 0 ? 0 : (-origin + dilation - 1) / dilation;
-  const index_t end = origin >= size ? 0 : (size - origin - 1) / dilation + 1;
-  return {std::min(begin, taps), std::clamp(end, std::min(begin, taps), taps)};
-}
-
 // Visits the windows of the output rows [begin, end) and, in each, the runs of pixels that lie next to each
 // other both in x and in the window: f(column, pixel, count) for a run, zero(column, count) for what lies
 // outside of x. `column` counts elements of the matrix of windows from its first row on.
 template <class Run, class Zero>
 void for_windows(const Conv2DGeometry& g, index_t begin, index_t end, Run run, Zero zero) {
   const index_t tap = g.in_channels, tap_row = g.kernel_w * tap;
+  const TapAxis w = forward_correlation(g).phases.front().w;
   index_t column = 0;
   for (index_t r = begin; r < end; ++r) {
     const index_t image = r / g.out_h;
     const index_t top = r % g.out_h * g.stride_h - g.pad_top;
     for (index_t q = 0; q < g.out_w; ++q) {
       const index_t left = q * g.stride_w - g.pad_left;
-      const TapRange taps = inside(left, g.dilation_w, g.kernel_w, g.in_w);
+      const auto [first_tap, last_tap] = w.inside(left, g.in_w);
       for (index_t i = 0; i < g.kernel_h; ++i, column += tap_row) {
         const index_t row = top + i * g.dilation_h;
-        if (row < 0 || row >= g.in_h || taps.begin >= taps.end) {
+        if (row < 0 || row >= g.in_h || first_tap >= last_tap) {
           zero(column, tap_row);
           continue;
         }
-        zero(column, taps.begin * tap);
+        zero(column, first_tap * tap);
         const index_t pixels = (image * g.in_h + row) * g.in_w + left;
         if (g.dilation_w == 1) {
-          run(column + taps.begin * tap, (pixels + taps.begin) * g.in_channels,
-              (taps.end - taps.begin) * tap);
+          run(column + first_tap * tap, (pixels + first_tap) * g.in_channels, (last_tap - first_tap) * tap);
         } else {
-          for (index_t j = taps.begin; j < taps.end; ++j)
+          for (index_t j = first_tap; j < last_tap; ++j)
             run(column + j * tap, (pixels + j * g.dilation_w) * g.in_channels, tap);
         }
-        zero(column + taps.end * tap, (g.kernel_w - taps.end) * tap);
+        zero(column + last_tap * tap, (g.kernel_w - last_tap) * tap);
       }
     }
   }
