@@ -6,6 +6,7 @@
 #include "tapegrad/autograd/recording_internal.h"
 #include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/tensor/defined_internal.h"
 
 namespace tapegrad::inline v0 {
 
@@ -66,10 +67,6 @@ void require_usable(const char* op, const Resolved& input, const Shape& shape) {
   if (input.problem != nullptr) fail(op, "an input of the op (shape {}) {}", shape, input.problem);
 }
 
-void require_defined(const char* op, const Tensor& output) {
-  if (!output.defined()) fail(op, "the op's result was never given a value");
-}
-
 // Constants are looked through as well: what is not finite may have begun there.
 bool checks_finite(const detail::Context& own) {
   const detail::Scope* scope = detail::scope_of_op(own);
@@ -124,7 +121,7 @@ Tensor detail::CalledOp::result(Tensor y) const {
 }
 
 Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
-  require_defined(op, output);
+  detail::require_defined(op, output, "the op's result");
   Recording* recording = nullptr;
   std::size_t tracked = 0;
   for (const Input& input : inputs) {
@@ -151,7 +148,7 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
 
 Tensor detail::record_joint(const char* op, Tensor output, std::span<const Tensor> inputs,
                             const JointClosure& rule) {
-  require_defined(op, output);
+  detail::require_defined(op, output, "the op's result");
   const std::size_t bytes_saved = std::exchange(context().bytes_saved, 0);
   Recording* recording = nullptr;
   std::vector<Edge> edges;

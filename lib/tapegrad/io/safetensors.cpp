@@ -196,7 +196,7 @@ std::vector<Planned> plan_of(const detail::InputFile& file, const Header& header
   for (const auto& [entry, layout, place] : plan) {
     const std::uint64_t first = entry->offsets[0], last = entry->offsets[1];
     if (first != end || last < first || last > data)
-      file.fail("has the tensor '{}' in the bytes {} to {}; they should begin at {} and end within {}",
+      file.fail("has the tensor '{}' in the bytes {} to {}; they must begin at {} and end within {}",
                 entry->name, first, last, end, data);
     if (last - first != layout.bytes())
       file.fail("has {} bytes for the tensor '{}', which takes {} of {} bytes (shape {})", last - first,

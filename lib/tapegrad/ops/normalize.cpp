@@ -102,7 +102,7 @@ Normalized normalize(const char* op, const Tensor& given, const std::vector<int>
 Tensor normalized(const char* op, const Tensor& x, const std::vector<int>& axes, double epsilon) {
   if (x.size() != 0) return normalize(op, x, axes, epsilon).y;
   detail::require_floating(op, x);
-  require_epsilon(op, epsilon);
+  detail::require_not_negative(op, "epsilon", epsilon);
   return copy(x);
 }
 
