@@ -114,8 +114,10 @@ TEST(Schedules, WrongOptions) {
   EXPECT_TRUE(
       refuses("one_cycle", {"max_learning_rate", "-1"}, [] { one_cycle({.max_learning_rate = -1}); }));
   EXPECT_TRUE(refuses("one_cycle", {"warm_up_fraction", "2"}, [] { one_cycle({.warm_up_fraction = 2}); }));
-  EXPECT_TRUE(refuses("one_cycle", {"divisor", "0.5"}, [] { one_cycle({.div_factor = 0.5}); }));
-  EXPECT_TRUE(refuses("one_cycle", {"divisor", "0"}, [] { one_cycle({.final_div_factor = 0}); }));
+  EXPECT_TRUE(refuses("one_cycle", {"div_factor must be finite and at least 1, got 0.5"},
+                      [] { one_cycle({.div_factor = 0.5}); }));
+  EXPECT_TRUE(refuses("one_cycle", {"final_div_factor must be finite and at least 1, got 0"},
+                      [] { one_cycle({.final_div_factor = 0}); }));
 }
 
 }  // namespace
