@@ -20,6 +20,7 @@
 #include "tapegrad/nn/losses.h"
 #include "tapegrad/nn/normalization.h"
 #include "tapegrad/ops/elementwise.h"
+#include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
 #include "tapegrad/optim/average.h"
 #include "tapegrad/optim/gradients.h"
