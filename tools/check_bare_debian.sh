@@ -2,11 +2,12 @@
 # Runs the README's two commands as a newcomer does: on a Debian 12 that holds nothing but its minimal system,
 # ca-certificates and git, in a fresh clone of HEAD. Fails if a command fails, and if a test is skipped for want of a
 # package that tools/run_tests.sh could have installed.
-#   tools/check_bare_debian.sh [--cache FILE] [ARGUMENTS OF CTEST]
-#   tools/check_bare_debian.sh [--cache FILE] --package [OPTIONS OF CMAKE]
+#   tools/check_bare_debian.sh [--cache FILE] [--release NAME] [ARGUMENTS OF CTEST]
+#   tools/check_bare_debian.sh [--cache FILE] [--release NAME] --package [OPTIONS OF CMAKE]
 #   --cache FILE   a tar archive of the minimal system: used if it exists, else written
-#   --package      builds the .deb on this machine, with these options (-DBUILD_SHARED_LIBS=ON), installs it instead of the
-#                  clone, and there builds and runs the programs of tests/consumers/find_package
+#   --package      builds the .deb, with these options (-DBUILD_SHARED_LIBS=ON), installs it instead of the clone, and there
+#                  builds and runs the programs of tests/consumers/find_package and tests/consumers/c
+#   --release NAME bookworm (Debian 12) or trixie (13). A package for another release than this machine's is built there
 # Takes CXXFLAGS and CMAKE_BUILD_PARALLEL_LEVEL from the environment. Needs root, debootstrap and unshare; takes Debian's
 # mirror and the settings of the network from this machine's apt. The chroot is made in TMPDIR and removed at the end.
 set -euo pipefail
@@ -15,11 +16,13 @@ usage() { sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; }
 
 cache=
 package=
+release=bookworm
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
     --cache) [ $# -ge 2 ] || { say "--cache needs a file"; exit 2; }; cache=$(realpath -m "$2"); shift 2 ;;
     --package) package=yes; shift ;;
+    --release) [ $# -ge 2 ] || { say "--release needs a name"; exit 2; }; release=$2; shift 2 ;;
     *) break ;;
   esac
 done
@@ -29,13 +32,17 @@ for program in debootstrap unshare git; do
 done
 cd "$(dirname "$0")/.."
 
+built_here= # the package, not in a chroot of the other release
+[ "$release" != "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ] || built_here=yes
+make_package="-G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_BUILD_EXAMPLES=OFF -DTAPEGRAD_BUILD_TESTS=OFF -DTAPEGRAD_BUILD_TOOLS=OFF"
+
 # Everything is mounted in a name space of its own, in which the second half of this script runs: whatever ends it, its
 # mounts and processes end with it, and the folder that is removed here holds files alone.
 if [ -z "${BARE_DEBIAN_ROOT:-}" ]; then
-  if [ -n "$package" ]; then
+  if [ -n "$package" ] && [ -n "$built_here" ]; then
     rm -rf build/package/*.deb
-    cmake -S . -B build/package -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_BUILD_EXAMPLES=OFF -DTAPEGRAD_BUILD_TESTS=OFF \
-      -DTAPEGRAD_BUILD_TOOLS=OFF "$@"
+    # shellcheck disable=SC2086  # several words
+    cmake -S . -B build/package $make_package "$@"
     cmake --build build/package --target package
   fi
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/bare_debian.XXXXXX")
@@ -44,7 +51,7 @@ if [ -z "${BARE_DEBIAN_ROOT:-}" ]; then
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   BARE_DEBIAN_ROOT=$scratch/root unshare --mount --pid --fork --kill-child --propagation private \
-    "$0" ${cache:+--cache "$cache"} ${package:+--package} "$@" &
+    "$0" ${cache:+--cache "$cache"} --release "$release" ${package:+--package} "$@" &
   inner=$!
   status=0
   wait "$inner" || status=$?
@@ -55,10 +62,10 @@ root=$BARE_DEBIAN_ROOT
 unset BARE_DEBIAN_ROOT
 step() { printf -- '-- bare Debian: %s (%d s)\n' "$*" "$SECONDS"; }
 
-# deb lines of Debian 12 itself, as this machine's apt knows them.
+# deb lines of that Debian itself: those of Debian 12 that this machine's apt knows, and the same of the other release.
 sources=$(apt-get indextargets --format "\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' |
-  awk '$2 ~ /^bookworm(-updates|-security)?$/ && $3 == "main" { print "deb", $0 }' | sort -u)
-mirror=$(awk '$3 == "bookworm" { print $2; exit }' <<<"$sources")
+  awk '$2 ~ /^bookworm(-updates|-security)?$/ && $3 == "main" { print "deb", $0 }' | sort -u | sed "s/ bookworm/ $release/")
+mirror=$(awk -v release="$release" '$3 == release { print $2; exit }' <<<"$sources")
 [ -n "$mirror" ] || { say "this machine's apt must know a mirror of Debian 12 (bookworm main), and knows none"; exit 1; }
 settings=$(apt-config dump | grep -E '^Acquire::([a-z]+::(Proxy|Verify|CaInfo|Timeout)|Check-|Retries)' || true)
 for scheme in http https; do
@@ -74,33 +81,58 @@ if [ -n "$cache" ] && [ -f "$cache" ]; then
   tar -C "$root" -xf "$cache"
 else
   step "debootstrap from $mirror"
-  debootstrap --variant=minbase --include=ca-certificates,git bookworm "$root" "$mirror" >"$root.log" 2>&1 ||
+  debootstrap --variant=minbase --include=ca-certificates,git "$release" "$root" "$mirror" >"$root.log" 2>&1 ||
     { tail -n 20 "$root.log" >&2; say "debootstrap failed"; exit 1; }
   if [ -n "$cache" ]; then
     tar -C "$root" --one-file-system -cf "$cache.part" .
     mv "$cache.part" "$cache"
   fi
 fi
-echo "$sources" >"$root/etc/apt/sources.list"
-printf '%s\n' "$settings" >"$root/etc/apt/apt.conf.d/99host"
-cp -r /etc/apt/auth.conf* "$root/etc/apt/" 2>/dev/null || true
-for file in /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt; do # with the certificates of a local mirror
-  [ ! -f $file ] || cat $file >"$root$file"
-done
-mount -t proc proc "$root/proc"
-mount --rbind /sys "$root/sys"
-mount --rbind /dev "$root/dev"
+builder=
+if [ -n "$package" ] && [ -z "$built_here" ]; then
+  builder=$root.builder
+  cp -a "$root" "$builder"
+fi
+prepare() { # apt, the network and the kernel's file systems for a folder
+  local root=$1 file
+  echo "$sources" >"$root/etc/apt/sources.list"
+  printf '%s\n' "$settings" >"$root/etc/apt/apt.conf.d/99host"
+  cp -r /etc/apt/auth.conf* "$root/etc/apt/" 2>/dev/null || true
+  for file in /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt; do # with the certificates of a local mirror
+    [ ! -f $file ] || cat $file >"$root$file"
+  done
+  mount -t proc proc "$root/proc"
+  mount --rbind /sys "$root/sys"
+  mount --rbind /dev "$root/dev"
+}
+prepare "$root"
 
-inside() {
+in_folder() { # a folder with a Debian in it, and a command
   env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
     ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
     ${CXXFLAGS:+CXXFLAGS="$CXXFLAGS"} ${CMAKE_BUILD_PARALLEL_LEVEL:+CMAKE_BUILD_PARALLEL_LEVEL="$CMAKE_BUILD_PARALLEL_LEVEL"} \
-    chroot "$root" "$@"
+    chroot "$@"
 }
+inside() { in_folder "$root" "$@"; }
 
 if [ -n "$package" ]; then
+  if [ -n "$builder" ]; then
+    step "the package, built there"
+    prepare "$builder"
+    mkdir "$builder/root/tapegrad"
+    git ls-files -z | tar -c --null -T - | tar -x -C "$builder/root/tapegrad"
+    in_folder "$builder" apt-get update -q
+    # shellcheck disable=SC2046  # one word a package
+    in_folder "$builder" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+      $(sed '/^libjpeg/q' tools/packages.txt) dpkg-dev file
+    # shellcheck disable=SC2086  # several words
+    in_folder "$builder" cmake -S /root/tapegrad -B /root/package $make_package "$@"
+    in_folder "$builder" cmake --build /root/package --target package
+    cp "$builder"/root/package/*.deb "$root/root/"
+  else
+    cp build/package/*.deb "$root/root/"
+  fi
   step "the package, and what a program needs to be built"
-  cp build/package/*.deb "$root/root/"
   cp -r tests/consumers "$root/root/"
   inside apt-get update -q
   inside sh -c 'DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends /root/*.deb g++ cmake make pkg-config'
@@ -108,6 +140,9 @@ if [ -n "$package" ]; then
   inside cmake -S /root/consumers/find_package -B /root/build
   inside cmake --build /root/build
   inside ctest --test-dir /root/build --output-on-failure
+  inside cmake -S /root/consumers/c -B /root/build_c
+  inside cmake --build /root/build_c
+  inside ctest --test-dir /root/build_c --output-on-failure
   step "done"
   exit
 fi

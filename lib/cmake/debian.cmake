@@ -7,6 +7,12 @@ mark_as_advanced(TAPEGRAD_PACKAGE_MAINTAINER)
 set(CPACK_DEBIAN_PACKAGE_MAINTAINER ${TAPEGRAD_PACKAGE_MAINTAINER})
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/debian_files.cmake)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "minimal tape-based autodiff training framework")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+    "Tensors, differentiable operations, layers, optimizers, data sets and files
+ for C++20 programs that train small models, and a plain C interface. With
+ headers, CMake's package files and pkg-config's.")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "g++ (>= 4:12), libfmt-dev") # libfmt-dev for tapegrad/base/fmt.h
@@ -18,7 +24,15 @@ if(BUILD_SHARED_LIBS)
     set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
     set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_CURRENT_BINARY_DIR}) # one library of the package needs the other
   endif()
-  set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON) # which also has ldconfig run
+  # What packages of programs that were linked to it depend on; and dpkg runs ldconfig.
+  set(control ${CMAKE_CURRENT_BINARY_DIR}/debian)
+  set(so_version ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  file(WRITE ${control}/shlibs "libtapegrad ${so_version} libtapegrad-dev (>= ${PROJECT_VERSION})
+libtapegrad_c ${so_version} libtapegrad-dev (>= ${PROJECT_VERSION})
+")
+  file(WRITE ${control}/triggers "activate-noawait ldconfig\n")
+  set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${control}/shlibs ${control}/triggers)
+  set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 else()
   set(CPACK_DEBIAN_PACKAGE_DEPENDS "libfmt-dev, libhwy-dev")
   if(NOT TAPEGRAD_MINIMAL)
