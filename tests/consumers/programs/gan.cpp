@@ -30,7 +30,8 @@ int main() {
       discriminator_adam.step(tape.gradient(loss, discriminator_net.parameters()));
     }
     tg::Tape tape;
-    const tg::Tensor loss = tg::binary_cross_entropy_with_logits(discriminator_net(generator_net(noise())), real_labels);
+    const tg::Tensor loss =
+        tg::binary_cross_entropy_with_logits(discriminator_net(generator_net(noise())), real_labels);
     generator_adam.step(tape.gradient(loss, generator_net.parameters()));  // the discriminator stays as it is
   }
   // One optimizer does not take the other's gradients.
