@@ -24,7 +24,7 @@ inline namespace v0 TAPEGRAD_API {
 //   conv2d_backprop_input(dy, w)    ddy: conv2d(g, w)            dw: backprop_filter(g, dy)
 //   conv2d_backprop_filter(x, dy)   dx: backprop_input(dy, g)    ddy: conv2d(x, g)
 //
-// (without the shapes, which backprop_input and backprop_filter take as well: see the declarations).
+// In full they are conv2d_backprop_input(input_shape, w, dy) and conv2d_backprop_filter(x, filter_shape, dy).
 //
 // conv2d_transpose is conv2d_backprop_input under the name of the layer that uses it as its forward pass.
 //
