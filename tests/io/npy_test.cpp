@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <span>
 
@@ -273,6 +274,14 @@ TEST(Npy, RowsAreReadWhenAskedFor) {
   EXPECT_TRUE(equal(open_npy(folder / "order.npy").rows(1, 2), tensor({2, 3}, DType::UInt8)));
   // Cut off after it was opened.
   write_npy(folder / "x.npy", sample({7, 3}, DType::Float32));
+  expect_contains(error_of("ArrayFile", [] { (void)ArrayFile(nullptr); }), "open_npy()");
+  ArrayFile moved = open_npy(folder / "x.npy");
+  const ArrayFile taken = std::move(moved);
+  EXPECT_EQ(taken.rows(0, 1).size(), taken.rows(1, 1).size());
+  for (const auto& use : {std::function<void()>([&] { (void)moved.shape(); }),
+                          std::function<void()>([&] { (void)moved.dtype(); }),
+                          std::function<void()>([&] { (void)moved.rows(0, 1); })})
+    expect_contains(error_of("ArrayFile", use), "no file is open");
   const ArrayFile cut = open_npy(folder / "x.npy");
   std::filesystem::resize_file(folder / "x.npy", 128 + 5 * 12);
   EXPECT_EQ(cut.rows(4, 1).size(), 3);

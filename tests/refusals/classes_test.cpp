@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -108,6 +109,52 @@ TEST(WrongClasses, LayersThatCannotBe) {
   rows.refuse_each("GroupNorm", kBelowZero,
                    [](double e) { GroupNorm({.groups = 2, .channels = 4, .epsilon = e}); });
   rows.refuse("Lambda", [] { Lambda layer{Activation()}; });
+  // What would be refused by every input is refused at once.
+  const std::vector<index_t> no_window = {0, -1, kMost, -kMost};
+  rows.refuse_each("MaxPooling2D", no_window, [](index_t n) { MaxPooling2D({.pool_size = n}); });
+  rows.refuse_each("MaxPooling2D", no_window, [](index_t n) { MaxPooling2D({.pool_size = {2, n}}); });
+  rows.refuse_each("MaxPooling2D", no_window, [](index_t n) { MaxPooling2D({.strides = Size2D(n)}); });
+  rows.refuse("MaxPooling2D", [] { MaxPooling2D({.padding = Padding::Explicit(2)}); });
+  rows.refuse_each("AveragePooling2D", no_window, [](index_t n) { AveragePooling2D({.pool_size = n}); });
+  rows.refuse_each("AveragePooling2D", no_window,
+                   [](index_t n) { AveragePooling2D({.strides = Size2D(1, n)}); });
+  rows.refuse("AveragePooling2D", [] { AveragePooling2D({.padding = Padding::Explicit({0, 3})}); });
+  rows.refuse_each("UpSampling2D", no_window, [](index_t n) { UpSampling2D({.size = n}); });
+  rows.refuse_each("UpSampling2D", no_window, [](index_t n) {
+    UpSampling2D({.size = {n, 1}, .interpolation = Interpolation::Bilinear});
+  });
+  rows.refuse_each("Reshape",
+                   std::vector<std::vector<index_t>>{{-2}, {2, -kMost}, {-1, -1}, {1, 1, 1, 1, 1, 1, 1, 1}},
+                   [](const std::vector<index_t>& shape) { Reshape{shape}; });
+  rows.refuse_each("Softmax", std::vector<int>{8, -9, std::numeric_limits<int>::min()},
+                   [](int axis) { Softmax{axis}; });
+  rows.refuse_each("LeakyReLU", std::vector<double>{kNoNumber, kNoEnd}, [](double a) { LeakyReLU{a}; });
+  rows.refuse_each("ELU", std::vector<double>{kNoNumber, kNoEnd}, [](double a) { ELU{a}; });
+  const auto transposed = [&](const std::optional<Size2D>& more,
+                              const std::optional<std::vector<index_t>>& shape) {
+    Conv2DTranspose({.in_channels = 1,
+                     .filters = 3,
+                     .kernel_size = 3,
+                     .strides = {2, 1},
+                     .output_shape = shape,
+                     .output_padding = more},
+                    g);
+  };
+  rows.refuse_each("Conv2DTranspose", std::vector<Size2D>{{-1, 0}, {2, 0}, {0, 1}, {0, kMost}},
+                   [&](Size2D more) { transposed(more, {}); });
+  rows.refuse_each("Conv2DTranspose",
+                   std::vector<std::vector<index_t>>{{}, {6}, {6, -6}, {0, 6}, {1, 6, 6}, {1, 6, 6, 2}},
+                   [&](const std::vector<index_t>& shape) { transposed({}, shape); });
+  rows.refuse("Conv2DTranspose", [&] { transposed(Size2D(1, 0), std::vector<index_t>{6, 6}); });
+  for (const index_t n : no_step) {
+    rows.refuse("DepthwiseConv2D",
+                [&] { DepthwiseConv2D({.in_channels = 2, .kernel_size = 3, .strides = n}, g); });
+    rows.refuse("DepthwiseConv2D",
+                [&] { DepthwiseConv2D({.in_channels = 2, .kernel_size = 3, .dilations = n}, g); });
+    rows.refuse("Conv2DTranspose", [&] {
+      Conv2DTranspose({.in_channels = 1, .filters = 2, .kernel_size = 3, .dilations = n}, g);
+    });
+  }
   rows.refuse("Activation", [] { Activation(std::function<Tensor(const Tensor&)>()); });
   rows.refuse("Dense",
               [&] { Dense({.in_features = 2, .units = 2, .kernel_initializer = Initializer()}, g); });

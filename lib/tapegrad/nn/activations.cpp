@@ -40,7 +40,10 @@ SiLU::SiLU() : Lambda("SiLU", silu) {}
 Sigmoid::Sigmoid() : Lambda("Sigmoid", sigmoid) {}
 Softplus::Softplus() : Lambda("Softplus", softplus) {}
 Tanh::Tanh() : Lambda("Tanh", static_cast<Tensor (*)(const Tensor&)>(tanh)) {}
-Softmax::Softmax(int axis) : Lambda("Softmax", [axis](const Tensor& x) { return softmax(x, axis); }) {}
+Softmax::Softmax(int axis) : Lambda("Softmax", [axis](const Tensor& x) { return softmax(x, axis); }) {
+  if (axis < -Shape::kMaxRank || axis >= Shape::kMaxRank)
+    fail("Softmax", "axis must be in {} to {}, got {}", -Shape::kMaxRank, Shape::kMaxRank - 1, axis);
+}
 
 Tensor ReLU::forward(const Tensor& x) {
   return Lambda::forward(x);

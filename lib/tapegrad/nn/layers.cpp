@@ -1,5 +1,6 @@
 #include "tapegrad/nn/layers.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -32,9 +33,25 @@ void require_taps(const char* layer, Size2D kernel_size) {
          kernel_size.width);
 }
 
-void require_steps(const char* layer, const char* what, Size2D step) {
-  if (step.height < 1 || step.width < 1)
-    fail(layer, "{} must be at least 1 x 1, got {} x {}", what, step.height, step.width);
+void require_output_size(const Conv2DTransposeLayerOptions& options) {
+  constexpr const char* kLayer = "Conv2DTranspose";
+  if (options.output_shape && options.output_padding)
+    fail(kLayer,
+         "only one of output_shape and output_padding must be given, as each says how large the result is");
+  if (const auto& shape = options.output_shape)
+    if ((shape->size() != 2 && shape->size() != 4) || std::ranges::min(*shape) < 1 ||
+        (shape->size() == 4 && shape->back() != options.filters))
+      fail(kLayer,
+           "output_shape must be [height, width] or [batch, height, width, {}], each at least 1, got [{}]",
+           options.filters, join(*shape, ", "));
+  if (const auto& extra = options.output_padding)
+    if (extra->height < 0 || extra->width < 0 || extra->height >= options.strides.height ||
+        extra->width >= options.strides.width)
+      fail(
+          kLayer,
+          "output_padding must be at least 0 and less than strides ({} x {}), got {} x {}: give the size itself as "
+          "output_shape",
+          options.strides.height, options.strides.width, extra->height, extra->width);
 }
 
 // The activation, unless the convolution has applied it already.
@@ -86,8 +103,8 @@ Conv2D::Conv2D(const Conv2DLayerOptions& options, Generator& generator) : option
   require_divides("Conv2D", "in_channels", options.in_channels, options.groups);
   require_divides("Conv2D", "filters", options.filters, options.groups);
   require_taps("Conv2D", options.kernel_size);
-  require_steps("Conv2D", "strides", options.strides);
-  require_steps("Conv2D", "dilations", options.dilations);
+  detail::require_sizes("Conv2D", "strides", options.strides);
+  detail::require_sizes("Conv2D", "dilations", options.dilations);
   const auto [kh, kw] = options.kernel_size;
   kernel =
       draw_parameter(options.kernel_initializer,
@@ -116,8 +133,9 @@ Conv2DTranspose::Conv2DTranspose(const Conv2DTransposeLayerOptions& options, Gen
   require_divides("Conv2DTranspose", "in_channels", options.in_channels, options.groups);
   require_divides("Conv2DTranspose", "filters", options.filters, options.groups);
   require_taps("Conv2DTranspose", options.kernel_size);
-  require_steps("Conv2DTranspose", "strides", options.strides);
-  require_steps("Conv2DTranspose", "dilations", options.dilations);
+  detail::require_sizes("Conv2DTranspose", "strides", options.strides);
+  detail::require_sizes("Conv2DTranspose", "dilations", options.dilations);
+  require_output_size(options);
   const auto [kh, kw] = options.kernel_size;
   kernel = draw_parameter(
       options.kernel_initializer,
@@ -149,8 +167,8 @@ DepthwiseConv2D::DepthwiseConv2D(const DepthwiseConv2DOptions& options, Generato
   require_positive("DepthwiseConv2D", "in_channels", options.in_channels);
   require_positive("DepthwiseConv2D", "depth_multiplier", options.depth_multiplier);
   require_taps("DepthwiseConv2D", options.kernel_size);
-  require_steps("DepthwiseConv2D", "strides", options.strides);
-  require_steps("DepthwiseConv2D", "dilations", options.dilations);
+  detail::require_sizes("DepthwiseConv2D", "strides", options.strides);
+  detail::require_sizes("DepthwiseConv2D", "dilations", options.dilations);
   const auto [kh, kw] = options.kernel_size;
   kernel =
       draw_parameter(options.kernel_initializer,
@@ -186,6 +204,15 @@ Tensor Flatten::forward(const Tensor& x) {
   index_t rest = 1;
   for (int axis = 1; axis < x.rank(); ++axis) rest *= x.shape()[axis];
   return as_layer("Flatten", [&] { return reshape(x, Shape{batch, rest}); });
+}
+
+Reshape::Reshape(std::vector<index_t> shape) : shape_(std::move(shape)) {
+  if (static_cast<int>(shape_.size()) >= Shape::kMaxRank)
+    fail("Reshape", "shape must have at most {} sizes, got [{}]", Shape::kMaxRank - 1, join(shape_, ", "));
+  if (std::ranges::count(shape_, -1) > 1 ||
+      std::ranges::any_of(shape_, [](index_t size) { return size < -1; }))
+    fail("Reshape", "sizes must be at least 0, one of them may be -1 for what is left, got [{}]",
+         join(shape_, ", "));
 }
 
 Tensor Reshape::forward(const Tensor& x) {

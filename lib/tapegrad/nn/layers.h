@@ -151,7 +151,8 @@ class Flatten : public Module {
 /// [n, ...] -> [n, shape...]; one size may be -1.
 class Reshape : public Module {
  public:
-  explicit Reshape(std::vector<index_t> shape) : shape_(std::move(shape)) {}
+  /// Throws for a size below -1, several of -1, and more sizes than a shape has room for.
+  explicit Reshape(std::vector<index_t> shape);
   Reshape(const Reshape& other, Cloning) : shape_(other.shape_) {}
   Tensor forward(const Tensor& x) override;
 

@@ -12,7 +12,8 @@ inline namespace v0 TAPEGRAD_API {
 /// The largest pixel of each window of each channel: max_pool2d.
 class MaxPooling2D : public Module {
  public:
-  explicit MaxPooling2D(const Pool2DOptions& options = {}) : options_(options) {}
+  /// Throws for a window or strides below 1 x 1, and for padding that a window fits into.
+  explicit MaxPooling2D(const Pool2DOptions& options = {});
   MaxPooling2D(const MaxPooling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
@@ -23,7 +24,8 @@ class MaxPooling2D : public Module {
 /// The mean of each window's pixels: avg_pool2d.
 class AveragePooling2D : public Module {
  public:
-  explicit AveragePooling2D(const Pool2DOptions& options = {}) : options_(options) {}
+  /// Throws as MaxPooling2D does.
+  explicit AveragePooling2D(const Pool2DOptions& options = {});
   AveragePooling2D(const AveragePooling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
@@ -66,7 +68,8 @@ struct UpSampling2DOptions {
 /// Images made `size` times as high and wide: upsample_nearest or upsample_bilinear.
 class UpSampling2D : public Module {
  public:
-  explicit UpSampling2D(const UpSampling2DOptions& options = {}) : options_(options) {}
+  /// Throws for a size below 1 x 1.
+  explicit UpSampling2D(const UpSampling2DOptions& options = {});
   UpSampling2D(const UpSampling2D& other, Cloning) : options_(other.options_) {}
   Tensor forward(const Tensor& x) override;
 
