@@ -320,6 +320,13 @@ TEST(LossesAtTheEnds, MessagesNameTheWayOut) {
   }));
 }
 
+// A model that has diverged does not guess label 0.
+TEST(LossesAtTheEnds, AccuracyOfScoresThatAreNotNumbers) {
+  const Tensor scores = tensor({{kNaN, kNaN}, {1, kNaN}, {kInfinity, 0}, {0, -kInfinity}});
+  EXPECT_EQ(accuracy(scores, zeros({4}, DType::Int32)), 0.5);
+  EXPECT_EQ(accuracy(scores, ones({4}, DType::Int32)), 0);
+}
+
 // What a loss is called with has the name that its header gives it.
 TEST(LossesAtTheEnds, MessagesNameTheArguments) {
   const Tensor x = full({2, 4}, -2), wide = zeros({2, 4}, DType::Float64), three = full({3, 4}, -2);

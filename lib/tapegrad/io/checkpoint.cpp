@@ -352,6 +352,7 @@ struct Checkpoints::Lock : detail::Descriptor {  // of the folder
 Checkpoints::Checkpoints(fs::path folder, const CheckpointsOptions& options)
     : folder_(std::move(folder)), options_(options) {
   if (!folder_.has_filename()) folder_ = folder_.parent_path();  // "runs/" is "runs"
+  detail::require_path(kFolder, folder_);
   if (options.keep < 1) fail(kFolder, "keep must be at least 1, got {}", options.keep);
 }
 

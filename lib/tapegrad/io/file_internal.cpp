@@ -25,6 +25,12 @@ void fail_file_formatted(std::string_view op, const std::filesystem::path& path,
   tapegrad::fail(op, "'{}' {}", path.string(), fmt::vformat(message, args));
 }
 
+const std::filesystem::path& require_path(std::string_view op, const std::filesystem::path& path) {
+  if (path.native().find('\0') != std::string::npos)
+    fail(op, "a path must have no zero byte in it, got one behind '{}'", path.c_str());
+  return path;
+}
+
 Descriptor::~Descriptor() {
   close();
 }
@@ -34,7 +40,9 @@ int Descriptor::close() {
 }
 
 InputFile::InputFile(std::string_view op, std::filesystem::path path)
-    : op_(op), path_(std::move(path)), file_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    : op_(op),
+      path_(std::move(path)),
+      file_(::open(require_path(op_, path_).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (file_.get() < 0) fail_errno(op_, "open", path_);
   struct stat status {};
   if (::fstat(file_.get(), &status) != 0) fail_errno(op_, "open", path_);
@@ -80,6 +88,7 @@ std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::
 }
 
 void write_file(std::string_view op, const std::filesystem::path& path, Parts parts) {
+  require_path(op, path);
   // A link is followed: what it points to is replaced, not the link.
   std::error_code none;
   std::filesystem::path target = std::filesystem::canonical(path, none);
@@ -128,6 +137,7 @@ void write_file(std::string_view op, const std::filesystem::path& path, Parts pa
 
 std::vector<std::filesystem::path> paths_in(std::string_view op, const std::filesystem::path& directory,
                                             bool may_be_missing) {
+  require_path(op, directory);
   std::vector<std::filesystem::path> found;
   const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(directory.empty() ? "." : directory.c_str()),
                                                    ::closedir);

@@ -24,6 +24,9 @@ template <class... Args>
   fail_file_formatted(op, path, message, fmt::make_format_args(args...));
 }
 
+/// Throws when there is a zero byte in the path, where the system would take it to end. Returns the path.
+const std::filesystem::path& require_path(std::string_view op, const std::filesystem::path& path);
+
 /// An open file descriptor.
 class Descriptor {
  public:

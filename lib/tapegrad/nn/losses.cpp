@@ -24,6 +24,7 @@
 #include "tapegrad/ops/index.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/ops/reduce.h"
+#include "tapegrad/ops/rounding.h"
 #include "tapegrad/ops/select.h"
 
 namespace tapegrad::inline v0 {
@@ -441,7 +442,9 @@ double accuracy(const Tensor& scores, const Tensor& labels) {
   if (wrong != values.end())
     fail("accuracy", "the label at [{}] is {}, which is not one of the {} classes of scores of shape {}",
          join(labels.shape().position(wrong - values.begin()), ", "), *wrong, classes, scores.shape());
-  const Tensor is_right = equals(argmax(scores, -1), numbers);
+  // argmax() takes a NaN for the largest score: a row with one is not right, whatever its label is.
+  const Tensor is_number = logical_not(isnan(max(scores, -1)));
+  const Tensor is_right = equals(argmax(scores, -1), numbers) * is_number;
   const auto right = count_nonzero(is_right).item();
   return right / static_cast<double>(labels.size());
 }

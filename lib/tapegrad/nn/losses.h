@@ -95,8 +95,8 @@ struct SmoothL1Options {
                                     const SmoothL1Options& options = {});
 
 /// The fraction of correct predictions: 1 if argmax(scores, -1) equals labels everywhere. scores (logits or
-/// probabilities) is [..., classes], labels is [...], Int32 or UInt8, each in 0..classes - 1. Throws for labels out of
-/// range, for shapes that do not fit, and when there are no labels.
+/// probabilities) is [..., classes], labels is [...], Int32 or UInt8, each in 0..classes - 1. A prediction with a NaN is
+/// not correct. Throws for labels out of range, for shapes that do not fit, and when there are no labels.
 [[nodiscard]] double accuracy(const Tensor& scores, const Tensor& labels);
 
 }  // namespace v0

@@ -59,7 +59,7 @@ Metrics::Value::Value(double value)
 
 Metrics::Metrics(std::filesystem::path path, const MetricsOptions& options)
     : path_(std::move(path)),
-      file_(std::fopen(path_.c_str(), options.keep ? "ae" : "we")),
+      file_(std::fopen(detail::require_path("metrics", path_).c_str(), options.keep ? "ae" : "we")),
       more_(options.keep) {
   if (!file_) fail_to_write(path_);
   std::setvbuf(file_.get(), nullptr, _IONBF, 0);  // what could not be written must not be written later
