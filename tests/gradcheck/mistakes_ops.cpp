@@ -336,6 +336,58 @@ void add_pooling(std::vector<Mistake>& all) {
       [](const Tensor& x) { return sum(square(x)); }, [](auto& x, auto&, auto& dy) { return dy * x; }));
 }
 
+// ---- Reductions and sums along an axis
+
+void add_reductions(std::vector<Mistake>& all) {
+  const auto out = [](const Tensor& t, const Tensor& x) {
+    return broadcast_to(expand_dims(t, 1), x.shape());
+  };
+  const auto largest = [](const Tensor& x) { return max(x, {1}); };
+  const auto smallest = [](const Tensor& x) { return min(x, {1}); };
+  const auto length = [](const Tensor& x) { return norm(x); };
+  const auto variance = [](const Tensor& x) { return var(x, {1}); };
+  const auto sums = [](const Tensor& x) { return cumsum(x, 1); };
+  const Strings p = {"reduction"};
+  all.push_back(unary("max: to all", {"every entry gets the result's gradient"}, p, largest,
+                      [=](auto& x, auto&, auto& dy) { return out(dy, x) * 1.0; }));
+  all.push_back(
+      unary("max: min's mask", {"a maximum gives it to the largest one"}, p, largest,
+            [=](auto& x, auto&, auto& dy) { return out(dy, x) * mask(equals(x, out(min(x, {1}), x))); }));
+  all.push_back(
+      unary("min: max's mask", {"a minimum gives it to the smallest one"}, p, smallest,
+            [=](auto& x, auto&, auto& dy) { return out(dy, x) * mask(equals(x, out(max(x, {1}), x))); }));
+  all.push_back(unary(
+      "max of all: to all", {"every entry gets the result's gradient"}, p,
+      [](const Tensor& x) { return max(x); },
+      [](auto& x, auto&, auto& dy) { return broadcast_to(dy, x.shape()) * 1.0; }));
+  all.push_back(unary("norm: x", {"the division by the norm is missing"}, p, length,
+                      [](auto& x, auto&, auto& dy) { return x * dy; }));
+  all.push_back(unary("norm: x / y^2", {"divided by the norm twice"}, p, length,
+                      [](auto& x, auto& y, auto& dy) { return x * dy / (y * y); }));
+  all.push_back(unary("var: not centred", {"the mean is not subtracted"}, p, variance,
+                      [=](auto& x, auto&, auto& dy) { return out(dy, x) * 2.0 * x / 5.0; }));
+  all.push_back(unary(
+      "mean along an axis: no 1/5", {"the divisor 1/5 of a mean"}, {"ratio"},
+      [](const Tensor& x) { return mean(x, {1}); },
+      [=](auto& x, auto&, auto& dy) { return out(dy, x) * 1.0; }));
+  all.push_back(unary("cumsum: not reversed", {"run the wrong way"}, {"cumulative"}, sums,
+                      [](auto&, auto&, auto& dy) { return cumsum(dy, 1); }));
+  all.push_back(unary("cumsum: the identity", {"passed on as it is"}, {"cumulative"}, sums,
+                      [](auto&, auto&, auto& dy) { return dy * 1.0; }));
+  all.push_back(unary(
+      "silu: the sign", {"by sigmoid(x) (1 - x (1 - sigmoid(x))), where it should be by sigmoid(x) (1 + x"},
+      {"factor"}, [](const Tensor& x) { return silu(x); },
+      [](auto& x, auto&, auto& dy) {
+        const Tensor s = sigmoid(x);
+        return dy * s * (1.0 - x * (1.0 - s));
+      }));
+  const Tensor image = draw({2, 4, 6, 3});
+  all.push_back(unary(
+      "average pooling: divided by 2", {"one side of the window"}, {"pooling"},
+      [](const Tensor& x) { return avg_pool2d(x); },
+      [](auto&, auto&, auto& dy) { return repeat(repeat(dy, 2, 1), 2, 2) / 2.0; }, image));
+}
+
 }  // namespace
 
 std::vector<Mistake> op_mistakes() {
@@ -345,6 +397,7 @@ std::vector<Mistake> op_mistakes() {
   add_softmax(all);
   add_normalization(all);
   add_pooling(all);
+  add_reductions(all);
   return all;
 }
 

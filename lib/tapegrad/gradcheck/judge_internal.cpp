@@ -126,7 +126,7 @@ std::optional<std::size_t> flat_error(const Ladder& ladder, std::size_t count, d
       top = std::max(top, std::abs(ladder[i].numeric));
       clear = clear && std::abs(error) > allowed + kAboveFloor * ladder[i].floor;
     }
-    const bool flat = (low > 0 || high < 0) && std::max(high, -low) <= kSame * std::max(low, -high);
+    const bool flat = std::max(high, -low) <= kSame * std::max(low, -high);  // of one sign, as it is clear
     // Beside a large gradient the slope may look flat where it is not, as beyond the reach of a bounded
     // function.
     const bool settled = high - low <= std::max((kSame - 1) * top, kAboveFloor * ladder[k].floor);

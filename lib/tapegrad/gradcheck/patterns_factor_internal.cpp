@@ -63,6 +63,11 @@ constexpr Expression kExpressions[] = {
     {"1 - tanh({})^2", [](double v) { return 1 - std::tanh(v) * std::tanh(v); }},
     {"sigmoid({})", logistic},
     {"1 - sigmoid({})", [](double v) { return 1 - logistic(v); }},
+    {"sigmoid({0}) (1 + {0} (1 - sigmoid({0})))",
+     [](double v) { return logistic(v) * (1 + v * (1 - logistic(v))); }},
+    {"sigmoid({0}) (1 - {0} (1 - sigmoid({0})))",
+     [](double v) { return logistic(v) * (1 - v * (1 - logistic(v))); }},
+    {"sigmoid({0}) + {0} (1 - sigmoid({0}))", [](double v) { return logistic(v) + v * (1 - logistic(v)); }},
     {"sigmoid({0}) (1 - sigmoid({0}))", [](double v) { return logistic(v) * (1 - logistic(v)); }},
 };
 

@@ -404,15 +404,152 @@ Hint pooled(const Case& c) {
         "", fmt::format("the divisor of the mean is forgotten: a window has {} x {} = {} entries", kh, kw,
                         kh * kw)};
   return first_that_fits(
-      c, {{corner, "only the first entry of each window gets a gradient: in a mean all do"},
+      c, {{kh == kw ? spread([&](std::size_t, double g) { return g / static_cast<double>(kh); }) : Values(),
+           "divided by one side of the window only: a mean is divided by the number of its entries"},
+          {spread([&](std::size_t, double g) { return g / (count * count); }),
+           "divided by the number of the window's entries twice"},
+          {corner, "only the first entry of each window gets a gradient: in a mean all do"},
           {spread([&](std::size_t i, double g) { return x[i] == most[window[i]] ? g : 0; }),
            "this is the gradient of max pooling: in a mean every entry of a window gets a part"}});
 }
 
+// ---- reductions of the input along one axis or all of it
+
+/// The entries of the input that make each entry of the result.
+struct Reduced {
+  std::vector<std::size_t> into;  // for each entry of the input
+  double count;                   // entries of the input for one of the result
+  Values most, least, sums, squares;
+
+  Reduced(const Shape& shape, int axis, const Values& x) : into(x.size()) {  // axis -1: all
+    index_t inner = 1;
+    for (int d = axis + 1; axis >= 0 && d < shape.rank(); ++d) inner *= shape[d];
+    const index_t size = axis < 0 ? shape.size() : shape[axis];
+    count = static_cast<double>(size);
+    const std::size_t results = x.size() / static_cast<std::size_t>(size);
+    most.assign(results, -HUGE_VAL), least.assign(results, HUGE_VAL);
+    sums.assign(results, 0), squares.assign(results, 0);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const auto at = static_cast<index_t>(i);
+      const std::size_t j = into[i] =
+          axis < 0 ? 0 : static_cast<std::size_t>(at / (inner * size) * inner + at % inner);
+      most[j] = std::max(most[j], x[i]), least[j] = std::min(least[j], x[i]);
+      sums[j] += x[i], squares[j] += x[i] * x[i];
+    }
+  }
+  double mean(std::size_t j) const { return sums[j] / count; }
+  double variance(std::size_t j, double divisor) const {
+    return (squares[j] - count * mean(j) * mean(j)) / divisor;
+  }
+};
+
+template <class F>
+bool all_are(const Values& y, F&& value) {
+  for (std::size_t j = 0; j < y.size(); ++j)
+    if (!(std::abs(y[j] - value(j)) <= 1e-9 * (1 + std::abs(y[j])))) return false;
+  return true;
+}
+
+Hint reduced_along(const Case& c, const Reduced& g, const Values& x, const Values& y, const Values& r) {
+  const auto spread = [&](auto&& slope) {
+    return made(x.size(), [&](std::size_t i) { return slope(i, g.into[i]) * r[g.into[i]]; });
+  };
+  const auto ones = spread([](std::size_t, std::size_t) { return 1.0; });
+  const bool is_max = all_are(y, [&](std::size_t j) { return g.most[j]; });
+  if (is_max || all_are(y, [&](std::size_t j) { return g.least[j]; })) {
+    const Values &own = is_max ? g.most : g.least, &other = is_max ? g.least : g.most;
+    const auto mask = [&](const Values& at) {
+      return spread([&](std::size_t i, std::size_t j) { return x[i] == at[j] ? 1.0 : 0.0; });
+    };
+    if (!c.explains(mask(own))) return std::nullopt;
+    return first_that_fits(
+        c,
+        {{ones,
+          "every entry gets the result's gradient: of a maximum or minimum only the entry that it is gets it"},
+         {spread([&](std::size_t, std::size_t) { return 1 / g.count; }),
+          "this is the gradient of a mean: of a maximum or minimum only the entry that it is gets a gradient"},
+         {mask(other),
+          is_max ? "the smallest entries get the gradient: a maximum gives it to the largest one"
+                 : "the largest entries get the gradient: a minimum gives it to the smallest one"}});
+  }
+  if (all_are(y, [&](std::size_t j) { return std::sqrt(g.squares[j]); }) &&
+      c.explains(spread([&](std::size_t i, std::size_t j) { return x[i] / y[j]; })))
+    return first_that_fits(c,
+                           {{spread([&](std::size_t i, std::size_t) { return x[i]; }),
+                             "the division by the norm is missing: this is x dy, where a norm has x dy / y"},
+                            {spread([&](std::size_t i, std::size_t) { return 2 * x[i]; }),
+                             "this is the gradient of the sum of squares, 2 x dy: a norm has x dy / y"},
+                            {spread([&](std::size_t i, std::size_t j) { return x[i] / (y[j] * y[j]); }),
+                             "divided by the norm twice: a norm has x dy / y"},
+                            {spread([&](std::size_t i, std::size_t j) { return x[i] / (2 * y[j]); }),
+                             "the 2 of the square is forgotten: a norm has x dy / y"},
+                            {spread([&](std::size_t, std::size_t j) { return 1 / y[j]; }),
+                             "the factor x is missing: a norm has x dy / y"},
+                            {ones, "the output gradient is passed on as it is: a norm has x dy / y"}});
+  for (const double divisor : {g.count, g.count - 1}) {
+    if (!(divisor > 0) || !all_are(y, [&](std::size_t j) { return g.variance(j, divisor); })) continue;
+    const auto centred = [&](double factor) {
+      return spread([&, factor](std::size_t i, std::size_t j) { return factor * (x[i] - g.mean(j)); });
+    };
+    if (!c.explains(centred(2 / divisor))) continue;
+    const double other = divisor == g.count ? g.count - 1 : g.count;
+    return first_that_fits(
+        c, {{spread([&](std::size_t i, std::size_t) { return 2 * x[i] / divisor; }),
+             "the mean is not subtracted: this is 2 x / n, where a variance has 2 (x - mean) / n"},
+            {spread([&](std::size_t i, std::size_t) { return x[i] / divisor; }),
+             "the mean is not subtracted, and the 2 is forgotten: a variance has 2 (x - mean) / n"},
+            {other > 0 ? centred(2 / other) : Values(),
+             "the variance is divided by n in the one pass and by n - 1 in the other"}});
+  }
+  return std::nullopt;
+}
+
+Hint reduced(const Case& c) {
+  const Values x = values_of(c.e.xs[c.e.k]), y = values_of(c.result()), r = values_of(c.output_gradient());
+  for (int axis = -1; axis < c.me.shape.rank(); ++axis) {
+    const index_t size = axis < 0 ? c.me.shape.size() : c.me.shape[axis];
+    if (size < 2 || c.me.shape.size() / size != static_cast<index_t>(y.size())) continue;
+    if (Hint hint = reduced_along(c, Reduced(c.me.shape, axis, x), x, y, r)) return hint;
+  }
+  return std::nullopt;
+}
+
+// ---- sums from the first entry on
+
+Hint accumulated(const Case& c) {
+  const Values x = values_of(c.e.xs[c.e.k]), y = values_of(c.result()), r = values_of(c.output_gradient());
+  for (int axis = 0; axis < c.me.shape.rank(); ++axis) {
+    const index_t size = c.me.shape[axis];
+    std::size_t inner = 1;
+    for (int d = axis + 1; d < c.me.shape.rank(); ++d) inner *= static_cast<std::size_t>(c.me.shape[d]);
+    const auto sums = [&](Values v, bool back) {
+      for (std::size_t n = 0; n < v.size(); ++n) {
+        const std::size_t i = back ? v.size() - 1 - n : n;
+        const auto at = static_cast<index_t>(i / inner) % size;
+        if (back ? at + 1 < size : at > 0) v[i] += back ? v[i + inner] : v[i - inner];
+      }
+      return v;
+    };
+    const Values from_first = sums(x, false);
+    if (size < 2 || !all_are(y, [&](std::size_t i) { return from_first[i]; }) || !c.explains(sums(r, true)))
+      continue;
+    return first_that_fits(
+        c,
+        {{sums(r, false),
+          "the sums of the gradient run the wrong way: an entry reaches all results behind it, so they are "
+          "added up from the last one to the first"},
+         {r,
+          "the output gradient is passed on as it is: an entry reaches all results behind it, so their "
+          "gradients are added up"}});
+  }
+  return std::nullopt;
+}
+
 // ---- when to ask
 
+// One number fits many a formula.
 bool complete(const Case& c) {
-  return first_order(c) && !c.wrong.empty() && c.complete() && c.e.rs.size() == 1;
+  return first_order(c) && !c.wrong.empty() && c.complete() && c.e.rs.size() == 1 && c.analytic.size() > 1;
 }
 bool same_shape(const Case& c) {
   return complete(c) && c.result().shape() == c.me.shape && c.me.shape.rank() > 0;
@@ -432,6 +569,8 @@ constexpr Pattern kFormulaPatterns[] = {
     {"cross-entropy", Strength::Formula, scalar_of_logits, cross_entropy},
     {"normalization", Strength::Formula, complete, normalized},
     {"pooling", Strength::Formula, smaller_image, pooled},
+    {"reduction", Strength::Formula, complete, reduced},
+    {"cumulative", Strength::Formula, same_shape, accumulated},
 };
 
 }  // namespace

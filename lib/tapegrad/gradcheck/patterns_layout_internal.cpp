@@ -212,7 +212,10 @@ Hint gathered(const Case& c) {
             "", fmt::format("the gradients of all {0} are added up in {0} = {1}: the index along {0} is "
                             "left out where the gradient is written",
                             c.axis(d), only)};
-    if (is_put([](index_t) { return true; }))
+    // Entries that have the same gradient are multiplied by their number rather than added up.
+    bool same = true;
+    for (std::size_t i = 0; i < sums.size(); ++i) same = same && c.close(c.numeric[i], c.numeric[first(i)]);
+    if (!same && is_put([](index_t) { return true; }))
       return GradcheckHint{
           "", fmt::format("every entry along {} has the sum over all of them: each has a gradient of its "
                           "own",

@@ -63,7 +63,7 @@ Hint nonlinear(const Case& c) {
 // The mask of a rectifier is the input's, and was made of the output gradient's sign.
 Hint mask_of_output_gradient(const Case& c) {
   const Values r = values_of(c.output_gradient());
-  if (r.size() != c.analytic.size()) return std::nullopt;
+  if (r.size() != c.analytic.size() || r.size() < 2) return std::nullopt;  // one number may be so by chance
   Values masked;
   for (const double v : r) masked.push_back(std::max(v, 0.0));
   if (!c.is(masked)) return std::nullopt;

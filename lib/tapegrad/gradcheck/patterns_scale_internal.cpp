@@ -62,6 +62,9 @@ std::string two_text(const Case& c, double factor, const std::map<index_t, std::
         "the gradient is 1/2 of what it should be, and 2 is {}: divided by it where the forward pass "
         "does not, or twice",
         sizes.at(2));
+  if (!c.e.second_order && c.linear())
+    return "the gradient is 1/2 of what it should be: divided by 2 where the forward pass does not, or one of two equal "
+           "terms is missing";
   std::string text = "the gradient is 1/2 of what it should be: a forgotten factor 2, as in (x^2)' = 2x";
   return divisor ? text + fmt::format(" (or a mean's divisor: 2 is {})", sizes.at(2)) : text;
 }
