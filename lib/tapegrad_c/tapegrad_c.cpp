@@ -93,7 +93,7 @@ void require(const std::string& name, const void* pointer) {
 }
 
 template <class T>
-const T& given(const std::string& name, const T* pointer) {
+const T& given(const char* name, const T* pointer) {
   require(name, pointer);
   return *pointer;
 }
@@ -132,7 +132,7 @@ tg::Size2D positive_size(const char* name, const std::int64_t (&pair)[2]) {
 
 std::span<const tg::index_t> sizes_of(const std::string& name, const tapegrad_shape* shape,
                                       int most = TAPEGRAD_MAX_RANK) {
-  const std::int32_t rank = given(name, shape).rank;
+  const std::int32_t rank = given(name.c_str(), shape).rank;
   if (rank < 0 || rank > most)
     refuse(name + ".rank must be 0 to " + std::to_string(most) + ", got " + std::to_string(rank));
   return {shape->sizes, static_cast<std::size_t>(rank)};
