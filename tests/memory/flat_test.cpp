@@ -48,6 +48,37 @@ void expect_flat(const char* what, int times, const std::function<void(int)>& so
 
 constexpr int kOften = kSanitized ? 10 : 1;  // sanitizers are slower by about so much
 
+// How many times f() asks operator new for memory, on all threads.
+std::int64_t allocations(const std::function<void()>& f) {
+  begin_refusing(std::int64_t{1} << 60, Refuse::One);  // none: only counted
+  f();
+  return stop_refusing();
+}
+
+// What programs that answer in time want: after some passes, tensors come from the threads' own blocks, and nothing else is
+// asked for.
+TEST(Flat, AForwardPassOfConvolutionsAsksForNoMemory) {
+  Generator generator(1);
+  const Sequential net{
+      Conv2D({.in_channels = 3, .filters = 16, .kernel_size = 3, .activation = relu}, generator),
+      Conv2D({.in_channels = 16, .filters = 16, .kernel_size = 3, .groups = 2, .activation = tanh},
+             generator),
+      DepthwiseConv2D({.in_channels = 16, .kernel_size = 3}, generator),
+      BatchNorm({.channels = 16}),
+      Conv2DTranspose({.in_channels = 16, .filters = 3, .kernel_size = 4, .strides = 2}, generator),
+      Sigmoid()};
+  for (const int threads : {1, 2})
+    for (const index_t batch : {1, 64}) {
+      const ThreadCountScope scope(threads);
+      const Tensor x = uniform({batch, 16, 16, 3}, 0, 1, generator);
+      Sequential evaluated = clone(net);
+      evaluated.eval();
+      const auto pass = [&] { (void)evaluated(x); };
+      for (int i = 0; i < 5; ++i) pass();
+      EXPECT_EQ(allocations(pass), 0) << threads << " threads, batch " << batch;
+    }
+}
+
 struct TinyRun {
   Generator generator{1};
   Sequential net{Dense({.in_features = 4, .units = 8, .activation = tanh}, generator),

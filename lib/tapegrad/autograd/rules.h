@@ -201,13 +201,19 @@ class Input {
 /// or with the output as the second of three arguments (only then does the tape keep the output). The rule returns one
 /// gradient for each input; a gradient that is not wanted may be left undefined.
 template <class F>
-[[nodiscard]] Tensor record_joint(const char* op, Tensor output, const std::vector<Tensor>& inputs, F rule) {
+[[nodiscard]] Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> inputs, F rule) {
   using Found = std::vector<Tensor>;
   using Wanted = std::vector<bool>;
   static_assert(detail::takes_output<F, Found, Wanted> || detail::takes_gradient_only<F, Found, Wanted>,
                 "a joint rule is callable as std::vector<Tensor>(const Tensor& output_gradient, "
                 "const std::vector<bool>& wanted), or with the output in between");
   return detail::record_joint(op, std::move(output), inputs, detail::closure_of<F, Found, Wanted>(rule));
+}
+template <class F>
+[[nodiscard]] Tensor record_joint(const char* op, Tensor output, std::initializer_list<Tensor> inputs,
+                                  F rule) {
+  return record_joint(op, std::move(output), std::span<const Tensor>(inputs.begin(), inputs.size()),
+                      std::move(rule));
 }
 
 }  // namespace v0

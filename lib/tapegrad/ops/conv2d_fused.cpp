@@ -1,3 +1,5 @@
+#include <span>
+
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
@@ -36,8 +38,9 @@ Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tens
     else
       kernels::conv2d(g, px, pw, py, epilogue);
   });
-  std::vector<Tensor> inputs = {x, w};
-  if (bias.defined()) inputs.push_back(bias);
+  const Tensor all[] = {x, w,
+                        bias};  // no vector: a forward pass without a tape takes no memory from the system
+  const std::span<const Tensor> inputs(all, bias.defined() ? 3 : 2);
   const auto rule = [g, x = Saved(x), w = Saved(w), relu, transposed](
                         const Tensor& gradient, const Tensor& out, const std::vector<bool>& wanted) {
     std::vector<Tensor> found(wanted.size());
@@ -52,9 +55,10 @@ Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tens
       Tensor sums = TensorAccess::empty({gy.shape()[3]}, gy.dtype());
       const auto run = [&]<class T>(std::type_identity<T>) {
         kernels::relu_backward(gy.size(), gy.shape()[3], gy.data<T>(), relu ? out.data<T>() : nullptr,
-                               relu ? const_cast<T*>(gated.data<T>()) : nullptr, sums.mutable_data<T>());
+                               relu ? reinterpret_cast<T*>(TensorAccess::elements(gated)) : nullptr,
+                               sums.mutable_data<T>());
       };
-      gy.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+      dispatch_floating(gy.dtype(), run);
       gy = gated;
       if (bias_wanted) found[2] = sums;
     } else {

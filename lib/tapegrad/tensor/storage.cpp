@@ -44,11 +44,13 @@ constexpr int class_for(std::size_t bytes) {
 
 // Freed blocks of one thread, by size. A block may be freed on another thread than the one that took it, so
 // what a thread keeps is bounded by what it once had in use itself: then a consumer does not hoard what its
-// producer made. Sizes have their peaks at different times, so the bound is above that of their sum.
+// producer made. Sizes have their peaks at different times, so the bound is above that of their sum: twice as much,
+// or with all that the thread has from the system itself (a forward pass has few tensors at a time, of many sizes).
 constexpr std::size_t kMostSpare = 32 << 20;
 struct Cache final : detail::ThreadMemory {
   std::array<std::vector<void*>, kSizeClasses> blocks;
   std::size_t kept = 0, in_use = 0, peak_in_use = 0;
+  std::size_t from_system = 0;  // bytes that this thread took there, less those that it gave back
   std::uint64_t taken = 0;
 
   Cache();
@@ -70,30 +72,35 @@ struct Cache final : detail::ThreadMemory {
     peak_in_use = std::max(peak_in_use, in_use);
   }
 
-  bool give(void* block, int size_class) {
+  // Gives a block back to the system.
+  void drop(void* block, std::size_t bytes) {
+    return_to_system(block);
+    from_system -= std::min(from_system, bytes);
+  }
+
+  void give(void* block, int size_class) {
     const std::size_t bytes = block_bytes(size_class);
     in_use -= std::min(in_use, bytes);
-    if (in_use + bytes > peak_in_use) return false;
-    const std::size_t bound = peak_in_use + std::min(peak_in_use, kMostSpare);
+    if (in_use + bytes > peak_in_use) return drop(block, bytes);
+    const std::size_t bound = peak_in_use + std::min(std::max(peak_in_use, from_system), kMostSpare);
     // What was freed last is wanted again first: sizes that are no longer used make room.
     for (auto& list : blocks) {
       if (kept + in_use + bytes <= bound) break;
       const std::size_t each = block_bytes(static_cast<int>(&list - blocks.data()));
       for (; !list.empty() && kept + in_use + bytes > bound; list.pop_back(), kept -= each)
-        return_to_system(list.back());
+        drop(list.back(), each);
     }
     try {
       blocks[static_cast<std::size_t>(size_class)].push_back(block);
     } catch (const std::bad_alloc&) {
-      return false;
+      return drop(block, bytes);
     }
     kept += bytes;
-    return true;
   }
 
   void release() override {
     for (auto& list : blocks) {
-      for (void* block : list) return_to_system(block);
+      for (void* block : list) drop(block, block_bytes(static_cast<int>(&list - blocks.data())));
       list.clear();
     }
     kept = 0;
@@ -135,7 +142,10 @@ Storage* Storage::allocate(DType dtype, std::int64_t count) {
   if (size_class < kSizeClasses) {
     Cache* own = cache();
     if (own != nullptr) block = own->take(size_class);
-    if (block == nullptr) block = take_from_system(block_bytes(size_class));
+    if (block == nullptr) {
+      block = take_from_system(block_bytes(size_class));
+      if (block != nullptr && own != nullptr) own->from_system += block_bytes(size_class);
+    }
     if (block != nullptr && own != nullptr) own->count(size_class);
   }
   if (block == nullptr) return nullptr;
@@ -155,7 +165,10 @@ void Storage::destroy() {
   const int size_class = size_class_;
   this->~Storage();
   void* block = this;
-  if (Cache* own = cache(); own == nullptr || !own->give(block, size_class)) return_to_system(block);
+  if (Cache* own = cache(); own != nullptr)
+    own->give(block, size_class);
+  else
+    return_to_system(block);
 }
 
 }  // namespace detail

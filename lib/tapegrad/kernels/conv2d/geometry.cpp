@@ -92,26 +92,32 @@ index_t times(index_t a, index_t b) {
   return __builtin_mul_overflow(a, b, &product) ? (std::numeric_limits<index_t>::max)() : product;
 }
 
-void check_groups(std::string_view op, index_t channels, std::string_view what, const Shape& x,
-                  std::string_view x_layout, const Shape& w, std::string_view w_layout, index_t groups,
-                  const std::string& hint = "") {
-  if (channels % groups != 0)
-    fail(op, "{} {} channels cannot be cut into {} groups (x: {}, {}; w: {}, {}){}", channels, what, groups,
-         x, x_layout, w, w_layout, hint);
-}
-
 // The way out where channels do not fit but would if the image, the filter or both were in PyTorch's layout:
 // x_channels and taken are what image and filter have, nchw_channels and foreign_taken what they would have (kNoKernel
 // if the filter's last two axes are not those of a square kernel).
 constexpr index_t kNoKernel = -1;
-std::string layout_hint(index_t x_channels, index_t nchw_channels, index_t taken, index_t foreign_taken,
-                        std::string_view filter_layout, std::string_view convert_filter) {
-  const std::string x_hint = "if x is NCHW, convert it with nchw_to_nhwc(x)";
-  const std::string w_hint = fmt::format("if w is {}, convert it with {}(w)", filter_layout, convert_filter);
-  if (x_channels == taken) return "";
-  if (nchw_channels == taken) return "; " + x_hint;
-  if (x_channels == foreign_taken) return "; " + w_hint;
-  return nchw_channels == foreign_taken ? "; " + x_hint + "; " + w_hint : "";
+struct LayoutHint {
+  index_t x_channels, nchw_channels, taken, foreign_taken;
+  std::string_view filter_layout, convert_filter;
+
+  // Made for an error only: it takes memory.
+  std::string str() const {
+    const std::string x_hint = "if x is NCHW, convert it with nchw_to_nhwc(x)";
+    const std::string w_hint =
+        fmt::format("if w is {}, convert it with {}(w)", filter_layout, convert_filter);
+    if (x_channels == taken) return "";
+    if (nchw_channels == taken) return "; " + x_hint;
+    if (x_channels == foreign_taken) return "; " + w_hint;
+    return nchw_channels == foreign_taken ? "; " + x_hint + "; " + w_hint : "";
+  }
+};
+
+void check_groups(std::string_view op, index_t channels, std::string_view what, const Shape& x,
+                  std::string_view x_layout, const Shape& w, std::string_view w_layout, index_t groups,
+                  const LayoutHint* hint = nullptr) {
+  if (channels % groups != 0)
+    fail(op, "{} {} channels cannot be cut into {} groups (x: {}, {}; w: {}, {}){}", channels, what, groups,
+         x, x_layout, w, w_layout, hint == nullptr ? "" : hint->str());
 }
 
 // in is [batch, height, width, channels] of the larger side. Throws when a result would have more elements
@@ -152,14 +158,14 @@ Conv2DGeometry resolve_conv2d(std::string_view op, const Shape& x, const Shape& 
   constexpr std::string_view kImage = "NHWC", kFilter = "HWIO";
   const auto axes = checked_axes(op, x, kImage, w, kFilter, options);
   const index_t taken = times(w[2], options.groups);
-  const std::string hint = layout_hint(
-      x[3], x[1], taken, w[2] == w[3] ? times(w[1], options.groups) : kNoKernel, "OIHW", "oihw_to_hwio");
-  check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups, hint);
-  check_groups(op, w[3], "output", x, kImage, w, kFilter, options.groups, hint);
+  const LayoutHint hint = {
+      x[3], x[1], taken, w[2] == w[3] ? times(w[1], options.groups) : kNoKernel, "OIHW", "oihw_to_hwio"};
+  check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups, &hint);
+  check_groups(op, w[3], "output", x, kImage, w, kFilter, options.groups, &hint);
   if (x[3] != taken)
     fail(op, "input has {} channels (x: {}, {}) but the filter takes {}{} (w: {}, {}){}", x[3], x, kImage,
          taken, options.groups > 1 ? fmt::format(", {} in each of {} groups", w[2], options.groups) : "", w,
-         kFilter, hint);
+         kFilter, hint.str());
   Window windows[2];
   for (int i = 0; i < 2; ++i) {
     windows[i] = window(axes[static_cast<std::size_t>(i)], options.padding, i, x[i + 1]);
@@ -255,11 +261,10 @@ Conv2DGeometry resolve_conv2d_transpose(std::string_view op, const Shape& x, con
                                         const std::optional<Size2D>& output_padding) {
   constexpr std::string_view kImage = "NHWC", kFilter = kTransposedFilter;
   const auto axes = checked_axes(op, x, kImage, w, kFilter, options);
-  const std::string hint =
-      layout_hint(x[3], x[1], w[3], w[2] == w[3] ? w[0] : kNoKernel, "IOHW", "iohw_to_hwoi");
+  const LayoutHint hint = {x[3], x[1], w[3], w[2] == w[3] ? w[0] : kNoKernel, "IOHW", "iohw_to_hwoi"};
   if (x[3] != w[3])
     fail(op, "input has {} channels (x: {}, {}) but the filter takes {} (w: {}, {}){}", x[3], x, kImage, w[3],
-         w, kFilter, hint);
+         w, kFilter, hint.str());
   check_groups(op, x[3], "input", x, kImage, w, kFilter, options.groups);
   if (output_size && output_padding)
     fail(
