@@ -5,7 +5,8 @@ usage: check_headers.py [LIB_FOLDER]
 
  - Each begins with a comment that says what it is for; internal headers do so as well.
  - A function that returns a value and changes nothing is [[nodiscard]]: all free functions that return one (but
-   for those named below), and const members that return a Tensor, Gradients or a State.
+   for those named below), const members that return a Tensor, Gradients or a State, and members whose result is
+   what they are called for (RESULTS).
  - Each field of an options struct has a comment.
 
 Public is what tapegrad.h reaches. Declarations are told by their indentation, as clang-format makes it.
@@ -22,6 +23,8 @@ DECLARATION = re.compile(
     r"(?:(?P<name>\w+|operator[^\s(]+|operator\(\))|\((?P<guarded>\w+)\))\(")
 NO_TYPES = {"requires", "return", "static_assert", "if", "for", "template", "using", "namespace", "class", "struct",
             "enum", "else", "friend", "explicit", "throw", "void", "decltype", "auto", "operator", "while"}
+RESULTS = {"at", "best", "child", "epoch", "graph", "html", "improves", "learning_rate", "newest", "series", "step",
+           "summary", "take"}
 VALUES = {"Tensor", "Gradients", "State", "NamedTensors", "std::vector<Tensor>"}
 
 
@@ -53,7 +56,7 @@ def must_be_nodiscard(line, whole, is_inside_detail):
     if indent == 0:
         return name
     is_const = re.search(r"\)\s*const\b", whole)
-    return name if match["type"] in VALUES and (is_const or name == "gradient") else None
+    return name if name in RESULTS or (match["type"] in VALUES and (is_const or name == "gradient")) else None
 
 
 def check_beginning(path):

@@ -106,7 +106,7 @@ class [[nodiscard]] Tape {
   [[nodiscard]] std::vector<Tensor> parameters() const;
 
   /// What was recorded so far. Parameters that `names` contains get their names from there.
-  Graph graph(const State& names = {}) const;
+  [[nodiscard]] Graph graph(const State& names = {}) const;
 
   /// The number of nodes: recorded ops, watched tensors and parameters. May be called on a spent tape.
   index_t size() const;

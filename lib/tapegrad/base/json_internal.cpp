@@ -251,11 +251,11 @@ JsonWriter& JsonWriter::value(std::string_view text) {
 }
 
 JsonWriter& JsonWriter::value(double value) {
-  if (std::isfinite(value)) return word(fmt::format("{}", value));
+  if (std::isfinite(value)) return literal(fmt::format("{}", value));
   return JsonWriter::value(std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
 }
 
-JsonWriter& JsonWriter::word(std::string_view text) {
+JsonWriter& JsonWriter::literal(std::string_view text) {
   separate();
   text_ += text;
   return *this;

@@ -39,18 +39,20 @@ class JsonWriter {
   /// What is not UTF-8 becomes U+FFFD.
   JsonWriter& value(std::string_view text);
   JsonWriter& value(const char* text) { return value(std::string_view(text)); }
-  JsonWriter& value(bool value) { return word(value ? "true" : "false"); }
+  JsonWriter& value(bool value) { return literal(value ? "true" : "false"); }
   template <std::integral T>
   JsonWriter& value(T value) {
-    return word(std::to_string(value));
+    return literal(std::to_string(value));
   }
   /// The shortest text that gives the same number; "nan", "inf" or "-inf" for what JSON has no numbers for.
   JsonWriter& value(double value);
 
+  /// The text of a number, or a word of JSON, as it is.
+  JsonWriter& literal(std::string_view text);
+
   const std::string& text() const { return text_; }
 
  private:
-  JsonWriter& word(std::string_view text);
   void separate();
   void quote(std::string_view text);
   std::string text_, open_;

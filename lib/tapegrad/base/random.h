@@ -61,7 +61,7 @@ class Generator {
   /// A generator of its own for each number, independent of this generator and of its other children. The child depends
   /// on seed, stream and number only: a data set that gives sample i the child i may be read in any order. Does not
   /// advance this generator.
-  Generator child(std::uint64_t number) const;
+  [[nodiscard]] Generator child(std::uint64_t number) const;
 
   /// All that is needed to continue later: seed, stream, and how many 32-bit words were drawn.
   struct Position {

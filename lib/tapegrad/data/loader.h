@@ -63,7 +63,7 @@ class Loader {
   class Epoch;
   /// The batches of an epoch, from first_batch on (none if first_batch is batches()), for one pass of a range-for.
   /// Throws when number or first_batch is negative, and when first_batch is more than batches().
-  Epoch epoch(index_t number, index_t first_batch = 0) const;
+  [[nodiscard]] Epoch epoch(index_t number, index_t first_batch = 0) const;
 
   /// Batches in an epoch.
   index_t batches() const;

@@ -149,9 +149,9 @@ class Checkpoints {
   };
   /// The newest checkpoint that can be read; nothing when there are no checkpoints. Throws when all of them are
   /// damaged.
-  std::optional<Newest> newest();
+  [[nodiscard]] std::optional<Newest> newest();
   /// The checkpoint with the best metric; nothing when there is none. Throws when it is damaged.
-  std::optional<Checkpoint> best() const;
+  [[nodiscard]] std::optional<Checkpoint> best() const;
 
   /// For a run that begins anew: renames the folder, if it holds checkpoints, by adding ".old", or ".old2", ".old3",
   /// ..., the first name that is free, so that no earlier run is lost. Returns the new name if the folder was renamed.
@@ -160,7 +160,7 @@ class Checkpoints {
  private:
   struct Lock;
   void lock();
-  bool improves(std::optional<double> metric);
+  [[nodiscard]] bool improves(std::optional<double> metric);
 
   std::filesystem::path folder_;
   CheckpointsOptions options_;

@@ -9,7 +9,8 @@
 namespace tapegrad::inline v0::kernels {
 
 // How much work makes a piece of a parallel loop worth handing to a thread: each some ten microseconds. Pieces are
-// cut by sizes only, so changing a number of the second group changes the last bits of results.
+// cut by sizes only, so changing a number of the second group changes the last bits of results. (Rooms that do not see
+// the kernels have theirs: the filling of random tensors in tensor/.)
 
 inline constexpr index_t kElementwisePiece = 16384;  ///< elements of a loop over elements, or that are copied
 inline constexpr index_t kWindowPiece = 32768;       ///< pixels that poolings look at
@@ -18,12 +19,16 @@ inline constexpr index_t kSoftmaxPiece = 8192;       ///< elements of rows that 
 inline constexpr index_t kMatmulWork = 1 << 20;      ///< multiplications; fewer would pack b again and again
 inline constexpr index_t kConvolutionWork = 1 << 19;  ///< multiplications of a convolution
 inline constexpr index_t kAdditionsPiece = 1 << 16;   ///< additions of partial sums
+inline constexpr index_t kSortPiece = 4096;           ///< elements of lanes that are sorted
+inline constexpr index_t kMaskPiece = 8192;  ///< elements of a dropout's mask; each costs some of another op
 
 inline constexpr index_t kReducePiece = 32768;           ///< elements that one partial result joins
 inline constexpr index_t kReluBackwardPiece = 32768;     ///< elements that one partial sum adds
 inline constexpr index_t kFilterGradientWork = 1 << 20;  ///< multiplications of one partial sum
 /// As kFilterGradientWork, of the depthwise family.
 inline constexpr index_t kDepthwiseGradientWork = 1 << 19;
+inline constexpr index_t kLossElements = 4096;  ///< elements of a loss that one partial sum adds
+inline constexpr index_t kLossPiece = 4;        ///< such partial sums
 
 /// Units in a piece when each unit is `each` of the work that a piece should have.
 constexpr index_t units_in_piece(index_t piece, index_t each) {

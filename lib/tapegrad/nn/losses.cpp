@@ -14,6 +14,7 @@
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 #include "tapegrad/kernels/losses.h"
 #include "tapegrad/kernels/reduce.h"
 #include "tapegrad/ops/activation.h"
@@ -150,15 +151,15 @@ Fused fuse(const char* loss, const Tensor& x, const Shape& shape, Reduction redu
               .scale = reduction == Reduction::Mean ? 1 / static_cast<double>(count) : 1};
   Tensor slopes;
   if (detail::resolve(x).node != nullptr) slopes = TensorAccess::empty(x.shape(), x.dtype(), loss);
-  constexpr index_t kElements = 4096;
-  const index_t size = std::max<index_t>(1, kElements / std::max<index_t>(1, each));
+  using kernels::kLossElements;
+  const index_t size = kernels::units_in_piece(kLossElements, each);
   const index_t pieces = (count + size - 1) / size;
   std::vector<double> sums(reduced ? static_cast<std::size_t>(pieces) : 0);
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     T* all = fused.loss.mutable_data<T>();
     T* derivatives = slopes.defined() ? slopes.mutable_data<T>() : nullptr;
-    parallel_for(pieces, 4, [&](index_t begin, index_t end) {
-      T own[kElements];
+    parallel_for(pieces, kernels::kLossPiece, [&](index_t begin, index_t end) {
+      T own[kLossElements];
       for (index_t piece = begin; piece < end; ++piece) {
         const index_t first = piece * size, here = std::min(size, count - first);
         T* losses = reduced ? own : all + first;

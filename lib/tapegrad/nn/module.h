@@ -77,9 +77,9 @@ class Module {
   Module& operator=(const Module&) = delete;  // modules are moved; clone() makes a copy
 
   /// Computes the result. A module implements forward(); its users call the module, net(x).
-  virtual Tensor forward(const Tensor& x) = 0;
+  [[nodiscard]] virtual Tensor forward(const Tensor& x) = 0;
   /// forward(x), in a way that summary() can observe.
-  Tensor operator()(const Tensor& x);
+  [[nodiscard]] Tensor operator()(const Tensor& x);
 
   /// Calls visitor(name, member) for every tensor and module that is a member, always in the same order.
   virtual void visit(Visitor& visitor) { (void)visitor; }
@@ -133,8 +133,8 @@ class Module {
   /// layer that is not called through operator() shows none. Calls the module in eval mode, with zeros of this shape or
   /// with the given input. Parameters that forward() uses but visit() does not show are named below the table: they
   /// would be neither trained nor saved.
-  std::string summary(const Shape& input_shape);
-  std::string summary(const Tensor& input);
+  [[nodiscard]] std::string summary(const Shape& input_shape);
+  [[nodiscard]] std::string summary(const Tensor& input);
 
  protected:
   /// A new parameter of this shape, whose initial values the initializer draws. A module that draws all its parameters

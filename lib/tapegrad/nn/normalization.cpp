@@ -36,7 +36,7 @@ void move(Tensor& moving, const Tensor& batch, double momentum, double factor = 
         [=](T m, T b) { return keep * m + fresh * std::min(b, std::numeric_limits<T>::max()); },
         static_cast<const T*>(out), batch.data<T>());
   };
-  moving.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  dispatch_floating(moving.dtype(), run);
 }
 
 }  // namespace

@@ -172,7 +172,7 @@ std::string Module::summary(const Tensor& input) {
     const Trial trial(
         *this, [&](const Module& module, const Tensor& y) { shapes.emplace(&module, y.shape().str()); });
     const Tape tape;
-    (*this)(input);
+    (void)(*this)(input);
     for (const Tensor& used : tape.parameters())
       if (!counted.contains(TensorAccess::storage(used)))
         sums.push_back(fmt::format(

@@ -200,7 +200,7 @@ Tensor conv2d_matrix(const Tensor& w, const Conv2DGeometry& g) {
                 entries[((p * g.out_w + q) * g.out_channels + o) * matrix.shape()[1] + from] = *tap;
               }
   };
-  w.dtype() == DType::Float32 ? fill(std::type_identity<float>{}) : fill(std::type_identity<double>{});
+  dispatch_floating(w.dtype(), fill);
   return matrix;
 }
 

@@ -27,7 +27,7 @@ Tensor compute_conv2d(const char* op, const Shape& shape, const Tensor& a, const
   const auto run = [&]<class T>(std::type_identity<T>) {
     kernel(a.data<T>(), b.data<T>(), y.mutable_data<T>());
   };
-  a.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  dispatch_floating(a.dtype(), run);
   return y;
 }
 

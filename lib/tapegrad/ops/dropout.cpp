@@ -5,6 +5,7 @@
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 #include "tapegrad/ops/elementwise_internal.h"
 #include "tapegrad/ops/layout.h"
 #include "tapegrad/tensor/draws_internal.h"
@@ -36,24 +37,25 @@ Tensor dropout(const Tensor& x, double rate, const Generator& key, std::uint64_t
   const index_t samples = x.shape()[0], features = x.size() / samples;
   Tensor mask = TensorAccess::empty(x.shape(), x.dtype(), "dropout");
   const auto run = [&]<class T>(std::type_identity<T>) {
-    constexpr index_t kPiece = 8192;  // elements; each costs as much as some of another op
     const auto kept = static_cast<T>(1 / (1 - rate));
     T* to = mask.mutable_data<T>();
-    parallel_for(samples, std::max<index_t>(1, kPiece / features), [=, &key](index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i) {
-        Generator own = key.child(first_sample + static_cast<std::uint64_t>(i));
-        std::uint32_t words[1024];
-        for (index_t k = 0; k < features;) {
-          const index_t count = std::min<index_t>(features - k, std::size(words));
-          own.fill_bits(std::span(words, static_cast<std::size_t>(count)));
-          std::transform(words, words + count, to + i * features + k,
-                         [=](std::uint32_t word) { return word * 0x1p-32 < rate ? T{0} : kept; });
-          k += count;
-        }
-      }
-    });
+    parallel_for(samples, kernels::units_in_piece(kernels::kMaskPiece, features),
+                 [=, &key](index_t begin, index_t end) {
+                   for (index_t i = begin; i < end; ++i) {
+                     Generator own = key.child(first_sample + static_cast<std::uint64_t>(i));
+                     std::uint32_t words[1024];
+                     for (index_t k = 0; k < features;) {
+                       const index_t count = std::min<index_t>(features - k, std::size(words));
+                       own.fill_bits(std::span(words, static_cast<std::size_t>(count)));
+                       std::transform(words, words + count, to + i * features + k, [=](std::uint32_t word) {
+                         return word * 0x1p-32 < rate ? T{0} : kept;
+                       });
+                       k += count;
+                     }
+                   }
+                 });
   };
-  x.dtype() == DType::Float32 ? run(std::type_identity<float>{}) : run(std::type_identity<double>{});
+  dispatch_floating(x.dtype(), run);
   return called.result(detail::weighted(mask, x));  // what is dropped is 0, were it infinite
 }
 

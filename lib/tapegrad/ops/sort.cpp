@@ -10,6 +10,7 @@
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/index_internal.h"
@@ -50,8 +51,7 @@ void keys_of(const void* x, index_t step, std::span<Ranked> keys) {
 void order_of(const detail::Around& x_is, const std::byte* x, std::size_t size, Keys keys,
               std::int32_t* order, bool descending) {
   const auto [outer, count, inner] = x_is;
-  constexpr index_t kWork = 4096;
-  parallel_for(outer * inner, std::max<index_t>(1, kWork / std::max<index_t>(1, count)),
+  parallel_for(outer * inner, kernels::units_in_piece(kernels::kSortPiece, count),
                [=, count = count, inner = inner](index_t begin, index_t end) {
                  std::vector<Ranked> lane(static_cast<std::size_t>(count));
                  for (index_t number = begin; number < end; ++number) {

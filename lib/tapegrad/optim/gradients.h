@@ -48,7 +48,7 @@ class GradientAccumulator {
   /// The weights added so far.
   double weight() const { return weight_; }
   /// Returns the weighted mean of the gradients and resets the accumulator. Throws when nothing was added.
-  Gradients take();
+  [[nodiscard]] Gradients take();
 
   /// The mean so far and its weight.
   [[nodiscard]] State state() const { return state_view().copy(); }

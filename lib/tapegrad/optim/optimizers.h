@@ -52,7 +52,7 @@ class Optimizer {
   void step(const std::vector<Tensor>& gradients) = delete;
 
   /// The learning rate of the first group, or of another one. Throws when there is no such group.
-  double learning_rate(std::size_t group = 0) const;
+  [[nodiscard]] double learning_rate(std::size_t group = 0) const;
   /// Sets the learning rate of the first group. The rates of other groups keep their initial ratio to it, so that one
   /// schedule serves all groups; groups that all began with 0 have the ratio 1. Throws when the rate is negative or not
   /// finite.

@@ -71,7 +71,7 @@ ReduceOnPlateau::ReduceOnPlateau(const ReduceOnPlateauOptions& options)
 }
 
 double ReduceOnPlateau::step(double value) {
-  best_.improves(value);
+  (void)best_.improves(value);
   if (cooling_ > 0) {
     --cooling_;
     best_.wait_again();

@@ -27,9 +27,9 @@ class BestValue {
 
   /// Takes a value; whether it is better than all before it. The first finite value is; a value that is not finite
   /// never is.
-  bool improves(double value);
+  [[nodiscard]] bool improves(double value);
   /// The best value. Throws when there was no finite value.
-  double best() const;
+  [[nodiscard]] double best() const;
   /// The number of values since the best one.
   std::int64_t waited() const { return waited_; }
 
@@ -69,8 +69,8 @@ class ReduceOnPlateau {
   explicit ReduceOnPlateau(const ReduceOnPlateauOptions& options = {});
 
   /// Takes the value of an epoch and returns the learning rate for the next epoch.
-  double step(double value);
-  double learning_rate() const { return learning_rate_; }
+  [[nodiscard]] double step(double value);
+  [[nodiscard]] double learning_rate() const { return learning_rate_; }
 
   [[nodiscard]] State state() const;
   /// Throws, and changes nothing, when a number is missing or impossible.
@@ -98,11 +98,11 @@ class EarlyStopping {
   explicit EarlyStopping(const EarlyStoppingOptions& options = {});
 
   /// Takes the value of an epoch; returns whether to stop: more than `patience` values came after the best one.
-  bool step(double value);
+  [[nodiscard]] bool step(double value);
   /// Whether the last value was the best so far.
   bool improved() const { return improved_; }
   /// Throws when there was no finite value.
-  double best() const { return best_.best(); }
+  [[nodiscard]] double best() const { return best_.best(); }
 
   [[nodiscard]] State state() const;
   /// Throws, and changes nothing, when a number is missing or impossible.

@@ -26,9 +26,9 @@ class Schedule {
   explicit Schedule(Function function) : function_(std::move(function)) {}
 
   /// The learning rate of a step, counted from 0. Throws for a negative step.
-  double at(std::int64_t step) const;
+  [[nodiscard]] double at(std::int64_t step) const;
   /// The learning rate of the next step.
-  double learning_rate() const { return at(steps_); }
+  [[nodiscard]] double learning_rate() const { return at(steps_); }
   void step() { ++steps_; }
   std::int64_t steps() const { return steps_; }
 

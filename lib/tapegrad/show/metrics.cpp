@@ -75,17 +75,18 @@ void Metrics::cut_off() {
 
 void Metrics::write(std::span<const Entry> values) {
   if (more_) cut_off();
-  std::string text;
+  detail::JsonWriter json;
+  json.begin('{');
   Line line;
   for (const auto& [name, value] : values) {
-    const std::string quoted = detail::JsonWriter().value(name).text();
-    if (!detail::is_utf8(name)) fail("metrics", "a name must be UTF-8, got {}", quoted);
+    if (!detail::is_utf8(name))
+      fail("metrics", "a name must be UTF-8, got {}", detail::JsonWriter().value(name).text());
     if (find(line, name) != nullptr)
       fail("metrics", "a line must have different names, got '{}' twice", name);
-    text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", quoted, value.text_);
+    json.key(name).literal(value.text_);
     line.emplace_back(name, value.number_);
   }
-  text += text.empty() ? "{}\n" : "}\n";
+  const std::string text = json.end().text() + "\n";
   lines_.push_back(std::move(line));
   if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size()) {
     const int error = errno;

@@ -55,7 +55,7 @@ class Metrics {
   void write(std::initializer_list<Entry> values) { write(std::span(values.begin(), values.size())); }
 
   /// The values called y over those called x, of all lines that have both; for line_chart().
-  Series series(std::string_view x, std::string_view y, std::string name) const;
+  [[nodiscard]] Series series(std::string_view x, std::string_view y, std::string name) const;
 
   /// The number of lines. All of them are on the disk when state() returns.
   [[nodiscard]] State state() const;

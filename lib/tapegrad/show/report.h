@@ -89,7 +89,7 @@ class Report {
   Report& matrix(const Tensor& counts, const MatrixOptions& options = {});
 
   /// The page as HTML.
-  std::string html() const;
+  [[nodiscard]] std::string html() const;
   /// Writes the page. An earlier file is replaced only when the new one is complete. Throws when the file cannot be
   /// written.
   void write(const std::filesystem::path& path) const;

@@ -88,7 +88,7 @@ class Tensor {
   }
 
   /// One element, converted to double; negative indices count from the end. Throws when an index is out of bounds.
-  double at(std::initializer_list<index_t> index) const;
+  [[nodiscard]] double at(std::initializer_list<index_t> index) const;
   /// Writes one element, converted to the dtype. Throws when an index is out of bounds, when the dtype cannot hold the
   /// value (300 or 0.5 for UInt8), and as mutable_values().
   void set(std::initializer_list<index_t> index, double value);
