@@ -443,6 +443,7 @@ double accuracy(const Tensor& scores, const Tensor& labels) {
   if (wrong != values.end())
     fail("accuracy", "the label at [{}] is {}, which is not one of the {} classes of scores of shape {}",
          join(labels.shape().position(wrong - values.begin()), ", "), *wrong, classes, scores.shape());
+  const NoGrad no_grad;  // a number comes of it, and scores that are not finite are no fault of max()
   // argmax() takes a NaN for the largest score: a row with one is not right, whatever its label is.
   const Tensor is_number = logical_not(isnan(max(scores, -1)));
   const Tensor is_right = equals(argmax(scores, -1), numbers) * is_number;
