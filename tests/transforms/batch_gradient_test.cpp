@@ -359,6 +359,17 @@ TEST(BatchGradient, DrawsFromTheGeneratorItselfAreRefused) {
   }
 }
 
+TEST(BatchGradient, FindsAParameterThatIsNotTrainedIfAsked) {
+  const Tensor shown = parameter(full({2}, 2)), forgotten = parameter(full({2}, 3));
+  const auto ask = [&](const std::vector<Tensor>& parameters, bool all) {
+    return batch_gradient([&](const auto& part) { return mean(part[0] * shown * forgotten); }, {ones({8, 2})},
+                          parameters, {.all_parameters = all});
+  };
+  EXPECT_TRUE(equal(ask({shown}, false).gradients[0], full({2}, 1.5)));
+  EXPECT_TRUE(refuses("gradient", {"a parameter", "[2]", "visit()"}, [&] { (void)ask({shown}, true); }));
+  EXPECT_TRUE(equal(ask({shown, forgotten}, true).gradients[1], full({2}, 1)));
+}
+
 TEST(BatchGradient, SharesNoMemory) {
   Problem problem(4);
   const BatchGradient one = problem.in_chunks({.chunk = 2}), two = problem.in_chunks({.chunk = 2});

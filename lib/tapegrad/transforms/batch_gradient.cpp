@@ -99,8 +99,13 @@ class TreeSum {
 class Problem {
  public:
   Problem(const TensorFunction& loss, const std::vector<Tensor>& batch, const std::vector<Tensor>& parameters,
-          bool mean)
-      : loss_(loss), batch_(batch), parameters_(parameters), mean_(mean), samples_(batch[0].shape()[0]) {}
+          const BatchGradientOptions& options)
+      : loss_(loss),
+        batch_(batch),
+        parameters_(parameters),
+        mean_(options.mean),
+        all_parameters_(options.all_parameters),
+        samples_(batch[0].shape()[0]) {}
 
   index_t samples() const { return samples_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
@@ -121,9 +126,10 @@ class Problem {
     if (result.saved <= too_little) return result;
     const double weight = mean_ ? static_cast<double>(count) / static_cast<double>(samples_) : 1;
     result.loss = weight * value.item();
-    result.gradients =
-        tape.gradient(value, parameters_, {.output_gradient = full(value.shape(), weight, value.dtype())})
-            .tensors();
+    result.gradients = tape.gradient(value, parameters_,
+                                     {.all_parameters = all_parameters_,
+                                      .output_gradient = full(value.shape(), weight, value.dtype())})
+                           .tensors();
     result.counts = part.take_counts();
     return result;
   }
@@ -147,7 +153,7 @@ class Problem {
   const TensorFunction& loss_;
   const std::vector<Tensor>& batch_;
   const std::vector<Tensor>& parameters_;
-  const bool mean_;
+  const bool mean_, all_parameters_;
   const index_t samples_;
 };
 
@@ -293,7 +299,7 @@ bool check_by_default() {
 BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
   check_arguments(loss, batch, parameters, options);
-  const Problem problem(loss, batch, parameters, options.mean);
+  const Problem problem(loss, batch, parameters, options);
   Whole whole = in_chunks(problem, options.chunk);
   if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
   BatchGradient result{whole.loss, Gradients(parameters, std::move(whole.gradients))};

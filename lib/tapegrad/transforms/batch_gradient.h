@@ -27,6 +27,8 @@ struct BatchGradientOptions {
   /// Compute loss and gradients on one tape, too, and throw unless both agree to rounding: for trying a new loss, as it
   /// takes twice the time. If it is not set: in debug builds of the library (NDEBUG is not defined).
   std::optional<bool> check = {};
+  /// As GradientOptions::all_parameters: throw when the loss depends on a parameter that is not among those given.
+  bool all_parameters = false;
 };
 
 /// What batch_gradient() returns.
