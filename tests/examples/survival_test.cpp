@@ -378,7 +378,7 @@ TEST_F(Survival, OtherRunsAreNotContinued) {
     expect_contains(said_, part);
     EXPECT_EQ(read_bytes(out / "metrics.jsonl"), metrics);
   };
-  refused({"--batch", "8"}, "'--batch' cannot be restored: the value was 16");
+  refused({"--batch", "8"}, "'--batch' cannot be restored: the value must be 16");
   refused({"--seed", "18446744073709551615"}, "'--seed'");
   refused({"--learning-rate", "0.5"}, "'--learning-rate'");
   refused({"--net", "wide"}, "'net'");

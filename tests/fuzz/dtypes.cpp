@@ -72,7 +72,7 @@ void check_number(double number) {
   };
   check("full", [&] { return full({2}, number, dtype_of<To>).at({1}); });
   check("tensor", [&] { return tensor({number, 0}, dtype_of<To>).at({0}); });
-  check("tensor", [&] {
+  check("set", [&] {
     Tensor x = zeros({2, 2}, dtype_of<To>);
     x.set({1, -2}, number);
     return x.at({-1, 0});
