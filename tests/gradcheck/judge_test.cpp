@@ -109,6 +109,14 @@ Smooth wave(double w) {
           [=](double x) { return std::cos((x - 0.37) / w) / w; }};
 }
 
+// sin(x) near 0.37, and a slope of some hundreds near 8.5.
+const Smooth kTwoPlaces = {
+    [](double x) { return std::sin(x) + 1000 * std::exp(-(x - 8) * (x - 8)); },
+    [](double x) { return std::cos(x) - 2000 * (x - 8) * std::exp(-(x - 8) * (x - 8)); }};
+Smooth constant(double claim) {
+  return {[](double x) { return 1e-30 * x; }, [=](double) { return claim; }};
+}
+
 // Slope 1 within `reach` of 0.4, 5 below and 10 above.
 Smooth bent(double reach) {
   return {[=](double x) {
@@ -147,6 +155,40 @@ std::vector<Bound> noisy() {
        {[](double x) { return 1 + 1e-10 * noise(x); }, [](double x) { return 1e-4 * noise(x); }},
        places(1e6),
        Verdict::Vacuous},
+      {"no gradient of a slope that noise leaves three times as large as it might be",
+       kLine.with_noise(3e-3).off(-1), kPlaces, Verdict::Fail},
+      // 1e3 is rounded to 1e-13, and no move of x shows that.
+      {"as small as what rounding hides", constant(1e-12).cancelling(1e3), {1}, Verdict::Vacuous},
+      {"larger than what rounding hides", constant(5e-12).cancelling(1e3), {1}, Verdict::Fail},
+  };
+}
+
+// What a tolerance allows, it allows wherever it is asked.
+std::vector<Bound> tolerated() {
+  const double before = 0.5 - 1e-7;
+  return {
+      {"an error that noise hides from the first step",
+       kSine.with_noise(2e-7).off(5e-3),
+       {0.37123},
+       Verdict::Pass,
+       1e-2},
+      {"small beside another gradient, and noise",
+       kTwoPlaces.with_noise(1e-6).off(8e-3),
+       {0.37123, 8.5},
+       Verdict::Pass,
+       1e-2},
+      {"just outside of the two slopes at a kink",
+       claim(kink(0.05), 0.05, 1.16),
+       {0.5},
+       Verdict::AtKink,
+       1e-2},
+      {"far outside of them", claim(kink(0.05), 0.05, 2), {0.5}, Verdict::Fail, 1e-2},
+      {"where the slope behind the kink is steep",
+       kink(1000).with_noise(4e-12).off(8e-3),
+       {before},
+       Verdict::Vacuous,
+       1e-2},
+      {"more than that there", kink(1000).with_noise(1.5e-11).off(0.05), {before}, Verdict::AtKink, 1e-2},
   };
 }
 
@@ -203,7 +245,7 @@ std::vector<Bound> steps() {
 }
 
 TEST(GradcheckJudge, KeepsItsBounds) {
-  for (const std::vector<Bound>& all : {noisy(), kinks(), steps()})
+  for (const std::vector<Bound>& all : {noisy(), tolerated(), kinks(), steps()})
     for (const Bound& b : all) {
       const GradcheckReport report = check(b.f.f, b.f.gradient, b.at, b.tolerance);
       EXPECT_EQ(report.verdict, b.verdict) << b.what << "\n" << report.str();

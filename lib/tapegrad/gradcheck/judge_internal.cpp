@@ -104,7 +104,7 @@ bool holds_below(const Ladder& ladder, std::size_t k) {
     if (ladder[i].touched == 0) continue;
     const double change = std::abs(ladder[i].numeric - ladder[k].numeric) * ladder[i].step;
     if (rungs++ < kRungs)
-      noise = std::max({noise, change, ladder[i].floor * ladder[i].step});
+      noise = std::max(noise, change);
     else if (change > kFarAbove * noise + std::abs(ladder[k].numeric) * ladder[i].step / kAboveFloor)
       return false;
   }
@@ -385,9 +385,7 @@ class Study {
   }
   /// Zero but for rounding, on both sides: of f's inner values, and of the backward pass.
   bool is_nothing() const {
-    return std::abs(q_.analytic) <= nothing() && error_ <= best_.uncertainty + std::abs(q_.analytic) &&
-           std::abs(best_.value) <=
-               std::max(best_.uncertainty, kFarAbove * rounding_ / std::max(unit(), 1.0));
+    return std::abs(q_.analytic) <= nothing() && std::abs(best_.value) <= best_.uncertainty;
   }
 
   /// A result that no step has changed yet may hide the error in its rounding, as a saturated one does: a probability of 1

@@ -204,11 +204,9 @@ const std::vector<double>& Prober::rounded() const {
 
 const std::vector<double>& Prober::noise() const {
   if (!noise_.empty()) return noise_;
-  // For each result its second differences, from the smallest move that shows anything on, and the last such move.
+  // For each result its second differences, from the smallest move that shows anything on.
   std::vector<std::vector<double>> bent(r_.size());
-  std::vector<int> last(r_.size(), 0);
-  int moves = 0;
-  for (double size = std::numeric_limits<double>::epsilon(); size < 1e-7; size *= 8, ++moves) {
+  for (double size = std::numeric_limits<double>::epsilon(); size < 1e-7; size *= 8) {
     std::vector<double> most(r_.size(), 0);
     for (std::uint64_t direction = 0; direction < 4; ++direction) {
       std::vector<std::vector<double>> seen;
@@ -220,11 +218,10 @@ const std::vector<double>& Prober::noise() const {
       }
     }
     for (std::size_t j = 0; j < r_.size(); ++j)
-      if (most[j] > 0) bent[j].push_back(most[j]), last[j] = moves;
+      if (most[j] > 0) bent[j].push_back(most[j]);
   }
   // Rounding does not depend on the size of the move; what a kink or a bend adds grows with it, eight times or
-  // more from one move to the next. The first three moves that show about the same are the measure; or one or two,
-  // if larger moves show nothing.
+  // more from one move to the next. The first three moves that show about the same are the measure.
   constexpr double kAlike = 20;
   noise_.assign(r_.size(), 0.0);
   for (std::size_t j = 0; j < r_.size(); ++j) {
@@ -232,7 +229,6 @@ const std::vector<double>& Prober::noise() const {
       const auto [low, high] = std::minmax({bent[j][k], bent[j][k + 1], bent[j][k + 2]});
       if (high <= kAlike * low) noise_[j] = high;
     }
-    if (!bent[j].empty() && bent[j].size() < 3 && last[j] + 1 < moves) noise_[j] = std::ranges::max(bent[j]);
   }
   for (std::size_t j = 0; j < r_.size(); ++j) noise_[j] = std::max(noise_[j], rounded()[j]);
   return noise_;
