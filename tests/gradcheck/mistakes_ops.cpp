@@ -38,6 +38,7 @@ Tensor mask(const Tensor& truth) {
 void add_activations(std::vector<Mistake>& all) {
   const auto logistic = [](const Tensor& x) { return sigmoid(x); };
   const auto hyperbolic = [](const Tensor& x) { return tanh(x); };
+  const auto elu_of = [](const Tensor& x) { return elu(x, 0.7); };
   const Strings factor = {"factor", "input-output"};
   const Tensor positive = draw({4, 5}, 2, 0.5, 3);
   all.push_back(unary("relu: y >= 0",
@@ -84,6 +85,19 @@ void add_activations(std::vector<Mistake>& all) {
       "sqrt: 1 / (2 x)", {"the input is taken for the result", "by 1 / (2 x), where it should be"}, factor,
       [](const Tensor& x) { return sqrt(x); }, [](auto& x, auto&, auto& dy) { return dy / (2.0 * x); },
       positive));
+  all.push_back(unary("elu: 1 below 0", {"by 1 everywhere, which is not the derivative"}, factor, elu_of,
+                      [](auto&, auto&, auto& dy) { return dy * 1.0; }));
+  all.push_back(unary(
+      "clamp: passed on", {"by 1 everywhere, which is not the derivative"}, factor,
+      [](const Tensor& x) { return clamp(x, -1, 1); }, [](auto&, auto&, auto& dy) { return dy * 1.0; }));
+  all.push_back(unary(
+      "leaky_relu: the small slope everywhere", {"by 0.2 everywhere, where it should be by 1 where x > 0"},
+      factor, [](const Tensor& x) { return leaky_relu(x, 0.2); },
+      [](auto&, auto&, auto& dy) { return dy * 0.2; }));
+  all.push_back(unary(
+      "softplus: s (1 - s)", {"by sigmoid(x) (1 - sigmoid(x)), where it should be by sigmoid(x)"}, factor,
+      [](const Tensor& x) { return softplus(x); },
+      [](auto& x, auto&, auto& dy) { return dy * sigmoid(x) * (1.0 - sigmoid(x)); }));
   all.push_back(unary(
       "square: the 2 forgotten", {"a forgotten factor 2"}, {"ratio", "factor"},
       [](const Tensor& x) { return square(x); }, [](auto& x, auto&, auto& dy) { return dy * x; }));
@@ -388,6 +402,140 @@ void add_reductions(std::vector<Mistake>& all) {
       [](auto&, auto&, auto& dy) { return repeat(repeat(dy, 2, 1), 2, 2) / 2.0; }, image));
 }
 
+// ---- Rows that are picked, pieces, lengths
+
+void add_layout(std::vector<Mistake>& all) {
+  // Rows of a table, some of them more than once.
+  const std::vector<std::size_t> rows = {3, 0, 3, 1, 3, 1, 0};
+  const auto picked = [](const Tensor& x) {
+    return gather(x, tensor({3, 0, 3, 1, 3, 1, 0}, DType::Int32), 0);
+  };
+  const auto scatter = [rows](const Tensor& x, const Tensor& dy, bool first) {
+    Tensor dx = zeros(x.shape(), DType::Float64);
+    for (std::size_t n = 0; n < rows.size(); ++n)
+      for (index_t j = 0; j < x.shape()[1]; ++j) {
+        const auto row = static_cast<index_t>(rows[n]);
+        if (!first || dx.at({row, j}) == 0) dx.set({row, j}, dy.at({static_cast<index_t>(n), j}));
+      }
+    return dx;
+  };
+  const Strings over = {"overwritten instead of accumulated"};
+  all.push_back(unary("gather: the last one counts", over, {"overwritten"}, picked,
+                      [=](auto& x, auto&, auto& dy) { return scatter(x, dy, false); }));
+  all.push_back(unary("gather: the first one counts", over, {"overwritten"}, picked,
+                      [=](auto& x, auto&, auto& dy) { return scatter(x, dy, true); }));
+  all.push_back(unary(
+      "gather of numbers: the last one counts", over, {"overwritten"},
+      [=](const Tensor& x) {
+        return reshape(picked(reshape(x, {4, 1})), {7});
+      },
+      [=](auto& x, auto&, auto& dy) {
+        return reshape(scatter(reshape(x, {4, 1}), reshape(dy, {7, 1}), false), {4});
+      },
+      draw({4})));
+  const auto along = [](const Tensor& t) { return sum(t, {1}, {.keepdims = true}); };
+  const auto unit = [=](const Tensor& x) { return x / sqrt(along(square(x))); };
+  const auto length = [&](const char* what, const char* words, Slope slope) {
+    all.push_back(unary(what, {words}, {"length"}, unit, std::move(slope)));
+  };
+  length("x / |x|: no projection", "the norm is taken for a constant",
+         [=](auto& x, auto&, auto& dy) { return dy / sqrt(along(square(x))); });
+  length("x / |x|: no norm", "the division by the norm is missing",
+         [=](auto&, auto& y, auto& dy) { return dy - y * along(y * dy); });
+  length("x / |x|: 1 - y^2", "the cross terms are missing",
+         [=](auto& x, auto& y, auto& dy) { return dy * (1.0 - y * y) / sqrt(along(square(x))); });
+  length("x / |x|: x for y", "x stands where the result",
+         [=](auto& x, auto&, auto& dy) { return (dy - x * along(x * dy)) / sqrt(along(square(x))); });
+  all.push_back(unary(
+      "pad: one row early", {"shifted by 1 along axis 1"}, {"shifted"},
+      [](const Tensor& x) {
+        return pad(x, {{1, 2}, {2, 1}});
+      },
+      [](auto&, auto&, auto& dy) {
+        return slice(dy, {{1, 5}, {1, 6}});
+      }));
+  all.push_back(unary(
+      "slice: put at the front", {"shifted by 1 along axis 0"}, {"shifted"},
+      [](const Tensor& x) {
+        return slice(x, {{1, 3}, {}});
+      },
+      [](auto&, auto&, auto& dy) {
+        return pad(dy, {{0, 2}, {0, 0}});
+      }));
+  all.push_back(unary(
+      "transpose: not undone", {"were transposed"}, {"axes"}, [](const Tensor& x) { return transpose(x); },
+      [](auto&, auto&, auto& dy) { return dy * 1.0; }, draw({4, 4})));
+  const TensorFunction joined = [](Inputs in) { return concat({in[0], 2.0 * in[1]}, 1); };
+  all.push_back(binary("concat: the pieces exchanged", "a", {"its two halves along axis 1 exchanged"},
+                       {"pieces"}, joined,
+                       [](Inputs, const Tensor&, const Tensor& dy) {
+                         return Gradients{slice(dy, {{}, {3, 6}}), 2.0 * slice(dy, {{}, {3, 6}})};
+                       },
+                       {draw({4, 3}), draw({4, 3}, 2)}));
+  all.push_back(binary("concat: the second one early", "b", {"shifted by 1 along axis 1"}, {"shifted"},
+                       joined,
+                       [](Inputs, const Tensor&, const Tensor& dy) {
+                         return Gradients{slice(dy, {{}, {0, 3}}), 2.0 * slice(dy, {{}, {2, 4}})};
+                       },
+                       {draw({4, 3}), draw({4, 2}, 2)}));
+  all.push_back(binary(
+      "a column: the first entry of each row", "b", {"only the first index of axis 1"}, {"overwritten"},
+      [](Inputs in) { return in[0] + in[1]; },
+      [](Inputs, const Tensor&, const Tensor& dy) {
+        return Gradients{dy * 1.0, slice(dy, {{}, {0, 1}})};
+      },
+      {draw({4, 3}), draw({4, 1}, 2)}));
+}
+
+// ---- Losses of single entries
+
+void add_losses(std::vector<Mistake>& all) {
+  const Tensor t = draw({4, 5}, 5);
+  const auto huber = [](const Tensor& x) { return where(less(abs(x), 1.0), 0.5 * square(x), abs(x) - 0.5); };
+  const Strings h = {"not clamped where it is large"}, hp = {"huber"};
+  all.push_back(unary("huber: not clamped", h, hp, huber, [](auto& x, auto&, auto& dy) { return dy * x; }));
+  all.push_back(unary(
+      "mean huber of x - t: not clamped", h, hp, [=](const Tensor& x) { return mean(huber(x - t)); },
+      [=](auto& x, auto&, auto& dy) { return dy * (x - t) / 20.0; }));
+  all.push_back(binary(
+      "huber of a - b: not clamped", "a", h, hp, [=](Inputs in) { return huber(in[0] - in[1]); },
+      [](Inputs in, const Tensor&, const Tensor& dy) {
+        const Tensor d = in[0] - in[1];
+        return Gradients{dy * d, -1.0 * dy * clamp(d, -1, 1)};
+      },
+      {draw({4, 5}), draw({4, 5}, 2)}));
+  const Tensor probabilities = draw({4, 5}, 6, 0.1, 0.9);
+  for (const Tensor& q : {mask(greater(t, 0.0)), draw({4, 5}, 7, 0.2, 0.8)}) {
+    const auto loss = [q](const Tensor& p) { return -1.0 * (q * log(p) + (1.0 - q) * log(1.0 - p)); };
+    const auto of_p = [&](const char* what, const char* words, Slope slope) {
+      all.push_back(unary(what, {words}, {"binary-cross-entropy"}, loss, slope, probabilities));
+      all.push_back(unary(
+          what, {words}, {"binary-cross-entropy"}, [=](const Tensor& p) { return mean(loss(p)); },
+          [=](auto& x, auto& y, auto& dy) { return slope(x, y, dy) / 20.0; }, probabilities));
+    };
+    of_p("bce: p / (p (1 - p))", "the target is not subtracted: this is p / (p (1 - p))",
+         [](auto& p, auto&, auto& dy) { return dy * p / (p * (1.0 - p)); });
+    of_p("bce: p - t", "the division by p (1 - p) is missing",
+         [=](auto& p, auto&, auto& dy) { return dy * (p - q); });
+    of_p("bce: -t / p", "only t log(p) has a gradient",
+         [=](auto& p, auto&, auto& dy) { return -1.0 * dy * q / p; });
+    const auto of_logits = [&](const char* what, const char* words, Slope slope) {
+      all.push_back(unary(
+          what, {words}, {"binary-cross-entropy"}, [=](const Tensor& x) { return sum(loss(sigmoid(x))); },
+          std::move(slope)));
+    };
+    of_logits("bce of logits: p", "the target is not subtracted: this is p = sigmoid(x)",
+              [](auto& x, auto&, auto& dy) { return dy * sigmoid(x); });
+    of_logits("bce of logits: x - t", "the logits are taken for probabilities",
+              [=](auto& x, auto&, auto& dy) { return dy * (x - q); });
+    of_logits("bce of logits: (p - t) p (1 - p)", "the sigmoid's derivative once more",
+              [=](auto& x, auto&, auto& dy) {
+                const Tensor p = sigmoid(x);
+                return dy * (p - q) * p * (1.0 - p);
+              });
+  }
+}
+
 }  // namespace
 
 std::vector<Mistake> op_mistakes() {
@@ -398,6 +546,8 @@ std::vector<Mistake> op_mistakes() {
   add_normalization(all);
   add_pooling(all);
   add_reductions(all);
+  add_layout(all);
+  add_losses(all);
   return all;
 }
 

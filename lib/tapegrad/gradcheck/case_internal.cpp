@@ -57,11 +57,11 @@ bool Case::explains(const Values& values) const {
          std::ranges::all_of(checked, [&](std::size_t i) { return close(numeric[i], values[i]); });
 }
 
-bool Case::is(const Values& values) const {
+bool Case::within(const Values& values, double margin) const {
   if (values.size() != analytic.size() || values.empty()) return false;
-  const double margin = 1e-8 * std::max(largest(analytic), scale);
+  const double most = margin * std::max(largest(analytic), scale);
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (!(std::abs(values[i] - analytic[i]) <= margin)) return false;
+    if (!(std::abs(values[i] - analytic[i]) <= most)) return false;
   return true;
 }
 

@@ -171,12 +171,14 @@ class Factors {
   std::vector<Variable> variables_;
 };
 
-/// Whether each result depends on its own entry alone, found by moving some entries.
+/// Whether each result depends on its own entry alone, found by moving some entries. (Those that are wrong tell: of a
+/// transpose the diagonal is right.)
 bool by_entries(const Case& c) {
   if (c.e.second_order || c.wrong.empty() || c.checked.size() < 3 || c.result().shape() != c.me.shape)
     return false;
-  for (std::size_t n = 0; n < 4; ++n) {
-    const std::size_t i = c.checked[n * (c.checked.size() - 1) / 3];
+  for (std::size_t n = 0; n < 8; ++n) {
+    const std::vector<std::size_t>& from = n < 4 ? c.checked : c.wrong;
+    const std::size_t i = from[n % 4 * (from.size() - 1) / 3];
     Line line(c.e.xs[c.e.k], {{static_cast<index_t>(i), 1.0}});
     const Values parts = c.e.prober.contributions(line, c.e.steps[i]);
     for (std::size_t j = 0; j < parts.size(); ++j)

@@ -545,6 +545,153 @@ Hint accumulated(const Case& c) {
   return std::nullopt;
 }
 
+// ---- x / |x|, the norm along an axis
+
+Hint normalized_length(const Case& c) {
+  const Values x = values_of(c.e.xs[c.e.k]), y = values_of(c.result()), r = values_of(c.output_gradient());
+  for (int axis = 0; axis < c.me.shape.rank(); ++axis) {
+    if (c.me.shape[axis] < 2) continue;
+    const Groups along(c.me.shape, {axis});
+    Values norm = along.sums([&](std::size_t i) { return x[i] * x[i]; });
+    for (double& v : norm) v = std::sqrt(v);
+    const Values dot = along.sums([&](std::size_t i) { return y[i] * r[i]; });
+    const Values with_x = along.sums([&](std::size_t i) { return x[i] * r[i]; });
+    const auto all = [&](auto&& f) { return made(x.size(), f); };
+    if (!all_are(y, [&](std::size_t i) { return x[i] / norm[i]; }) ||
+        !c.explains(all([&](std::size_t i) { return (r[i] - y[i] * dot[i]) / norm[i]; })))
+      continue;
+    return first_that_fits(
+        c, {{all([&](std::size_t i) { return r[i] / norm[i]; }),
+             "the norm is taken for a constant: x / |x| has (dy - y sum(y dy)) / |x|"},
+            {all([&](std::size_t i) { return r[i] - y[i] * dot[i]; }),
+             "the division by the norm is missing: x / |x| has (dy - y sum(y dy)) / |x|"},
+            {all([&](std::size_t i) { return r[i] * (1 - y[i] * y[i]) / norm[i]; }),
+             "the cross terms are missing: x / |x| has (dy - y sum(y dy)) / |x|"},
+            {all([&](std::size_t i) { return (r[i] + y[i] * dot[i]) / norm[i]; }),
+             "the sign of the sum is wrong: x / |x| has (dy - y sum(y dy)) / |x|"},
+            {all([&](std::size_t i) { return (r[i] - x[i] * with_x[i]) / norm[i]; }),
+             "x stands where the result y = x / |x| belongs: dx = (dy - y sum(y dy)) / |x|"},
+            {r, "the output gradient is passed on as it is: x / |x| has (dy - y sum(y dy)) / |x|"}});
+  }
+  return std::nullopt;
+}
+
+// ---- losses of single entries, or their sum or mean
+
+/// What multiplies the derivative of each entry: dy, or the part of dy that a mean leaves. One list for each reading.
+std::vector<Values> multipliers(const Case& c) {
+  const Values r = values_of(c.output_gradient());
+  if (c.result().shape() == c.me.shape) return {r};
+  const std::size_t n = c.numeric.size();
+  return {Values(n, r[0] / static_cast<double>(n)), Values(n, r[0])};
+}
+
+/// Whether the result is the loss of each entry, or their sum or mean.
+bool is_loss(const Case& c, const Values& loss) {
+  const auto near = [](double a, double b) { return std::abs(a - b) <= 1e-6 * (1 + std::abs(b)); };
+  const Values y = values_of(c.result());
+  if (y.size() == loss.size()) return std::ranges::equal(y, loss, near);
+  const double sum = std::accumulate(loss.begin(), loss.end(), 0.0);
+  return near(y[0], sum) || near(y[0], sum / static_cast<double>(loss.size()));
+}
+
+/// Of an entry x that stands for the probability p, with the target t.
+using OfEntry = double (*)(double x, double p, double t);
+struct WrongSlope {
+  OfEntry slope;
+  const char* text;
+};
+struct EntryLoss {
+  OfEntry probability, loss, weight;  // (p - t) / weight is the derivative
+  std::span<const WrongSlope> wrong;
+};
+
+constexpr WrongSlope kWrongOfProbabilities[] = {
+    {[](double, double p, double) { return 1 / (1 - p); },
+     "the target is not subtracted: this is p / (p (1 - p)), where binary cross entropy has (p - t) / (p (1 - p))"},
+    {[](double, double p, double t) { return p - t; },
+     "the division by p (1 - p) is missing: this is p - t, the gradient with respect to the logits; with respect to p it "
+     "is (p - t) / (p (1 - p))"},
+    {[](double, double p, double) { return 1 / (p * (1 - p)); },
+     "the factor p - t is missing: binary cross entropy has (p - t) / (p (1 - p))"},
+    {[](double, double p, double t) { return -t / p; },
+     "only t log(p) has a gradient: (1 - t) log(1 - p) adds (1 - t) / (1 - p)"},
+    {[](double, double p, double t) { return (1 - t) / (1 - p); },
+     "only (1 - t) log(1 - p) has a gradient: t log(p) adds -t / p"},
+    {[](double, double p, double t) { return -t / p - (1 - t) / (1 - p); },
+     "the sign of (1 - t) / (1 - p) is wrong: binary cross entropy has -t / p + (1 - t) / (1 - p)"},
+};
+constexpr WrongSlope kWrongOfLogits[] = {
+    {[](double, double p, double) { return p; },
+     "the target is not subtracted: this is p = sigmoid(x), where binary cross entropy of logits has p - t"},
+    {[](double x, double, double t) { return x - t; },
+     "the logits are taken for probabilities: this is x - t, where binary cross entropy has sigmoid(x) - t"},
+    {[](double, double p, double t) { return (p - t) * p * (1 - p); },
+     "multiplied by the sigmoid's derivative once more: with respect to the logits it is p - t alone"},
+    {[](double, double p, double t) { return (p - t) / (p * (1 - p)); },
+     "this is the gradient with respect to the probabilities, (p - t) / (p (1 - p)); with respect to the logits it is p - "
+     "t"},
+    {[](double, double, double t) { return -t; },
+     "the sigmoid is missing: this is -t, where binary cross entropy of logits has p - t"},
+};
+constexpr EntryLoss kCrossEntropies[] = {
+    {[](double x, double, double) { return x; },
+     [](double, double p, double t) { return -t * std::log(p) - (1 - t) * std::log1p(-p); },
+     [](double, double p, double) { return p * (1 - p); }, kWrongOfProbabilities},
+    {[](double x, double, double) { return 1 / (1 + std::exp(-x)); },
+     [](double x, double, double t) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))) - t * x; },
+     [](double, double, double) { return 1.0; }, kWrongOfLogits},
+};
+
+// The targets follow from the right gradient: where they are between 0 and 1, and make the result, it is this loss.
+Hint binary_cross_entropy(const Case& c) {
+  const Values x = values_of(c.e.xs[c.e.k]);
+  for (const Values& k : multipliers(c))
+    for (const EntryLoss& f : kCrossEntropies) {
+      const Values p = made(x.size(), [&](std::size_t i) { return f.probability(x[i], 0, 0); });
+      if (!std::ranges::all_of(p, [](double v) { return v > 0 && v < 1; })) continue;
+      const Values t =
+          made(x.size(), [&](std::size_t i) { return p[i] - c.numeric[i] / k[i] * f.weight(x[i], p[i], 0); });
+      const auto all = [&](OfEntry of) {
+        return made(x.size(), [&](std::size_t i) { return of(x[i], p[i], t[i]); });
+      };
+      if (!std::ranges::all_of(t, [](double v) { return v > -1e-5 && v < 1 + 1e-5; }) ||
+          !is_loss(c, all(f.loss)))
+        continue;
+      for (const WrongSlope& wrong : f.wrong) {
+        Values slopes = all(wrong.slope);
+        for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] *= k[i];
+        if (c.is_nearly(slopes)) return GradcheckHint{"", wrong.text};
+      }
+    }
+  return std::nullopt;
+}
+
+// A gradient that would be right if it were cut off at +-delta, as that of a huber loss is: on both sides, and right
+// between.
+Hint not_clamped(const Case& c) {
+  const Values k = multipliers(c)[0];
+  double delta = 0;
+  for (const std::size_t i : c.checked) delta = std::max(delta, std::abs(c.numeric[i] / k[i]));
+  std::size_t above = 0, below = 0, between = 0;
+  for (const std::size_t i : c.checked) {
+    const double found = c.analytic[i] / k[i], right = c.numeric[i] / k[i];
+    if (std::abs(found) <= delta * (1 + 1e-6)) {
+      if (!c.close(c.numeric[i], c.analytic[i])) return std::nullopt;
+      between += std::abs(right) > 1e-3 * delta && std::abs(right) < (1 - 1e-3) * delta;
+    } else {
+      if (!(std::abs(std::abs(right) - delta) <= 1e-6 * delta) || (found > 0) != (right > 0))
+        return std::nullopt;
+      ++(found > 0 ? above : below);
+    }
+  }
+  if (above == 0 || below == 0 || above + below < 3 || between == 0) return std::nullopt;
+  return GradcheckHint{
+      "",
+      "right where it is small, and not clamped where it is large: beyond delta the gradient of a huber loss is "
+      "clamp(x - t, -delta, delta), not x - t"};
+}
+
 // ---- when to ask
 
 // One number fits many a formula.
@@ -556,6 +703,9 @@ bool same_shape(const Case& c) {
 }
 bool scalar_of_logits(const Case& c) {
   return complete(c) && c.result().size() == 1 && c.me.shape.rank() == 2;
+}
+bool loss_of_entries(const Case& c) {
+  return complete(c) && (c.result().size() == 1 || c.result().shape() == c.me.shape);
 }
 bool smaller_image(const Case& c) {
   if (!complete(c) || c.me.shape.rank() != 4 || c.result().rank() != 4) return false;
@@ -571,6 +721,9 @@ constexpr Pattern kFormulaPatterns[] = {
     {"pooling", Strength::Formula, smaller_image, pooled},
     {"reduction", Strength::Formula, complete, reduced},
     {"cumulative", Strength::Formula, same_shape, accumulated},
+    {"length", Strength::Formula, same_shape, normalized_length},
+    {"binary-cross-entropy", Strength::Formula, loss_of_entries, binary_cross_entropy},
+    {"huber", Strength::Formula, loss_of_entries, not_clamped},
 };
 
 }  // namespace

@@ -87,6 +87,22 @@ std::vector<Rearrangement> rearrangements(const Shape& shape, const std::vector<
   return all;
 }
 
+// Of a concatenation of equal pieces.
+std::vector<Rearrangement> halves(const Shape& shape) {
+  std::vector<Rearrangement> found;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    const index_t half = shape[axis] / 2;
+    if (shape[axis] % 2 != 0 || half == 0) continue;
+    found.push_back({"pieces", fmt::format("taken with its two halves along axis {} exchanged", axis),
+                     [axis, half](const Tensor& x) {
+                       std::vector<Range> first(static_cast<std::size_t>(axis)), second = first;
+                       first.push_back({0, half}), second.push_back({half, 2 * half});
+                       return concat({slice(x, second), slice(x, first)}, axis);
+                     }});
+  }
+  return found;
+}
+
 Hint rearranged(const Case& c) {
   if (c.checked.size() < 2) return std::nullopt;
   for (const Rearrangement& r : rearrangements(c.me.shape, c.me.axes))
@@ -137,7 +153,9 @@ Hint operands(const Case& c) {
     }
   }
   for (std::size_t o = 0; o < c.e.rs.size(); ++o) {
-    for (const Rearrangement& r : rearrangements(c.e.rs[o].shape(), plain_words(c.e.rs[o].shape()))) {
+    std::vector<Rearrangement> all = rearrangements(c.e.rs[o].shape(), plain_words(c.e.rs[o].shape()));
+    for (Rearrangement& other : halves(c.e.rs[o].shape())) all.push_back(std::move(other));
+    for (const Rearrangement& r : all) {
       Tensors rs = c.e.rs;
       rs[o] = r.apply(c.e.rs[o]);
       if (const auto found = c.backward(rs); found && c.explains(*found))
@@ -165,6 +183,12 @@ Hint channels(const Case& c) {
       }
       return true;
     };
+    // Slices of zeros may stand anywhere: they tell no order.
+    std::vector<bool> telling(static_cast<std::size_t>(size));
+    for (std::size_t i = 0; i < c.numeric.size(); ++i)
+      if (std::abs(c.numeric[i]) > c.tolerance)
+        telling[static_cast<std::size_t>(static_cast<index_t>(i) / inner % size)] = true;
+    if (std::ranges::find(telling, false) != telling.end()) continue;
     std::set<index_t> used;
     std::vector<index_t> order;
     for (index_t slice = 0; slice < size; ++slice)
