@@ -202,7 +202,6 @@ TEST(GradcheckVerdict, GradientsThatCancelAtAnyScaleAreVacuous) {
 
 TEST(GradcheckVerdict, GradientsThatCancelAreVacuousInTheSecondOrder) {
   std::vector<Cancelling> all = cancelling();
-  all.pop_back();  // behind 1e6, two decades of steps may be rounded alike
   all.push_back({"each softmax", {3, 5}, [](const Tensor& x) { return sum(softmax(x), 1); }});
   all.push_back({"the mean of softmax", {3, 5}, [](const Tensor& x) { return mean(softmax(x)); }});
   all.push_back({"each x - mean(x)", {3, 5}, [](const Tensor& x) {

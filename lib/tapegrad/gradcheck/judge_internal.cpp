@@ -96,8 +96,9 @@ Estimate best_of(const Ladder& ladder, std::size_t count, bool bend, bool near =
 }
 
 // Whether the slope at step k also holds closer to x, but for noise: what noise adds to f does not depend on
-// the step and is learnt on the smallest ones, what kinks and bends add grows with it.
-bool holds_below(const Ladder& ladder, std::size_t k) {
+// the step and is learnt on the smallest ones, what kinks and bends add grows with it. Noise that hides the error is no
+// proof of it: values that are rounded alike over two decades of steps look as steady as a slope.
+bool holds_below(const Ladder& ladder, std::size_t k, double analytic) {
   double noise = 0;
   std::size_t rungs = 0;
   for (std::size_t i = 0; i < k; ++i) {
@@ -108,7 +109,8 @@ bool holds_below(const Ladder& ladder, std::size_t k) {
     else if (change > kFarAbove * noise + std::abs(ladder[k].numeric) * ladder[i].step / kAboveFloor)
       return false;
   }
-  return true;
+  const Difference& middle = ladder[k + kRungs / 2];
+  return noise <= std::abs(middle.numeric - analytic) * middle.step;
 }
 
 // A wrong gradient: over two decades of steps the error keeps its sign and its size, and is above rounding.
@@ -130,7 +132,7 @@ std::optional<std::size_t> flat_error(const Ladder& ladder, std::size_t count, d
     // Beside a large gradient the slope may look flat where it is not, as beyond the reach of a bounded
     // function.
     const bool settled = high - low <= std::max((kSame - 1) * top, kAboveFloor * ladder[k].floor);
-    if (!clear || !flat || !settled || !holds_below(ladder, k)) continue;
+    if (!clear || !flat || !settled || !holds_below(ladder, k, analytic)) continue;
     // Silence tells least.
     const double rank = ladder[k].touched == 0 ? std::numeric_limits<double>::max() : high - low;
     if (rank > least) continue;
@@ -219,7 +221,7 @@ class Study {
     if (is_nothing()) return conclude(GradcheckBehaviour::Zero, best_.at, best_.value);
     std::size_t at = 0;
     while (at + 1 < ladder_.size() && ladder_[at].step < q_.usual) ++at;
-    return conclude(GradcheckBehaviour::Unclear, at);
+    return unless_rounding(GradcheckBehaviour::Unclear, at);
   }
 
  private:
