@@ -761,7 +761,7 @@ TEST(Ulps, OfReductions) {
             const Real error = std::abs(static_cast<Real>(found.at({0})) - exact);
             if (error == 0) continue;
             const auto part = static_cast<double>(error / (unit * static_cast<Real>(bound)));
-            if (part > worst) worst = part, at = n;
+            if (!(part <= worst)) worst = part, at = n;  // a NaN is the worst
           }
         }
       fmt::print("{:<24} {:<8} {:>7.2f} of {} numbers\n", reduced.op, to_string(dtype), worst, at);

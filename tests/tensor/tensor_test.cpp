@@ -61,7 +61,7 @@ TEST(Tensor, UndefinedIsRefusedEverywhere) {
   EXPECT_TRUE(refuses("ones_like", {"never given a value"}, [&] { (void)ones_like(none); }));
   EXPECT_TRUE(refuses("parameter", {"never given a value"}, [&] { (void)parameter(none); }));
   EXPECT_TRUE(refuses("stop_gradient", {"never given a value"}, [&] { (void)stop_gradient(none); }));
-  EXPECT_TRUE(refuses("dtype", {"never given a value"}, [&] { (void)TensorAccess::clone(none); }));
+  EXPECT_TRUE(refuses("shape", {"never given a value"}, [&] { (void)TensorAccess::clone(none); }));
   refused("view", [&] { (void)TensorAccess::view(none, {}); });
   EXPECT_TRUE(refuses("equal", {"never given a value"}, [&] { (void)equal(none, none); }));
 }
@@ -142,6 +142,15 @@ TEST(Wrap, OfConstMemoryIsReadOnly) {
   Tensor copy = TensorAccess::clone(x);
   copy.set({0, 0}, 9);
   EXPECT_EQ(memory[0], 1);
+}
+
+TEST(Wrap, RefusesMemoryThatIsNotAligned) {
+  alignas(double) std::byte memory[24] = {};
+  EXPECT_TRUE(refuses("wrap", {"aligned for Float64", "8 bytes"},
+                      [&] { (void)Tensor::wrap(reinterpret_cast<double*>(memory + 4), {2}); }));
+  EXPECT_TRUE(refuses("wrap", {"aligned for Int32", "4 bytes"},
+                      [&] { (void)Tensor::wrap(reinterpret_cast<const std::int32_t*>(memory + 2), {2}); }));
+  EXPECT_TRUE(equal(Tensor::wrap(reinterpret_cast<float*>(memory + 4), {5}), zeros({5})));
 }
 
 TEST(Wrap, RefusesNullUnlessThereIsNothingThere) {

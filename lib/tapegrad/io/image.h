@@ -58,8 +58,9 @@ void write_png(const std::filesystem::path& path, const Image& image);
 
 inline constexpr index_t kMaxPixels = index_t{1} << 26;  ///< the largest image that read_image() reads
 
-/// Reads a PNG, JPEG or BMP file as grey (channels = 1) or colour (channels = 3), whatever its own colours are. Throws
-/// when the file cannot be read or decoded, or has more than max_pixels or kMaxPixels pixels.
+/// Reads a PNG, JPEG or BMP file as grey (channels = 1) or colour (channels = 3), whatever its own colours are. Rows are
+/// those of the file: an orientation that a camera noted (EXIF) is ignored. Throws when the file cannot be read or
+/// decoded, or has more than max_pixels or kMaxPixels pixels.
 [[nodiscard]] Image read_image(const std::filesystem::path& path, int channels,
                                index_t max_pixels = kMaxPixels);
 

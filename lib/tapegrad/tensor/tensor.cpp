@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "tapegrad/base/context.h"
@@ -114,6 +115,10 @@ Tensor& Tensor::operator=(const Tensor& other) noexcept = default;
 Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool read_only) {
   if (data == nullptr && shape.size() > 0)
     fail("wrap", "the pointer must not be null, as shape {} has {} elements", shape, shape.size());
+  if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) != 0)
+    fail("wrap",
+         "the pointer must be aligned for {}, to a multiple of {} bytes: copy the elements to memory that is",
+         dtype, size_of(dtype));
   Tensor made;
   made.shape_ = shape;
   made.storage_ = detail::StorageHandle(detail::Storage::wrap(dtype, data, shape.size(), read_only));
@@ -216,7 +221,8 @@ Tensor TensorAccess::parameter_of(const Tensor& x) {
 }
 
 Tensor TensorAccess::clone(const Tensor& x, const char* op) {
-  Tensor made = empty(x.shape(), x.dtype(), op);
+  const Shape& shape = x.shape();  // first with every compiler: it says what is wrong with an undefined x
+  Tensor made = empty(shape, x.dtype(), op);
   dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
     std::ranges::copy(x.values<T>(), made.mutable_values<T>().begin());

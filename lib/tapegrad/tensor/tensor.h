@@ -37,7 +37,7 @@ class Tensor {
 
   /// A tensor on the caller's memory, without a copy. The memory must hold shape.size() elements and outlive every
   /// handle on it and every tape that saved one. A tape does not notice writes through the caller's own pointer. A
-  /// pointer to const gives a read-only tensor.
+  /// pointer to const gives a read-only tensor. Throws when the pointer is null though there are elements, or not aligned.
   template <class T>
   requires is_element<std::remove_const_t<T>>
   static Tensor wrap(T* data, const Shape& shape) {
