@@ -306,8 +306,9 @@ TEST(Report, MachineIsDescribed) {
   const Report::Facts facts = machine_facts();
   ASSERT_GE(facts.size(), 5u);
   for (const auto& [name, value] : facts) EXPECT_FALSE(value.empty()) << name;
-  const std::string version =
-      fmt::format("{}.{}.{}", TAPEGRAD_VERSION_MAJOR, TAPEGRAD_VERSION_MINOR, TAPEGRAD_VERSION_PATCH);
+  const std::string version = std::to_string(TAPEGRAD_VERSION_MAJOR) + "." +
+                              std::to_string(TAPEGRAD_VERSION_MINOR) + "." +
+                              std::to_string(TAPEGRAD_VERSION_PATCH);
   const auto told =
       std::ranges::find_if(facts, [&](const auto& f) { return f.second.find(version) != f.second.npos; });
   ASSERT_NE(told, facts.end()) << version;
