@@ -106,7 +106,7 @@ bool holds_below(const Ladder& ladder, std::size_t k, double analytic) {
     const double change = std::abs(ladder[i].numeric - ladder[k].numeric) * ladder[i].step;
     if (rungs++ < kRungs)
       noise = std::max(noise, change);
-    else if (change > kFarAbove * noise + std::abs(ladder[k].numeric) * ladder[i].step / kAboveFloor)
+    else if (change > kFarAbove * noise)
       return false;
   }
   const Difference& middle = ladder[k + kRungs / 2];
