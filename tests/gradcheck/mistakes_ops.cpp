@@ -95,6 +95,13 @@ void add_activations(std::vector<Mistake>& all) {
       factor, [](const Tensor& x) { return leaky_relu(x, 0.2); },
       [](auto&, auto&, auto& dy) { return dy * 0.2; }));
   all.push_back(unary(
+      "softplus: x", {"by x, where it should be by sigmoid(x)"}, factor,
+      [](const Tensor& x) { return softplus(x); }, [](auto& x, auto&, auto& dy) { return dy * x; }));
+  all.push_back(unary(
+      "-log(x): 1 / (1 - x)", {"where it should be by -1 / x"}, factor,
+      [](const Tensor& x) { return -1.0 * log(x); }, [](auto& x, auto&, auto& dy) { return dy / (1.0 - x); },
+      draw({4, 5}, 2, 0.1, 0.9)));
+  all.push_back(unary(
       "softplus: s (1 - s)", {"by sigmoid(x) (1 - sigmoid(x)), where it should be by sigmoid(x)"}, factor,
       [](const Tensor& x) { return softplus(x); },
       [](auto& x, auto&, auto& dy) { return dy * sigmoid(x) * (1.0 - sigmoid(x)); }));
@@ -494,6 +501,8 @@ void add_losses(std::vector<Mistake>& all) {
   const auto huber = [](const Tensor& x) { return where(less(abs(x), 1.0), 0.5 * square(x), abs(x) - 0.5); };
   const Strings h = {"not clamped where it is large"}, hp = {"huber"};
   all.push_back(unary("huber: not clamped", h, hp, huber, [](auto& x, auto&, auto& dy) { return dy * x; }));
+  all.push_back(unary("huber: another delta", {"at a limit that is 1.25 times"}, hp, huber,
+                      [](auto& x, auto&, auto& dy) { return dy * clamp(x, -1.25, 1.25); }));
   all.push_back(unary(
       "mean huber of x - t: not clamped", h, hp, [=](const Tensor& x) { return mean(huber(x - t)); },
       [=](auto& x, auto&, auto& dy) { return dy * (x - t) / 20.0; }));

@@ -44,6 +44,8 @@ constexpr Expression kExpressions[] = {
     {"{0} (1 + {0})", [](double v) { return v * (1 + v); }},
     {"{0} (1 - {0}^2)", [](double v) { return v * (1 - v * v); }},
     {"1 / {}", [](double v) { return 1 / v; }},
+    {"1 / (1 - {})", [](double v) { return 1 / (1 - v); }},
+    {"1 / (1 + {})", [](double v) { return 1 / (1 + v); }},
     {"-1 / {}", [](double v) { return -1 / v; }},
     {"1 / {}^2", [](double v) { return 1 / (v * v); }},
     {"-1 / {}^2", [](double v) { return -1 / (v * v); }},

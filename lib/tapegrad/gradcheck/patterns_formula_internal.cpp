@@ -655,9 +655,9 @@ Hint binary_cross_entropy(const Case& c) {
       const auto all = [&](OfEntry of) {
         return made(x.size(), [&](std::size_t i) { return of(x[i], p[i], t[i]); });
       };
-      if (!std::ranges::all_of(t, [](double v) { return v > -1e-5 && v < 1 + 1e-5; }) ||
-          !is_loss(c, all(f.loss)))
-        continue;
+      // One target for all is another function: -log(p), or softplus.
+      const auto [least, most] = std::ranges::minmax(t);
+      if (!(least > -1e-5 && most < 1 + 1e-5 && most - least > 1e-3) || !is_loss(c, all(f.loss))) continue;
       for (const WrongSlope& wrong : f.wrong) {
         Values slopes = all(wrong.slope);
         for (std::size_t i = 0; i < slopes.size(); ++i) slopes[i] *= k[i];
@@ -671,9 +671,12 @@ Hint binary_cross_entropy(const Case& c) {
 // between.
 Hint not_clamped(const Case& c) {
   const Values k = multipliers(c)[0];
-  double delta = 0;
-  for (const std::size_t i : c.checked) delta = std::max(delta, std::abs(c.numeric[i] / k[i]));
-  std::size_t above = 0, below = 0, between = 0;
+  double delta = 0, top = 0;
+  for (const std::size_t i : c.checked) {
+    delta = std::max(delta, std::abs(c.numeric[i] / k[i]));
+    top = std::max(top, std::abs(c.analytic[i] / k[i]));
+  }
+  std::size_t above = 0, below = 0, between = 0, at_top = 0;
   for (const std::size_t i : c.checked) {
     const double found = c.analytic[i] / k[i], right = c.numeric[i] / k[i];
     if (std::abs(found) <= delta * (1 + 1e-6)) {
@@ -683,9 +686,16 @@ Hint not_clamped(const Case& c) {
       if (!(std::abs(std::abs(right) - delta) <= 1e-6 * delta) || (found > 0) != (right > 0))
         return std::nullopt;
       ++(found > 0 ? above : below);
+      at_top += std::abs(found) >= top * (1 - 1e-9);
     }
   }
   if (above == 0 || below == 0 || above + below < 3 || between == 0) return std::nullopt;
+  if (at_top > 1)
+    return GradcheckHint{
+        "",
+        fmt::format("clamped at a limit that is {:.6g} times what it should be: the delta of a huber loss is "
+                    "the limit of its gradient",
+                    top / delta)};
   return GradcheckHint{
       "",
       "right where it is small, and not clamped where it is large: beyond delta the gradient of a huber loss is "
