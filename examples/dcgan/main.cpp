@@ -31,14 +31,20 @@ tg::Tensor random_codes(tg::index_t count, tg::Generator& generator) {
   return tg::normal({count, kCode}, 0, 1, generator);
 }
 
+/// The options with what all convolutions here have in common.
+template <class LayerOptions>
+LayerOptions with_common(LayerOptions options) {
+  options.kernel_size = 4;
+  options.strides = 2;
+  options.padding = tg::Padding::Same;
+  options.kernel_initializer = tg::normal_initializer(0.02);
+  return options;
+}
+
 /// Codes [n, kCode] to images [n, 28, 28, 1] in [-1, 1].
 tg::Sequential make_generator(tg::Generator& random) {
-  const auto transpose = [&](tg::Conv2DTransposeLayerOptions options) {
-    options.kernel_size = 4;
-    options.strides = 2;
-    options.padding = tg::Padding::Same;
-    options.kernel_initializer = tg::normal_initializer(0.02);
-    return tg::Conv2DTranspose(options, random);
+  const auto transpose = [&](const tg::Conv2DTransposeLayerOptions& options) {
+    return tg::Conv2DTranspose(with_common(options), random);
   };
   return tg::Sequential{tg::Dense({.in_features = kCode,
                                    .units = 7 * 7 * 64,
@@ -56,12 +62,8 @@ tg::Sequential make_generator(tg::Generator& random) {
 
 /// Images to logits [n, 1] of being real.
 tg::Sequential make_discriminator(tg::Generator& random) {
-  const auto conv = [&](tg::Conv2DLayerOptions options) {
-    options.kernel_size = 4;
-    options.strides = 2;
-    options.padding = tg::Padding::Same;
-    options.kernel_initializer = tg::normal_initializer(0.02);
-    return tg::Conv2D(options, random);
+  const auto conv = [&](const tg::Conv2DLayerOptions& options) {
+    return tg::Conv2D(with_common(options), random);
   };
   return tg::Sequential{
       conv({.in_channels = 1, .filters = 32}),  // 14 x 14

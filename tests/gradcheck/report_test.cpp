@@ -74,7 +74,7 @@ TEST(GradcheckReport, TheTableIsAsWideAsItsWords) {
 TEST(GradcheckReport, ColourIsAskedFor) {
   const GradcheckReport report = wrong_convolution({});
   EXPECT_EQ(report.str().find('\033'), std::string::npos);
-  std::string coloured = report.str(true);
+  std::string coloured = report.str({.colour = true});
   EXPECT_NE(coloured.find("\033[31m"), std::string::npos);
   for (std::size_t at = 0; (at = coloured.find('\033', at)) != std::string::npos;)
     coloured.erase(at, coloured.find('m', at) + 1 - at);

@@ -117,7 +117,7 @@ bool is_right(const std::string& line, std::size_t numeric) {
 std::string text_of(const tg::GradcheckReport& report, bool colour) {
   constexpr std::string_view as_ever =
       "; the error is the same at every step: wrong";  // that is what wrong means
-  std::istringstream in(report.str(colour));
+  std::istringstream in(report.str({.colour = colour}));
   std::string all;
   bool shown = false, skipping = false;
   for (std::string line; std::getline(in, line);) {

@@ -125,6 +125,11 @@ struct GradcheckTensor {
   Tensor numeric = {};   ///< NaN where it was not computed
 };
 
+/// How GradcheckReport::str() writes.
+struct GradcheckTextOptions {
+  bool colour = false;  ///< with a terminal's colours: ask isatty(STDOUT_FILENO)
+};
+
 struct GradcheckReport {
   /// Whether the verdict is Pass.
   bool passed = false;
@@ -135,9 +140,8 @@ struct GradcheckReport {
   /// The reason for the verdict, if it is not found in the tensors.
   std::string note = {};
 
-  /// The report for people: verdict, table, worst entries, hints. colour adds a terminal's colours (ask
-  /// isatty(STDOUT_FILENO)).
-  [[nodiscard]] std::string str(bool colour = false) const;
+  /// The report for people: verdict, table, worst entries, hints.
+  [[nodiscard]] std::string str(const GradcheckTextOptions& text_options = {}) const;
   /// The report for programs, as JSON. Numbers that are not finite are strings: "nan", "inf", "-inf".
   [[nodiscard]] std::string json() const;
   /// The errors of input k, to be drawn with filters_image() or grid() of show/sheet.h: for each entry
@@ -150,7 +154,8 @@ struct GradcheckReport {
 /// Compares the gradient that the tape computes for sum(r * f(inputs)) with central differences, for two random output
 /// gradients r (one evaluation of f serves both), and checks that the gradient is linear in r. Inputs that are
 /// parameters are changed in place (and restored), so f may also use them through a module; other inputs are replaced
-/// by copies. An entry that disagrees is tried with other steps before it is called wrong. Throws unless the result and
+/// by copies. An entry that disagrees is tried with other steps before it is called wrong. To measure rounding, f and its
+/// backward pass also run while this thread rounds up, down or towards zero (fesetround), which is restored. Throws unless the result and
 /// all inputs are Float64. Nothing is recorded on a tape that is open outside.
 [[nodiscard]] GradcheckReport gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
                                         const GradcheckOptions& options = {});

@@ -225,8 +225,8 @@ std::string_view name(GradcheckBehaviour behaviour) {
   return "";
 }
 
-std::string GradcheckReport::str(bool colour) const {
-  const Painter paint(colour);
+std::string GradcheckReport::str(const GradcheckTextOptions& text_options) const {
+  const Painter paint(text_options.colour);
   const double tolerance = options.tolerance.value_or(1e-7);
   std::string text =
       paint(kBold, "gradcheck ") + paint(colour_of(verdict), explain(verdict)) +

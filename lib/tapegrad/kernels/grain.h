@@ -20,7 +20,7 @@ inline constexpr index_t kMatmulWork = 1 << 20;      ///< multiplications; fewer
 inline constexpr index_t kConvolutionWork = 1 << 19;  ///< multiplications of a convolution
 inline constexpr index_t kAdditionsPiece = 1 << 16;   ///< additions of partial sums
 inline constexpr index_t kSortPiece = 4096;           ///< elements of lanes that are sorted
-inline constexpr index_t kMaskPiece = 8192;  ///< elements of a dropout's mask; each costs some of another op
+inline constexpr index_t kMaskPiece = 8192;           ///< elements of a dropout's mask, which cost more each
 
 inline constexpr index_t kReducePiece = 32768;           ///< elements that one partial result joins
 inline constexpr index_t kReluBackwardPiece = 32768;     ///< elements that one partial sum adds
