@@ -20,15 +20,17 @@ set(below_gradcheck ${below_transforms} transforms)
 set(below_io base tensor)
 set(below_show base tensor io)
 set(below_data base tensor io)
+set(below_exchange base tensor autograd ops nn io data) # a library of its own
 
 # Foreign headers, and the files that may include them. No header that is installed may.
-set(foreign cblas.h zlib.h fmt/ png.h jpeglib.h hwy/ thread> mutex> condition_variable> sched.h)
+set(foreign cblas.h zlib.h fmt/ png.h jpeglib.h hwy/ protozero/ thread> mutex> condition_variable> sched.h)
 set(home_cblas.h "kernels/gemm_blas.cpp")
 set(home_zlib.h "io/.*")
 set(home_fmt/ ".*")
 set(home_png.h "io/png.cpp")
 set(home_jpeglib.h "io/jpeg.cpp")
 set(home_hwy/ "kernels/.*")
+set(home_protozero/ "exchange/.*")
 set(home_sched.h "base/.*")
 set(home_mutex> "base/.*|kernels/gemm_blas.cpp") # one flavour of OpenBLAS takes one call at a time
 set(home_condition_variable> "base/.*")

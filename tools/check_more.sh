@@ -16,7 +16,7 @@ step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
 
 # All but the tests of the examples, which kill and continue programs for minutes, and of memory, which replace operator new as
 # sanitizers do: what takes longest comes first.
-all="gradcheck kernels ops refusals autograd base io data process tapegrad_c transforms tensor optim nn show"
+all="gradcheck kernels ops refusals autograd base io data process tapegrad_c exchange transforms tensor optim nn show"
 for folder in tests/*/; do # which must not be forgotten when there is one more
   room=$(basename "$folder")
   case " $all examples memory tools " in

@@ -1,9 +1,8 @@
-# tapegrad_public_headers(VARIABLE DIRECTORY): the headers that DIRECTORY/tapegrad/tapegrad.h reaches, itself included, and
-# base/fmt.h, which programs that use fmt include besides; without what stands behind #ifndef TAPEGRAD_MINIMAL, if that is set.
-# CMake runs again when one of them changes.
+# tapegrad_public_headers(VARIABLE DIRECTORY HEADER...): what these headers in DIRECTORY reach, themselves included; without what
+# stands behind #ifndef TAPEGRAD_MINIMAL, if that is set. CMake runs again when one of them changes.
 function(tapegrad_public_headers variable directory)
   set(found)
-  set(open tapegrad/tapegrad.h tapegrad/base/fmt.h)
+  set(open ${ARGN})
   set(is_left_out FALSE)
   while(open)
     list(POP_FRONT open header)

@@ -57,6 +57,7 @@ class TapegradConan(ConanFile):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["TAPEGRAD_BLAS"] = bool(self.options.blas)
         toolchain.cache_variables["TAPEGRAD_MINIMAL"] = bool(self.options.minimal)
+        toolchain.cache_variables["TAPEGRAD_EXCHANGE"] = False
         for part in ("EXAMPLES", "TESTS", "TOOLS"):
             toolchain.cache_variables["TAPEGRAD_BUILD_" + part] = False
         toolchain.generate()

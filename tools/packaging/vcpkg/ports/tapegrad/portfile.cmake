@@ -14,6 +14,7 @@ vcpkg_cmake_configure(
         -DTAPEGRAD_BUILD_EXAMPLES=OFF
         -DTAPEGRAD_BUILD_TESTS=OFF
         -DTAPEGRAD_BUILD_TOOLS=OFF
+        -DTAPEGRAD_EXCHANGE=OFF
 )
 vcpkg_cmake_install()
 vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/tapegrad)

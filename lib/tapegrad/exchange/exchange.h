@@ -1,0 +1,8 @@
+#pragma once
+
+// All of tapegrad::exchange: models and weights of other programs, in and out.
+//
+//   find_package(tapegrad REQUIRED COMPONENTS exchange)
+//   target_link_libraries(yours PRIVATE tapegrad::exchange)
+
+#include "tapegrad/exchange/weights.h"
