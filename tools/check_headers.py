@@ -16,7 +16,7 @@ import os
 import re
 import sys
 
-CHANGE_SOMETHING = {"clip_by_norm"}  # and return something of interest
+CHANGE_SOMETHING = {"clip_by_norm", "load_weights"}  # and return something of interest
 DECLARATION = re.compile(
     r"^(?P<attributes>(?:\[\[[^\]]*\]\] )*)(?:inline |constexpr |static |virtual )*"
     r"(?P<type>[A-Za-z_][\w:]*(?:<[^;{}=]*>)?(?:::\w+)?)(?P<handle>\s*[&*]\s*|\s+|(?=\())"

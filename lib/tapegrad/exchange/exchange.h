@@ -5,4 +5,5 @@
 //   find_package(tapegrad REQUIRED COMPONENTS exchange)
 //   target_link_libraries(yours PRIVATE tapegrad::exchange)
 
+#include "tapegrad/exchange/pytorch.h"
 #include "tapegrad/exchange/weights.h"

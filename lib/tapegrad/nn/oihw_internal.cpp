@@ -2,7 +2,6 @@
 
 #include <array>
 #include <map>
-#include <string_view>
 
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/class_internal.h"
@@ -10,9 +9,7 @@
 #include "tapegrad/ops/layout.h"
 
 namespace tapegrad::inline v0::detail {
-namespace {
 
-// What PyTorch's layers call it.
 std::string_view pytorch_name(std::string_view name) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kNames{
       {{"kernel", "weight"},
@@ -30,7 +27,7 @@ std::string_view pytorch_name(std::string_view name) {
 // groups, kh, kw]: turned around, both are ours. A depthwise filter has its two channel axes in one.
 //
 // A tensor of rank 4 in a module of the user's may be a filter or anything else: its shape tells, unless all sizes are equal.
-Tensor converted(const Module& owner, const std::string& path, const Tensor& own, const Tensor& given) {
+Tensor from_oihw(const Module& owner, const std::string& path, const Tensor& own, const Tensor& given) {
   if (own.rank() == 4 && given.rank() == 4) {
     const Tensor turned = permute(given, {2, 3, 1, 0});
     const bool depthwise = is_a<DepthwiseConv2D>(owner);
@@ -53,8 +50,6 @@ Tensor converted(const Module& owner, const std::string& path, const Tensor& own
   return given;
 }
 
-}  // namespace
-
 State from_oihw(Module& module, const State& state) {
   std::map<std::string, const Module*> modules = {{"", &module}};
   std::map<std::string, std::pair<std::string, Tensor>> renamed;  // by PyTorch's name
@@ -67,7 +62,7 @@ State from_oihw(Module& module, const State& state) {
         const Tensor* given = state.find(path);
         const std::string& name = given != nullptr ? path : other;
         if (given == nullptr) given = state.find(other);
-        if (given != nullptr) renamed[name] = {path, converted(*modules.at(outer), path, tensor, *given)};
+        if (given != nullptr) renamed[name] = {path, from_oihw(*modules.at(outer), path, tensor, *given)};
       },
       [&](const std::string& path, Module& inner) { modules[path] = &inner; });
   module.visit(visitor);
