@@ -140,6 +140,14 @@ TEST(WhoIsWho, AViewMadeBeforeTheTapeAsTheSource) {
   EXPECT_TRUE(right_or_refused(f64({{2, 4, 6}}), [&] { return tape.gradient(y, reshape(p, {1, 3})); }));
 }
 
+TEST(WhoIsWho, AViewAsTheSourceOfARecordedGradient) {
+  const Tensor p = new_parameter({1, 2, 3}), line = reshape(p, {1, 3});
+  Tape tape;
+  const Tensor g = tape.gradient(sum(p * p * p), line, {.create_graph = true});
+  EXPECT_TRUE(equal(g, f64({{3, 12, 27}})));
+  EXPECT_TRUE(equal(tape.gradient(sum(g), line), f64({{6, 12, 18}})));
+}
+
 TEST(WhoIsWho, AnUnreachedViewAsTheSourceGetsZerosOfItsShape) {
   const Tensor p = new_parameter({1, 2, 3});
   const Tensor tail = slice(p, {{1, 3}});

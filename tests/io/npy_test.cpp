@@ -334,6 +334,19 @@ TEST(Npz, RoundTripIsExactAndBytesAreTheSame) {
   EXPECT_LT(archive_of({{"x", zeros({10000})}}, true).size(), 1000u);
 }
 
+// The first day that an archive can tell, in both places where it is told: bytes that depend on no clock, and a date that is one.
+TEST(Npz, MembersAreOfTheFirstOf1980) {
+  const Bytes bytes = archive_of({{"x", tensor({1, 2})}});
+  const auto times = [&](std::uint8_t kind, std::uint8_t last, std::ptrdiff_t time) {
+    const Bytes begin{'P', 'K', kind, last};
+    const auto record = std::ranges::search(bytes, begin).begin();
+    return Bytes(record + time, record + time + 4);
+  };
+  const Bytes midnight{0, 0, 1 << 5 | 1, 0};  // bits 5 to 8 are the month, bits 0 to 4 the day
+  EXPECT_EQ(times(3, 4, 10), midnight);
+  EXPECT_EQ(times(1, 2, 12), midnight);
+}
+
 TEST(Npz, DamagedFilesAreRefused) {
   const NamedTensors small{{"a", tensor({1, 2}, DType::UInt8)}, {"b", sample({2, 2}, DType::Float32)}};
   for (const bool compressed : {false, true}) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -10,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "io/temporary.h"
 #include "memory/allocations.h"
 #include "sanitizers.h"
 #include "tapegrad/tapegrad.h"
@@ -166,6 +169,38 @@ TEST(Flat, TenThousandLoadersLeftEarly) {
       (void)batch;
       if (left-- == 0) break;
     }
+  });
+}
+
+// Libraries of C keep what nobody gives back, and the system keeps open files: whether a file is whole or ends too early.
+TEST(Flat, ThousandsOfFiles) {
+  const TemporaryFolder folder;
+  const Image image(9, 7, 3);
+  const Tensor bytes = ones({3, 5}, DType::UInt8);
+  const NamedTensors arrays{{"x", ones({20, 30})}};
+  write_png(folder / "x.png", image);
+  write_idx(folder / "x.gz", bytes);
+  write_npz(folder / "x.npz", arrays, {.compressed = true});
+  for (const std::string kind : {".png", ".gz", ".npz"}) {
+    const Bytes whole = read_bytes(folder / ("x" + kind));
+    write_bytes(folder / ("cut" + kind),
+                {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(whole.size()) * 2 / 3});
+  }
+  const std::filesystem::path fixtures = TAPEGRAD_FIXTURES;
+  expect_flat("files", 1000 / kOften, [&](int i) {
+    (void)read_image(folder / "x.png", 3);
+    (void)read_image(fixtures / "gradient.jpg", 3);
+    (void)read_idx(folder / "x.gz");
+    (void)read_npz(folder / "x.npz");
+    if (i % 10 == 0) {  // each waits for the disk
+      write_png(folder / "again.png", image);
+      write_idx(folder / "again.gz", bytes);
+      write_npz(folder / "again.npz", arrays, {.compressed = true});
+    }
+    EXPECT_THROW((void)read_image(folder / "cut.png", 3), Error);
+    EXPECT_THROW((void)read_image(fixtures / "crashes/stb_huffman_ubsan.jpg", 3), Error);
+    EXPECT_THROW((void)read_idx(folder / "cut.gz"), Error);
+    EXPECT_THROW((void)read_npz(folder / "cut.npz"), Error);
   });
 }
 

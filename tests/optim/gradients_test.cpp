@@ -259,6 +259,45 @@ TEST(GradientAccumulator, AStateWithAGapIsRefused) {
   EXPECT_EQ(accumulator.weight(), 1);
 }
 
+TEST(GradientAccumulator, AStateOfOtherShapesIsRefused) {
+  const Tensor p = parameter(ones({2})), q = parameter(ones({1}));
+  GradientAccumulator accumulator({p, q});
+  accumulator.add(Gradients({p, q}, {tensor({1, 2}), tensor({3})}));
+  const State right = accumulator.state();
+  State wrong = right;
+  wrong.tensors[1].second = ones({3});
+  EXPECT_TRUE(refuses("GradientAccumulator",
+                      {"'1' is Float32 [3] in the state but its parameter is Float32 [1]"},
+                      [&] { accumulator.load_state(wrong); }));
+  wrong.tensors[1].second = ones({1}, DType::Float64);
+  EXPECT_TRUE(refuses("GradientAccumulator",
+                      {"'1' is Float64 [1] in the state but its parameter is Float32 [1]"},
+                      [&] { accumulator.load_state(wrong); }));
+  wrong = right;
+  wrong.tensors.pop_back();
+  EXPECT_TRUE(refuses("GradientAccumulator", {"1 gradients", "2 parameters"},
+                      [&] { accumulator.load_state(wrong); }));
+  EXPECT_TRUE(equal(accumulator.take()[1], tensor({3})));
+}
+
+// What was taken binds an accumulator to nobody, unless it was made for its parameters; nor does what a state replaced.
+TEST(GradientAccumulator, BeginsAgainWithOtherParameters) {
+  const Tensor p = parameter(ones({2})), q = parameter(ones({1}));
+  const Gradients of_p({p}, {tensor({1, 2})}), of_q({q}, {tensor({3})});
+  GradientAccumulator any, fixed({p});
+  for (GradientAccumulator* each : {&any, &fixed}) {
+    each->add(of_p);
+    EXPECT_TRUE(equal(each->take()[0], tensor({1, 2})));
+  }
+  any.add(of_q);
+  EXPECT_TRUE(refuses("GradientAccumulator", {"parameter 0"}, [&] { fixed.add(of_q); }));
+  fixed.add(of_p);
+  any.load_state(fixed.state());
+  EXPECT_TRUE(refuses("GradientAccumulator", {"before add()"}, [&] { any.take(); }));
+  any.add(of_p);
+  EXPECT_TRUE(equal(any.take()[0], tensor({1, 2})));
+}
+
 TEST(ClippedGradients, OfReadOnlyMemoryAreRefusedByName) {
   const std::vector<float> memory = {3, 4};
   std::vector<Tensor> gradients = {Tensor::wrap(memory.data(), {2})};

@@ -33,6 +33,7 @@ bool is_found(const RightCall& row, std::size_t i, double planted, DType dtype, 
     row.call(arguments);
   } catch (const Error& error) {
     EXPECT_EQ(error.op(), row.op) << error.what();
+    EXPECT_NE(error.message().find(arguments[i].shape().str()), std::string::npos) << error.what();
     return error.message().find("values that are not finite") != std::string::npos;
   }
   return false;
