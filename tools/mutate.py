@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Plants faults in the library, one at a time, and says which of them no test notices.
 
-  tools/mutate.py run [--seed N] [--count N] [--rooms kernels,ops,...] [--build build/release] [--minutes M]
+  tools/mutate.py run [--seed N] [--count N] [--rooms kernels,ops,...] [--only io,...] [--build build/release] [--minutes M]
   tools/mutate.py report [--build ...]      the score, and each survivor with its line
   tools/mutate.py list --seed N --count N   the faults, without running them
 
 Needs a build directory in which the tests were built (GCC or Clang, Ninja, static). A fault costs one compile, and one link
 for each test program that is asked; the programs of the rooms that stand on the changed file are asked one after the other,
 its own room's first, and those tests first that noticed an earlier fault of the same file. A program that was not built is not
-asked, which the report says. Objects that come out as they
-were are skipped. Results are kept in BUILD/mutants/results.jsonl: a run goes on where an earlier one stopped, and the same
-seed plants the same faults in the same order.
+asked, which the report says; what survived is judged again when it was. Objects that come out as they were are skipped. Results are kept in BUILD/mutants/results.jsonl: a run goes on where an earlier one stopped, and the same
+seed plants the same faults in the same order. --only takes of these faults those of some rooms: two such runs may go on side
+by side in one build directory. With --quick slow tests are not asked; the same run without it asks them about what survived.
+
+A build made for it compiles each kernel once, and each file alone:
+  cmake -G Ninja -B build/mutants -DCMAKE_CXX_FLAGS=-DHWY_COMPILE_ONLY_STATIC -DCMAKE_CXX_FLAGS_RELEASE=-O1
+        -DTAPEGRAD_MARCH=x86-64-v3 -DTAPEGRAD_UNITY_BUILD=OFF -DTAPEGRAD_BUILD_EXAMPLES=OFF -DTAPEGRAD_BUILD_TOOLS=OFF
 
 tests/mutants.tsv holds what was judged by hand of survivors: file, the changed line, and why it changes nothing that a user
 could see.
@@ -21,7 +25,9 @@ import json
 import os
 import random
 import re
+import resource
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -32,16 +38,21 @@ LIBRARY = ROOT / "lib" / "tapegrad"
 # How many faults of a hundred fall to a room, and the test programs that are asked about it.
 ROOMS = {
     "kernels": (20, ["kernels", "ops", "nn", "autograd"]),
-    "ops": (20, ["ops", "autograd", "nn", "transforms"]),
-    "autograd": (15, ["autograd", "transforms", "ops", "nn"]),
-    "transforms": (7, ["transforms", "autograd", "nn"]),
-    "nn": (10, ["nn", "optim", "io"]),
-    "optim": (9, ["optim", "nn", "io"]),
-    "gradcheck": (6, ["gradcheck", "ops"]),
-    "io": (9, ["io", "data"]),
-    "data": (4, ["data", "io"]),
+    "ops": (20, ["refusals", "ops", "autograd", "nn", "transforms"]),
+    "autograd": (15, ["autograd", "refusals", "transforms", "optim", "ops", "nn"]),
+    "transforms": (7, ["transforms", "refusals", "autograd", "nn"]),
+    "nn": (10, ["refusals", "nn", "optim", "io"]),
+    "optim": (9, ["optim", "refusals", "nn", "io"]),
+    "gradcheck": (6, ["gradcheck", "refusals", "ops"]),
+    "io": (9, ["io", "refusals", "data"]),
+    "data": (4, ["data", "refusals", "io"]),
 }
-SLOW = 4.0  # seconds: a longer test is left out, and named in the report
+SLOW = 1.0  # seconds: a longer test is asked last, and alone; one that needs TOO_SLOW is left out, and named in times.json
+TOO_SLOW = 4.0
+SLOW_TESTS = "slow tests"
+HANGS = 20  # seconds of computing without a word, or four times as many of waiting, are no end
+MOST_OBJECTS = 6  # a header that is a part of more is left alone
+MEMORY = 8 << 30  # bytes of address space: more is a fault that allocates without end
 
 
 # ---- The faults ------------------------------------------------------------------------------------------------------
@@ -171,10 +182,11 @@ def planted(fault):
 # ---- Compiling and linking -------------------------------------------------------------------------------------------
 
 class Build:
-    def __init__(self, directory):
+    def __init__(self, directory, part="all"):
         self.directory = directory
         self.scratch = directory / "mutants"
-        self.scratch.mkdir(parents=True, exist_ok=True)
+        self.part = self.scratch / part  # what no other run that goes on beside this one touches
+        self.part.mkdir(parents=True, exist_ok=True)
         self.includers = None
         database = subprocess.run(["ninja", "-C", directory, "-t", "compdb"], capture_output=True, text=True, check=True)
         self.commands, self.groups = {}, {}  # groups: of a file that is compiled as one with others, the source made of them
@@ -187,7 +199,7 @@ class Build:
                 if members and all(m.is_relative_to(LIBRARY) for m in members):
                     self.commands[str(path)] = entry
                     self.groups.update({str(m.relative_to(ROOT)): str(path) for m in members})
-        self.links, self.unchanged = {}, {}
+        self.links = {}
 
     def objects_of(self, file):
         """The sources whose objects a file is a part of."""
@@ -234,19 +246,16 @@ class Build:
         command = [words[0], f"-I{shadow}", *arguments, "-w", "-o", str(output), "-c", str(self.shadowed(source, shadow))]
         return subprocess.run(command, cwd=entry["directory"], capture_output=True, text=True)
 
-    def object_of(self, source):
-        """The object that a source comes from in the build, by name in the archive."""
-        return self.commands[source]["output"]
-
-    def link(self, program, objects, output):
-        """Links a test program with these objects in place of the archive's members."""
+    def link(self, program, sources, objects, output):
+        """Links a test program with these objects in place of what the archive, or the program's own list, has of the sources."""
         if program not in self.links:
             lines = subprocess.run(["ninja", "-C", self.directory, "-t", "commands", "-s", program], capture_output=True,
                                    text=True, check=True).stdout.splitlines()
             line = [l for l in lines if f"-o {program}" in l][-1]
             words = shlex.split(line.removeprefix(": && ").split(" && ")[0])  # discovering the tests comes behind it
             self.links[program] = words[1:] if Path(words[0]).name == "ccache" else words
-        words = list(self.links[program])
+        instead = {self.commands[source]["output"] for source in sources}
+        words = [w for w in self.links[program] if w not in instead]
         words[words.index("-o") + 1] = str(output)
         archive = next(i for i, w in enumerate(words) if w.endswith("libtapegrad.a"))
         words[archive:archive] = [str(o) for o in objects]
@@ -259,6 +268,18 @@ def digest(path):
 
 # ---- Tests -----------------------------------------------------------------------------------------------------------
 
+def computed_by(process):
+    """The seconds of processor time that a process took."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def alone():
+    """What a test program is started with: a group that is ended as a whole, and bounds."""
+    os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
 class Tests:
     def __init__(self, build):
         self.build = build
@@ -266,94 +287,137 @@ class Tests:
         self.times = json.loads(self.path.read_text()) if self.path.exists() else {}
 
     def of(self, room):
-        """Runs the room's tests once without a fault: how long they take, and which are too slow or fail by themselves."""
+        """Runs the room's tests once without a fault: which are slow, too slow or fail by themselves."""
         if room not in self.times:
-            log = self.build.scratch / "times.log"
-            begin = time.time()
+            log = self.build.part / "times.log"
+            begin, computed = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
             subprocess.run([f"tests/test_{room}", f"--gtest_output=json:{log}"], cwd=self.build.directory,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            left_out, took = [], 0.0
+            wall = time.time() - begin
+            share = min(1.0, (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - computed) / wall)  # of a processor
+            slow, left_out, took = [], [], 0.0
             for suite in json.loads(log.read_text())["testsuites"]:
                 for test in suite["testsuite"]:
-                    seconds = float(test["time"][:-1])
-                    if seconds > SLOW or "failures" in test:
+                    seconds = float(test["time"][:-1]) * share
+                    if seconds > TOO_SLOW or "failures" in test:
                         left_out.append(f"{suite['name']}.{test['name']}")
+                    elif seconds > SLOW:
+                        slow.append(f"{suite['name']}.{test['name']}")
                     else:
                         took += seconds
-            self.times[room] = {"seconds": took, "left_out": left_out}
+            if self.path.exists():  # another run beside this one has measured as well
+                self.times = json.loads(self.path.read_text())
+            self.times[room] = {"seconds": round(took, 1), "slow": slow, "left_out": left_out}
             self.path.write_text(json.dumps(self.times, indent=1))
-            print(f"test_{room}: {time.time() - begin:.0f} s, {took:.0f} s without {len(left_out)} slow tests", flush=True)
+            print(f"test_{room}: {wall:.0f} s, of computing {wall * share:.0f} s; {took:.0f} s without {len(slow)} slow tests, "
+                  f"{len(left_out)} left out", flush=True)
         return self.times[room]
 
     def failure(self, program, room, only=None):
-        """The first test that fails, or what else happened; None if all pass."""
+        """The first test that fails, of some or of all that are not slow, or what else happened; None if all pass."""
         known = self.of(room)
-        filters = ":".join(only) if only else "*"
-        if known["left_out"]:
-            filters += "-" + ":".join(known["left_out"])
-        limit = 30 + 6 * known["seconds"]
-        command = [program, "--gtest_fail_fast", f"--gtest_filter={filters}"]
-        try:
-            run = subprocess.run(command, cwd=self.build.directory, capture_output=True, text=True, errors="replace",
-                                 timeout=limit)
-        except subprocess.TimeoutExpired:
-            return f"{room}: no end after {limit:.0f} s"
-        if run.returncode == 0:
+        filters = ":".join(only or "*")
+        not_now = known["left_out"] + ([] if only else known["slow"])
+        if not_now:
+            filters += "-" + ":".join(not_now)
+        code, output = self.watched([program, "--gtest_fail_fast", f"--gtest_filter={filters}"])
+        if code == 0:
             return None
-        failed = re.findall(r"^\[  FAILED  \] (\S+?)(?:,|$| \()", run.stdout, re.M)
+        failed = re.findall(r"^\[  FAILED  \] (\S+?)(?:,|$| \()", output, re.M)
         if failed:
             return f"{room}: {failed[0]}"
-        began = re.findall(r"^\[ RUN      \] (\S+)", run.stdout, re.M)
-        return f"{room}: {began[-1] if began else 'the program'} ends with {run.returncode}"
+        began = re.findall(r"^\[ RUN      \] (\S+)", output, re.M)
+        how = "comes to no end" if code is None else f"ends with {code}"
+        return f"{room}: {began[-1] if began else 'the program'} {how}"
+
+    def watched(self, command):
+        """Runs a program; its exit code, None if it had to be ended, and what it printed."""
+        log = self.build.part / "output.txt"
+        with open(log, "wb") as out:
+            process = subprocess.Popen(command, cwd=self.build.directory, stdout=out, stderr=subprocess.DEVNULL, preexec_fn=alone)
+            said, computed, since, code = -1, 0.0, time.time(), None
+            while code is None:
+                try:
+                    code = process.wait(timeout=1)
+                except subprocess.TimeoutExpired:
+                    size, now = log.stat().st_size, computed_by(process)
+                    if size != said and size < 1 << 26:
+                        said, computed, since = size, now, time.time()
+                    elif size >= 1 << 26 or now - computed > HANGS or time.time() - since > 4 * HANGS:
+                        os.killpg(process.pid, signal.SIGKILL)
+                        process.wait()
+                        break
+        return code, log.read_text(errors="replace")
 
 
-def judge(fault, build, tests, history):
-    changed, before, after = planted(fault)
-    fault.update(before=before, after=after)
-    shadow = build.scratch / "shadow"
-    subprocess.run(["rm", "-rf", shadow])
+def compiled(fault, build, sources, changed, shadow):
+    """The objects of a fault, or of the unchanged file; None if it does not compile."""
     inside = shadow / Path(fault["file"]).relative_to("lib")
-    inside.parent.mkdir(parents=True)
-    sources = build.objects_of(fault["file"])
-    if not sources or len(sources) > 4:
-        return "not tried", "no object" if not sources else f"{len(sources)} objects"
-    objects, same = [], True
-    for source in sources:
-        name = re.sub(r"\W", "_", source)
-        if source not in build.unchanged:  # as it is, compiled in the same way
-            inside.write_text((ROOT / fault["file"]).read_text())
-            output = build.scratch / "unchanged.o"
-            made = build.compile(source, shadow, output)
-            if made.returncode != 0:
-                return "not tried", "the unchanged file does not compile: " + made.stderr[-300:]
-            build.unchanged[source] = digest(output)
-        inside.write_text(changed)
-        output = build.scratch / f"{name}.o"
+    inside.parent.mkdir(parents=True, exist_ok=True)
+    inside.write_text(changed)
+    objects = [build.part / (re.sub(r"\W", "_", source) + ".o") for source in sources]
+    for source, output in zip(sources, objects):
         made = build.compile(source, shadow, output)
         if made.returncode != 0:
-            return "not compiled", ""
-        same = same and digest(output) == build.unchanged[source]
-        objects.append(output)
-    if same:
-        return "same object", ""
-    killers = history.setdefault(fault["file"], {})
+            return None
+    return objects
+
+
+def first_asked(history, fault, room):
+    """The tests that noticed most faults of the same file, and then of the same room."""
+    chosen = []
+    for place in (fault["file"], fault["room"]):
+        killers = history.get(place, {}).get(room, {})
+        chosen += [test for test, _ in sorted(killers.items(), key=lambda kv: -kv[1])[:12] if test not in chosen]
+    return chosen
+
+
+def remember(history, result):
+    """Keeps the test that noticed a fault."""
+    room, words = result["why"].split(": ", 1)
+    test = words.split(" ")[0]
+    for place in (result["file"], result["room"]):
+        if "." in test:
+            seen = history.setdefault(place, {}).setdefault(room, {})
+            seen[test] = seen.get(test, 0) + 1
+
+
+def judge(fault, build, tests, history, quick):
+    changed, before, after = planted(fault)
+    fault.update(before=before, after=after)
+    shadow = build.part / "shadow"
+    subprocess.run(["rm", "-rf", shadow])
+    sources = build.objects_of(fault["file"])
+    if not sources or len(sources) > MOST_OBJECTS:
+        return "not tried", "no object" if not sources else f"{len(sources)} objects"
+    objects = compiled(fault, build, sources, changed, shadow)
+    if objects is None:
+        return "not compiled", ""
+    programs = {}
     for room in ROOMS[fault["room"]][1]:
         if not (build.directory / "tests" / f"test_{room}").exists():
             fault.setdefault("not_asked", []).append(room)
             continue
-        program = build.scratch / f"test_{room}"
-        made = build.link(f"tests/test_{room}", objects, program)
+        programs[room] = build.part / f"test_{room}"
+        made = build.link(f"tests/test_{room}", sources, objects, programs[room])
         if made.returncode != 0:
             return "not linked", made.stderr[-300:]
-        first = [t for t, _ in sorted(killers.get(room, {}).items(), key=lambda kv: -kv[1])[:12]]
-        failed = (first and tests.failure(program, room, first)) or tests.failure(program, room)
+        known = first_asked(history, fault, room)
+        failed = known and tests.failure(programs[room], room, known)
         if failed:
-            test = failed.split(": ", 1)[1].split(" ")[0]
-            if "." in test:
-                seen = killers.setdefault(room, {})
-                seen[test] = seen.get(test, 0) + 1
             return "caught", failed
-    return "survived", ""
+    for slow in (False,) if quick else (False, True):
+        for room, program in programs.items():
+            chosen = tests.of(room)["slow"] if slow else None
+            failed = (chosen or not slow) and tests.failure(program, room, chosen)
+            if failed:
+                return "caught", failed
+    if quick:
+        fault.setdefault("not_asked", []).append(SLOW_TESTS)
+        return "survived", ""
+    changed = [digest(o) for o in objects]
+    unchanged = compiled(fault, build, sources, (ROOT / fault["file"]).read_text(), shadow)
+    return ("same object" if [digest(o) for o in unchanged] == changed else "survived"), ""
 
 
 # ---- Commands --------------------------------------------------------------------------------------------------------
@@ -366,31 +430,33 @@ def judged_by_hand():
 
 def read_results(build):
     path = build / "mutants" / "results.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return list({result["id"]: result for result in results}.values())  # of a fault that was judged again, the last
 
 
 def run(options):
-    build = Build(options.build)
+    build = Build(options.build, "-".join(options.only or ["all"]))
     tests = Tests(build)
     done = read_results(options.build)
-    known = {result["id"] for result in done}
+    askable = {program.name.removeprefix("test_") for program in (options.build / "tests").glob("test_*")}
+    askable |= set() if options.quick else {SLOW_TESTS}
+    known = {r["id"] for r in done if r["outcome"] != "survived" or not askable & set(r.get("not_asked", []))}
     history = {}
     for result in done:
         if result["outcome"] == "caught":
-            room, test = result["why"].split(": ", 1)
-            if "." in test.split(" ")[0]:
-                seen = history.setdefault(result["file"], {}).setdefault(room, {})
-                seen[test.split(" ")[0]] = seen.get(test.split(" ")[0], 0) + 1
+            remember(history, result)
     end = time.time() + 60 * options.minutes
     for fault in plan(options.seed, options.count, options.rooms):
-        if fault["id"] in known:
+        if fault["id"] in known or (options.only and fault["room"] not in options.only):
             continue
         if time.time() > end:
             print("the time is over; the same command goes on")
             break
         begin = time.time()
-        outcome, why = judge(fault, build, tests, history)
+        outcome, why = judge(fault, build, tests, history, options.quick)
         fault.update(outcome=outcome, why=why, seconds=round(time.time() - begin, 1))
+        if outcome == "caught":
+            remember(history, fault)
         with open(build.scratch / "results.jsonl", "a") as file:
             file.write(json.dumps(fault) + "\n")
         print(f"{fault['id']} {outcome}: {fault['file']}:{fault['line']} {fault['kind']}: {fault.get('after', '')}  {why}",
@@ -428,6 +494,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--rooms", type=lambda text: text.split(","), default=list(ROOMS))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", type=lambda text: text.split(","))
     parser.add_argument("--build", type=lambda text: Path(text).resolve(), default=ROOT / "build" / "release")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
