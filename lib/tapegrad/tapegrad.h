@@ -5,6 +5,7 @@
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace.h"
 #include "tapegrad/base/dtype.h"
 #include "tapegrad/base/error.h"
 #include "tapegrad/base/parallel.h"

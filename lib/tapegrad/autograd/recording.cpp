@@ -110,7 +110,8 @@ Recording* active_recording(Context& own) {
 bool skips_recording() {
   Context& own = context();
   const Scope* scope = scope_of_op(own);
-  if (scope == nullptr || (scope->recording != nullptr && !scope->recording->spent)) return false;
+  if (scope == nullptr || own.trace != nullptr || (scope->recording != nullptr && !scope->recording->spent))
+    return false;
   own.bytes_saved = 0;
   return true;
 }

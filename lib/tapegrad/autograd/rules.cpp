@@ -5,6 +5,7 @@
 #include "tapegrad/autograd/called_internal.h"
 #include "tapegrad/autograd/recording_internal.h"
 #include "tapegrad/autograd/services_internal.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/tensor/defined_internal.h"
 
@@ -36,6 +37,7 @@ void Saved::refuse() const {
 
 Input::Input(const Tensor& x, const detail::InputClosure& rule)
     : resolved_(detail::resolve(x)), shape_(TensorAccess::shape(x)) {
+  if (detail::Trace* trace = detail::context().trace; trace != nullptr) trace->input(x);
   if (resolved_.node == nullptr) return;
   rule_ = rule.move_to(resolved_.recording->arena.take(rule.bytes), rule.closure);
   wants_output_ = rule.takes_output;
@@ -88,9 +90,8 @@ void check_finite(const char* op, const Tensor& output, const Inputs& inputs, co
   require_finite(op, output, shapes);
 }
 
-Tensor constant(Tensor output) {
-  TensorAccess::origin(output) = {};
-  return output;
+void trace_result(const char* op, const Tensor& output, std::size_t inputs) {
+  if (detail::Trace* trace = detail::context().trace; trace != nullptr) trace->result(op, output, inputs);
 }
 
 }  // namespace
@@ -132,7 +133,11 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
   }
   if (recording == nullptr || recording->check_finite)
     check_finite(op, output, inputs, [](const Input& input) { return input.shape_; });
-  if (recording == nullptr) return constant(std::move(output));
+  if (recording == nullptr) {
+    TensorAccess::origin(output) = {};
+    trace_result(op, output, inputs.size());
+    return output;
+  }
   Node& node = append(*recording, op, output, tracked);
   bool wants_output = false;
   for (const Input& input : inputs) {
@@ -143,6 +148,7 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
     wants_output |= input.wants_output_;
   }
   if (wants_output) keep_output(*recording, node, output);
+  trace_result(op, output, inputs.size());
   return output;
 }
 
@@ -156,6 +162,7 @@ Tensor detail::record_joint(const char* op, Tensor output, std::span<const Tenso
   for (const Tensor& x : inputs) {
     const Resolved resolved = resolve(x);
     require_usable(op, resolved, TensorAccess::shape(x));
+    if (Trace* trace = context().trace; trace != nullptr) trace->input(x);
     if (resolved.node != nullptr) {
       edges.push_back({resolved.node, nullptr, index});
       recording = resolved.recording;
@@ -164,7 +171,11 @@ Tensor detail::record_joint(const char* op, Tensor output, std::span<const Tenso
   }
   if (recording == nullptr || recording->check_finite)
     check_finite(op, output, inputs, [](const Tensor& x) { return x.shape(); });
-  if (recording == nullptr) return constant(std::move(output));
+  if (recording == nullptr) {
+    TensorAccess::origin(output) = {};
+    trace_result(op, output, inputs.size());
+    return output;
+  }
   Node& node = append(*recording, op, output, edges.size());
   node.joint = rule.move_to(recording->arena.take(rule.bytes), rule.closure);
   std::ranges::copy(edges, node.edges);
@@ -172,6 +183,7 @@ Tensor detail::record_joint(const char* op, Tensor output, std::span<const Tenso
   node.inputs = index;
   node.bytes = bytes_saved;
   if (rule.takes_output) keep_output(*recording, node, output);
+  trace_result(op, output, inputs.size());
   return output;
 }
 

@@ -128,8 +128,8 @@ struct Resolved {
 };
 /// Resolves an input. Throws inside a parallel loop that a recording thread started.
 Resolved resolve(const Tensor& x);
-/// Whether a NoGrad or a spent tape keeps this thread's ops from being recorded. An op then need not make Inputs of its
-/// rules.
+/// Whether a NoGrad or a spent tape keeps this thread's ops from being recorded, and nobody else hears of them. An op then
+/// need not make Inputs of its rules.
 bool skips_recording();
 
 /// A closure, for as long as it is not known whether it will be kept as a rule.

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 
 namespace tapegrad::inline v0::detail {
 
 Tensor view(const char* op, const Tensor& x, const Shape& shape, index_t offset) {
+  note("offset", static_cast<double>(offset));
   return record(op, TensorAccess::view(x, shape, offset), {{x, Embed{x.shape(), offset, shape}}});
 }
 

@@ -21,6 +21,7 @@ namespace tapegrad::inline v0::detail {
 class CheckpointRun;
 class Recording;
 class SampleChunk;
+class Trace;
 
 /// A tape's scope, or a pause of recording. The scopes of a thread are a linked list that is never changed: a scope
 /// that ends, on whatever thread, is marked as closed, and closed ones are left out by whoever looks at the list.
@@ -43,6 +44,7 @@ struct Context {
   CheckpointRun* run = nullptr;  // the innermost run of a checkpointed function
   const void* task = nullptr;    // of the Background whose task the thread works on
   const char* called = nullptr;  // the op that the user called, while other ops compute it
+  Trace* trace = nullptr;        // hears of ops' options and results; nullptr for none
   /// Hears of layers' results; nullptr for none.
   const std::function<void(const Module&, const Tensor&)>* call_observer = nullptr;
 };

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/options_internal.h"
 #include "tapegrad/kernels/softmax.h"
 #include "tapegrad/kernels/vector_math.h"
@@ -96,7 +97,9 @@ Tensor leaky_relu(const Tensor& x, double negative_slope) {
     const T up = at > 0 ? value : T{0}, down = at > 0 ? T{0} : value;
     return negative_slope == 0 ? up : up + static_cast<T>(negative_slope) * down;  // 0 times infinity is NaN
   };
-  return record("leaky_relu", detail::transform_floating("leaky_relu", x, [f](auto v) { return f(v, v); }),
+  Tensor y = detail::transform_floating("leaky_relu", x, [f](auto v) { return f(v, v); });
+  detail::note("negative_slope", negative_slope);
+  return record("leaky_relu", std::move(y),
                 {{x, [x = Saved(x), f](const Tensor& g) { return detail::slope(g, x(), f); }}});
 }
 
@@ -112,7 +115,9 @@ Tensor elu(const Tensor& x, double alpha) {
     const Tensor below = clamp(x(), -std::numeric_limits<double>::infinity(), 0);
     return where(greater(x(), 0), g, g * (alpha * exp(below)));
   };
-  return record("elu", detail::transform_floating("elu", x, f), {{x, rule}});
+  Tensor y = detail::transform_floating("elu", x, f);
+  detail::note("alpha", alpha);
+  return record("elu", std::move(y), {{x, rule}});
 }
 
 Tensor selu(const Tensor& x) {
@@ -170,6 +175,7 @@ Tensor detail::softmax_over(const char* op, const Tensor& x, const std::vector<i
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::softmax(at.outer, at.count, at.inner, x.data<T>(), y.mutable_data<T>());
   });
+  note("axes", std::span(axes));
   return record(
       op, std::move(y),
       {{x, [axes](const Tensor& g, const Tensor& out) {
@@ -196,6 +202,7 @@ Tensor log_softmax(const Tensor& x, int axis) {
   const auto rule = [along](const Tensor& g, const Tensor& out) {
     return -(g * expm1(out)) - exp(out) * (sum(g, {along}, {.keepdims = true}) - g);
   };
+  detail::note("axes", along);
   return record("log_softmax", std::move(y), {{x, rule}});
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/ops/elementwise_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -101,6 +102,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
                {{TensorAccess::elements(condition), condition.shape()},
                 {TensorAccess::elements(a), a.shape()},
                 {TensorAccess::elements(b), b.shape()}});
+  detail::note_input(condition);
   return detail::record_broadcast(
       "where", std::move(y), a, b, [c = Saved(condition)](const Tensor& g) { return where(c(), g, 0.0); },
       [c = Saved(condition)](const Tensor& g) { return where(c(), 0.0, g); });

@@ -1,6 +1,7 @@
 #include "tapegrad/ops/conv2d.h"
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
@@ -15,6 +16,7 @@ namespace detail {
 Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w) {
   Tensor y = compute_conv2d(op, g.out_shape(), x, w,
                             [&](auto px, auto pw, auto py) { kernels::conv2d(g, px, pw, py); });
+  note(g);
   return record(op, std::move(y),
                 {{x, [g, w = Saved(w)](
                          const Tensor& dy) { return backprop_input("conv2d_backprop_input", g, dy, w()); }},
@@ -27,6 +29,7 @@ Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy,
   Tensor dx = compute_conv2d(op, g.in_shape(), dy, w, [&](auto pdy, auto pw, auto pdx) {
     kernels::conv2d_backprop_input(g, pdy, pw, pdx);
   });
+  note(g);
   return record(op, std::move(dx),
                 {{dy, [g, w = Saved(w)](const Tensor& gx) { return convolve("conv2d", g, gx, w()); }},
                  {w, [g, dy = Saved(dy)](const Tensor& gx) {
@@ -38,6 +41,7 @@ Tensor backprop_filter(const char* op, const Conv2DGeometry& g, const Tensor& x,
   Tensor dw = compute_conv2d(op, g.filter_shape(), x, dy, [&](auto px, auto pdy, auto pdw) {
     kernels::conv2d_backprop_filter(g, px, pdy, pdw);
   });
+  note(g);
   return record(op, std::move(dw),
                 {{x, [g, dy = Saved(dy)](
                          const Tensor& gw) { return backprop_input("conv2d_backprop_input", g, dy(), gw); }},
@@ -118,12 +122,14 @@ Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x);
 Tensor fold_by(const Conv2DGeometry& g, const Tensor& columns) {
   Tensor x = compute_conv2d("fold", g.in_shape(), columns, columns,
                             [&](auto from, auto, auto to) { kernels::conv2d_fold(g, from, to); });
+  detail::note(g);
   return record("fold", std::move(x), {{columns, [g](const Tensor& gx) { return unfold_by(g, gx); }}});
 }
 
 Tensor unfold_by(const Conv2DGeometry& g, const Tensor& x) {
   Tensor columns = compute_conv2d("unfold", {g.batch, g.out_h, g.out_w, g.window()}, x, x,
                                   [&](auto from, auto, auto to) { kernels::conv2d_unfold(g, from, to); });
+  detail::note(g);
   return record("unfold", std::move(columns), {{x, [g](const Tensor& gc) { return fold_by(g, gc); }}});
 }
 

@@ -2,6 +2,7 @@
 
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
@@ -38,6 +39,9 @@ Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tens
     else
       kernels::conv2d(g, px, pw, py, epilogue);
   });
+  detail::note(g);
+  detail::note("transposed", transposed);
+  detail::note("relu", relu);
   const Tensor all[] = {x, w,
                         bias};  // no vector: a forward pass without a tape takes no memory from the system
   const std::span<const Tensor> inputs(all, bias.defined() ? 3 : 2);

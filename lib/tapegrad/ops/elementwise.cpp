@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/grain.h"
 #include "tapegrad/kernels/vector_math.h"
@@ -239,14 +240,17 @@ Tensor divide(const Tensor& a, double b) {
 }
 
 Tensor subtract(double a, const Tensor& b) {
-  return record("subtract", combine_with_number("subtract", b, a, kReversedDifference),
-                {{b, [](const Tensor& g) { return negate(g); }}});
+  Tensor y = combine_with_number("subtract", b, a, kReversedDifference);
+  detail::note("reversed", 1);
+  return record("subtract", std::move(y), {{b, [](const Tensor& g) { return negate(g); }}});
 }
 
 Tensor divide(double a, const Tensor& b) {
-  return record("divide",
-                transform_floating("divide", b, [a](auto v) { return static_cast<decltype(v)>(a) / v; }),
-                {{b, [b = Saved(b)](const Tensor& g, const Tensor& y) { return -(g * y) / b(); }}});
+  Tensor y = transform_floating("divide", b, [a](auto v) { return static_cast<decltype(v)>(a) / v; });
+  detail::note("number", a);
+  detail::note("reversed", 1);
+  return record("divide", std::move(y),
+                {{b, [b = Saved(b)](const Tensor& g, const Tensor& out) { return -(g * out) / b(); }}});
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
@@ -305,6 +309,7 @@ Tensor pow(const Tensor& x, double exponent) {
   // The power that was taken.
   const double taken =
       x.dtype() == DType::Float32 ? static_cast<double>(static_cast<float>(exponent)) : exponent;
+  detail::note("number", taken);
   return record("pow", std::move(y), {{x, [x = Saved(x), taken](const Tensor& g) {
                                          return taken == 0 ? detail::no_gradient(g)
                                                            : g * power_slope(x(), taken, 1);
@@ -484,13 +489,15 @@ Tensor clamp(const Tensor& x, double low, double high) {
            : v > static_cast<T>(high) ? static_cast<T>(high)
                                       : v;
   };
-  return record("clamp", transform_floating("clamp", x, f), {{x, [x = Saved(x), low, high](const Tensor& g) {
-                                                                return gate(g, x(), [low, high](auto v) {
-                                                                  using T = decltype(v);
-                                                                  return v >= static_cast<T>(low) &&
-                                                                         v <= static_cast<T>(high);
-                                                                });
-                                                              }}});
+  Tensor y = transform_floating("clamp", x, f);
+  detail::note("low", low);
+  detail::note("high", high);
+  return record("clamp", std::move(y), {{x, [x = Saved(x), low, high](const Tensor& g) {
+                                           return gate(g, x(), [low, high](auto v) {
+                                             using T = decltype(v);
+                                             return v >= static_cast<T>(low) && v <= static_cast<T>(high);
+                                           });
+                                         }}});
 }
 
 }  // namespace tapegrad::inline v0

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 
@@ -122,7 +123,8 @@ Tensor combine(const char* op, const Tensor& a, const Tensor& b, bool gives_uint
   const auto size = static_cast<index_t>(size_of(a.dtype()));
   const kernels::Loop loop{
       f, run_for(a.dtype(), runs), run_for(a.dtype(), with_one), gives_uint8 ? 1 : size, {size, size}};
-  return combine(op, a, b, gives_uint8 ? DType::UInt8 : a.dtype(), loop);
+  Tensor y = combine(op, a, b, gives_uint8 ? DType::UInt8 : a.dtype(), loop);
+  return gives_uint8 ? noted(op, std::move(y), {&a, &b}) : y;
 }
 
 Tensor combine_with_number(const char* op, const Tensor& a, double b, const void* f, const Runs& with_one) {
@@ -133,6 +135,7 @@ Tensor combine_with_number(const char* op, const Tensor& a, double b, const void
   const void* const inputs[] = {TensorAccess::elements(a), number};
   kernels::map({f, run_for(a.dtype(), with_one), nullptr, size, {size, 0}}, a.size(),
                TensorAccess::elements(y), inputs);
+  note("number", b);
   return y;
 }
 

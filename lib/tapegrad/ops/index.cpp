@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/index.h"
 #include "tapegrad/ops/axis_internal.h"
@@ -154,6 +155,8 @@ Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indice
     kernels::gather(outer, size, inner, indices.size(), indices.data<std::int32_t>(), x.data<T>(),
                     y.mutable_data<T>());
   });
+  note_input(indices);
+  note("axis", axis);
   return record(op, std::move(y), {{x, Scatter{x.shape(), seen, Saved(indices), axis, parts}}});
 }
 
@@ -195,7 +198,7 @@ Tensor one_hot(const Tensor& indices, index_t depth, DType dtype) {
       to += depth;
     }
   });
-  return y;
+  return detail::noted("one_hot", std::move(y), {&indices});
 }
 
 }  // namespace tapegrad::inline v0

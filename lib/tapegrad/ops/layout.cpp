@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
@@ -45,15 +46,23 @@ struct PlaceRule {
   Tensor read_back(const Tensor& g) const { return take("take", g, at); }
 };
 
+void note_pattern(const Pattern& at) {
+  detail::note("offset", static_cast<double>(at.offset));
+  detail::note("strides", std::span(at.strides.along, static_cast<std::size_t>(at.whole.rank())));
+}
+
 Tensor take(const char* op, const Tensor& x, const Pattern& at) {
   Tensor y = TensorAccess::empty(at.part, x.dtype(), op);
   detail::copy_strided(at.part, y, 0, kernels::strides_of(at.part), x, at.offset, at.strides);
+  note_pattern(at);
   return record(op, std::move(y), {{x, PlaceRule{at}}});
 }
 
 Tensor place(const char* op, const Tensor& x, const Pattern& at, double around) {
   Tensor y = around == 0 ? zeros(at.whole, x.dtype()) : full(at.whole, around, x.dtype());
   detail::copy_strided(at.part, y, at.offset, at.strides, x, 0, kernels::strides_of(at.part));
+  note_pattern(at);
+  detail::note("around", around);
   return record(op, std::move(y), {{x, [at](const Tensor& g) { return take("take", g, at); }}});
 }
 
@@ -146,6 +155,7 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
   const Shape shape(sizes);
   Tensor y = TensorAccess::empty(shape, x.dtype(), "permute");
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0, strides);
+  detail::note("order", std::span(order));
   return record("permute", std::move(y), {{x, [inverse](const Tensor& g) { return permute(g, inverse); }}});
 }
 
@@ -320,6 +330,7 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
     detail::copy_strided(part.part, y, part.offset, part.strides, x, 0, kernels::strides_of(part.part));
     inputs.emplace_back(x, [part](const Tensor& g) { return take("take", g, part); });
   }
+  detail::note("axis", at);
   return record("concat", std::move(y), inputs);
 }
 
@@ -466,7 +477,8 @@ Tensor detail::as_dtype(const Tensor& x, DType dtype) {
           x.size(), y.mutable_data<To>(), [](From v) { return static_cast<To>(v); }, from);
     });
   });
-  if (!is_floating(dtype) || !is_floating(x.dtype())) return y;  // whole numbers have no derivative
+  if (!is_floating(dtype) || !is_floating(x.dtype()))
+    return noted("cast", std::move(y), {&x});  // whole numbers have no derivative
   return record("cast", std::move(y),
                 {{x, [original = x.dtype()](const Tensor& g) { return as_dtype(g, original); }}});
 }

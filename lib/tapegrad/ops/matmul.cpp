@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/elementwise.h"
 #include "tapegrad/kernels/gemm.h"
@@ -97,6 +98,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   });
 
   // y = A B: dA = g B^T, dB = A^T g; for a transposed operand the transposes of these.
+  detail::note("transpose_a", ta);
+  detail::note("transpose_b", tb);
   return record("matmul", std::move(y),
                 {{a,
                   [b = Saved(b), ta, tb, shape = a.shape()](const Tensor& g) {

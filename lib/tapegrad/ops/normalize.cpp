@@ -8,6 +8,7 @@
 
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/options_internal.h"
 #include "tapegrad/ops/compare.h"
@@ -88,8 +89,11 @@ Normalized normalize(const char* op, const Tensor& given, const std::vector<int>
   const index_t averaged = x.size() / average.size();
   const auto count = static_cast<double>(averaged);
   const Tensor factor = rsqrt(variance + epsilon);
-  Tensor y = record(
-      op, centred * factor,
+  Tensor y = centred * factor;
+  detail::note("axes", std::span(axes));
+  detail::note("epsilon", epsilon);
+  y = record(
+      op, std::move(y),
       {{x, [axes, count, factor = Saved(factor), from = TensorAccess::origin(x)](const Tensor& g,
                                                                                  const Tensor& out) {
           const Tensor f = is_recording() ? factor_of(factor(), out, from, count) : factor();

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/kernels/pooling.h"
 #include "tapegrad/ops/axis_internal.h"
@@ -70,6 +71,7 @@ Tensor average(const Conv2DGeometry& g, const Tensor& x) {
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::window_mean(g, x.data<T>(), y.mutable_data<T>());
   });
+  detail::note(g);
   return record("avg_pool2d", std::move(y), {{x, [g](const Tensor& dy) { return spread(g, dy); }}});
 }
 
@@ -92,6 +94,7 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::window_argmax(g, x.data<T>(), at.mutable_data<std::int32_t>());
   });
+  detail::note(g);
   // No window has pixels of two images.
   return detail::gather_elements("max_pool2d", x, at, std::max<index_t>(1, g.batch));
 }

@@ -9,6 +9,7 @@
 
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/reduce.h"
@@ -137,7 +138,9 @@ Tensor extreme(const char* op, JoinerFor joiner, const Tensor& x, const Axes& ax
   if (x.size() == 0 && kept.size() != 0)
     fail(op, "x must have elements to choose from, got shape {}", x.shape());
   const Shape result = reduced_shape(x.shape(), reduced, options.keepdims);
-  return record(op, joined({op, joiner, reduced, result, x.dtype()}, x),
+  Tensor extremes = joined({op, joiner, reduced, result, x.dtype()}, x);
+  detail::note_marked("axes", reduced);
+  return record(op, std::move(extremes),
                 {{x, [kept, axes, x = Saved(x)](const Tensor& g, const Tensor& y) {
                     const Tensor reached = reaches(x(), reshape(stop_gradient(y), kept));
                     const Tensor count = sum(reached, axes, {.keepdims = true});
@@ -167,7 +170,8 @@ Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions
     kernels::first_best(outer, count, inner, x.data<T>(), y.mutable_data<std::int32_t>(),
                         [better](T a, T b) { return better(a, b) || (a != a && b == b); });
   });
-  return y;
+  detail::note("axis", at);
+  return detail::noted(op, std::move(y), {&x});
 }
 
 // The largest along the axes, or 0 where that is infinite: what logsumexp may subtract without making a NaN.
@@ -193,9 +197,11 @@ Tensor count(const char* op, const Tensor& x, const Axes& axes, const ReduceOpti
   dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::map(x.size(), found.mutable_data<std::uint8_t>(), wanted, x.data<T>());
   });
-  return joined({op, kernels::joiner<kernels::Sum>, reduced,
-                 reduced_shape(x.shape(), reduced, options.keepdims), DType::Float64},
-                found);
+  Tensor y = joined({op, kernels::joiner<kernels::Sum>, reduced,
+                     reduced_shape(x.shape(), reduced, options.keepdims), DType::Float64},
+                    found);
+  detail::note_marked("axes", reduced);
+  return detail::noted(op, std::move(y), {&x});
 }
 
 }  // namespace
@@ -208,7 +214,8 @@ Tensor sum(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   Tensor y = joined({"sum", kernels::joiner<kernels::Sum>, reduced,
                      reduced_shape(x.shape(), reduced, options.keepdims), dtype},
                     x);
-  if (!is_floating(dtype)) return y;
+  detail::note_marked("axes", reduced);
+  if (!is_floating(dtype)) return detail::noted("sum", std::move(y), {&x});
   return record("sum", std::move(y), {{x, [kept, shape = x.shape()](const Tensor& g) {
                                          return broadcast_to(detail::view("reshape", g, kept, 0), shape);
                                        }}});
@@ -255,7 +262,8 @@ Tensor detail::mean_of(const char* op, const Tensor& x, const Axes& axes, const 
                      dtype,   count};
   Tensor y = joined(to, x);
   if (dtype == DType::Float64 && y.size() != 0) y = refined(stop_gradient(x), reduced, y, count);
-  if (!is_floating(x.dtype())) return y;
+  note_marked("axes", reduced);
+  if (!is_floating(x.dtype())) return noted(op, std::move(y), {&x});
   return record(op, std::move(y), {{x, [kept, count, shape = x.shape()](const Tensor& g) {
                                       return broadcast_to(detail::view("reshape", g / count, kept, 0), shape);
                                     }}});
@@ -378,7 +386,8 @@ static Tensor variance(const Tensor& x, const Axes& axes, double more, bool keep
 Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   const detail::CalledOp called("var", {&x});
   detail::require_floating("var", x);
-  const Shape kept = reduced_shape(x.shape(), reduced_axes("var", x, axes), true);
+  const Mask reduced = reduced_axes("var", x, axes);
+  const Shape kept = reduced_shape(x.shape(), reduced, true);
   if (x.size() == 0 && kept.size() != 0)
     fail("var", "x must have elements to average, got shape {}", x.shape());
   if (kept.size() == 0)
@@ -392,7 +401,10 @@ Tensor var(const Tensor& x, const Axes& axes, const VarOptions& options) {
   const auto rule = [x = Saved(x), axes, kept, factor = 2 * more / count](const Tensor& g) {
     return reshape(g, kept) * (factor * (x() - mean(x(), axes, {.keepdims = true})));
   };
-  return called.result(record("var", variance(stop_gradient(x), axes, more, options.keepdims), {{x, rule}}));
+  Tensor y = variance(stop_gradient(x), axes, more, options.keepdims);
+  detail::note_marked("axes", reduced);
+  detail::note("correction", options.correction);
+  return called.result(record("var", std::move(y), {{x, rule}}));
 }
 
 Tensor var(const Tensor& x) {
@@ -448,6 +460,7 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options
     return log(sum(exp(values - shift), axes, options)) + reshape(shift, result);
   };
   Tensor y = x.size() == 0 ? full(result, -std::numeric_limits<double>::infinity(), x.dtype()) : log_of_sum();
+  detail::note_marked("axes", reduced);
   return called.result(record("logsumexp", std::move(y),
                               {{x, [kept, reduced, x = Saved(x)](const Tensor& g, const Tensor& out) {
                                   // A sum of zeros stays 0 whatever finite number is added to a logarithm in it.
@@ -511,10 +524,12 @@ Tensor norm(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
   const Mask reduced = reduced_axes("norm", x, axes);
   const Shape kept = reduced_shape(x.shape(), reduced, true);
   const Tensor length = length_of(detail::as_dtype(stop_gradient(x), DType::Float64), axes);
-  return called.result(record(
-      "norm",
-      reshape(detail::as_dtype(length, x.dtype()), reduced_shape(x.shape(), reduced, options.keepdims)),
-      {{x, [kept, axes, x = Saved(x)](const Tensor& g) { return towards(reshape(g, kept), x(), axes); }}}));
+  Tensor y =
+      reshape(detail::as_dtype(length, x.dtype()), reduced_shape(x.shape(), reduced, options.keepdims));
+  detail::note_marked("axes", reduced);
+  return called.result(record("norm", std::move(y), {{x, [kept, axes, x = Saved(x)](const Tensor& g) {
+                                                        return towards(reshape(g, kept), x(), axes);
+                                                      }}}));
 }
 
 Tensor norm(const Tensor& x) {
@@ -523,14 +538,17 @@ Tensor norm(const Tensor& x) {
 
 Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options) {
   detail::require_floating("cumsum", x);
-  const auto [outer, count, inner] =
-      detail::around(x.shape(), detail::checked_axis("cumsum", x.shape(), axis));
+  const int at = detail::checked_axis("cumsum", x.shape(), axis);
+  const auto [outer, count, inner] = detail::around(x.shape(), at);
   Tensor y = TensorAccess::empty(x.shape(), x.dtype(), "cumsum");
   dispatch_floating(x.dtype(),
                     [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
                       kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(),
                                               options.reverse, options.exclusive);
                     });
+  detail::note("axis", at);
+  detail::note("reverse", options.reverse);
+  detail::note("exclusive", options.exclusive);
   return record("cumsum", std::move(y),
                 {{x, [axis, options](const Tensor& g) {
                     return cumsum(g, axis, {.reverse = !options.reverse, .exclusive = options.exclusive});

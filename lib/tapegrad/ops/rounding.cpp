@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
@@ -25,7 +26,7 @@ Tensor mask(const char* op, const Tensor& x, F f) {
   const kernels::Loop loop =
       dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) { return kernels::loop<std::uint8_t, T>(f); });
   kernels::map(loop, x.shape(), TensorAccess::elements(y), {{TensorAccess::elements(x), x.shape()}});
-  return y;
+  return detail::noted(op, std::move(y), {&x});
 }
 
 Tensor truth(const char* op, const Tensor& x) {
