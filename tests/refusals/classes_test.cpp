@@ -482,6 +482,7 @@ TEST(WrongClasses, TapesAndTransforms) {
     rows.refuse("watch", [&] { tape.watch(whole); });
     rows.refuse("watch", [&] { tape.watch(Tensor()); });
     rows.refuse("on_gradient", [&] { tape.on_gradient(w, nullptr); });
+    rows.refuse("trace_ops", [&] { (void)trace_ops(nullptr); });
     rows.refuse("on_gradient", [&] { tape.on_gradient(x, [](const Tensor&) {}); });
     rows.refuse("on_gradient", [&] { tape.on_gradient(Tensor(), [](const Tensor&) {}); });
     (void)tape.gradient(y, w);
