@@ -16,37 +16,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   return 0;
 }
 
-namespace {
-
-// Makes checksums and sizes right, as far as the directory leads to members.
-void repair(std::span<std::uint8_t> file) {
-  constexpr std::uint64_t kCentral = 0x02014b50, kLocal = 0x04034b50;
-  for (std::size_t at = 0; at + 46 <= file.size(); ++at) {
-    if (fuzz::little(file, at, 4) != kCentral) continue;
-    const std::size_t header = fuzz::little(file, at + 42, 4), packed = fuzz::little(file, at + 20, 4);
-    if (header + 30 > file.size() || fuzz::little(file, header, 4) != kLocal) continue;
-    const std::size_t begin =
-        header + 30 + fuzz::little(file, header + 26, 2) + fuzz::little(file, header + 28, 2);
-    if (begin > file.size() || packed > file.size() - begin) continue;
-    const auto content = file.subspan(begin, packed);
-    const bool deflated = fuzz::little(file, at + 10, 2) == 8;
-    const fuzz::Bytes inside =
-        deflated ? fuzz::unpacked(content, false) : fuzz::Bytes(content.begin(), content.end());
-    for (const std::size_t place : {at + 16, header + 14}) {
-      fuzz::put_little(file, place, 4, fuzz::crc_of(inside));
-      fuzz::put_little(file, place + 8, 4, inside.size());
-    }
-  }
-}
-
-}  // namespace
-
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
                                                unsigned seed) {
   // Half of the time the length stays, and with it all offsets.
   const std::size_t changed =
       seed % 2 == 0 ? LLVMFuzzerMutate(data, size, size) : LLVMFuzzerMutate(data, size, max_size);
-  if (seed % 8 > 1) repair({data, changed});
+  if (seed % 8 > 1) fuzz::repair_zip({data, changed});
   return changed;
 }
 

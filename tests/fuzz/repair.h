@@ -77,6 +77,25 @@ inline std::size_t mutate_part(std::uint8_t* data, std::size_t size, std::size_t
   return size - before + part.size();
 }
 
+/// Makes checksums and sizes of a ZIP archive right, as far as the directory leads to members.
+inline void repair_zip(std::span<std::uint8_t> file) {
+  constexpr std::uint64_t kCentral = 0x02014b50, kLocal = 0x04034b50;
+  for (std::size_t at = 0; at + 46 <= file.size(); ++at) {
+    if (little(file, at, 4) != kCentral) continue;
+    const std::size_t header = little(file, at + 42, 4), packed = little(file, at + 20, 4);
+    if (header + 30 > file.size() || little(file, header, 4) != kLocal) continue;
+    const std::size_t begin = header + 30 + little(file, header + 26, 2) + little(file, header + 28, 2);
+    if (begin > file.size() || packed > file.size() - begin) continue;
+    const auto content = file.subspan(begin, packed);
+    const bool deflated = little(file, at + 10, 2) == 8;
+    const Bytes inside = deflated ? unpacked(content, false) : Bytes(content.begin(), content.end());
+    for (const std::size_t place : {at + 16, header + 14}) {
+      put_little(file, place, 4, crc_of(inside));
+      put_little(file, place + 8, 4, inside.size());
+    }
+  }
+}
+
 /// The whole number behind the last `words` in a text.
 inline std::optional<std::uint64_t> number_behind(std::string_view text, std::string_view words,
                                                   int base = 10) {
