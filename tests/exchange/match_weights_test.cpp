@@ -195,6 +195,18 @@ TEST(LoadWeights, OfThisLayout) {
   EXPECT_EQ(named.rows[2].how, "by name");
 }
 
+// load_state() alone does so as well.
+TEST(LoadWeights, DropoutKeepsItsGenerator) {
+  Generator generator(1);
+  Sequential net{Dense({.in_features = 2, .units = 2}, generator), Dropout(0.5, generator)};
+  const Tensor before = *net.state().find("1.generator_state");
+  const State weights{.tensors = {{"0.weight", tensor({{1, 2}, {3, 4}})}, {"0.bias", tensor({5, 6})}}};
+  net.load_state(weights, {.layout = Layout::OIHW});
+  EXPECT_TRUE(equal(*net.state().find("0.kernel"), tensor({{1, 3}, {2, 4}})));
+  load_weights(net, weights, {.layout = Layout::OIHW});
+  EXPECT_TRUE(equal(*net.state().find("1.generator_state"), before));
+}
+
 TEST(LoadWeights, NormalizationBehindFlatten) {
   Generator generator(1);
   Sequential net{Flatten(), LayerNorm({.shape = {6}})};

@@ -51,6 +51,7 @@ Tensor from_oihw(const Module& owner, const std::string& path, const Tensor& own
 }
 
 State from_oihw(Module& module, const State& state) {
+  State made;
   std::map<std::string, const Module*> modules = {{"", &module}};
   std::map<std::string, std::pair<std::string, Tensor>> renamed;  // by PyTorch's name
   Visitor visitor(
@@ -62,12 +63,13 @@ State from_oihw(Module& module, const State& state) {
         const Tensor* given = state.find(path);
         const std::string& name = given != nullptr ? path : other;
         if (given == nullptr) given = state.find(other);
+        if (given == nullptr && is_a<Dropout>(*modules.at(outer)))
+          made.tensors.emplace_back(path, tensor);  // a generator's position, which PyTorch does not save
         if (given != nullptr) renamed[name] = {path, from_oihw(*modules.at(outer), path, tensor, *given)};
       },
       [&](const std::string& path, Module& inner) { modules[path] = &inner; });
   module.visit(visitor);
 
-  State made;
   for (const auto& [name, tensor] : state.tensors) {
     if (name.ends_with("num_batches_tracked"))
       continue;  // BatchNorm counts there; nothing depends on it here
