@@ -20,8 +20,8 @@ inline namespace v0 TAPEGRAD_API {
 /// and when there are no elements to average.
 [[nodiscard]] Tensor mean(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 [[nodiscard]] Tensor mean(const Tensor& x);
-/// The product over these axes; 1 if there are no elements. Derivatives are right also where elements are 0. Float32 or
-/// Float64.
+/// The product over these axes; 1 if there are no elements. Derivatives are right also where elements are 0; where the
+/// product itself is too large or too small for Float64, they may be infinite, NaN or 0. Float32 or Float64.
 [[nodiscard]] Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 [[nodiscard]] Tensor prod(const Tensor& x);
 
@@ -50,7 +50,8 @@ struct VarOptions {
 [[nodiscard]] Tensor(min)(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 [[nodiscard]] Tensor(min)(const Tensor& x);
 /// log(sum(exp(x))) over these axes, without overflow for any x. Float32 or Float64. Where all elements are -infinity
-/// the result is -infinity, and its gradient 0.
+/// the result is -infinity, and its gradient 0. Where the result is near 0 its error is that of a number near 1 (of
+/// {-17, 0} in Float32 it is 0); the gradient, log_softmax() and the losses are accurate there.
 [[nodiscard]] Tensor logsumexp(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 [[nodiscard]] Tensor logsumexp(const Tensor& x);
 /// The Euclidean norm sqrt(sum(x^2)) over these axes (the second argument is not an order p), accurate also where
