@@ -108,10 +108,14 @@ Case reshape_case(Drawn& d) {
   Index filled = sizes;
   const auto open = std::count(sizes.begin(), sizes.end(), -1);
   if (open == 1) {
-    index_t others = 1;
-    for (const index_t size : sizes) others *= size == -1 ? 1 : size;
-    if (others == 0 || size_of(d.shape) % others != 0) return c;
-    std::replace(filled.begin(), filled.end(), index_t{-1}, size_of(d.shape) / others);
+    // As many zeros on both sides stand for each other.
+    const bool zeros = size_of(d.shape) == 0 && std::count(sizes.begin(), sizes.end(), 0) ==
+                                                    std::count(d.shape.begin(), d.shape.end(), 0);
+    index_t all = 1, others = 1;
+    for (const index_t size : d.shape) all *= zeros && size == 0 ? 1 : size;
+    for (const index_t size : sizes) others *= size == -1 || (zeros && size == 0) ? 1 : size;
+    if (others == 0 || all % others != 0) return c;
+    std::replace(filled.begin(), filled.end(), index_t{-1}, all / others);
   }
   if (open > 1 || size_of(filled) != size_of(d.shape)) return c;
   c.expected = table(filled, [filled](const Index& at) { return Index{flat(filled, at)}; });

@@ -18,7 +18,8 @@ inline namespace v0 TAPEGRAD_API {
 // writing to one changes the other. All other ops here return a tensor with memory of its own, even where it equals x.
 
 /// The same elements with another shape, sharing x's memory. One size may be -1: it is computed from the number of
-/// elements. Throws when the number of elements would change.
+/// elements; where x has none, from the other sizes, if both shapes have as many zeros. Throws when the number of elements
+/// would change.
 [[nodiscard]] Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes);
 [[nodiscard]] Tensor reshape(const Tensor& x, const Shape& shape);
 [[nodiscard]] inline Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
