@@ -118,11 +118,17 @@ std::string Module::summary(const Tensor& input) {
   std::map<std::string, std::size_t> row_of = {{"", 0}};
   std::set<const detail::Storage*> counted;
   Total all, trained, buffers;
+  // The row of the module that a path lies in: a name may have dots itself.
+  const auto owner_of = [&](std::string path) -> Row& {
+    do path = outer_path(path);
+    while (!row_of.contains(path));
+    return rows[row_of[path]];
+  };
   Visitor visitor(
       [&](const std::string& path, Tensor& tensor) {
         const detail::Storage* storage = TensorAccess::storage(tensor);
         if (!counted.insert(storage).second) return;
-        Row& owner = rows[row_of.at(outer_path(path))];
+        Row& owner = owner_of(path);
         owner.has_tensors = true;
         if (!tensor.is_parameter()) return buffers.add(tensor.size(), tensor.dtype());
         const index_t count = storage->count();  // a view of a parameter is that parameter
@@ -131,7 +137,7 @@ std::string Module::summary(const Tensor& input) {
         if (!tensor.is_stopped()) trained.add(count, tensor.dtype());
       },
       [&](const std::string& path, Module& module) {
-        rows[row_of.at(outer_path(path))].has_modules = true;
+        owner_of(path).has_modules = true;
         row_of[path] = rows.size();
         rows.push_back({path, detail::class_name(module), &module});
       });
