@@ -5,5 +5,6 @@
 //   find_package(tapegrad REQUIRED COMPONENTS exchange)
 //   target_link_libraries(yours PRIVATE tapegrad::exchange)
 
+#include "tapegrad/exchange/onnx.h"
 #include "tapegrad/exchange/pytorch.h"
 #include "tapegrad/exchange/weights.h"
