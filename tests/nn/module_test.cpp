@@ -340,5 +340,34 @@ TEST(TiedWeights, EncoderAndDecoderShareAFilter) {
   EXPECT_TRUE(report.passed) << report.str();
 }
 
+struct Whole : Module {
+  explicit Whole(DType dtype) : numbers(zeros({2}, dtype)) {}
+  Tensor forward(const Tensor& x) override { return x; }
+  void visit(Visitor& visitor) override { visitor("numbers", numbers); }
+  Tensor numbers;
+};
+
+// All that an integer of the module holds, to its ends, and nothing beside.
+TEST(LoadState, OfFractionsIntoWholeNumbers) {
+  for (const auto& [dtype, low, high] :
+       {std::tuple{DType::UInt8, 0.0, 255.0}, std::tuple{DType::Int32, -0x1p31, 0x1p31 - 1}}) {
+    Whole module(dtype);
+    const auto load = [&m = module](double a, double b) {
+      m.load_state({.tensors = {{"numbers", tensor({a, b}, DType::Float64)}}});
+    };
+    load(low, high);
+    EXPECT_EQ(module.numbers.at({0}), low);
+    EXPECT_EQ(module.numbers.at({1}), high);
+    for (const double wrong : {low - 1, high + 1, 0.5})
+      EXPECT_TRUE(refuses("load_state", {"'numbers'", "whole and fit"}, [&] { load(1, wrong); })) << wrong;
+    EXPECT_EQ(module.numbers.at({1}), high);
+  }
+}
+
+TEST(Reshape, SaysHowManySizesThereMayBe) {
+  EXPECT_TRUE(refuses("Reshape", {"at most 7 sizes"}, [] { Reshape({1, 1, 1, 1, 1, 1, 1, 1}); }));
+  EXPECT_EQ(Reshape({1, 1, 1, 1, 1, 1, 2})(ones({3, 2})).rank(), 8);
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

@@ -426,6 +426,16 @@ TEST(BatchGradient, DropoutInACheckpoint) {
   expect_close(dropout.generator_state, plain.generator_state, 0, "what the layer remembers");
 }
 
+TEST(BatchGradient, SamplesDroppedBeforeDropoutAreRefused) {
+  Generator generator(3);
+  Dropout dropout(0.5, generator);
+  const Tensor scale = parameter(ones({6}));
+  const auto loss = [&](const auto& part) { return mean(dropout(slice(part[0], 0, 3) * scale)); };
+  EXPECT_TRUE(refuses("batch_gradient", {"multiple of the chunk's 4 samples, got 3"}, [&] {
+    batch_gradient(loss, {ones({8, 6})}, {scale}, {.chunk = 4});
+  }));
+}
+
 TEST(BatchGradient, LayersThatMixSamplesRefuse) {
   BatchNorm norm({.channels = 2});
   const Tensor x = ones({4, 2});

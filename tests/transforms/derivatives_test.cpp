@@ -92,6 +92,13 @@ TEST(Hvp, IsTheHessianTimesTheDirection) {
     EXPECT_EQ(found[i].item(), (h[i][0] * vs[0] + h[i][1] * vs[1]).item()) << i;
 }
 
+TEST(Jvp, OfWhatDoesNotDependIsZero) {
+  const auto f = [](Inputs) { return f64({1, 2}); };
+  const auto [y, along] = jvp(f, {f64({3})}, {f64({4})});
+  EXPECT_TRUE(equal(y, f64({1, 2})));
+  EXPECT_TRUE(equal(along, f64({0, 0})));
+}
+
 TEST(Hvp, OfALinearFunctionIsZero) {
   EXPECT_EQ(hvp([](Inputs in) { return sum(in[0] * 3.0); }, {f64({1, 2})}, {f64({1, 1})})[0].at({1}), 0);
 }
