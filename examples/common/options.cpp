@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <stdexcept>
 #include <system_error>
+#include <tuple>
 
 #include "tapegrad/ops/reduce.h"
 
@@ -47,6 +49,39 @@ std::error_code refusal_to_write(const fs::path& file) {
   ::close(opened);
   if (missing) fs::remove(file, none);
   return {};
+}
+
+// Whether a folder of results has checkpoints of a run.
+bool holds_run(const fs::path& out) {
+  std::error_code none;
+  for (fs::directory_iterator at(out / "checkpoints", none), end; !none && at != end; at.increment(none)) {
+    const std::string name = at->path().filename().string();
+    if (name.starts_with("step-") && name.ends_with(".safetensors")) return true;
+  }
+  return false;
+}
+
+// The folders beside this one, above it and in it that hold a run, those first whose names are most like its own.
+std::vector<std::string> runs_near(const fs::path& out) {
+  const fs::path self = out.has_filename() ? out : out.parent_path();  // "out/run/" is "out/run"
+  const fs::path parent = self.has_parent_path() ? self.parent_path() : ".";
+  std::vector<std::tuple<std::size_t, std::string>> found;
+  const auto look_at = [&](const fs::path& folder) {
+    if (holds_run(folder))
+      found.emplace_back(cli::edit_distance(folder.filename().string(), self.filename().string()),
+                         folder.lexically_normal().string());
+  };
+  look_at(parent);
+  for (const fs::path& folder : {parent, self}) {
+    std::error_code none;
+    for (fs::directory_iterator at(folder, none), end; !none && at != end; at.increment(none))
+      look_at(at->path());
+  }
+  std::ranges::sort(found);
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  std::vector<std::string> names;
+  for (const auto& [distance, name] : found) names.push_back(name);
+  return names;
 }
 
 }  // namespace
@@ -103,19 +138,39 @@ void check_output(const fs::path& file, const std::string& option) {
                                             option, file.string(), refusal.message()));
 }
 
+void prepare_out(const TrainingOptions& options) {
+  if (options.resume && !holds_run(options.out)) {
+    constexpr std::size_t kMostNamed = 3;
+    std::vector<std::string> near = runs_near(options.out);
+    near.resize(std::min(near.size(), kMostNamed));
+    throw std::invalid_argument(fmt::format(
+        "--out must be the folder of an earlier run for --resume to continue, and '{}' holds none{}: give the "
+        "folder of that run, or begin a new run without --resume",
+        options.out.string(),
+        near.empty() ? "" : fmt::format(" (did you mean {}?)", fmt::join(near, " or "))));
+  }
+  make_folder(options.out);
+}
+
 void add_options(cli::Program& program, TrainingOptions& options) {
-  options.out = fs::path("out") / program.name();
   program.add_path("--data", options.data, "FOLDER", "folder with MNIST's IDX files, plain or gzipped");
   program.add_whole("--epochs", options.epochs, 1, "passes over the training images",
                     (std::numeric_limits<int>::max)());
   program.add_whole("--batch", options.batch, 1, "images in a step");
   program.add_number("--learning-rate", options.learning_rate,
                      "learning rate of Adam; the highest one if it changes");
+  add_run_options(program, options);
+  program.add_path("--load", options.load, "FILE", "take these weights (a .safetensors file), do not train");
+  program.exclude("--load", "--resume");
+}
+
+void add_run_options(cli::Program& program, TrainingOptions& options) {
+  options.out = fs::path("out") / program.name();
   program.add_whole("--threads", options.threads, 1,
                     "threads to compute with; results do not depend on their number", 1024);
   program.add_whole("--seed", options.seed, 0, "seed of all random numbers");
   program.add_whole("--max-steps", options.max_steps, 0,
-                    "stop after this many steps (0: after the last epoch)");
+                    "stop after this many steps (0: after the last one)");
   program.add_path("--out", options.out, "FOLDER", "folder for the results, created if missing");
   program.add_flag(
       "--resume", options.resume,
@@ -123,8 +178,6 @@ void add_options(cli::Program& program, TrainingOptions& options) {
   program.add_whole("--checkpoint-every", options.checkpoint_every, 0,
                     "steps from one checkpoint to the next (0: only at the end of each epoch)");
   program.add_whole("--keep", options.keep, 1, "number of newest checkpoints to keep, besides the best one");
-  program.add_path("--load", options.load, "FILE", "take these weights (a .safetensors file), do not train");
-  program.exclude("--load", "--resume");
   program.add_path("--metrics", options.metrics, "FILE",
                    "file for the metrics as JSON lines (default: metrics.jsonl in --out)");
 }

@@ -49,6 +49,13 @@ struct TrainingOptions {
 /// Adds them to a program's command line, with the values that they have as defaults.
 void add_options(cli::Program& program, TrainingOptions& options);
 
+/// Adds those alone that a run without a data set has: all but --data, --epochs, --batch, --learning-rate and --load.
+void add_run_options(cli::Program& program, TrainingOptions& options);
+
+/// Makes the folder for the results of a run: make_folder(options.out). With --resume the folder must hold a run; throws,
+/// and makes nothing, if it does not. The error names folders nearby that do.
+void prepare_out(const TrainingOptions& options);
+
 /// The options of a program and the values they have in this run, for its report. Of paths outside the working directory,
 /// absolute or with "..", the last name is shown, of others the way to them.
 std::vector<std::pair<std::string, std::string>> option_facts(const cli::Program& program);

@@ -23,12 +23,12 @@ namespace {
 
 // Checks the options before anything of an earlier run is touched, and moves that run aside if this one begins anew, its
 // metrics with its checkpoints: without them it could not be continued. Returns the file of the metrics.
-std::filesystem::path prepare(const TrainingOptions& options, const tg::Loader& loader,
+std::filesystem::path prepare(const TrainingOptions& options, const tg::Loader* loader,
                               tg::Checkpoints& checkpoints) {
-  if (options.batch > loader.samples())
+  if (loader != nullptr && options.batch > loader->samples())
     throw std::invalid_argument(fmt::format(
         "--batch must be at most {}the number of training images, got {}",
-        loader.samples() > 0 ? fmt::format("{}, ", loader.samples()) : std::string(), options.batch));
+        loader->samples() > 0 ? fmt::format("{}, ", loader->samples()) : std::string(), options.batch));
   const std::filesystem::path metrics =
       options.metrics.empty() ? options.out / "metrics.jsonl" : options.metrics;
   check_output(metrics, "--metrics");
@@ -50,36 +50,68 @@ std::filesystem::path prepare(const TrainingOptions& options, const tg::Loader& 
 
 }  // namespace
 
-TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run)
+TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader* loader, const Steps& length,
+                         const RunOptions& run)
     : options_(options),
       loader_(loader),
+      length_(length),
       run_(run),
       checkpoints_(options.out / "checkpoints",
                    {.keep = options.keep, .higher_is_better = run.higher_is_better}),
       metrics_(prepare(options, loader, checkpoints_), {.keep = options.resume}) {
   state_.add("metrics", metrics_);
   state_.add("step", step_).add("epoch", epoch_).add("next", next_).add("seen", seen_).add("sums", sums_);
-  state_.require("--batch", options.batch).require("--seed", options.seed);
-  state_.require("--learning-rate", options.learning_rate).require("images", loader.samples());
+  state_.require("--seed", options.seed);
+}
+
+TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run)
+    : TrainingRun(options, &loader, {options.epochs * loader.batches(), loader.batches()}, run) {
+  state_.require("--batch", options.batch).require("--learning-rate", options.learning_rate);
+  state_.require("images", loader.samples());
+}
+
+TrainingRun::TrainingRun(const TrainingOptions& options, const Steps& length, const RunOptions& run)
+    : TrainingRun(options, nullptr, length, run) {
+  state_.require("--steps", length.total);
 }
 
 tg::index_t TrainingRun::planned_steps(const TrainingOptions& options, const tg::Loader& loader) {
   return std::max<tg::index_t>(2, options.epochs * loader.batches());
 }
 
-void TrainingRun::restore() {
-  const std::string folder = checkpoints_.folder().string();
-  if (!options_.resume) return;
-  const auto newest = checkpoints_.newest();
-  if (!newest) {
-    fmt::print("there is no checkpoint in {}: a new run begins\n", folder);
+tg::index_t TrainingRun::epochs() const {
+  return (length_.total + length_.per_epoch - 1) / length_.per_epoch;
+}
+
+tg::index_t TrainingRun::batches() const {
+  return std::min(length_.per_epoch, length_.total - epoch_ * length_.per_epoch);
+}
+
+// Calls f with each batch of the epoch that is left, until it returns false; without a data set with empty ones.
+void TrainingRun::for_each_batch(const std::function<bool(const tg::Batch&)>& f) const {
+  if (loader_ == nullptr) {
+    while (f({})) {
+    }
     return;
   }
+  for (const tg::Batch& batch : loader_->epoch(epoch_, next_))
+    if (!f(batch)) return;
+}
+
+void TrainingRun::restore() {
+  if (!options_.resume) return;
+  const auto newest = checkpoints_.newest();
+  if (!newest)
+    throw std::invalid_argument(
+        fmt::format("--resume must find a checkpoint in '{}', and there is none: begin a new run without it",
+                    checkpoints_.folder().string()));
   for (const std::string& what : newest->damaged)
     fmt::print(stderr, "a newer checkpoint is passed over: {}\n", what);
   state_.load_state(newest->checkpoint.state);
   fmt::print("continues after step {}\n", newest->checkpoint.step);
-  if (epoch_ >= options_.epochs)
+  if (epoch_ >= epochs() && loader_ == nullptr)
+    fmt::print("all {} steps are done\n", step_);
+  else if (epoch_ >= epochs())
     fmt::print("all {} epochs are done: a larger --epochs goes on\n", epoch_);
   else if (enough())
     fmt::print("all {} steps are done: a larger --max-steps goes on\n", step_);
@@ -96,17 +128,18 @@ void TrainingRun::interrupt() const {
 void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,
                         const std::function<Values()>& end_epoch) {
   restore();
-  tg::Progress progress(stdout, {.epochs = static_cast<int>(std::max(options_.epochs, epoch_)),
-                                 .samples = loader_.samples(),
+  tg::Progress progress(stdout, {.epochs = static_cast<int>(std::max(epochs(), epoch_)),
+                                 .samples = loader_ != nullptr ? loader_->samples() : length_.per_epoch,
                                  .epochs_done = static_cast<int>(epoch_),
-                                 .samples_done = seen_});
+                                 .samples_done = seen_,
+                                 .unit = loader_ != nullptr ? "images" : "steps"});
   const InterruptScope scope;
   const auto interrupted = [&] { return scope.requested(); };
-  while (epoch_ < options_.epochs && (!enough() || next_ > 0)) {
+  while (epoch_ < epochs() && (!enough() || next_ > 0)) {
     progress.advance(0);  // the epoch begins
     if (!train_epoch(progress, step, interrupted)) interrupt();
     const std::optional<double> metric = note_epoch(progress, end_epoch());
-    if (next_ < loader_.batches()) break;  // a run of more steps would go on with this epoch
+    if (next_ < batches()) break;  // a run of more steps would go on with this epoch
     ++epoch_;
     next_ = seen_ = 0;
     sums_.of.clear();
@@ -119,30 +152,32 @@ void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,
 bool TrainingRun::train_epoch(tg::Progress& progress, const std::function<Values(const tg::Batch&)>& step,
                               const std::function<bool()>& interrupted) {
   auto last = std::chrono::steady_clock::now();
-  for (const tg::Batch& batch : loader_.epoch(epoch_, next_)) {
-    if (enough()) break;
+  bool stopped = false;
+  for_each_batch([&](const tg::Batch& batch) {
+    if (enough() || next_ == batches()) return false;
     const Values values = step(batch);
     const auto now = std::chrono::steady_clock::now();
     const std::chrono::duration<double> took = now - last;  // with the time that the batch was waited for
     last = now;
-    const tg::index_t images = batch.inputs.shape()[0];
+    const tg::index_t images = loader_ != nullptr ? batch.inputs.shape()[0] : 1;
     note_step(images, took.count(), values);
     progress.advance(images, values);
 
-    if (next_ == loader_.batches()) break;  // the epoch's end has a checkpoint of its own
+    if (next_ == batches()) return false;  // the epoch's end has a checkpoint of its own
     const bool due = options_.checkpoint_every > 0 && step_ % options_.checkpoint_every == 0;
-    if (due || enough() || interrupted()) save({});
-    if (interrupted()) return false;
-  }
-  return true;
+    stopped = interrupted();
+    if (due || enough() || stopped) save({});
+    return !stopped;
+  });
+  return !stopped;
 }
 
 void TrainingRun::note_step(tg::index_t images, double seconds, const Values& values) {
   ++step_;
   ++next_;
   seen_ += images;
-  std::vector<tg::Metrics::Entry> line = {
-      {"step", step_}, {"epochs", static_cast<double>(step_) / static_cast<double>(loader_.batches())}};
+  std::vector<tg::Metrics::Entry> line = {{"step", step_}};
+  if (loader_ != nullptr) line.emplace_back("epochs", epochs_done());
   for (const auto& [name, value] : values) {
     if (!std::isfinite(value))
       throw std::runtime_error(
@@ -150,15 +185,19 @@ void TrainingRun::note_step(tg::index_t images, double seconds, const Values& va
     sums_.of[std::string(name)] += value * static_cast<double>(images);
     line.emplace_back(name, value);
   }
-  line.emplace_back("images", images);
-  line.emplace_back("images_per_s", static_cast<double>(images) / seconds);
+  if (loader_ != nullptr) line.emplace_back("images", images);
+  line.emplace_back(loader_ != nullptr ? "images_per_s" : "steps_per_s",
+                    static_cast<double>(images) / seconds);
   metrics_.write(line);
 }
 
 // The value that tells which checkpoint is the best.
 std::optional<double> TrainingRun::note_epoch(tg::Progress& progress, const Values& values) {
-  std::vector<tg::Metrics::Entry> line = {
-      {"epoch", epoch_ + 1}, {"epochs", static_cast<double>(step_) / static_cast<double>(loader_.batches())}};
+  std::vector<tg::Metrics::Entry> line = {{"epoch", epoch_ + 1}};
+  if (loader_ != nullptr)
+    line.emplace_back("epochs", epochs_done());
+  else
+    line.emplace_back("step", step_);
   std::optional<double> metric;
   for (const auto& [name, value] : values) {
     line.emplace_back(name, value);
@@ -192,7 +231,7 @@ void TrainingRun::draw(const std::filesystem::path& path,
   if (step_ == 0) return;
   std::vector<tg::Series> shown;
   for (const auto& [name, title] : names)
-    shown.push_back(metrics_.series("epochs", name, std::string(title)));
+    shown.push_back(metrics_.series(loader_ != nullptr ? "epochs" : "step", name, std::string(title)));
   tg::write_png(path, tg::line_chart(shown, chart));
 }
 

@@ -26,6 +26,13 @@ struct RunOptions {
   bool higher_is_better = false;  ///< of the metric: for an accuracy, not for a loss
 };
 
+/// The length of a run that draws its own samples in each step, without a data set.
+struct Steps {
+  tg::index_t total = 0;  ///< steps of the whole run
+  tg::index_t per_epoch =
+      0;  ///< steps until a result is shown and a checkpoint saved; the last epoch may be shorter
+};
+
 /// How fast a run was, by the metrics of its steps, those of an earlier process included.
 struct Speed {
   tg::index_t steps = 0;
@@ -50,6 +57,8 @@ class TrainingRun {
   /// leaves the earlier run alone, when a batch is larger than the data set and when the file of the metrics cannot be
   /// written.
   TrainingRun(const TrainingOptions& options, const tg::Loader& loader, const RunOptions& run = {});
+  /// A run without a data set. Only the options that add_run_options() adds count.
+  TrainingRun(const TrainingOptions& options, const Steps& length, const RunOptions& run = {});
 
   /// What the run has to remember to be continued: nets, optimizers, schedules, generators. They must outlive
   /// the run.
@@ -69,20 +78,27 @@ class TrainingRun {
   /// Continues the newest checkpoint first if --resume says so.
   /// Throws when a value is not finite, and cli::Interrupted, after a checkpoint, when Ctrl-C was pressed.
   void train(const std::function<Values(const tg::Batch&)>& step, const std::function<Values()>& end_epoch);
+  /// The same for a run without a data set.
+  void train(const std::function<Values()>& step, const std::function<Values()>& end_epoch) {
+    train([&](const tg::Batch&) { return step(); }, end_epoch);
+  }
 
   /// How many steps the epochs that were asked for have, at least 2: what schedules are made for.
   static tg::index_t planned_steps(const TrainingOptions& options, const tg::Loader& loader);
   tg::index_t steps() const { return step_; }
-  /// The mean of a value of the steps, over the images of this epoch so far.
+  /// The mean of a value of the steps, over the images (without a data set, the steps) of this epoch so far.
   double mean(std::string_view name) const;
   const tg::Metrics& metrics() const { return metrics_; }
 
-  /// A chart of the values with these names, each with its title, over the epochs.
+  /// A chart of the values with these names, each with its title, over the epochs (without a data set, over the steps).
   void draw(const std::filesystem::path& path,
             std::initializer_list<std::pair<std::string_view, std::string_view>> names,
             const tg::ChartOptions& chart) const;
 
  private:
+  TrainingRun(const TrainingOptions& options, const tg::Loader* loader, const Steps& length,
+              const RunOptions& run);
+
   // Sums of values over the images of an epoch, by name.
   struct Sums {
     std::map<std::string, double> of;
@@ -92,6 +108,10 @@ class TrainingRun {
 
   void restore();
   void save(std::optional<double> metric);
+  tg::index_t epochs() const;
+  double epochs_done() const { return static_cast<double>(step_) / static_cast<double>(length_.per_epoch); }
+  tg::index_t batches() const;  // of the epoch that the run is in
+  void for_each_batch(const std::function<bool(const tg::Batch&)>& f) const;
   bool enough() const { return options_.max_steps > 0 && step_ >= options_.max_steps; }
   bool train_epoch(tg::Progress& progress, const std::function<Values(const tg::Batch&)>& step,
                    const std::function<bool()>& interrupted);
@@ -100,12 +120,13 @@ class TrainingRun {
   [[noreturn]] void interrupt() const;
 
   const TrainingOptions& options_;
-  const tg::Loader& loader_;
+  const tg::Loader* loader_;  // null: no data set
+  Steps length_;
   RunOptions run_;
   tg::Checkpoints checkpoints_;
   tg::Metrics metrics_;
   tg::TrainingState state_;
-  // Where the run is: steps done, the batch that comes next; and, of this epoch, images and sums so far.
+  // Where the run is: steps done, the batch that comes next; and, of this epoch, images (or steps) and sums so far.
   tg::index_t step_ = 0, epoch_ = 0, next_ = 0, seen_ = 0;
   Sums sums_;
 };

@@ -11,6 +11,7 @@
 
 #include "common/judge.h"
 #include "common/options.h"
+#include "common/pictures.h"
 #include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
@@ -131,7 +132,7 @@ int run(const Options& options) {
   const tg::ThreadCountScope threads(options.threads);
   tg::Generator random(options.seed);
   tg::Sequential generator = make_generator(random);
-  common::make_folder(options.out);
+  common::prepare_out(options);
   std::optional<tg::Sequential> judge = common::read_judge(options.classifier);
   if (options.load.empty()) {
     train(generator, options, random);
@@ -144,7 +145,8 @@ int run(const Options& options) {
   tg::Generator sampler(options.seed, 1);
   const tg::Tensor samples = (generator(random_codes(1000, sampler)) + 1.0) / 2.0;
   tg::write_png(options.out / "samples.png",
-                tg::grid(tg::slice(samples, {{0, 100}}), {.columns = 20, .scale = 2}));
+                common::with_caption(tg::grid(tg::slice(samples, {{0, 100}}), {.columns = 20, .scale = 2}),
+                                     "digits that the generator drew from random codes"));
   if (!judge) judge = common::train_judge(options);
   common::print_digits(*judge, samples);
   fmt::print("samples.png: digits that the generator drew from random codes\n");

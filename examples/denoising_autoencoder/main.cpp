@@ -105,7 +105,7 @@ int run(const Options& options) {
   tg::Generator generator(options.seed);
   tg::Sequential net = make_net(generator);
   const tg::Samples test = common::read_digits(options.data, tg::Split::Test).inputs;
-  common::make_folder(options.out);
+  common::prepare_out(options);
   if (options.load.empty()) {
     train(net, options, test);
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());

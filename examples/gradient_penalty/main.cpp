@@ -7,8 +7,8 @@
 
 #include <filesystem>
 
-#include "common/interrupt.h"
 #include "common/options.h"
+#include "common/training_run.h"
 #include "digits/digits.h"
 #include "tapegrad/tapegrad.h"
 
@@ -16,15 +16,14 @@ namespace tg = tapegrad;
 
 namespace {
 
+using common::TrainingRun;
+
 // Of the penalty in the loss. The two kinds of images are about 12 apart: with the customary 10 it would pay
 // to be steeper than 1 by 12 / 20.
 constexpr double kWeight = 100;
 
-struct Options {
+struct Options : common::TrainingOptions {
   tg::index_t steps = 150;
-  tg::index_t batch = 32;
-  std::uint64_t seed = 1;
-  std::filesystem::path out = "out/gradient_penalty";
 };
 
 tg::Sequential make_critic(tg::Generator& generator) {
@@ -66,56 +65,60 @@ tg::Tensor penalty(tg::Module& critic, const tg::Tensor& real, const tg::Tensor&
   return tg::mean(tg::square(length - 1.0));
 }
 
-int run(const Options& options) {
-  common::make_folder(options.out);
-  tg::Generator generator(options.seed);
-  tg::Sequential critic = make_critic(generator);
-  const auto parameters = critic.parameters();
+// Whether the penalty fell.
+bool train(tg::Sequential& critic, const Options& options, tg::Generator& generator) {
+  const std::vector<tg::Tensor> parameters = critic.parameters();
   tg::Adam adam(parameters, {.learning_rate = 1e-3, .beta1 = 0.5, .beta2 = 0.9});
-  tg::Series penalties{.name = "gradient penalty", .x = {}, .y = {}},
-      distances{.name = "distance", .x = {}, .y = {}};
-  const common::InterruptScope interrupt;  // Ctrl-C: the picture of what was done so far
-  for (tg::index_t step = 1; step <= options.steps && !interrupt.requested(); ++step) {
+  TrainingRun run(options, {.total = options.steps, .per_epoch = 25});
+  run.add("critic", critic).add("adam", adam).add("generator", generator).require("--batch", options.batch);
+  const auto step = [&] {
     const tg::Tensor real = drawn_digits(options.batch, generator),
                      fake = blurred_noise(options.batch, generator);
     tg::Tape tape;
     const tg::Tensor distance = tg::mean(critic(real)) - tg::mean(critic(fake));
     const tg::Tensor term = penalty(critic, real, fake, generator);
     adam.step(tape.gradient(kWeight * term - distance, parameters));
-    penalties.x.push_back(static_cast<double>(step));
-    penalties.y.push_back(term.item());
-    distances.x.push_back(static_cast<double>(step));
-    distances.y.push_back(distance.item());
-    if (step == 1 || step % 25 == 0)
-      fmt::print("step {:>4}  penalty {:.4f}  distance of the kinds {:.3f}\n", step, term.item(),
-                 distance.item());
-  }
-  if (penalties.y.empty()) throw cli::Interrupted{"interrupted before the first step"};
-  const std::vector<tg::Series> series = {penalties, distances};
-  tg::write_png(options.out / "training.png",
-                tg::line_chart(series, {.title = "A critic with a gradient penalty",
-                                        .x_label = "step",
-                                        .y_label = "logarithmic",
-                                        .log_y = true}));
-  if (interrupt.requested())
-    throw cli::Interrupted{fmt::format("interrupted; the picture of {} steps is in {}", penalties.y.size(),
-                                       options.out.string())};
-  const bool fallen = penalties.y.back() < 0.2 * penalties.y.front() && distances.y.back() > 0;
-  fmt::print("the penalty {} from {:.4f} to {:.4f}; the picture is in {}\n",
-             fallen ? "fell" : "did not fall to a fifth: it went", penalties.y.front(), penalties.y.back(),
+    return TrainingRun::Values{{"penalty", term.item()}, {"distance", distance.item()}};
+  };
+  const auto end_epoch = [&] {
+    return TrainingRun::Values{{"mean_penalty", run.mean("penalty")},
+                               {"mean_distance", run.mean("distance")}};
+  };
+  run.train(step, end_epoch);
+  run.draw(options.out / "training.png",
+           {{"penalty", "gradient penalty"}, {"distance", "distance of the two kinds of images"}},
+           {.title = "A critic with a gradient penalty",
+            .x_label = "step",
+            .y_label = "logarithmic",
+            .log_y = true});
+
+  const std::vector<double> penalties = run.metrics().series("step", "penalty", "").y,
+                            distances = run.metrics().series("step", "distance", "").y;
+  const bool fallen = penalties.back() < 0.2 * penalties.front() && distances.back() > 0;
+  fmt::print("the penalty {} from {:.4f} to {:.4f}; results are in {}\n",
+             fallen ? "fell" : "did not fall to a fifth: it went", penalties.front(), penalties.back(),
              options.out.string());
+  return fallen;
+}
+
+int run(const Options& options) {
+  const tg::ThreadCountScope threads(options.threads);
+  common::prepare_out(options);
+  tg::Generator generator(options.seed);
+  tg::Sequential critic = make_critic(generator);
+  const bool fallen = train(critic, options, generator);
+  tg::write_safetensors(options.out / "weights.safetensors", critic.state_view());
   return fallen ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options;
+  Options options{{.batch = 32}};
   cli::Program program("gradient_penalty",
                        "Trains a critic with a gradient penalty; exits with 0 if the penalty falls.");
-  program.add_whole("--steps", options.steps, 1, "training steps");
+  program.add_whole("--steps", options.steps, 1, "training steps; an epoch has 25 of them", 100'000'000);
   program.add_whole("--batch", options.batch, 1, "images of each kind in a step");
-  program.add_whole("--seed", options.seed, 0, "seed of the weights and images");
-  program.add_path("--out", options.out, "FOLDER", "folder for the picture, created if missing");
+  common::add_run_options(program, options);
   return program.run(argc, argv, [&] { return run(options); });
 }

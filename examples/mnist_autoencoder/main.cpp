@@ -63,7 +63,7 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
     return TrainingRun::Values{{"train_loss", run.mean("loss")}, {"test_loss", evaluate(net, test)}};
   };
   run.train(step, end_epoch);
-  run.draw(options.out / "loss.png", {{"loss", "train"}, {"test_loss", "test"}},
+  run.draw(options.out / "loss.png", {{"loss", "training, each step"}, {"test_loss", "test, each epoch"}},
            {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true});
 }
 
@@ -75,7 +75,7 @@ int run(const Options& options, const cli::Program& program) {
 
   const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
   const tg::Loader test(data.inputs, {}, {.batch_size = 500, .shuffle = false});
-  common::make_folder(options.out);
+  common::prepare_out(options);
   std::optional<tg::Loader> loader;
   std::optional<TrainingRun> training;
   if (options.load.empty()) {

@@ -54,7 +54,7 @@ int run(const common::TrainingOptions& options) {
   tg::Generator generator(options.seed);
   tg::Sequential net = common::make_lenet(generator);
   const tg::Dataset test = common::read_digits(options.data, tg::Split::Test);
-  common::make_folder(options.out);
+  common::prepare_out(options);
   if (options.load.empty()) {
     train(net, options, test);
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());

@@ -6,10 +6,12 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/judge.h"
 #include "common/options.h"
+#include "common/pictures.h"
 #include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
@@ -131,23 +133,35 @@ void train(Vae& vae, const Options& options, const tg::Loader& test, tg::Generat
            {.title = "Negative evidence lower bound", .x_label = "epoch", .y_label = "nats per image"});
 }
 
-/// From the code of a 0 in a straight line to that of a 1, from there to that of a 2, and so on. Digits that the data lack
-/// are left out.
+/// A line of images for each two neighbours among the digits, such as 0 and 1: from the code of the one in a straight line
+/// to that of the other. Digits that the data lack are left out.
 tg::Image latent_walk(Vae& vae, const tg::Dataset& data) {
   std::vector<tg::Tensor> digits(10);  // the first image of each
   for (tg::index_t i = data.inputs.size() - 1; i >= 0; --i)
     digits.at(static_cast<std::size_t>(data.targets[i].item())) = data.inputs[i];
-  std::erase_if(digits, [](const tg::Tensor& image) { return !image.defined(); });
-  const tg::Tensor codes = vae.encode(tg::cast(tg::stack(digits), tg::DType::Float32) / 255.0).mean;
+  std::vector<tg::Tensor> images;
+  std::vector<int> names;
+  for (int digit = 0; digit < 10; ++digit)
+    if (const tg::Tensor& image = digits[static_cast<std::size_t>(digit)]; image.defined()) {
+      images.push_back(image);
+      names.push_back(digit);
+    }
+  const tg::Tensor codes = vae.encode(tg::cast(tg::stack(images), tg::DType::Float32) / 255.0).mean;
 
   constexpr int kStages = 12;
-  std::vector<tg::Tensor> walk;
-  for (tg::index_t digit = 0; digit + 1 < codes.shape()[0]; ++digit)
+  std::vector<tg::Tensor> lines;
+  std::vector<std::string> labels;
+  for (std::size_t i = 0; i + 1 < names.size(); ++i) {
+    const auto from = static_cast<tg::index_t>(i);
+    std::vector<tg::Tensor> walk;
     for (int stage = 0; stage < kStages; ++stage) {
       const double way = static_cast<double>(stage) / (kStages - 1);
-      walk.push_back((1.0 - way) * tg::row(codes, digit) + way * tg::row(codes, digit + 1));
+      walk.push_back((1.0 - way) * tg::row(codes, from) + way * tg::row(codes, from + 1));
     }
-  return tg::grid(vae.draw(tg::stack(walk)), {.columns = kStages, .scale = 2});
+    lines.push_back(vae.draw(tg::stack(walk)));
+    labels.push_back(fmt::format("{} to {}", names[i], names[i + 1]));
+  }
+  return tg::sheet(lines, {.columns = kStages, .scale = 2, .labels = labels});
 }
 
 int run(const Options& options) {
@@ -156,7 +170,7 @@ int run(const Options& options) {
   Vae vae(options.code, generator);
   const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
   const tg::Loader test(data, {.batch_size = 500, .shuffle = false});
-  common::make_folder(options.out);
+  common::prepare_out(options);
   std::optional<tg::Sequential> judge = common::read_judge(options.classifier);
   if (options.load.empty()) {
     train(vae, options, test, generator);
@@ -167,7 +181,9 @@ int run(const Options& options) {
 
   tg::Generator sampler(options.seed, 1);
   const tg::Tensor samples = vae.draw(tg::normal({1000, options.code}, 0, 1, sampler));
-  tg::write_png(options.out / "samples.png", tg::grid(tg::slice(samples, {{0, 100}}), {.scale = 2}));
+  tg::write_png(options.out / "samples.png",
+                common::with_caption(tg::grid(tg::slice(samples, {{0, 100}}), {.columns = 20, .scale = 2}),
+                                     "digits that the decoder drew from random codes"));
   tg::write_png(options.out / "walk.png", latent_walk(vae, data));
   if (!judge) judge = common::train_judge(options);
   common::print_digits(*judge, samples);

@@ -13,14 +13,19 @@
 #include <filesystem>
 #include <numbers>
 
-#include "common/interrupt.h"
 #include "common/options.h"
+#include "common/training_run.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
+namespace fs = std::filesystem;
 using std::numbers::pi;
 
 namespace {
+
+using common::TrainingRun;
+
+constexpr tg::index_t kGrid = 50;  // points on a side, where the solution is looked at
 
 // u(x, y) = x (1 - x) y (1 - y) N(x, y), which is 0 on the boundary whatever the network N is. points: [n,
 // 2].
@@ -80,67 +85,71 @@ void draw_map(tg::Image& image, int left, int top, const std::string& title, con
     }
 }
 
-struct Options {
+struct Options : common::TrainingOptions {
   tg::index_t steps = 1500;
   tg::index_t points = 256;
-  std::uint64_t seed = 1;
-  std::filesystem::path out = "out/poisson";
 };
 
+// On the grid, relative to the exact solution.
+double relative_error(tg::Module& net, const tg::Tensor& grid) {
+  const tg::Tensor known = exact(grid);
+  return std::sqrt(tg::sum(tg::square(solution(net, grid) - known)).item() /
+                   tg::sum(tg::square(known)).item());
+}
+
+void train(tg::Sequential& net, const Options& options, const tg::Tensor& grid, tg::Generator& generator) {
+  const std::vector<tg::Tensor> parameters = net.parameters();
+  tg::Adam adam(parameters);
+  tg::Schedule schedule =
+      tg::cosine_decay({.learning_rate = 5e-3, .steps = std::max<tg::index_t>(2, options.steps)});
+  TrainingRun run(options, {.total = options.steps, .per_epoch = 100}, {.metric = "error"});
+  run.add("net", net).add("adam", adam).add("schedule", schedule).add("generator", generator);
+  run.require("--points", options.points);
+  const auto step = [&] {
+    const tg::Tensor points = tg::uniform({options.points, 2}, 0, 1, generator, tg::DType::Float64);
+    tg::Tape tape;
+    const tg::Tensor residual = laplacian(net, points) + 2 * pi * pi * exact(points);
+    const tg::Tensor loss = tg::mean(tg::square(residual));
+    adam.set_learning_rate(schedule.learning_rate());
+    adam.step(tape.gradient(loss, parameters));
+    schedule.step();
+    return TrainingRun::Values{{"residual", loss.item()}};
+  };
+  const auto end_epoch = [&] {
+    return TrainingRun::Values{{"mean_residual", run.mean("residual")}, {"error", relative_error(net, grid)}};
+  };
+  run.train(step, end_epoch);
+  run.draw(options.out / "training.png",
+           {{"residual", "squared residual of the equation"}, {"error", "relative error of the solution"}},
+           {.title = "Poisson's equation", .x_label = "step", .y_label = "", .log_y = true});
+}
+
+void draw_solution(const fs::path& path, const tg::Tensor& found, const tg::Tensor& known) {
+  const tg::Tensor difference = found - known;
+  tg::Image picture(345, 860, 3, tg::kWhite);
+  draw_map(picture, 20, 20, "Found", found, kGrid, 1);
+  draw_map(picture, 300, 20, "Exact", known, kGrid, 1);
+  draw_map(picture, 580, 20, "Difference", difference, kGrid, tg::max(tg::abs(difference)).item());
+  tg::draw_text(picture, 20, 315,
+                "blue: negative, white: 0, red: positive; x to the right, y down, both from 0 to 1");
+  tg::write_png(path, picture);
+}
+
 int run(const Options& options) {
-  common::make_folder(options.out);
+  const tg::ThreadCountScope threads(options.threads);
+  common::prepare_out(options);
   tg::Generator generator(options.seed);
   tg::Sequential net{tg::Dense({.in_features = 2, .units = 32, .activation = tg::tanh}, generator),
                      tg::Dense({.in_features = 32, .units = 32, .activation = tg::tanh}, generator),
                      tg::Dense({.in_features = 32, .units = 1}, generator)};
   net.to(tg::DType::Float64);
-  tg::Adam adam(net.parameters(), {.learning_rate = 5e-3});
-
-  tg::Series losses{.name = "residual", .x = {}, .y = {}},
-      errors{.name = "error of the solution", .x = {}, .y = {}};
-  const tg::Tensor grid = grid_points(50), known = exact(grid);
-  const auto relative_error = [&] {
-    return std::sqrt(tg::sum(tg::square(solution(net, grid) - known)).item() /
-                     tg::sum(tg::square(known)).item());
-  };
-  const common::InterruptScope interrupt;  // Ctrl-C: the pictures of what was found so far
-  for (tg::index_t step = 0; step <= options.steps; ++step) {
-    adam.set_learning_rate(
-        5e-3 * 0.5 * (1 + std::cos(pi * static_cast<double>(step) / static_cast<double>(options.steps + 1))));
-    const tg::Tensor points = tg::uniform({options.points, 2}, 0, 1, generator, tg::DType::Float64);
-    tg::Tape tape;
-    const tg::Tensor residual = laplacian(net, points) + 2 * pi * pi * exact(points);
-    const tg::Tensor loss = tg::mean(tg::square(residual));
-    adam.step(tape.gradient(loss, net.parameters()));
-    losses.x.push_back(static_cast<double>(step));
-    losses.y.push_back(loss.item());
-    if (step % 100 == 0 || step == options.steps || interrupt.requested()) {
-      errors.x.push_back(static_cast<double>(step));
-      errors.y.push_back(relative_error());
-      fmt::print("step {:>5}  residual {:.3e}  relative error {:.3e}\n", step, loss.item(), errors.y.back());
-    }
-    if (interrupt.requested()) break;
-  }
-
-  const tg::Tensor found = solution(net, grid);
-  const double worst = tg::max(tg::abs(found - known)).item();
-  tg::Image picture(345, 860, 3, tg::kWhite);
-  draw_map(picture, 20, 20, "Found", found, 50, 1);
-  draw_map(picture, 300, 20, "Exact", known, 50, 1);
-  draw_map(picture, 580, 20, "Difference", found - known, 50, worst);
-  tg::draw_text(picture, 20, 315,
-                "blue: negative, white: 0, red: positive; x to the right, y down, both from 0 to 1");
-  tg::write_png(options.out / "solution.png", picture);
-  const std::vector<tg::Series> series = {losses, errors};
-  tg::write_png(
-      options.out / "training.png",
-      tg::line_chart(series,
-                     {.title = "Poisson's equation", .x_label = "step", .y_label = "", .log_y = true}));
-  if (interrupt.requested())
-    throw cli::Interrupted{fmt::format("interrupted; the pictures of {} steps are in {}", losses.y.size(),
-                                       options.out.string())};
-  fmt::print("relative error {:.3e}; pictures are in {}\n", errors.y.back(), options.out.string());
-  return errors.y.back() < 0.01 ? 0 : 1;
+  const tg::Tensor grid = grid_points(kGrid);
+  train(net, options, grid, generator);
+  tg::write_safetensors(options.out / "weights.safetensors", net.state_view());
+  draw_solution(options.out / "solution.png", solution(net, grid), exact(grid));
+  const double error = relative_error(net, grid);
+  fmt::print("relative error {:.3e}; results are in {}\n", error, options.out.string());
+  return error < 0.01 ? 0 : 1;
 }
 
 }  // namespace
@@ -149,9 +158,8 @@ int main(int argc, char** argv) {
   Options options;
   cli::Program program("poisson",
                        "Solves Poisson's equation with a network; exits with 0 if the error is below 1%.");
-  program.add_whole("--steps", options.steps, 1, "training steps");
+  program.add_whole("--steps", options.steps, 1, "training steps; an epoch has 100 of them", 100'000'000);
   program.add_whole("--points", options.points, 1, "random points in a step");
-  program.add_whole("--seed", options.seed, 0, "seed of the weights and points");
-  program.add_path("--out", options.out, "FOLDER", "folder for the pictures, created if missing");
+  common::add_run_options(program, options);
   return program.run(argc, argv, [&] { return run(options); });
 }

@@ -126,7 +126,7 @@ int run(const Options& options) {
   tg::Generator generator(options.seed);
   UNet net({.in_channels = 3, .classes = kClassCount}, generator);
   const Scenes test = make_scenes(200, options.seed + 1);
-  common::make_folder(options.out);
+  common::prepare_out(options);
   if (options.load.empty()) {
     train(net, options, test);
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());

@@ -146,9 +146,10 @@ class Survival : public ::testing::Test {
     ASSERT_EQ(newest_step(reference_ / "checkpoints"), kSteps);
   }
 
-  // With what the test has to say instead, or besides.
+  // With what the test has to say instead, or besides; without --resume, if nothing was saved that it could continue.
   Arguments arguments(const fs::path& out, const Arguments& more) const {
     Arguments all = more;
+    if (newest_step(out / "checkpoints") < 0) std::erase(all, "--resume");
     for (const Arguments& usual : std::vector<Arguments>{{"--data", (folder_ / "data").string()},
                                                          {"--out", out.string()},
                                                          {"--batch", std::to_string(kBatch)},

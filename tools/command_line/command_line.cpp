@@ -25,22 +25,6 @@ std::optional<T> parsed(const std::string& text) {
   return value;
 }
 
-// How many letters have to be inserted, left out or replaced to make one word of the other (Levenshtein).
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
 // What is wrong with an option that the program does not have; empty if there is no such option.
 std::string about_unknown(const CLI::App& app) {
   const std::vector<std::string> left = app.remaining();
@@ -53,7 +37,7 @@ std::string about_unknown(const CLI::App& app) {
     for (const std::string& word : known->get_lnames()) {
       const std::string candidate = "--" + word;
       const bool begun = name.size() > 3 && candidate.starts_with(name);
-      if (const std::size_t d = begun ? 1 : distance(name, candidate); d < least) {
+      if (const std::size_t d = begun ? 1 : edit_distance(name, candidate); d < least) {
         least = d;
         nearest = candidate;
       }
@@ -99,6 +83,21 @@ std::string without_quotes(const std::string& text) {
 }
 
 }  // namespace
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
 
 struct Program::Parser {
   CLI::App app;

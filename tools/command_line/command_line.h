@@ -1,12 +1,14 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -17,6 +19,9 @@ namespace cli {
 struct Interrupted {
   std::string message;
 };
+
+/// How many letters have to be inserted, left out or replaced to make one word of the other (Levenshtein).
+std::size_t edit_distance(std::string_view a, std::string_view b);
 
 /// A program and its command line:
 ///

@@ -3,9 +3,25 @@
 cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/running.cmake)
 
-# Small runs: 12 steps, 6 of an epoch.
+# Small runs of two epochs: they are stopped after `stops` steps (within an epoch, at its end, and in the second one), the last
+# of which leaves the checkpoint `last`.
 set(common --epochs 2 --threads 1)
-if(program_name STREQUAL unet_segmentation)
+set(stops 1 4 6 9)
+set(last step-00000012.safetensors)
+set(chart loss.png)
+if(program_name MATCHES "poisson|gradient_penalty") # no data set, and steps in place of epochs
+  set(chart training.png)
+  set(may_miss_its_goal ON) # after so few steps
+  if(program_name STREQUAL poisson)
+    set(common --threads 1 --steps 110 --points 16)
+    set(stops 1 40 100 105)
+    set(last step-00000110.safetensors)
+  else()
+    set(common --threads 1 --steps 30 --batch 2)
+    set(stops 1 10 25 28)
+    set(last step-00000030.safetensors)
+  endif()
+elseif(program_name STREQUAL unet_segmentation)
   list(APPEND common --scenes 12 --batch 2)
 else()
   list(APPEND common --data ${SCRATCH}/data --batch 16)
@@ -17,10 +33,22 @@ else()
   endif()
 endif()
 
+# Where there is no run, --resume does not begin one: a folder that was mistyped is told, with those nearby that hold a run,
+# and is not made.
+set(nothing "--out must be the folder of an earlier run for --resume to continue, and '[^']*' holds none")
+set(way_out ": give the folder of that run, or begin a new run without --resume\n$")
+refuses("${nothing}${way_out}" ${common} --resume --out ${SCRATCH}/nowhere/part)
 run(${common} --out ${SCRATCH}/whole)
-foreach(steps 1 4 6 9) # within an epoch, at its end, and in the second one
-  run(${common} --max-steps ${steps} --resume --out ${SCRATCH}/parts)
+set(resume "")
+foreach(steps IN LISTS stops)
+  run(${common} --max-steps ${steps} ${resume} --out ${SCRATCH}/parts)
+  set(resume --resume)
 endforeach()
+refuses("${nothing} \\(did you mean [^ ]*/parts or [^)]*/whole[^)]*\\?\\)${way_out}" ${common} --resume --out ${SCRATCH}/part)
+refuses("'[^']*/parts/checkpoints' holds none \\(did you mean [^ ]*/parts\\?\\)" ${common} --resume --out ${SCRATCH}/parts/checkpoints)
+if(EXISTS ${SCRATCH}/part OR EXISTS ${SCRATCH}/nowhere)
+  message(FATAL_ERROR "--resume made a folder in which there is nothing to resume")
+endif()
 
 # Ctrl-C as soon as the run has begun: it saves, says so, and exits with 130.
 execute_process(COMMAND ${HELPER} press_ctrl_c ${SCRATCH}/pressed/metrics.jsonl ${PROGRAM} ${common} --out ${SCRATCH}/pressed
@@ -29,18 +57,18 @@ if(code EQUAL 130)
   if(NOT out MATCHES "interrupted; all that was done is saved: --resume continues it")
     message(FATAL_ERROR "interrupted, it says:\n${out}${err}")
   endif()
-elseif(NOT code EQUAL 0) # it was faster
+elseif(NOT code EQUAL 0 AND NOT may_miss_its_goal) # it was faster
   message(FATAL_ERROR "interrupted, it exits with ${code}:\n${out}${err}")
 endif()
 foreach(name parts pressed)
   run(${common} --resume --out ${SCRATCH}/${name})
   same_files(${SCRATCH}/whole/weights.safetensors ${SCRATCH}/${name}/weights.safetensors)
-  same_files(${SCRATCH}/whole/loss.png ${SCRATCH}/${name}/loss.png)
+  same_files(${SCRATCH}/whole/${chart} ${SCRATCH}/${name}/${chart})
 endforeach()
 
 # Nothing is left to do: it says so. Another seed is another run.
 run(${common} --resume --out ${SCRATCH}/parts)
-if(NOT out MATCHES "all 2 epochs are done: a larger --epochs goes on")
+if(NOT out MATCHES "all (2 epochs are done: a larger --epochs goes on|[0-9]+ steps are done\n)")
   message(FATAL_ERROR "continued after its end, it says:\n${out}")
 endif()
 refuses("'--seed' cannot be restored" ${common} --resume --seed 7 --out ${SCRATCH}/parts)
@@ -48,7 +76,7 @@ refuses("'--seed' cannot be restored" ${common} --resume --seed 7 --out ${SCRATC
 # Wrong options leave an earlier run alone. Two careless starts: both earlier runs are kept, their metrics, too, and can be
 # continued.
 file(COPY_FILE ${SCRATCH}/parts/metrics.jsonl ${SCRATCH}/metrics_before)
-if(NOT program_name STREQUAL unet_segmentation)
+if(NOT program_name MATCHES "unet_segmentation|poisson|gradient_penalty")
   set(large ${common})
   list(TRANSFORM large REPLACE "^16$" 97)
   refuses("--batch must be at most (96, )?the number of training images, got 97" ${large} --out ${SCRATCH}/parts)
@@ -69,7 +97,7 @@ if(program_name MATCHES "mnist_vae|dcgan")
   list(TRANSFORM unjudged REPLACE "/judge/" "/nowhere/")
   refuses("'[^']*/nowhere/weights.safetensors': No such file" ${unjudged} --out ${SCRATCH}/parts)
 endif()
-if(NOT EXISTS ${SCRATCH}/parts/checkpoints/step-00000012.safetensors OR EXISTS ${SCRATCH}/parts/checkpoints.old
+if(NOT EXISTS ${SCRATCH}/parts/checkpoints/${last} OR EXISTS ${SCRATCH}/parts/checkpoints.old
    OR EXISTS ${SCRATCH}/parts/checkpoints/inside OR EXISTS ${SCRATCH}/elsewhere)
   message(FATAL_ERROR "a run that was refused has left something, or moved the earlier one")
 endif()
@@ -80,7 +108,7 @@ foreach(round 1 2)
     message(FATAL_ERROR "a new run does not tell where the checkpoints of the earlier one are:\n${out}")
   endif()
 endforeach()
-if(NOT EXISTS ${SCRATCH}/parts/checkpoints.old/step-00000012.safetensors OR NOT EXISTS ${SCRATCH}/parts/checkpoints.old2)
+if(NOT EXISTS ${SCRATCH}/parts/checkpoints.old/${last} OR NOT EXISTS ${SCRATCH}/parts/checkpoints.old2)
   message(FATAL_ERROR "the checkpoints of an earlier run were lost")
 endif()
 file(COPY ${SCRATCH}/parts/checkpoints.old/ DESTINATION ${SCRATCH}/back/checkpoints)
