@@ -107,9 +107,8 @@ void write_report(const std::filesystem::path& path, const Run& run) {
           "in "
           "which the codes differ most. The net never saw a label; a label stands in the middle of its "
           "dots.");
-  report.section("Filters").image(
-      tg::filters_image(dynamic_cast<tg::Conv2D&>(run.net[0]).kernel, 16),
-      "The first layer's filters: red is positive, blue negative, each scaled to its own largest weight.");
+  report.section("Filters").image(tg::filters_image(dynamic_cast<tg::Conv2D&>(run.net[0]).kernel),
+                                  "The first layer's filters, each scaled to its own largest weight.");
   report.section("Model").preformatted(run.net.summary(one));
   report.section("Options").facts(run.options);
   report.section("Machine").facts(tg::machine_facts());

@@ -23,8 +23,8 @@ constexpr double kCell = 44, kLeft = 84, kTop = 84;
 
 void centred_text(tg::Image& image, double x, double y, std::string_view line, double scale,
                   Colour colour = kInk) {
-  tg::draw_text(image, x - tg::text_width(line, scale) / 2, y - tg::text_height(scale) / 2, line, colour,
-                scale);
+  tg::draw_text(image, std::round(x - tg::text_width(line, scale) / 2),
+                std::round(y - tg::text_height(scale) / 2), line, colour, scale);
 }
 
 }  // namespace

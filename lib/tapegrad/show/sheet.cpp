@@ -90,7 +90,7 @@ std::vector<Point> legend_places(const std::vector<LegendEntry>& legend, double 
   std::vector<Point> places;
   Point at{kLabelGap, kLabelGap};
   for (const LegendEntry& entry : legend) {
-    const double length = kSwatch + text_width(entry.name) + 3 * kLabelGap;
+    const double length = std::ceil(kSwatch + text_width(entry.name) + 3 * kLabelGap);  // whole: sharp
     if (at.x > kLabelGap && at.x + length > width) at = {kLabelGap, at.y + text_height() + 2};
     places.push_back(at);
     at.x += length;
