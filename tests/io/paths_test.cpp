@@ -76,5 +76,21 @@ TEST(Paths, WithAZeroByteAreRefused) {
     EXPECT_THROW(call(meant), Error);
 }
 
+// What a clone holds in place of large files if git-lfs is not installed.
+TEST(Paths, OfPointersOfGitLfsAreToldApart) {
+  const TemporaryFolder folder;
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\n"
+      "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+  write_bytes(folder / "x", Bytes(pointer.begin(), pointer.end()));
+  for (const auto& [op, call] : readers())
+    expect_contains(error_of(op, [&, call = std::cref(call)] { call(folder / "x"); }),
+                    "x' is a pointer of Git LFS, not the file itself: fetch the file with git lfs pull");
+  // A file that only begins like one is read.
+  const std::string begun = "version\n1\n";
+  write_bytes(folder / "x", Bytes(begun.begin(), begun.end()));
+  EXPECT_EQ(read_csv(folder / "x").values.shape(), (Shape{1, 1}));
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

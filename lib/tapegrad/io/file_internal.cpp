@@ -48,6 +48,11 @@ InputFile::InputFile(std::string_view op, std::filesystem::path path)
   if (::fstat(file_.get(), &status) != 0) fail_errno(op_, "open", path_);
   if (!S_ISREG(status.st_mode)) fail("is not a regular file");
   size_ = static_cast<std::uint64_t>(status.st_size);
+  // What git leaves in place of a large file if git-lfs is not installed.
+  constexpr std::string_view kPointer = "version https://git-lfs.";
+  char head[kPointer.size()];
+  if (::pread(file_.get(), head, sizeof head, 0) == sizeof head && kPointer.compare({head, sizeof head}) == 0)
+    fail("is a pointer of Git LFS, not the file itself: fetch the file with git lfs pull");
 }
 
 std::size_t InputFile::read_some(std::span<std::uint8_t> buffer) {

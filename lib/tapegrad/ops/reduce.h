@@ -21,7 +21,8 @@ inline namespace v0 TAPEGRAD_API {
 [[nodiscard]] Tensor mean(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 [[nodiscard]] Tensor mean(const Tensor& x);
 /// The product over these axes; 1 if there are no elements. Derivatives are right also where elements are 0; where the
-/// product itself is too large or too small for Float64, they may be infinite, NaN or 0. Float32 or Float64.
+/// product itself is too large or too small for Float64, they may be infinite, NaN or 0. Float32 or Float64: there is no
+/// dtype that holds products of many whole numbers. Of masks, all() and any() say what a product would.
 [[nodiscard]] Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options = {});
 [[nodiscard]] Tensor prod(const Tensor& x);
 
@@ -66,7 +67,8 @@ struct CumsumOptions {
   bool reverse = false;    ///< sum from the last element on
   bool exclusive = false;  ///< leave out the element itself: the first sum is 0
 };
-/// The cumulative sums along the axis: element i is the sum of elements 0 to i. Float32 or Float64.
+/// The cumulative sums along the axis: element i is the sum of elements 0 to i. Float32 or Float64: cast whole numbers
+/// and masks first. In Float64 counts are exact.
 [[nodiscard]] Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options = {});
 
 /// The index of the maximum, and of the minimum, along the axis, as Int32; the first one if several are equal, and the
