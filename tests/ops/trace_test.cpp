@@ -63,11 +63,11 @@ TEST_P(TraceOfOps, HidesNoInput) {
   EXPECT_EQ(same, chosen.count(row.op) == 0) << row.name() << ": " << first.size() << " constants";
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows, TraceOfOps, ::testing::ValuesIn(op_table()), [](const auto& info) {
-  std::string name = info.param.name();
+INSTANTIATE_TEST_SUITE_P(Rows, TraceOfOps, ::testing::ValuesIn(op_table()), [](const auto& row) {
+  std::string name = row.param.name();
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  return name + "_" + std::to_string(info.index);
+  return name + "_" + std::to_string(row.index);
 });
 
 // The last op that f computes.
