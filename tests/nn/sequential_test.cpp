@@ -164,5 +164,31 @@ TEST(Sequential, WhatReplacedADrawnParameterStays) {
   EXPECT_TRUE(equal(*state.find("1.kernel"), dense(8, 8, again).kernel));
 }
 
+// A module that draws more than its parameters' first values.
+struct Noisy : Module {
+  explicit Noisy(Generator& generator) : noise(normal({2}, 0, 1, generator)), inner(dense(2, 2, generator)) {}
+  Tensor forward(const Tensor& x) override { return inner(x) + noise; }
+  void visit(Visitor& visitor) override {
+    visitor("inner", inner);
+    visitor("noise", noise);
+  }
+  Tensor noise;
+  Dense inner;
+};
+
+// Where the compiler makes the arguments in another order, what was drawn beside cannot be drawn again: an error.
+TEST(Sequential, MoreThanFirstValuesIsAnErrorOrInOrder) {
+  Generator one(12), two(12);
+  Sequential braces{Noisy(two), dense(2, 2, two)};
+  try {
+    Sequential parentheses(Noisy(one), dense(2, 2, one));
+    expect_same(parentheses, braces);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.op(), "Sequential");
+    EXPECT_NE(error.message().find("write Sequential net{...} with braces"), std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

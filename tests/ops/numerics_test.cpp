@@ -938,6 +938,30 @@ TEST(Nothing, ReductionsOfNothingAreOnTheTape) {
   EXPECT_EQ(log_softmax(x, 0).shape(), x.shape());
 }
 
+TEST(Nothing, FusedConvolutionsOfNoImagesOrNoFilters) {
+  for (const index_t images : {0, 1})
+    for (const index_t filters : {0, 2}) {
+      if (images * filters != 0) continue;
+      Tape tape;
+      const Tensor x = tape.watch(ones({images, 4, 4, 1})), w = tape.watch(ones({3, 3, 1, filters})),
+                   bias = tape.watch(ones({filters}));
+      const Tensor y = fused_conv2d(x, w, bias, {.relu = true});
+      const auto gradients = tape.gradient(sum(y), {x, w, bias});
+      EXPECT_TRUE(equal(gradients[0], zeros(x.shape()))) << images << filters;
+      EXPECT_TRUE(equal(gradients[1], zeros(w.shape()))) << images << filters;
+      EXPECT_TRUE(equal(gradients[2], zeros({filters}))) << images << filters;
+    }
+}
+
+// The sum before leaves its numbers where the next one may find them.
+TEST(Nothing, SumsOfNoRowsAreZero) {
+  for (const DType dtype : {DType::Float32, DType::Float64, DType::Int32})
+    for (const index_t columns : {1, 3, 200}) {
+      EXPECT_TRUE(equal(sum(full({4, columns}, 3, dtype), 0), full({columns}, 12, dtype)));
+      EXPECT_TRUE(equal(sum(zeros({0, columns}, dtype), 0), zeros({columns}, dtype))) << dtype << columns;
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------
 // Memory
 
