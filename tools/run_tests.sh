@@ -11,8 +11,9 @@ case ${1:-} in
 esac
 cd "$(dirname "$0")/.."
 # What the tests need beside what is built: the script that fetches MNIST is tested against a server in Python, NumPy
-# reads what was written here and the other way round, and matrices are multiplied under each flavour of OpenBLAS.
-tools/setup.sh python3-numpy curl wget libopenblas0-openmp libopenblas0-pthread libopenblas0-serial
+# reads what was written here and the other way round, h5py makes a file as Keras does, ONNX brings its own test cases, and
+# matrices are multiplied under each flavour of OpenBLAS.
+tools/setup.sh python3-numpy python3-h5py libonnx-testdata curl wget libopenblas0-openmp libopenblas0-pthread libopenblas0-serial
 cmake --preset release
 cmake --build --preset release
 exec ctest --preset release "$@"
