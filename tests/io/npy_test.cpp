@@ -339,7 +339,7 @@ TEST(Npz, MembersAreOfTheFirstOf1980) {
   const Bytes bytes = archive_of({{"x", tensor({1, 2})}});
   const auto times = [&](std::uint8_t kind, std::uint8_t last, std::ptrdiff_t time) {
     const Bytes begin{'P', 'K', kind, last};
-    const auto record = std::ranges::search(bytes, begin).begin();
+    const auto record = std::search(bytes.begin(), bytes.end(), begin.begin(), begin.end());
     return Bytes(record + time, record + time + 4);
   };
   const Bytes midnight{0, 0, 1 << 5 | 1, 0};  // bits 5 to 8 are the month, bits 0 to 4 the day
