@@ -179,7 +179,6 @@ TEST(OnnxModel, LetsTheCallerChooseParameters) {
 }
 
 // ---- Refusals
-// --------------------------------------------------------------------------------------------------------
 
 using Words = std::initializer_list<std::string_view>;
 

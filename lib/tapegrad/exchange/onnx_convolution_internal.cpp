@@ -56,7 +56,6 @@ Compute prepare_conv(const Node& node) {
 }
 
 // ---- The transposed convolution
-// -----------------------------------------------------------------------------------
 
 // What is cut off the largest result along each axis, and the zeros that are added behind it.
 struct Cut {

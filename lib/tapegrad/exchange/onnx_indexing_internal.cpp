@@ -152,7 +152,6 @@ Compute prepare_nonzero(const Node&) {
 }
 
 // ---- Pad
-// -------------------------------------------------------------------------------------------------------------
 
 // Which element of an axis of this size each element of the padded axis is.
 Tensor padded_indices(const std::string& mode, index_t size, index_t before, index_t after) {

@@ -131,7 +131,6 @@ std::optional<std::string> bytes_of_list(const TensorProto& proto, std::size_t c
 }
 
 // ---- External data
-// ----------------------------------------------------------------------------------------------------
 
 const std::string* entry(const TensorProto& proto, std::string_view key) {
   for (const auto& [name, value] : proto.external)
