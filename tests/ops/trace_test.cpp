@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -56,7 +57,7 @@ class TraceOfOps : public ::testing::TestWithParam<OpRow> {};
 TEST_P(TraceOfOps, HidesNoInput) {
   const OpRow& row = GetParam();
   // What is chosen by the values themselves: indices are made of them outside of any op.
-  const std::set<std::string> chosen = {"sort", "topk", "median", "max_pool2d"};
+  const std::set<std::string> chosen = {"max_pool2d"};
   const std::vector<Tensor> first = constants_of(row, row.draw(7)), second = constants_of(row, row.draw(8));
   const bool same =
       first.size() == second.size() && std::equal(first.begin(), first.end(), second.begin(), same_bits);
@@ -127,6 +128,49 @@ TEST(Trace, TellsMasksAndIndices) {
   const TracedOp gathered = last_of([&] { return gather(x, indices, 0); });
   ASSERT_EQ(gathered.inputs.size(), 2u);
   EXPECT_EQ(key_of(gathered.inputs[0]), key_of(indices));
+}
+
+// What is made of other ops is told after them, with the same output.
+TEST(Trace, TellsWhatOpsAreMadeOf) {
+  const Tensor x = ones({2, 3, 4, 5}), channels = ones({5});
+  const TracedOp normalized =
+      last_of([&] { return batch_norm(x, channels, channels, channels, channels, 0.125); });
+  EXPECT_EQ(normalized.op, "batch_norm");
+  EXPECT_EQ(normalized.inputs.size(), 5u);
+  EXPECT_EQ(option_of(normalized, "epsilon"), Numbers{0.125});
+  const TracedOp larger = last_of([&] { return upsample_nearest(x, {2, 3}); });
+  EXPECT_EQ(larger.op, "upsample_nearest");
+  EXPECT_EQ(option_of(larger, "size"), (Numbers{2, 3}));
+  EXPECT_EQ(option_of(last_of([&] { return upsample_bilinear(x, {1, 4}); }), "size"), (Numbers{1, 4}));
+  EXPECT_EQ(option_of(last_of([&] { return prod(x, {1, -1}); }), "axes"), (Numbers{1, 3}));
+  std::vector<std::string> sorting;
+  for (const TracedOp& op : trace_ops([&] { (void)sort(x, 1, {.descending = true}); })) {
+    sorting.push_back(op.op);
+    if (op.op == "argsort") EXPECT_EQ(option_of(op, "descending"), Numbers{1});
+    if (op.op != "sort") EXPECT_EQ(option_of(op, "axis"), Numbers{1});
+  }
+  EXPECT_EQ(sorting, (std::vector<std::string>{"argsort", "sort", "take_along_axis"}));
+  const Tensor row = tensor({{1, 2, 3}}), at = tensor({{2, 0}}, DType::Int32), values = tensor({{5, 6}});
+  for (const TracedOp& scattered : {last_of([&] { return scatter_add(row, at, values, -1); }),
+                                    last_of([&] { return scatter(row, at, values, -1); })}) {
+    EXPECT_EQ(scattered.inputs.size(), 3u) << scattered.op;
+    EXPECT_EQ(option_of(scattered, "axis"), Numbers{1});
+  }
+}
+
+TEST(Trace, TellsTheLayer) {
+  Generator generator(1);
+  Sequential net(Dense({.in_features = 2, .units = 3}, generator), ReLU());
+  std::map<const Module*, std::string> paths;
+  Visitor visitor([](const std::string&, Tensor&) {},
+                  [&](const std::string& path, Module& module) { paths[&module] = path; });
+  net.visit(visitor);
+  std::vector<std::string> found;
+  const Tensor x = ones({1, 2});
+  for (const TracedOp& op : trace_ops([&] { (void)(exp(net(x)) + 1.0); }))
+    found.push_back(op.op + " " + (op.layer == nullptr ? "outside" : paths.at(op.layer)));
+  EXPECT_EQ(found,
+            (std::vector<std::string>{"matmul 0", "add 0", "relu 1", "exp outside", "add outside"}));
 }
 
 TEST(Trace, HearsOfOpsUnderNoGradAndEndsWithItsFunction) {

@@ -12,6 +12,7 @@
 
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/grain.h"
@@ -95,6 +96,7 @@ Tensor log_of(const Tensor& p, double least, double least_of_slope) {
   const auto f = [least](auto v) {
     return std::log(v < static_cast<decltype(v)>(least) ? static_cast<decltype(v)>(least) : v);
   };
+  detail::note("least", least);
   return record(
       "log", detail::transform_floating("log", p, f),
       {{p, [p = Saved(p), least_of_slope](const Tensor& g) { return g / at_least(p(), least_of_slope); }}});
@@ -106,6 +108,7 @@ Tensor log_of_rest(const Tensor& p) {
     using T = decltype(v);
     return std::max(std::log1p(-v), std::log(static_cast<T>(kLeast)));
   };
+  detail::note("least", std::log(kLeast));
   return record(
       "log1p", detail::transform_floating("log1p", p, f),
       {{p, [p = Saved(p)](const Tensor& g) { return -g / at_least(1.0 - p(), least_of_rest(g.dtype())); }}});

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/nn/class_internal.h"
@@ -142,6 +143,7 @@ void Module::remember_draw(const Tensor& target, const Generator::Position& befo
 }
 
 Tensor Module::operator()(const Tensor& x) {
+  const detail::TracedLayer traced(*this);
   Tensor y;
   try {
     y = forward(x);

@@ -112,11 +112,19 @@ Scattered scattered(const char* op, const Tensor& x, const Tensor& indices, cons
   return {reshape(scatter_add(values, Shape{x.size()}, places, 0, 1), x.shape()), places};
 }
 
+Tensor noted_scatter(const char* op, const Tensor& x, const Tensor& indices, const Tensor& values, int axis,
+                     Tensor y) {
+  detail::note("axis", detail::checked_axis(op, x.shape(), axis));
+  return detail::noted(op, std::move(y), {&x, &indices, &values});
+}
+
 }  // namespace
 
 Tensor detail::take_along(const char* op, const Tensor& x, const Tensor& indices, int axis) {
   const int at = checked_axis(op, x.shape(), axis);
-  return gather_elements(op, x, places_along(op, x.shape(), indices, at));
+  Tensor y = gather_elements(op, x, places_along(op, x.shape(), indices, at));
+  note("axis", at);
+  return noted("take_along_axis", std::move(y), {&indices, &x});
 }
 
 Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
@@ -128,7 +136,8 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
 
 Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
   const detail::CalledOp called("scatter_add", {&x, &indices, &values});
-  return called.result(x + scattered("scatter_add", x, indices, values, axis).values);
+  return noted_scatter("scatter_add", x, indices, values, axis,
+                       called.result(x + scattered("scatter_add", x, indices, values, axis).values));
 }
 
 Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
@@ -142,7 +151,7 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
           "scatter",
           "the indices must be different, but two values go to element number {} of x in row-major order: use scatter_add()",
           place);
-  return called.result(where(chosen, placed, x));
+  return noted_scatter("scatter", x, indices, values, axis, called.result(where(chosen, placed, x)));
 }
 
 Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts,

@@ -157,7 +157,9 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
   require_shape("batch_norm", x, mean, "the mean", of_channels);
   require_shape("batch_norm", x, variance, "the variance", of_channels);
   detail::require_not_negative("batch_norm", "epsilon", epsilon);
-  return called.result((x - mean) * (gamma * rsqrt(variance + epsilon)) + beta);
+  const Tensor y = called.result((x - mean) * (gamma * rsqrt(variance + epsilon)) + beta);
+  detail::note("epsilon", epsilon);
+  return detail::noted("batch_norm", y, {&x, &gamma, &beta, &mean, &variance});
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {

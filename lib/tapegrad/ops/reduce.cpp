@@ -362,8 +362,10 @@ Tensor prod(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
         {{x, [kept, shape = x.shape()](const Tensor& g) { return broadcast_to(reshape(g, kept), shape); }}}));
   }
   const Tensor wide = permute(detail::as_dtype(x, DType::Float64), order);
-  return called.result(
+  Tensor y = called.result(
       detail::as_dtype(reshape(products(reshape(wide, {count, result.size()})), result), x.dtype()));
+  detail::note_marked("axes", reduced);
+  return detail::noted("prod", std::move(y), {&x});
 }
 
 Tensor prod(const Tensor& x) {

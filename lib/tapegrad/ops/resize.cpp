@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
@@ -53,12 +55,19 @@ Tensor stretched(const Tensor& x, index_t factor, int axis) {
   return pixels(below) * (1.0 - up) + pixels(above) * up;
 }
 
+Tensor noted_size(const char* op, Tensor y, Size2D size, const Tensor& x) {
+  const index_t factors[] = {size.height, size.width};
+  detail::note("size", std::span<const index_t>(factors));
+  return detail::noted(op, std::move(y), {&x});
+}
+
 }  // namespace
 
 Tensor upsample_nearest(const Tensor& x, Size2D size) {
   const detail::CalledOp called("upsample_nearest", {&x});
   check("upsample_nearest", x, size);
-  return called.result(repeat(repeat(x, size.height, 1), size.width, 2));
+  Tensor y = called.result(repeat(repeat(x, size.height, 1), size.width, 2));
+  return noted_size("upsample_nearest", std::move(y), size, x);
 }
 
 Tensor upsample_bilinear(const Tensor& x, Size2D size) {
@@ -66,7 +75,8 @@ Tensor upsample_bilinear(const Tensor& x, Size2D size) {
   check("upsample_bilinear", x, size);
   detail::require_floating("upsample_bilinear", x);
   const Tensor y = stretched(stretched(x, size.height, 1), size.width, 2);
-  return called.result(size.height == 1 && size.width == 1 ? copy(y) : y);
+  return noted_size("upsample_bilinear", called.result(size.height == 1 && size.width == 1 ? copy(y) : y),
+                    size, x);
 }
 
 }  // namespace tapegrad::inline v0

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/grain.h"
@@ -76,7 +77,9 @@ Tensor order(const char* op, const Tensor& x, int axis, bool descending) {
   const Keys keys = dispatch(x.dtype(), []<class T>(std::type_identity<T>) -> Keys { return keys_of<T>; });
   order_of(x_is, TensorAccess::elements(x), size_of(x.dtype()), keys, places.mutable_data<std::int32_t>(),
            descending);
-  return places;
+  detail::note("axis", detail::checked_axis(op, x.shape(), axis));
+  detail::note("descending", descending);
+  return detail::noted("argsort", std::move(places), {&x});
 }
 
 }  // namespace
