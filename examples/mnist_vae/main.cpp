@@ -13,6 +13,7 @@
 #include "common/options.h"
 #include "common/pictures.h"
 #include "common/training_run.h"
+#include "mnist_vae/vae.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -21,64 +22,12 @@ namespace fs = std::filesystem;
 namespace {
 
 using common::TrainingRun;
+using mnist_vae::Vae;
 
 struct Options : common::TrainingOptions {
   tg::index_t code = 10;
   fs::path classifier = {};
 };
-
-struct Vae : tg::Module {
-  Vae(tg::index_t code, tg::Generator& generator);
-
-  /// Means and logarithms of variances of the codes of images, each [n, code].
-  struct Codes {
-    tg::Tensor mean, log_variance;
-  };
-  Codes encode(const tg::Tensor& images) {
-    const std::vector<tg::Tensor> halves = tg::chunk(encoder(images), 2, 1);
-    return {halves[0], halves[1]};
-  }
-  /// Images of codes [n, code].
-  tg::Tensor draw(const tg::Tensor& codes) { return tg::sigmoid(decoder(codes)); }
-
-  tg::Tensor forward(const tg::Tensor& images) override { return draw(encode(images).mean); }
-  void visit(tg::Visitor& visitor) override {
-    visitor("encoder", encoder);
-    visitor("decoder", decoder);
-  }
-
-  tg::Sequential encoder, decoder;  // the decoder's images are logits
-};
-
-Vae::Vae(tg::index_t code, tg::Generator& generator) {
-  const auto conv = [&](tg::index_t in, tg::index_t filters) {
-    return tg::Conv2D({.in_channels = in,
-                       .filters = filters,
-                       .kernel_size = 3,
-                       .strides = 2,
-                       .padding = tg::Padding::Same,
-                       .activation = tg::relu},
-                      generator);
-  };
-  const auto transpose = [&](tg::index_t in, tg::index_t filters, tg::index_t strides,
-                             tg::Activation activation) {
-    return tg::Conv2DTranspose({.in_channels = in,
-                                .filters = filters,
-                                .kernel_size = 3,
-                                .strides = strides,
-                                .padding = tg::Padding::Same,
-                                .activation = activation},
-                               generator);
-  };
-  const auto dense = [&](tg::index_t in, tg::index_t units, tg::Activation activation) {
-    return tg::Dense({.in_features = in, .units = units, .activation = activation}, generator);
-  };
-  encoder = tg::Sequential{conv(1, 32), conv(32, 64), tg::Flatten(), dense(7 * 7 * 64, 2 * code, nullptr)};
-  decoder = tg::Sequential{dense(code, 7 * 7 * 64, tg::relu), tg::Reshape({7, 7, 64}),
-                           transpose(64, 32, 2, tg::relu),  // 14 x 14
-                           transpose(32, 16, 2, tg::relu),  // 28 x 28
-                           transpose(16, 1, 1, nullptr)};
-}
 
 /// The two parts of the negative evidence lower bound, both for an image.
 struct Loss {

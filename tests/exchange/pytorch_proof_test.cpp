@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "exchange/export_cases.h"
 #include "io/temporary.h"
 #include "oracle.h"
 #include "tapegrad/exchange/exchange.h"
@@ -114,16 +115,6 @@ std::vector<ProofCase> cases() {
        {},
        {{"0", {2, 2, 3}}, {"1", {2, 2, 3}}}});
   return made;
-}
-
-// Other numbers than zeros and ones, which most layers begin with.
-void randomize(Module& module, Generator& generator) {
-  State state = module.state();
-  for (auto& [name, x] : state.tensors)
-    if (x.dtype() == DType::Float32)
-      x = name.ends_with("moving_variance") ? uniform(x.shape(), 0.5, 1.5, generator)
-                                            : uniform(x.shape(), -0.5, 0.5, generator);
-  module.load_state(state);
 }
 
 Tensor to_nchw(const Tensor& x) {

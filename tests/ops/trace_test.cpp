@@ -169,8 +169,7 @@ TEST(Trace, TellsTheLayer) {
   const Tensor x = ones({1, 2});
   for (const TracedOp& op : trace_ops([&] { (void)(exp(net(x)) + 1.0); }))
     found.push_back(op.op + " " + (op.layer == nullptr ? "outside" : paths.at(op.layer)));
-  EXPECT_EQ(found,
-            (std::vector<std::string>{"matmul 0", "add 0", "relu 1", "exp outside", "add outside"}));
+  EXPECT_EQ(found, (std::vector<std::string>{"matmul 0", "add 0", "relu 1", "exp outside", "add outside"}));
 }
 
 TEST(Trace, HearsOfOpsUnderNoGradAndEndsWithItsFunction) {

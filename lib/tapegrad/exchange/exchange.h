@@ -6,5 +6,6 @@
 //   target_link_libraries(yours PRIVATE tapegrad::exchange)
 
 #include "tapegrad/exchange/onnx.h"
+#include "tapegrad/exchange/onnx_export.h"
 #include "tapegrad/exchange/pytorch.h"
 #include "tapegrad/exchange/weights.h"

@@ -102,6 +102,22 @@ Compute prepare_gather_elements(const Node& node) {
   };
 }
 
+// Values instead of, or added to, elements of the input.
+Compute prepare_scatter_elements(const Node& node) {
+  const std::int64_t axis = node.integer("axis", 0);
+  const bool adds = node.opset() >= 16 && node.one_of("reduction", "none", {"none", "add"}) == "add";
+  return [axis, adds](const Run& run) -> Results {
+    const Value x = value_of(natural(run[0]), run[0].type);
+    const int at = x.stored_axis(axis);
+    const Tensor indices = indices_of(run[1], x.tensor.shape()[at]), values = natural(run[2]);
+    if (reached(x.tensor, indices.shape(), at).shape() != x.tensor.shape())
+      fail("load_onnx", "the indices (shape {}) must be as long as the input ({}) along all axes but {}",
+           indices.shape(), x.tensor.shape(), axis);
+    return {
+        x.with(adds ? scatter_add(x.tensor, indices, values, at) : scatter(x.tensor, indices, values, at))};
+  };
+}
+
 Compute prepare_one_hot(const Node& node) {
   const std::int64_t axis = node.integer("axis", -1);
   return [axis](const Run& run) -> Results {
@@ -222,6 +238,8 @@ void add_indexing(Ops& ops) {
   ops["Slice"] = {.roles = "xoooo", .prepare = prepare_slice};
   ops["Gather"] = {.required = 2, .roles = "xo", .prepare = prepare_gather};
   ops["GatherElements"] = {.required = 2, .roles = "xo", .prepare = prepare_gather_elements};
+  ops["ScatterElements"] = {.required = 3, .roles = "xox", .prepare = prepare_scatter_elements};
+  ops["Scatter"] = ops["ScatterElements"];
   ops["OneHot"] = {.required = 3, .roles = "ooo", .prepare = prepare_one_hot, .folds = false};
   ops["TopK"] = {.roles = "xo", .prepare = prepare_top_k};
   ops["NonZero"] = {.prepare = prepare_nonzero};

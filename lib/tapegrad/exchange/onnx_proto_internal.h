@@ -1,6 +1,6 @@
 #pragma once
 
-// Internal: an ONNX model as plain structs, and its reader. The structs have the names and fields of ONNX's protobuf
+// Internal: an ONNX model as plain structs, its reader and its writer. The structs have the names and fields of ONNX's protobuf
 // messages, without what this library has no use for.
 
 #include <cstdint>
@@ -121,5 +121,8 @@ struct ModelProto {
 ModelProto read_model(const Source& source, std::string_view bytes);
 /// Reads a TensorProto by itself, as ONNX's test data has them.
 TensorProto read_tensor(const Source& source, std::string_view bytes);
+
+/// The bytes of a model's file. Tensors are written with their raw bytes; external ones and graphs inside are not.
+std::string written(const ModelProto& model);
 
 }  // namespace tapegrad::inline v0::onnx
