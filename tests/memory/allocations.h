@@ -1,7 +1,7 @@
 #pragma once
 
 // All memory that the library takes comes from operator new, which this program replaces: allocations are counted, and one of
-// them, or all from one on, may be refused.
+// them, or all from one on, may be refused. zlib, libpng and libjpeg take theirs from malloc, which is replaced as well.
 
 #include <cstdint>
 #include <exception>
@@ -31,6 +31,12 @@ enum class Refuse {
 void begin_refusing(std::int64_t first, Refuse how);
 /// How many allocations were asked for since begin_refusing().
 std::int64_t stop_refusing();
+
+/// Blocks of malloc and its like that were not given back, without those of operator new.
+std::int64_t live_in_c();
+/// As begin_refusing() of one allocation, but of malloc, calloc and realloc, and on this thread alone.
+void begin_refusing_in_c(std::int64_t first);
+std::int64_t stop_refusing_in_c();
 
 /// What became of a piece of code while an allocation was refused.
 struct Attempt {

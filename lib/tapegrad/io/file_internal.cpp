@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -98,6 +99,7 @@ void write_file(std::string_view op, const std::filesystem::path& path, Parts pa
   std::error_code none;
   std::filesystem::path target = std::filesystem::canonical(path, none);
   struct stat status {};
+  if (none == std::errc::not_enough_memory) throw std::bad_alloc();  // or the link would be replaced
   const bool exists = !none && ::stat(target.c_str(), &status) == 0;
   if (!exists) target = path;
   if (exists && !S_ISREG(status.st_mode)) fail_file(op, path, "is not a regular file");
