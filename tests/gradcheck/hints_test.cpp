@@ -408,6 +408,22 @@ TEST(GradcheckHints, SumsOfTwoTerms) {
   expect_hint(one, "one of two terms", "overwritten", "one single term of a sum of up to 2");
 }
 
+// What is wrong in digits that no hint can tell apart is not explained by a term that is as small.
+TEST(GradcheckHints, ErrorsTooSmallForHints) {
+  const TensorFunction f = [](Inputs in) { return stack({in[0] * 1.0, in[0] * 1e-6}, 0); };
+  const GradcheckReport report =
+      gradcheck_backward(f,
+                         [](Inputs, const Tensor&, const Tensor& dy) {
+                           const Tensor right = slice(dy, {{0, 1}}) + 1e-6 * slice(dy, {{1, 2}});
+                           return Gradients{reshape(right, {6}) *
+                                            tensor({1, 1 + 1e-7, 1, 1 - 2e-7, 1, 1 + 3e-7}, DType::Float64)};
+                         },
+                         {draw({6})}, {.tolerance = 1e-10, .step = 1});
+  EXPECT_EQ(report.verdict, GradcheckVerdict::Fail) << report.str();
+  for (const char* pattern : {"missing-term", "overwritten"})
+    EXPECT_FALSE(report.has_hint(pattern)) << report.str();
+}
+
 // Right in the first order, wrong in the second.
 std::vector<Planted> planted_second_rules() {
   const Tensor x = draw({3, 4}), image = draw({1, 4, 5, 1}), filter = draw({3, 3, 1, 1}, 2);

@@ -25,5 +25,7 @@ struct Mistake {
 std::vector<Mistake> convolution_mistakes();
 /// Of other ops.
 std::vector<Mistake> op_mistakes();
+/// Of functions that the hints recognize: every wrong formula that is not among these.
+std::vector<Mistake> formula_mistakes();
 
 }  // namespace tapegrad::testing

@@ -209,6 +209,13 @@ void add_geometry(Catalogue& all) {
       [](View& v, const Term& t) { v.dw(t.i, t.j, t.c, t.o) += g(v, t) * v.x(t.n, t.h + 1, t.w + 1, t.c); });
   all.dx(s, "crop off by one in dx", {"off by one", "shifted by 1"}, {"shifted"},
          [](View& v, const Term& t) { v.dx(t.n, t.h - 1, t.w, t.c) += g(v, t) * v.w(t.i, t.j, t.c, t.o); });
+  // Two columns more than are there: the shift counts from the padding of 2.
+  all.dx(d, "crop off by two columns in dx",
+         {"padding of 1 at the top and 4 at the left, where 1 and 2 belong"}, {"shifted"},
+         [](View& v, const Term& t) { v.dx(t.n, t.h, t.w - 2, t.c) += g(v, t) * v.w(t.i, t.j, t.c, t.o); });
+  all.dw(d, "off by two columns in dw", {"padding of 1 at the top and 4 at the left, where 1 and 2 belong"},
+         {"shifted"},
+         [](View& v, const Term& t) { v.dw(t.i, t.j, t.c, t.o) += g(v, t) * v.x(t.n, t.h, t.w - 2, t.c); });
   const auto visited = [](const Term& t) { return t.p < 7 / 2 && t.q < 8 / 3; };
   const std::vector<std::string> early = {"only 3 of 4 rows and 2 of 3 columns"};
   all.dx(s, "loops to H / s in dx", early, {"missing-term"}, [=](View& v, const Term& t) {
