@@ -503,6 +503,13 @@ TEST(Npz, NumbersOf64BitsAreRead) {
   expect_contains(with(record + 48, std::uint64_t{1} << 63), "cannot lie");
   for (const std::uint64_t place : {record - 1, record + 1, locator, whole.size(), ~std::size_t{0}})
     expect_contains(with(locator + 8, place), "the end of its directory is not where it says");
+  // Nor may the record reach into the locator behind it, which would be read as sizes and places.
+  for (std::size_t place = record + 1; place + 4 <= locator; ++place) {
+    Bytes changed = whole;
+    put(changed, place, 0x06064b50);
+    put(changed, locator + 8, place, 8);
+    expect_contains(archive_refusal(changed), "the end of its directory is not where it says");
+  }
 }
 
 TEST(Npz, WhatCannotBeWrittenIsNamed) {

@@ -267,6 +267,35 @@ TEST(BatchGradient, TheCheckFindsLossesThatChunksCannotCompute) {
   EXPECT_NO_THROW(run(masked, true, false)());
 }
 
+// How much the check lets pass: a 500th in Float32, which rounding needs, and of a gradient that is much smaller than the others'
+// the size of their rounding.
+TEST(BatchGradient, TheCheckFindsSmallDifferences) {
+  const Tensor x = ones({64, 1}), w = parameter(ones({1})), v = parameter(ones({1}));
+  const auto run = [&](const TensorFunction& loss, bool is_mean) {
+    return [&, loss, is_mean] {
+      (void)batch_gradient(loss, {x}, {w, v}, {.chunk = 8, .mean = is_mean, .check = true});
+    };
+  };
+  // A factor that a chunk has and the whole batch has not.
+  const auto off_by = [&](double share) {
+    return run(
+        [&, share](const auto& part) {
+          return mean(part[0] * w * v) * (part[0].shape()[0] == 64 ? 1.0 : 1.0 + share);
+        },
+        true);
+  };
+  EXPECT_NO_THROW(off_by(1e-3)());
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "1.003 times"}, off_by(3e-3)));
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "1.03 times"}, off_by(0.03)));
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "0.97 times"}, off_by(-0.03)));
+  // A term that each of 8 chunks adds anew, beside w's gradient of 64: v's is off by 7 times its factor.
+  const auto decayed = [&](double factor) {
+    return run([&, factor](const auto& part) { return sum(part[0] * w) + factor * sum(v); }, false);
+  };
+  EXPECT_NO_THROW(decayed(64e-6)());
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 1", "8 times"}, decayed(64e-5)));
+}
+
 TEST(BatchGradient, TheCheckLeavesLayersAsTheyWere) {
   const auto make = [] {
     Generator generator(3);

@@ -7,6 +7,7 @@
 #include "autograd/helpers.h"
 #include "refuses.h"
 #include "tapegrad/autograd/tape.h"
+#include "tapegrad/ops/activation.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/layout.h"
@@ -97,6 +98,19 @@ TEST(Jvp, OfWhatDoesNotDependIsZero) {
   const auto [y, along] = jvp(f, {f64({3})}, {f64({4})});
   EXPECT_TRUE(equal(y, f64({1, 2})));
   EXPECT_TRUE(equal(along, f64({0, 0})));
+}
+
+// Elements that share an extreme share it in the direction as in the gradient; where a slope is chosen, it is that one.
+TEST(Jvp, AtTiesAndKinksIsTheGradientTimesTheDirection) {
+  const Tensor x = f64({{1, 3, 3, 0}, {2, 2, -1, 2}}), v = f64({{1, 2, 5, 7}, {3, 4, 9, 8}});
+  const auto along = [&](const TensorFunction& f) { return jvp(f, {x}, {v}).second; };
+  EXPECT_TRUE(equal(along([](Inputs in) { return max(in[0], {1}); }), f64({3.5, 5})));
+  EXPECT_TRUE(equal(along([](Inputs in) { return -1.0 * min(-1.0 * in[0], {1}); }), f64({3.5, 5})));
+  EXPECT_TRUE(equal(along([](Inputs in) { return max(in[0], {1}, {.keepdims = true}); }), f64({{3.5}, {5}})));
+  EXPECT_EQ(along([](Inputs in) { return max(in[0] - in[0] * 1.0); }).item(), 0);
+  EXPECT_EQ(along([](Inputs in) { return sum(abs(in[0] - 2.0)); }).item(), -1 + 2 + 5 - 7 - 9);
+  EXPECT_EQ(along([](Inputs in) { return sum(relu(in[0] - 2.0)); }).item(), 2 + 5);
+  EXPECT_EQ(along([](Inputs in) { return norm(in[0] - stop_gradient(in[0])); }).item(), 0);
 }
 
 TEST(Hvp, OfALinearFunctionIsZero) {
