@@ -1,9 +1,11 @@
 // Takes a model that PyTorch trained, trains it on, and gives it back: README.md, beside this file, and train.py.
 //   pytorch_fine_tune WEIGHTS.pt DATA.npz TUNED.pt [STEPS]
+//   pytorch_fine_tune MODEL.onnx DATA.npz TUNED.onnx [STEPS]
 
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <string>
 
 #include "tapegrad/exchange/exchange.h"
 #include "tapegrad/tapegrad.h"
@@ -38,17 +40,8 @@ struct Classifier : tg::Module {
   tg::Dense hidden, last;
 };
 
-void fine_tune(const char* weights, const char* data, const char* tuned, int steps) {
-  tg::Generator generator(1);
-  Classifier net(generator);
-  // The images are [6, 3, 3] (channels, height, width) where PyTorch flattens them.
-  const tg::WeightMatch match =
-      tg::load_weights(net, tg::read_pytorch(weights, {.under = "model"}),
-                       {.layout = tg::Layout::OIHW, .by_order = true, .flattened = {{"hidden", {6, 3, 3}}}});
-  std::cerr << match.table();
-
-  const tg::State batch{.tensors = tg::read_npz(data)};
-  const tg::Tensor images = tg::nchw_to_nhwc(*batch.find("images")), labels = *batch.find("labels");
+/// Trains, and prints the loss before each step.
+void train(tg::Module& net, const tg::Tensor& images, const tg::Tensor& labels, int steps) {
   tg::SGD sgd(net.parameters(), {.learning_rate = 0.05, .momentum = 0.9});
   for (int step = 0; step < steps; ++step) {
     tg::Tape tape;
@@ -56,14 +49,43 @@ void fine_tune(const char* weights, const char* data, const char* tuned, int ste
     std::printf("%.9g\n", static_cast<double>(loss.item()));
     sgd.step(tape.gradient(loss, net.parameters()));
   }
+}
+
+/// A model of one's own with PyTorch's weights.
+void fine_tune_weights(const std::string& weights, const tg::State& data, const std::string& tuned,
+                       int steps) {
+  tg::Generator generator(1);
+  Classifier net(generator);
+  // The images are [6, 3, 3] (channels, height, width) where PyTorch flattens them.
+  const tg::WeightMatch match =
+      tg::load_weights(net, tg::read_pytorch(weights, {.under = "model"}),
+                       {.layout = tg::Layout::OIHW, .by_order = true, .flattened = {{"hidden", {6, 3, 3}}}});
+  std::cerr << match.table();
+  train(net, tg::nchw_to_nhwc(*data.find("images")), *data.find("labels"), steps);
   tg::write_pytorch(tuned, tg::pytorch_state(net, {.flattened = {{"hidden", {6, 3, 3}}}}));
+}
+
+/// The model and its weights out of one file: nothing of it has to be written again.
+void fine_tune_model(const std::string& model, const tg::State& data, const std::string& tuned, int steps) {
+  tg::OnnxModel net = tg::load_onnx(model);  // takes images as PyTorch does: [n, channels, height, width]
+  net.train();
+  const tg::Tensor& images = *data.find("images");
+  train(net, images, *data.find("labels"), steps);
+  tg::save_onnx(tuned, net, images, {.input_names = {"images"}, .output_names = {"logits"}});
+}
+
+void fine_tune(const std::string& from, const std::string& data_file, const std::string& tuned, int steps) {
+  const tg::State data{.tensors = tg::read_npz(data_file)};
+  from.ends_with(".onnx") ? fine_tune_model(from, data, tuned, steps)
+                          : fine_tune_weights(from, data, tuned, steps);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 4 || argc > 5) {
-    std::cerr << "usage: pytorch_fine_tune WEIGHTS.pt DATA.npz TUNED.pt [STEPS]\n";
+    std::cerr
+        << "usage: pytorch_fine_tune WEIGHTS.pt or MODEL.onnx, DATA.npz, TUNED.pt or TUNED.onnx [STEPS]\n";
     return 2;
   }
   try {

@@ -6,7 +6,7 @@ script=$1
 scratch=$2
 rm -rf "$scratch"
 mkdir -p "$scratch/bin"
-for program in apt-get apt dpkg-query sudo cmake ninja make ctest g++ clang++ clang-tidy debootstrap curl wget git; do
+for program in apt-get apt dpkg-query sudo npm node cmake ninja make ctest g++ clang++ clang-tidy debootstrap curl wget git; do
   printf '#!/bin/sh\necho "%s $*" >> "%s/called"\nexit 1\n' "$program" "$scratch" > "$scratch/bin/$program"
   chmod +x "$scratch/bin/$program"
 done

@@ -6,12 +6,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tapegrad/nn/module.h"
+#include "tapegrad/nn/normalization.h"
 #include "tapegrad/version.h"
 
 namespace tapegrad {
@@ -34,6 +36,9 @@ struct OnnxOptions {
   /// bounds, Resize's scales). Running statistics and settings never do.
   std::function<bool(std::string_view name, const Shape& shape)> is_parameter = nullptr;
   std::uint64_t seed = 0;  ///< of the masks of Dropout
+  /// What batch norms keep of a batch's variance in training mode. By default Unbiased in models that PyTorch wrote, as
+  /// PyTorch does, and Biased in others, as ONNX says.
+  std::optional<MovingVariance> moving_variance = std::nullopt;
 };
 
 /// What a model takes or returns.

@@ -35,6 +35,10 @@ class Builder {
         graph_(model.graph),
         options_(options),
         opset_(opset_of(source, model)),
+        has_unbiased_variance_(options.moving_variance.value_or(model.producer == "pytorch"
+                                                                    ? MovingVariance::Unbiased
+                                                                    : MovingVariance::Biased) ==
+                               MovingVariance::Unbiased),
         ops_(all_ops()),
         generator_(options.seed),
         program_(std::make_unique<detail::OnnxProgram>()) {}
@@ -123,15 +127,14 @@ class Builder {
 
   // Nodes that a result depends on.
   void find_live() {
-    std::set<std::string> wanted;
-    for (const ValueInfoProto& output : graph_.outputs) wanted.insert(output.name);
+    for (const ValueInfoProto& output : graph_.outputs) wanted_.insert(output.name);
     live_.assign(graph_.nodes.size(), false);
     for (std::size_t i = graph_.nodes.size(); i-- > 0;) {
       const NodeProto& node = graph_.nodes[i];
       live_[i] =
-          std::ranges::any_of(node.outputs, [&](const auto& output) { return wanted.contains(output); });
+          std::ranges::any_of(node.outputs, [&](const auto& output) { return wanted_.contains(output); });
       if (!live_[i]) continue;
-      wanted.insert(node.inputs.begin(), node.inputs.end());
+      wanted_.insert(node.inputs.begin(), node.inputs.end());
       if (node.outputs.size() == 1 && aliases_.contains(node.outputs[0])) live_[i] = false;
     }
   }
@@ -242,6 +245,8 @@ class Builder {
       const auto found = i < inputs.size() ? constants_.find(inputs[i]) : constants_.end();
       return found == constants_.end() ? nullptr : &found->second;
     };
+    node.is_read = [&](const std::string& name) { return wanted_.contains(name); };
+    node.has_unbiased_variance = has_unbiased_variance_;
     node.add_dropout = [&](double rate) { return add_dropout(proto, rate); };
     Compute compute = op.prepare(node);
     node.require_all_read();
@@ -251,7 +256,7 @@ class Builder {
     for (const std::string& input : inputs)
       step.inputs.push_back(input.empty() ? detail::OnnxProgram::kNone : slot_to_read(input));
     for (const std::string& output : proto.outputs)
-      step.results.push_back(output.empty() ? detail::OnnxProgram::kNone : slot(output));
+      step.results.push_back(wanted_.contains(output) ? slot(output) : detail::OnnxProgram::kNone);
     program_->steps.push_back(std::move(step));
   }
 
@@ -287,7 +292,7 @@ class Builder {
     }
     const auto& names = node.proto().outputs;
     for (std::size_t i = 0; i < names.size(); ++i) {
-      if (names[i].empty()) continue;
+      if (!wanted_.contains(names[i])) continue;
       if (i >= results.size()) node.fail("has no result {}", i);
       folded_ += results[i].tensor.size();
       constants_.emplace(names[i], results[i]);
@@ -316,6 +321,7 @@ class Builder {
   const GraphProto& graph_;
   const OnnxOptions& options_;
   std::int64_t opset_;
+  bool has_unbiased_variance_;
   Ops ops_;
   Generator generator_;
   std::unique_ptr<detail::OnnxProgram> program_;
@@ -324,6 +330,7 @@ class Builder {
   std::map<std::string, Value> constants_;
   std::map<std::string, int> slots_;
   std::set<std::string> defined_, read_;
+  std::set<std::string> wanted_;  // what a result depends on
   std::vector<bool> live_;
   index_t folded_ = 0;
 };

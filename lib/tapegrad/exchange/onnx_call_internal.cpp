@@ -95,6 +95,21 @@ void Call::result_nchw(const std::string& name) {
   exporter.values[op_.output().key()] = {result_sizes(), "", name};
 }
 
+const TwinOp* Call::only_use() const {
+  const Key made = op_.output().key();
+  const auto uses = exporter.runs.uses.find(made);
+  if (uses == exporter.runs.uses.end() || uses->second.size() != 1) return nullptr;
+  for (const Twin& output : exporter.runs.outputs)
+    if (output.key() == made) return nullptr;
+  return &exporter.runs.ops[uses->second[0]];
+}
+
+void Call::computes(const TwinOp& next) {
+  FileValue value = exporter.values.at(op_.output().key());
+  exporter.values[next.output().key()] = std::move(value);
+  exporter.folded.insert(next.output().key());
+}
+
 void Call::bool_result(const std::string& name, bool is_nchw) {
   result(graph.cast(name, ElementType::UInt8), is_nchw);
 }

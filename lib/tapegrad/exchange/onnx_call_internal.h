@@ -59,7 +59,7 @@ class Exporter {
   Runs& runs;
   const OnnxExportOptions& options;
   std::map<const Module*, std::string> layers;
-  std::set<Key> folded;  ///< results of batch norms that convolutions compute
+  std::set<Key> folded;  ///< results that an earlier op computes
   std::map<Key, FileValue> values;
 
  private:
@@ -125,6 +125,10 @@ class Call {
   void result_nchw(const std::string& name);
   /// One of both, for ops that know either order.
   void result(const std::string& name, bool is_nchw) { is_nchw ? result_nchw(name) : result(name); }
+  /// The only op that uses the result, once; nullptr if there is none, and if the result is one of the model's.
+  const TwinOp* only_use() const;
+  /// The result is that of `next`, too, which is not written any more.
+  void computes(const TwinOp& next);
   /// A result of type BOOL, which is UInt8 here.
   void bool_result(const std::string& name, bool is_nchw);
 

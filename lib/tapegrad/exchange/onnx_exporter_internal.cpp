@@ -50,10 +50,9 @@ Exporter::Exporter(Runs& of, const OnnxExportOptions& given)
     : graph(given.opset), runs(of), options(given), table_(all_writers()) {}
 
 const WriteOp* Exporter::writer(const TracedOp& op) const {
+  if (const WriteOp* fused = fused_writer(op)) return fused;  // it may have the name of a plain one
   const auto found = table_.find(op.op);
-  if (found != table_.end()) return &found->second;
-  const WriteOp* part = part_writer(op);
-  return part != nullptr ? part : fused_writer(op);
+  return found != table_.end() ? &found->second : part_writer(op);
 }
 
 std::string Exporter::str(const TracedOp& op) const {

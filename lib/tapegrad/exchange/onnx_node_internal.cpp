@@ -84,7 +84,7 @@ void Node::require_all_read() const {
 
 void Node::require_results(std::size_t count, std::string_view why) const {
   for (std::size_t i = count; i < proto_.outputs.size(); ++i)
-    if (!proto_.outputs[i].empty()) fail("returns '{}' as result {}, {}", proto_.outputs[i], i, why);
+    if (is_read(proto_.outputs[i])) fail("returns '{}' as result {}, {}", proto_.outputs[i], i, why);
 }
 
 AxesOf axes_of(const Node& node, std::int64_t input_since, std::size_t input) {

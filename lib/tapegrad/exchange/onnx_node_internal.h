@@ -76,6 +76,9 @@ class Node {
 
   /// The value of an input that is a constant of the model, else nullptr.
   std::function<const Value*(std::size_t)> constant;
+  /// Whether a node, or the model's caller, reads the result of this name.
+  std::function<bool(const std::string&)> is_read;
+  bool has_unbiased_variance = false;  ///< in the running statistics of batch norms
   /// A new Dropout layer of the model with this rate, by its index.
   std::function<std::size_t(double)> add_dropout;
 

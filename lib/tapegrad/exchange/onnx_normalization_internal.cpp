@@ -39,8 +39,10 @@ Compute prepare_batch_normalization(const Node& node) {
     node.fail("has spatial = 0, statistics of each pixel, which are not computed");
   node.ignore("training_mode");  // the model begins in it, or not: see load_onnx()
   node.require_results(node.opset() < 14 ? 1 : 3, "statistics of the batch, which are not returned");
-  const bool statistics = node.proto().outputs.size() > 1 && !node.proto().outputs[1].empty();
-  if (statistics && node.proto().outputs.size() < 3) node.fail("returns a mean without a variance");
+  const auto& results = node.proto().outputs;
+  const bool statistics = node.opset() >= 14 && results.size() > 1 && !results[1].empty();
+  if (statistics && results.size() < 3) node.fail("returns a mean without a variance");
+  const bool unbiased = node.has_unbiased_variance;
   return [=](const Run& run) -> Results {
     const Value& x = run[0];
     const Order order = channels_last(x.rank());
@@ -54,7 +56,10 @@ Compute prepare_batch_normalization(const Node& node) {
     const BatchNormResult result = batch_norm(image, gamma, beta, epsilon);
     if (!is_replaying()) {
       move_average(mean, result.mean, momentum);
-      move_average(variance, result.variance, momentum);
+      const auto count = static_cast<double>(result.count);
+      move_average(variance,
+                   unbiased && count > 1 ? result.variance * (count / (count - 1)) : result.variance,
+                   momentum);
     }
     const Value y{result.y, x.type, order};
     if (!statistics) return {y};

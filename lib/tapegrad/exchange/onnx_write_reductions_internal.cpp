@@ -102,7 +102,33 @@ void write_cumsum(Call& call) {
                          attribute("reverse", static_cast<std::int64_t>(call.number("reverse")))}));
 }
 
+// The bias, [units], that alone is added to the result; nullptr for none.
+const TwinOp* bias_behind(Call& call) {
+  const TwinOp* next = call.only_use();
+  if (next == nullptr || next->first->op != "add" || next->first->inputs.size() != 2) return nullptr;
+  const std::vector<Tensor>& inputs = next->first->inputs;
+  const bool is_bias = key_of(inputs[0]) == key_of(call.first().output) && call.exporter.is_leaf(inputs[1]) &&
+                       inputs[1].shape() == Shape{inputs[0].shape()[-1]};
+  return is_bias ? next : nullptr;
+}
+
+// A Dense layer, as PyTorch exports its Linear: the parameter is [units, features] in the file.
+void write_dense(Call& call) {
+  std::vector<std::string> inputs = {call.in(0), call.filter(1, {1, 0})};
+  const TwinOp* bias = bias_behind(call);
+  if (bias != nullptr)
+    inputs.push_back(
+        call.exporter.natural(call.exporter.value(bias->input(1), call.exporter.str(*bias->first))));
+  const std::string y = call.node("Gemm", inputs, {attribute("transB", std::int64_t{1})});
+  call.result(y);
+  if (bias != nullptr) call.computes(*bias);
+}
+
 void write_matmul(Call& call) {
+  const bool plain = call.number("transpose_a", 0) == 0 && call.number("transpose_b", 0) == 0;
+  const bool is_dense =
+      plain && call.rank(0) == 2 && call.rank(1) == 2 && call.first().inputs[1].is_parameter();
+  if (is_dense && call.exporter.is_leaf(call.first().inputs[1])) return write_dense(call);
   std::string names[2];
   const char* const options[] = {"transpose_a", "transpose_b"};
   for (std::size_t i = 0; i < 2; ++i) {

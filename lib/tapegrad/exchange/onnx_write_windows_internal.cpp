@@ -37,21 +37,15 @@ struct Folded {
 
 // The batch norm that alone uses the result, and whose parameters are all known.
 const TwinOp* norm_behind(Call& call) {
-  Exporter& exporter = call.exporter;
-  const Key made = key_of(call.first().output);
-  const auto uses = exporter.runs.uses.find(made);
-  if (!exporter.options.fold_batch_norm || uses == exporter.runs.uses.end() || uses->second.size() != 1)
-    return nullptr;
-  for (const Twin& output : exporter.runs.outputs)
-    if (output.key() == made) return nullptr;
-  const TwinOp& next = exporter.runs.ops[uses->second[0]];
-  const std::vector<Tensor>& inputs = next.first->inputs;
+  const Exporter& exporter = call.exporter;
+  const TwinOp* next = exporter.options.fold_batch_norm ? call.only_use() : nullptr;
+  if (next == nullptr || next->first->op != "batch_norm" || next->first->inputs.size() != 5) return nullptr;
+  const std::vector<Tensor>& inputs = next->first->inputs;
   const auto is_leaf = [&](const Tensor& x) { return exporter.is_leaf(x); };
-  const bool is_norm = next.first->op == "batch_norm" && inputs.size() == 5 && key_of(inputs[0]) == made;
-  return is_norm && std::all_of(inputs.begin() + 1, inputs.end(), is_leaf) &&
-                 std::all_of(call.first().inputs.begin() + 1, call.first().inputs.end(), is_leaf)
-             ? &next
-             : nullptr;
+  const bool is_norm = key_of(inputs[0]) == key_of(call.first().output) &&
+                       std::all_of(inputs.begin() + 1, inputs.end(), is_leaf) &&
+                       std::all_of(call.first().inputs.begin() + 1, call.first().inputs.end(), is_leaf);
+  return is_norm ? next : nullptr;
 }
 
 // y = f (conv(x, w) + b - mean) + beta, with f = gamma / sqrt(variance + epsilon), is conv(x, f w) + f (b - mean) + beta.
@@ -101,10 +95,7 @@ void write_convolution(Call& call, bool is_transpose, bool has_relu) {
   std::string y = call.node(is_transpose ? "ConvTranspose" : "Conv", inputs, attributes);
   if (has_relu) y = call.node("Relu", {y});
   call.result_nchw(y);
-  if (norm != nullptr) {
-    call.exporter.values[norm->output().key()] = {call.result_sizes(), "", y};
-    call.exporter.folded.insert(norm->output().key());
-  }
+  if (norm != nullptr) call.computes(*norm);
 }
 
 void write_fused(Call& call) {
