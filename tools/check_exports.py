@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compares what a shared libtapegrad exports with what its public headers declare.
 
-usage: check_exports.py LIBRARY.so INCLUDE_FOLDER [exchange]    (needs clang++ and nm)
+usage: check_exports.py LIBRARY.so INCLUDE_FOLDER [exchange|mpi]    (needs clang++ and nm)
 
-With `exchange`, the library is libtapegrad_exchange, and has what exchange/exchange.h declares beyond tapegrad.h.
+With `exchange`, the library is libtapegrad_exchange, and has what exchange/exchange.h declares beyond tapegrad.h; so with `mpi`.
 
 Every function, member and variable that a public header declares and does not define there must be exported, or a
 program would not link; and nothing else may be: no function of an internal header, no template of another library.
@@ -94,15 +94,15 @@ def variants(name):
 
 
 def main():
-    is_exchange = sys.argv[3:] == ["exchange"]
-    if len(sys.argv) != 3 and not is_exchange:
+    beside = sys.argv[3:]
+    if len(sys.argv) != 3 and beside not in (["exchange"], ["mpi"]):
         sys.exit(__doc__)
     library, include = sys.argv[1:3]
     needed, seen, unanchored = declared(include, "tapegrad.h")
     fewest = 300
-    if is_exchange:
+    if beside:
         core, fewest = (needed, seen, unanchored), 1
-        needed, seen, unanchored = (mine - theirs for mine, theirs in zip(declared(include, "exchange/exchange.h"), core))
+        needed, seen, unanchored = (mine - theirs for mine, theirs in zip(declared(include, f"{beside[0]}/{beside[0]}.h"), core))
     lines = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
     exported = {line.split()[-1].split("@")[0]: line.split()[-2] for line in lines.splitlines()}
     mistakes = [f"not exported, though a header declares it: {name}" for name in sorted(needed)

@@ -9,7 +9,7 @@ usage: check_headers.py [LIB_FOLDER]
    what they are called for (RESULTS).
  - Each field of an options struct has a comment.
 
-Public is what tapegrad.h and exchange/exchange.h reach. Declarations are told by their indentation, as clang-format makes it.
+Public is what tapegrad.h, exchange/exchange.h and mpi/mpi.h reach. Declarations are told by their indentation, as clang-format makes it.
 """
 
 import os
@@ -30,8 +30,9 @@ VALUES = {"Tensor", "Gradients", "State", "NamedTensors", "std::vector<Tensor>"}
 
 def public_headers(lib):
     found, open_ = set(), ["tapegrad/tapegrad.h", "tapegrad/base/fmt.h"]
-    if os.path.exists(os.path.join(lib, "tapegrad/exchange/exchange.h")):
-        open_.append("tapegrad/exchange/exchange.h")
+    for beside in ("tapegrad/exchange/exchange.h", "tapegrad/mpi/mpi.h"):
+        if os.path.exists(os.path.join(lib, beside)):
+            open_.append(beside)
     while open_:
         header = open_.pop()
         if header in found:

@@ -535,5 +535,66 @@ TEST(Loader, MistakesAreNamed) {
   error_of("loader", [] { Loader(zeros({3})).epoch(0, -1); });
 }
 
+TEST(Loader, PartsAreTheBatchTogether) {
+  const Tensor rows = reshape(arange(0, 23 * 4), {23, 2, 2, 1});
+  const auto options = [](index_t share) {
+    LoaderOptions all{.batch_size = 8, .seed = 3, .transform = random_shift(1)};
+    if (share >= 0)
+      all.part = [share](index_t samples) {
+        const index_t first = samples * share / 3;
+        return BatchPart{.first = first, .count = samples * (share + 1) / 3 - first};
+      };
+    return all;
+  };
+  for (index_t epoch = 0; epoch < 2; ++epoch) {
+    std::vector<std::vector<Batch>> shares;
+    for (const index_t share : {0, 1, 2}) {
+      shares.emplace_back();
+      for (const Batch& batch : Loader(rows, options(share)).epoch(epoch)) shares.back().push_back(batch);
+    }
+    std::size_t number = 0;
+    for (const Batch& batch : Loader(rows, options(-1)).epoch(epoch)) {
+      std::vector<Tensor> parts;
+      for (const auto& share : shares) {
+        const BatchPart& part = share.at(number).part;
+        EXPECT_EQ(part.samples, batch.inputs.shape()[0]);
+        EXPECT_EQ(part.key, batch.part.key);
+        EXPECT_EQ(part.count, share[number].inputs.shape()[0]);
+        parts.push_back(share[number].inputs);
+      }
+      EXPECT_TRUE(equal(concat(parts), batch.inputs));
+      EXPECT_EQ(batch.part.count, batch.part.samples);
+      ++number;
+    }
+    EXPECT_EQ(number, 3u);
+    EXPECT_NE(shares[0][0].part.key, shares[0][1].part.key);
+  }
+}
+
+TEST(Loader, APartMayBeEmptyAndMustLieInTheBatch) {
+  const Tensor rows = zeros({6, 2, 2, 1});
+  const auto with = [&](BatchPart part) {
+    return Loader(rows, LoaderOptions{.batch_size = 4, .transform = random_shift(1), .part = [part](index_t) {
+                                        return part;
+                                      }});
+  };
+  index_t batches = 0;
+  for (const Batch& batch : with({.first = 2, .count = 0}).epoch(0)) {
+    EXPECT_EQ(batch.part.count, 0);
+    EXPECT_FALSE(batch.inputs.defined());
+    ++batches;
+  }
+  EXPECT_EQ(batches, 2);
+  for (const BatchPart& wrong : {BatchPart{.first = -1, .count = 1}, BatchPart{.first = 1, .count = 4},
+                                 BatchPart{.first = 0, .count = -1}})
+    try {
+      for (const Batch& batch : with(wrong).epoch(0)) (void)batch;
+      ADD_FAILURE() << wrong.first << " " << wrong.count;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("must lie in its 4 samples"), std::string::npos)
+          << error.what();
+    }
+}
+
 }  // namespace
 }  // namespace tapegrad

@@ -44,6 +44,21 @@ struct Loader::Source {
   }
   index_t samples() const { return options.drop_last ? batches() * options.batch_size : total(); }
 
+  // What is read of this batch.
+  BatchPart part_of(index_t epoch, index_t number) const {
+    const index_t count = std::min(options.batch_size, samples() - number * options.batch_size);
+    BatchPart part = {.count = count};
+    if (options.part) part = options.part(count);
+    if (part.first < 0 || part.count < 0 || part.count > count - part.first)
+      fail("loader", "the part of a batch must lie in its {} samples, got {} samples from {} on", count,
+           part.count, part.first);
+    part.samples = count;
+    part.key = options.seed;
+    for (const index_t value : {total(), epoch, number, index_t{options.shuffle}})
+      part.key = (part.key + static_cast<std::uint64_t>(value) + 1) * 0x9e3779b97f4a7c15;
+    return part;
+  }
+
   // What this sample's image is in this epoch.
   Tensor transformed(index_t epoch, index_t number) const {
     Tensor image = TensorAccess::empty(inputs.sample_shape(), options.dtype);
@@ -81,18 +96,19 @@ struct Loader::Epoch::Pass : std::enable_shared_from_this<Pass> {
     prepared = number;
     if (number >= source->batches()) return;
     const index_t begin = number * source->options.batch_size;
-    const index_t count = std::min(source->options.batch_size, source->samples() - begin);
-    next = {.inputs = {}, .targets = {}, .epoch = epoch, .number = number, .first = begin};
+    const BatchPart part = source->part_of(epoch, number);
+    next = {.inputs = {}, .targets = {}, .epoch = epoch, .number = number, .first = begin, .part = part};
+    const index_t count = part.count;
     if (image_shape) next->inputs = room(count, *image_shape, source->options.dtype);
     const Samples& targets = source->targets;
     if (targets.defined()) next->targets = room(count, targets.sample_shape(), targets.dtype());
-    start(begin, count);
+    start(begin + part.first, count);
   }
 
   void start(index_t begin, index_t count) try {
     background.start([this, self = shared_from_this(), begin, count] {
       const ThreadCountScope workers(source->options.workers);
-      const index_t done = image_shape ? 0 : 1;
+      const index_t done = image_shape || count == 0 ? 0 : 1;
       if (done == 1) fill(begin, count, 0);
       parallel_for(count - done, 1, [&](index_t from, index_t to) {
         for (index_t place = from + done; place < to + done; ++place) fill(begin, count, place);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <utility>
@@ -16,6 +17,13 @@
 namespace tapegrad {
 inline namespace v0 TAPEGRAD_API {
 
+/// Some of the samples of a batch, [first, first + count) of `samples`: those that one of several processes works on.
+struct BatchPart {
+  index_t first = 0, count = 0, samples = 0;
+  /// Tells batches apart: of a Loader it depends on the seed, the data set's size, the epoch and the number.
+  std::uint64_t key = 0;
+};
+
 struct LoaderOptions {
   index_t batch_size = 32;       ///< number of samples in a batch
   bool shuffle = true;           ///< whether each epoch has a new random order
@@ -24,6 +32,9 @@ struct LoaderOptions {
   DType dtype = DType::Float32;  ///< dtype of the inputs in a batch
   Transform transform{};         ///< applied to each image, after its conversion to dtype
   int workers = 1;               ///< threads that read and transform samples; batches do not depend on it
+  /// Which samples of a batch of so many are read (first and count); empty: all. The order and what transforms draw
+  /// stay as they are, so that parts together are the batch.
+  std::function<BatchPart(index_t samples)> part{};
 };
 
 struct Batch {
@@ -32,6 +43,9 @@ struct Batch {
   index_t epoch = 0;   ///< the number that epoch() was called with
   index_t number = 0;  ///< the number of this batch in its epoch, from 0
   index_t first = 0;   ///< number of samples of the epoch before this batch
+  /// The samples that inputs and targets hold: all, unless LoaderOptions::part says otherwise. Of a part without samples
+  /// whose shape is not known yet, as a transform may change it, inputs are undefined.
+  BatchPart part = {};
 };
 
 /// Splits a data set into batches, in an order that depends only on the seed and the number of the epoch:

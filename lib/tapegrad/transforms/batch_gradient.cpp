@@ -13,6 +13,7 @@
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/transforms/subtrees_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -60,52 +61,61 @@ double bytes_of(const std::vector<Tensor>& tensors) {
   return bytes;
 }
 
-// Adds up what the leaves 0 ... count - 1 bring, in whatever order they come, along a fixed binary tree: neighbours are
-// added, then neighbouring sums. The result has the same bits whoever brings which leaf, and a subtree could as well be
-// added up elsewhere. A sum waits until its neighbour is there: of leaves that come in order, about log2(count) wait.
+// Adds up what the leaves first ... end - 1 of `count` bring, in whatever order they come, along a fixed binary tree:
+// neighbours are added, then neighbouring sums. The result has the same bits whoever brings which leaf, and the other
+// leaves are added up elsewhere. A sum waits until its neighbour is there: of leaves that come in order, about
+// log2(count) wait.
 class TreeSum {
  public:
-  explicit TreeSum(index_t count)
+  TreeSum(index_t count, index_t first, index_t end)
       : count_(static_cast<std::size_t>(count)),
+        first_(static_cast<std::size_t>(first)),
+        end_(static_cast<std::size_t>(end)),
         leaves_(std::bit_ceil(count_)),
         waiting_(2 * leaves_),
         arrived_(leaves_) {}
 
   void bring(index_t leaf, std::vector<Tensor> sum) {
     std::size_t width = 1;  // of the leaves below a node
-    for (std::size_t node = leaves_ + static_cast<std::size_t>(leaf); node > 1; node /= 2, width *= 2) {
+    std::size_t node = leaves_ + static_cast<std::size_t>(leaf);
+    for (; node > 1; node /= 2, width *= 2) {
       const std::size_t neighbour = node ^ 1, before = (neighbour - leaves_ / width) * width;
       if (before >= count_) continue;  // at the end, where the tree is not complete
+      if (before < first_ || std::min(before + width, count_) > end_) break;  // others have the neighbour
       waiting_[node] = std::move(sum);
       if (!arrived_[node / 2].exchange(true)) return;  // whoever brings the neighbour adds them
       sum = std::move(waiting_[std::min(node, neighbour)]);
       const std::vector<Tensor> right = std::move(waiting_[std::max(node, neighbour)]);
       for (std::size_t i = 0; i < sum.size(); ++i) detail::add_in_place(sum[i], 0, right[i]);
     }
-    total_ = std::move(sum);
+    waiting_[node] = std::move(sum);
   }
 
-  std::vector<Tensor> take() { return std::move(total_); }
+  std::vector<Tensor> take(const detail::Subtree& of) {
+    return std::move(
+        waiting_[(leaves_ + static_cast<std::size_t>(of.first)) / static_cast<std::size_t>(of.width)]);
+  }
+  std::vector<Tensor> take() { return std::move(waiting_[1]); }
 
  private:
   // Node 1 is the root, and 2 n and 2 n + 1 are below node n; the leaves come last.
-  const std::size_t count_, leaves_;
+  const std::size_t count_, first_, end_, leaves_;
   std::vector<std::vector<Tensor>> waiting_;  // by node
   std::vector<std::atomic<bool>> arrived_;    // by node: one of the two sums below it is there
-  std::vector<Tensor> total_;
 };
 
-// A loss and its batch, of which the work on any samples is asked for.
+// A loss and its batch, of which the work on any samples is asked for. The batch holds those from `offset` on.
 class Problem {
  public:
   Problem(const TensorFunction& loss, const std::vector<Tensor>& batch, const std::vector<Tensor>& parameters,
-          const BatchGradientOptions& options)
+          const BatchGradientOptions& options, index_t samples, index_t offset = 0)
       : loss_(loss),
         batch_(batch),
         parameters_(parameters),
         mean_(options.mean),
         all_parameters_(options.all_parameters),
-        samples_(batch[0].shape()[0]) {}
+        samples_(samples),
+        offset_(offset) {}
 
   index_t samples() const { return samples_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
@@ -140,7 +150,7 @@ class Problem {
     for (const Tensor& x : batch_) {
       std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
       sizes[0] = count;
-      slices.push_back(detail::view("slice", x, Shape(sizes), first * (x.size() / samples_)));
+      slices.push_back(detail::view("slice", x, Shape(sizes), (first - offset_) * (x.size() / x.shape()[0])));
     }
     Tensor value = loss_(slices);
     if (!value.defined()) fail(kBatchGradient, "the loss returned a Tensor that was never given a value");
@@ -154,7 +164,7 @@ class Problem {
   const std::vector<Tensor>& batch_;
   const std::vector<Tensor>& parameters_;
   const bool mean_, all_parameters_;
-  const index_t samples_;
+  const index_t samples_, offset_;
 };
 
 constexpr double kSmall = 1 << 17;  // bytes of parameters that stay in a cache
@@ -195,14 +205,18 @@ void run_chunks(index_t first, index_t end, const Run& run) {
     });
 }
 
+// How many chunks are of the size that was chosen first: two, as one alone would leave a second thread with little to do.
+index_t heads_of(double bytes, const Cut& cut) {
+  return bytes >= kLarge || 2 * cut.head > cut.samples ? 1 : 2;
+}
+
 // The results of the first chunks, and with them how the others are cut.
 std::vector<Problem::Result> run_heads(const Problem& problem, Cut& cut) {
   const double bytes = bytes_of(problem.parameters());
   // Of large models, whose parameters outweigh what a tape keeps of all samples, these are one chunk: a second set of
   // gradients would take more memory than that. The first samples have their forward pass twice, then.
   const bool large = bytes >= kLarge;
-  // Two of them: one alone would leave a second thread with little to do.
-  std::vector<Problem::Result> results(large || 2 * cut.head > cut.samples ? 1 : 2);
+  std::vector<Problem::Result> results(static_cast<std::size_t>(heads_of(bytes, cut)));
   const double share = static_cast<double>(cut.head) / static_cast<double>(cut.samples);
   run_chunks(0, std::ssize(results), [&](index_t number) {
     results[static_cast<std::size_t>(number)] =
@@ -217,6 +231,22 @@ std::vector<Problem::Result> run_heads(const Problem& problem, Cut& cut) {
   return results;
 }
 
+// Throws where run_heads() would not cut all of the batch as its first chunk is cut.
+void require_same_cut(const Problem& problem, const Problem::Result& result, const Cut& cut) {
+  const double bytes = bytes_of(problem.parameters());
+  const index_t left = cut.samples - heads_of(bytes, cut) * cut.head;
+  const bool one = bytes >= kLarge &&
+                   result.saved <= bytes * static_cast<double>(cut.head) / static_cast<double>(cut.samples);
+  if (bytes <= kSmall || cut.head == cut.samples ||
+      (!one && (left <= cut.head || size_of_others(problem, result, cut.head) == cut.head)))
+    return;
+  fail(
+      kBatchGradient,
+      "the model's parameters take more memory than what a tape keeps of {} samples, for which batch_gradient() cuts "
+      "larger chunks than processes can share: set the option chunk, there as well if both shall have the same bits",
+      cut.head);
+}
+
 struct Whole {
   double loss = 0;
   std::vector<Tensor> gradients;
@@ -224,12 +254,11 @@ struct Whole {
 };
 
 Whole in_chunks(const Problem& problem, const std::optional<index_t>& asked) {
-  const index_t samples = problem.samples();
-  const index_t usual = std::min(asked.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
+  const index_t samples = problem.samples(), usual = detail::chunk_size(samples, asked);
   Cut cut{.samples = samples, .heads = 0, .head = usual, .chunk = usual};
   std::vector<Problem::Result> heads;
   if (!asked && usual < samples && bytes_of(problem.parameters()) > kSmall) heads = run_heads(problem, cut);
-  TreeSum sums(cut.count());
+  TreeSum sums(cut.count(), 0, cut.count());
   std::vector<double> losses(static_cast<std::size_t>(cut.count()));
   Whole whole;
   const auto keep = [&](index_t number, Problem::Result result) {
@@ -299,7 +328,7 @@ bool check_by_default() {
 BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tensor>& batch,
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
   check_arguments(loss, batch, parameters, options);
-  const Problem problem(loss, batch, parameters, options);
+  const Problem problem(loss, batch, parameters, options, batch[0].shape()[0]);
   Whole whole = in_chunks(problem, options.chunk);
   if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
   BatchGradient result{whole.loss, Gradients(parameters, std::move(whole.gradients))};
@@ -307,5 +336,41 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
     count.store(count.next);  // last: what threw has no result
   return result;
 }
+
+namespace detail {
+
+index_t chunk_size(index_t samples, const std::optional<index_t>& asked) {
+  return std::min(asked.value_or(std::clamp<index_t>(samples / 8, 4, 16)), samples);
+}
+
+ChunkSums chunk_sums(const TensorFunction& loss, const std::vector<Tensor>& batch,
+                     const std::vector<Tensor>& parameters, const BatchGradientOptions& options,
+                     const ChunkRange& range) {
+  check_arguments(loss, batch, parameters, options);
+  const Cut cut{.samples = range.samples, .heads = 0, .head = range.chunk, .chunk = range.chunk};
+  const Problem problem(loss, batch, parameters, options, range.samples, cut.begin(range.first));
+  TreeSum sums(cut.count(), range.first, range.end);
+  ChunkSums found;
+  found.losses.resize(static_cast<std::size_t>(range.end - range.first));
+  std::vector<SampleChunk::Count> counts;
+  run_chunks(range.first, range.end, [&](index_t number) {
+    Problem::Result result = problem.run(cut.begin(number), cut.size(number));
+    if (number == range.first) {
+      if (!options.chunk && cut.size(number) == cut.head) require_same_cut(problem, result, cut);
+      counts = std::move(result.counts);
+    }
+    found.losses[static_cast<std::size_t>(number - range.first)] = result.loss;
+    sums.bring(number, std::move(result.gradients));
+  });
+  for (const Subtree& subtree : subtrees_of(range.first, range.end, cut.count()))
+    found.sums.push_back(sums.take(subtree));
+  if (!counts.empty())
+    found.store_counts = [counts = std::move(counts)] {
+      for (const SampleChunk::Count& count : counts) count.store(count.next);
+    };
+  return found;
+}
+
+}  // namespace detail
 
 }  // namespace tapegrad::inline v0

@@ -60,5 +60,30 @@ struct BatchGradient {
                                            const std::vector<Tensor>& parameters,
                                            const BatchGradientOptions& options = {});
 
+namespace detail {
+
+/// Chunks [first, end) of a batch: what one of several processes computes.
+struct ChunkRange {
+  index_t chunk = 0;    ///< samples in a chunk: chunk_size()
+  index_t samples = 0;  ///< of the whole batch
+  index_t first = 0, end = 0;
+};
+struct ChunkSums {
+  std::vector<double> losses;  ///< of each chunk, weighted
+  /// Of the gradients, in each of the largest subtrees of these chunks.
+  std::vector<std::vector<Tensor>> sums;
+  std::function<void()> store_counts;  ///< what layers have counted to; empty if none has
+};
+/// How many samples batch_gradient() puts in the first chunks.
+[[nodiscard]] index_t chunk_size(index_t samples, const std::optional<index_t>& asked);
+/// Of a batch that holds the samples of these chunks alone. batch_gradient() adds chunks in a fixed tree, which whoever
+/// has the sums of all its subtrees can complete to the same bits. Throws as well where batch_gradient() would cut
+/// chunks of other sizes, as it sees from the first chunk.
+[[nodiscard]] ChunkSums chunk_sums(const TensorFunction& loss, const std::vector<Tensor>& batch,
+                                   const std::vector<Tensor>& parameters, const BatchGradientOptions& options,
+                                   const ChunkRange& range);
+
+}  // namespace detail
+
 }  // namespace v0
 }  // namespace tapegrad
