@@ -95,12 +95,17 @@ TYPED_TEST(Edges, Pooling) {
           AtTheEdge<std::int32_t> at(std::vector<std::int32_t>(static_cast<std::size_t>(results), -1), first);
           AtTheEdge<T> y(this->nans(results), first);
           AtTheEdge<T> dx(std::vector<T>(static_cast<std::size_t>(size), T{0}), first);
-          window_argmax<T>(g, x.data(), at.data());
+          AtTheEdge<T> largest(this->nans(results), first), alone(this->nans(results), first);
+          window_max<T>(g, x.data(), largest.data(), at.data());
+          window_max<T>(g, x.data(), alone.data(), nullptr);
           window_mean<T>(g, x.data(), y.data());
           window_spread<T>(g, dy.data(), dx.data());
           std::vector<double> expected(static_cast<std::size_t>(size), 0.0);
-          for (index_t out = 0; out < results; ++out)
+          for (index_t out = 0; out < results; ++out) {
             check_window<T>(g, out, x.data(), at.data()[out], y.data()[out], dy.data(), expected);
+            ASSERT_EQ(largest.data()[out], x.data()[at.data()[out]]);
+            ASSERT_EQ(alone.data()[out], largest.data()[out]);
+          }
           for (std::size_t i = 0; i < expected.size(); ++i)
             ASSERT_NEAR(double{dx.data()[i]}, expected[i], 64 * double{std::numeric_limits<T>::epsilon()});
         }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Compares tapegrad with PyTorch and oneDNN: runs them in turns, and prints the tables that the README shows.
+"""Compares tapegrad with PyTorch, oneDNN and ONNX Runtime: runs them in turns, and prints the tables that the README shows.
 
     cmake --preset release && cmake --build --preset release
     tools/bench/compare.py                       # everything that is installed
     tools/bench/compare.py --only kernels --rounds 1
 
-PyTorch is Debian's python3-torch, oneDNN its libdnnl-dev; what is missing is left out. Every figure is from this
+PyTorch is Debian's python3-torch, oneDNN its libdnnl-dev, ONNX Runtime what
+tools/fetch_onnxruntime.sh brings; what is missing is left out. Every figure is from this
 machine and this run: only the ratios mean something elsewhere. Nothing else should be running.
 """
 import argparse
@@ -115,20 +116,48 @@ def kernels(build, rounds, seconds, threads):
         print(f"Where it is below 30: worst {min(small):.1f}")
 
 
+def inference(build, rounds, seconds, max_threads):
+    """Microseconds of a forward pass, medians over the rounds: of a net, of its ONNX model here, and in ONNX Runtime."""
+    program = os.path.join(build, "tools", "bench_inference")
+    modules = os.path.join(build, "..", "onnxruntime")
+    has_runtime = os.path.exists(os.path.join(modules, "node_modules", "onnxruntime-node"))
+    times = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for threads in range(1, max_threads + 1):
+                lines = run([program, "--folder", folder, "--threads", str(threads), "--seconds", str(seconds)])
+                if has_runtime:
+                    lines += run(["node", os.path.join(HERE, "onnxruntime_inference.js"), folder, str(threads), str(seconds),
+                                  modules])
+                for line in lines.splitlines():
+                    net, batch, count, name, us = line.split(",")
+                    times.setdefault((net, int(batch), int(count)), {}).setdefault(name, []).append(float(us))
+
+    print("| net | batch | threads | tapegrad, us | imported, us | ONNX Runtime, us | ratio of the imported |")
+    print("|---|---|---|---|---|---|---|")
+    for (net, batch, threads), found in times.items():
+        m = {name: statistics.median(values) for name, values in found.items()}
+        theirs = m.get("onnxruntime", math.nan)
+        print(f"| {net} | {batch} | {threads} | {m['tapegrad']:,.0f} | {m['imported']:,.0f} | {theirs:,.0f} "
+              f"| {theirs / m['imported']:.1f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.path.join(HERE, "..", "..", "build", "release"))
-    parser.add_argument("--only", choices=("steps", "kernels"))
+    parser.add_argument("--only", choices=("steps", "kernels", "inference"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="for each figure and round")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     options = parser.parse_args()
     if not os.path.exists(os.path.join(options.build, "tools", "bench_conv")):
         sys.exit(f"compare.py: no bench_conv in {options.build}: build first, or give --build")
-    if options.only != "kernels":
+    if options.only in (None, "steps"):
         training_steps(options.build, options.rounds, options.seconds, options.threads)
-    if options.only != "steps":
+    if options.only in (None, "kernels"):
         kernels(options.build, options.rounds, min(options.seconds, 0.1), options.threads)
+    if options.only in (None, "inference") and os.path.exists(os.path.join(options.build, "tools", "bench_inference")):
+        inference(options.build, options.rounds, min(options.seconds, 0.3), options.threads)
 
 
 if __name__ == "__main__":

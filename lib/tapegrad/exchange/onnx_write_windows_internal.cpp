@@ -104,9 +104,9 @@ void write_fused(Call& call) {
 }
 
 void write_max_pool(Call& call) {
-  (void)call.has("axis");  // of the indices, which are the first input
-  call.exporter.nchw(call.exporter.value(call.input(1), call.str()));
-  call.result_nchw(call.node("MaxPool", {call.in_nchw(1)}, window_attributes(call.geometry(), false)));
+  (void)call.has("axis");  // of indices, which come first where a tape records
+  call.result_nchw(
+      call.node("MaxPool", {call.in_nchw(call.inputs() - 1)}, window_attributes(call.geometry(), false)));
 }
 
 void write_average_pool(Call& call) {

@@ -11,10 +11,10 @@ namespace tapegrad::inline v0::kernels {
 // Windows of images, each channel by itself. Of the geometry the filter's channels do not count. Every window
 // must hold a pixel.
 
-/// at[n, p, q, c] = where, in all of x, the largest pixel of the window is: the first one in row order, or
-/// the first NaN.
+/// y[n, p, q, c] = the largest pixel of the window, the first one in row order, or the first NaN; at[n, p, q, c] = where
+/// that is in all of x, unless at is nullptr.
 template <class T>
-void window_argmax(const Conv2DGeometry& g, const T* x, std::int32_t* at);
+void window_max(const Conv2DGeometry& g, const T* x, T* y, std::int32_t* at);
 
 /// y[n, p, q, c] = the mean of the pixels of the window.
 template <class T>

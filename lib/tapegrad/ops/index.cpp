@@ -118,6 +118,14 @@ Tensor noted_scatter(const char* op, const Tensor& x, const Tensor& indices, con
   return detail::noted(op, std::move(y), {&x, &indices, &values});
 }
 
+// y, what a gather found, with its rule.
+Tensor recorded(const char* op, Tensor y, const Tensor& x, const Tensor& indices, int axis, index_t parts,
+                const Shape& seen) {
+  detail::note_input(indices);
+  detail::note("axis", axis);
+  return record(op, std::move(y), {{x, Scatter{x.shape(), seen, Saved(indices), axis, parts}}});
+}
+
 }  // namespace
 
 Tensor detail::take_along(const char* op, const Tensor& x, const Tensor& indices, int axis) {
@@ -164,17 +172,20 @@ Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indice
     kernels::gather(outer, size, inner, indices.size(), indices.data<std::int32_t>(), x.data<T>(),
                     y.mutable_data<T>());
   });
-  note_input(indices);
-  note("axis", axis);
-  return record(op, std::move(y), {{x, Scatter{x.shape(), seen, Saved(indices), axis, parts}}});
+  return recorded(op, std::move(y), x, indices, axis, parts, seen);
+}
+
+Tensor detail::recorded_choice(const char* op, Tensor y, const Tensor& x, const Tensor& places,
+                               index_t parts) {
+  return recorded(op, std::move(y), x, places, 0, parts, Shape{x.size()});
 }
 
 Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis) {
   return gather_from(op, x, indices, axis, 1, x.shape());
 }
 
-Tensor detail::gather_elements(const char* op, const Tensor& x, const Tensor& places, index_t parts) {
-  return gather_from(op, x, places, 0, parts, Shape{x.size()});
+Tensor detail::gather_elements(const char* op, const Tensor& x, const Tensor& places) {
+  return gather_from(op, x, places, 0, 1, Shape{x.size()});
 }
 
 Tensor gather(const Tensor& x, const Tensor& indices, int axis) {

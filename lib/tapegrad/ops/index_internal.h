@@ -13,7 +13,9 @@ Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int a
 Tensor gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts,
                    const Shape& seen);
 /// The elements of x at these places among all, in row-major order.
-Tensor gather_elements(const char* op, const Tensor& x, const Tensor& places, index_t parts = 1);
+Tensor gather_elements(const char* op, const Tensor& x, const Tensor& places);
+/// y, which was found to be the elements of x at these places, with the rule of gather_elements.
+Tensor recorded_choice(const char* op, Tensor y, const Tensor& x, const Tensor& places, index_t parts);
 /// take_along_axis for indices that are known to be in range; recorded as op.
 Tensor take_along(const char* op, const Tensor& x, const Tensor& indices, int axis);
 

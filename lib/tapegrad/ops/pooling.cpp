@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/kernels/pooling.h"
@@ -90,13 +91,16 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
   if (x.size() > std::numeric_limits<std::int32_t>::max())
     fail("max_pool2d", "a tensor of shape {} has more elements than Int32 can number: use smaller batches",
          x.shape());
-  Tensor at = TensorAccess::empty(result_shape(g), DType::Int32, "max_pool2d");
+  Tensor y = TensorAccess::empty(result_shape(g), x.dtype(), "max_pool2d"), at;
+  if (is_recording()) at = TensorAccess::empty(y.shape(), DType::Int32, "max_pool2d");
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
-    kernels::window_argmax(g, x.data<T>(), at.mutable_data<std::int32_t>());
+    kernels::window_max(g, x.data<T>(), y.mutable_data<T>(),
+                        at.defined() ? at.mutable_data<std::int32_t>() : nullptr);
   });
   detail::note(g);
+  if (!at.defined()) return detail::noted("max_pool2d", std::move(y), {&x});
   // No window has pixels of two images.
-  return detail::gather_elements("max_pool2d", x, at, std::max<index_t>(1, g.batch));
+  return detail::recorded_choice("max_pool2d", std::move(y), x, at, std::max<index_t>(1, g.batch));
 }
 
 Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {
