@@ -51,7 +51,7 @@ class Builder {
     find_live();
     find_roles();
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
-      if (live_[i]) add_node(graph_.nodes[i]);
+      if (live_[i] && !taken_over_.contains(&graph_.nodes[i])) add_node(graph_.nodes[i]);
     add_outputs();
     find_last_uses();
     return std::move(program_);
@@ -135,6 +135,7 @@ class Builder {
           std::ranges::any_of(node.outputs, [&](const auto& output) { return wanted_.contains(output); });
       if (!live_[i]) continue;
       wanted_.insert(node.inputs.begin(), node.inputs.end());
+      for (const std::string& input : node.inputs) readers_[input].push_back(&node);
       if (node.outputs.size() == 1 && aliases_.contains(node.outputs[0])) live_[i] = false;
     }
   }
@@ -233,21 +234,60 @@ class Builder {
     return program_->dropouts.size() - 1;
   }
 
-  void add_node(const NodeProto& proto) {
-    const Op& op = op_of(proto);
-    Node node(source_, proto, opset_);
-    std::vector<std::string> inputs;
-    for (const std::string& input : proto.inputs) {
-      inputs.push_back(resolved(input));
-      require_read(inputs.back());
+  // The node of this op that alone reads the node's first result, which no caller reads.
+  const NodeProto* behind(const NodeProto& node, std::string_view op_type) const {
+    const std::string& result = node.outputs[0];
+    const auto readers = readers_.find(result);
+    if (readers == readers_.end() || readers->second.size() != 1) return nullptr;
+    for (const ValueInfoProto& output : graph_.outputs)
+      if (output.name == result) return nullptr;
+    const NodeProto& next = *readers->second[0];
+    const bool fits = next.op_type == op_type && is_own_domain(next.domain) && next.inputs[0] == result;
+    return fits ? &next : nullptr;
+  }
+
+  // Gives a convolution the batch norm and the ReLU behind it, and the batch norm's inputs. Returns the last of them.
+  const NodeProto* take_over(Node& node, std::vector<std::string>& inputs) {
+    const NodeProto* last = &node.proto();
+    const bool is_conv = last->op_type == "Conv", is_transpose = last->op_type == "ConvTranspose";
+    if (!is_conv && !is_transpose) return last;
+    const bool has_groups = node.integer("group", 1) != 1;
+    const NodeProto* norm = is_transpose && has_groups ? nullptr : behind(*last, "BatchNormalization");
+    if (norm != nullptr && norm->inputs.size() == 5 && norm->outputs.size() == 1) {
+      Node own = node_of(*norm, norm->inputs);
+      find_mode(own);
+      node.epilogue = {op_of(*norm).prepare(own), own.number("epsilon", 1e-5), false};
+      own.require_all_read();
+      inputs.resize(3);
+      for (std::size_t i = 1; i < 5; ++i) inputs.push_back(resolved(norm->inputs[i]));
+      taken_over_.insert(last = norm);
     }
-    node.constant = [&](std::size_t i) -> const Value* {
+    if (const NodeProto* relu = behind(*last, "Relu")) {
+      node.epilogue.relu = true;
+      taken_over_.insert(last = relu);
+    }
+    return last;
+  }
+
+  Node node_of(const NodeProto& proto, const std::vector<std::string>& inputs) {
+    Node node(source_, proto, opset_);
+    node.constant = [this, inputs](std::size_t i) -> const Value* {
       const auto found = i < inputs.size() ? constants_.find(inputs[i]) : constants_.end();
       return found == constants_.end() ? nullptr : &found->second;
     };
-    node.is_read = [&](const std::string& name) { return wanted_.contains(name); };
+    node.is_read = [this](const std::string& name) { return wanted_.contains(name); };
     node.has_unbiased_variance = has_unbiased_variance_;
-    node.add_dropout = [&](double rate) { return add_dropout(proto, rate); };
+    node.add_dropout = [this, &proto](double rate) { return add_dropout(proto, rate); };
+    return node;
+  }
+
+  void add_node(const NodeProto& proto) {
+    const Op& op = op_of(proto);
+    std::vector<std::string> inputs;
+    for (const std::string& input : proto.inputs) inputs.push_back(resolved(input));
+    Node node = node_of(proto, inputs);
+    const NodeProto& last = *take_over(node, inputs);
+    for (const std::string& input : inputs) require_read(input);
     Compute compute = op.prepare(node);
     node.require_all_read();
     if (proto.op_type == "BatchNormalization" || proto.op_type == "Dropout") find_mode(node);
@@ -255,7 +295,7 @@ class Builder {
     detail::OnnxProgram::Step step{node.str(), std::move(compute), {}, {}, {}};
     for (const std::string& input : inputs)
       step.inputs.push_back(input.empty() ? detail::OnnxProgram::kNone : slot_to_read(input));
-    for (const std::string& output : proto.outputs)
+    for (const std::string& output : last.outputs)
       step.results.push_back(wanted_.contains(output) ? slot(output) : detail::OnnxProgram::kNone);
     program_->steps.push_back(std::move(step));
   }
@@ -331,6 +371,8 @@ class Builder {
   std::map<std::string, int> slots_;
   std::set<std::string> defined_, read_;
   std::set<std::string> wanted_;  // what a result depends on
+  std::map<std::string, std::vector<const NodeProto*>> readers_;
+  std::set<const NodeProto*> taken_over_;  // by convolutions in front of them
   std::vector<bool> live_;
   index_t folded_ = 0;
 };

@@ -39,19 +39,44 @@ void require_alike(const Run& run) {
          Shape(run[1].sizes()));
 }
 
+// Filter and bias with what is behind the convolution in eval mode. y = f (conv(x, w) + b - mean) + beta, with
+// f = gamma / sqrt(variance + epsilon), is conv(x, f w) + f (b - mean) + beta.
+struct Weights {
+  Tensor filter, bias;
+};
+Weights weights_of(const Run& run, const Epilogue& epilogue, bool is_transpose) {
+  Weights made{filter_of(run[1]), bias_of(run)};
+  if (!epilogue.normalize || run.training) return made;
+  const Tensor mean = natural(run[5]), factor = natural(run[3]) * rsqrt(natural(run[6]) + epilogue.epsilon);
+  made.filter = made.filter * (is_transpose ? expand_dims(factor, 1) : factor);
+  made.bias = factor * (made.bias.defined() ? made.bias - mean : -mean) + natural(run[4]);
+  return made;
+}
+
+// What is left to do with the result: in training mode a batch norm is computed by itself.
+Value finished(const Run& run, const Epilogue& epilogue, Value y, bool had_relu) {
+  if (epilogue.normalize && run.training) {
+    const Value inputs[] = {y, run[3], run[4], run[5], run[6]};
+    y = epilogue.normalize({.inputs = inputs, .training = true, .dropouts = run.dropouts})[0];
+  }
+  return epilogue.relu && !had_relu ? y.with(relu(y.tensor)) : y;
+}
+
 Compute prepare_conv(const Node& node) {
   const Window window(node);
   const index_t groups = node.integer("group", 1);
-  return [window, groups](const Run& run) -> Results {
+  return [window, groups, epilogue = node.epilogue](const Run& run) -> Results {
     require_alike(run);
-    const Tensor x = image_of(run[0]), w = filter_of(run[1]);
+    const Tensor x = image_of(run[0]);
+    const auto [w, bias] = weights_of(run, epilogue, false);
     const Window::Pads pads = window.pads(size_of_image(x), kernel_of(window, w));
-    return {value_of_image(fused_conv2d(x, w, bias_of(run), {.op = "conv2d"},
-                                        {.strides = window.strides,
-                                         .padding = pads.padding(),
-                                         .dilations = window.dilations,
-                                         .groups = groups}),
-                           run[0])};
+    const bool with_relu = epilogue.relu && !(epilogue.normalize && run.training);
+    const Tensor y = fused_conv2d(x, w, bias, {.relu = with_relu, .op = "conv2d"},
+                                  {.strides = window.strides,
+                                   .padding = pads.padding(),
+                                   .dilations = window.dilations,
+                                   .groups = groups});
+    return {finished(run, epilogue, value_of_image(y, run[0]), with_relu)};
   };
 }
 
@@ -67,6 +92,7 @@ struct Transposed {
   index_t groups = 1;
   Size2D output_padding = 0;
   std::optional<Size2D> output_shape;
+  Epilogue epilogue = {};
 
   Cut cut(Size2D image, Size2D kernel) const {
     Cut made;
@@ -103,28 +129,33 @@ struct Transposed {
 // are its own, and zeros are put behind its result.
 Results run_transposed(const Transposed& op, const Run& run) {
   require_alike(run);
-  const Tensor x = image_of(run[0]), w = filter_of(run[1]);
+  const Tensor x = image_of(run[0]);
+  const auto [w, bias] = weights_of(run, op.epilogue, true);
   const Size2D kernel = kernel_of(op.window, w);
   const Cut cut = op.cut(size_of_image(x), kernel);
   const bool grows = cut.added[0] + cut.added[1] > 0;
   const Padding padding = Padding::Explicit(cut.before[0], cut.after[0], cut.before[1], cut.after[1]);
-  const Tensor bias = bias_of(run);
-  Tensor y = fused_conv2d_transpose(x, w, grows ? Tensor() : bias, {.op = "conv2d_transpose"},
-                                    {.strides = op.window.strides,
-                                     .padding = padding,
-                                     .dilations = op.window.dilations,
-                                     .groups = op.groups,
-                                     .output_padding = Size2D(0)});
+  const bool with_relu = op.epilogue.relu && !grows && !(op.epilogue.normalize && run.training);
+  Tensor y =
+      fused_conv2d_transpose(x, w, grows ? Tensor() : bias, {.relu = with_relu, .op = "conv2d_transpose"},
+                             {.strides = op.window.strides,
+                              .padding = padding,
+                              .dilations = op.window.dilations,
+                              .groups = op.groups,
+                              .output_padding = Size2D(0)});
   if (grows) {
     y = pad(y, {{}, {0, cut.added[0]}, {0, cut.added[1]}, {}});
     if (bias.defined()) y = y + bias;
   }
-  return {value_of_image(y, run[0])};
+  return {finished(run, op.epilogue, value_of_image(y, run[0]), with_relu)};
 }
 
 Compute prepare_conv_transpose(const Node& node) {
-  Transposed op{
-      .window = Window(node), .groups = node.integer("group", 1), .output_padding = 0, .output_shape = {}};
+  Transposed op{.window = Window(node),
+                .groups = node.integer("group", 1),
+                .output_padding = 0,
+                .output_shape = {},
+                .epilogue = node.epilogue};
   if (const auto numbers = node.integers("output_padding"))
     op.output_padding = numbers->size() == 1 ? Size2D(0, as_size(node, "output_padding", *numbers).width)
                                              : as_size(node, "output_padding", *numbers);

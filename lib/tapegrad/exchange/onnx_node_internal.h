@@ -39,6 +39,14 @@ struct Run {
 /// A node that is ready to run: its attributes are read and checked.
 using Compute = std::function<Results(const Run&)>;
 
+/// What a convolution does to its result in place of the nodes behind it.
+struct Epilogue {
+  Compute normalize =
+      nullptr;         ///< a BatchNormalization, whose inputs 1 to 4 are the convolution's 3 to 6; or empty
+  double epsilon = 0;  ///< of that
+  bool relu = false;
+};
+
 /// A node while it is prepared. What it does not ask for, a model must not say: an attribute that was not read is an error.
 class Node {
  public:
@@ -78,6 +86,7 @@ class Node {
   std::function<const Value*(std::size_t)> constant;
   /// Whether a node, or the model's caller, reads the result of this name.
   std::function<bool(const std::string&)> is_read;
+  Epilogue epilogue;
   bool has_unbiased_variance = false;  ///< in the running statistics of batch norms
   /// A new Dropout layer of the model with this rate, by its index.
   std::function<std::size_t(double)> add_dropout;
