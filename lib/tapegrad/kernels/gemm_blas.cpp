@@ -24,6 +24,21 @@ void call_blas(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, cons
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1.0, a, lda, b, ldb, beta, c, ldc);
 }
 
+// y = x b, of a row x whose elements are `step` apart.
+void call_blas(CBLAS_TRANSPOSE tb, int n, int k, const float* x, int step, const float* b, int ldb,
+               float beta, float* y) {
+  const bool plain = tb == CblasNoTrans;
+  cblas_sgemv(CblasRowMajor, plain ? CblasTrans : CblasNoTrans, plain ? k : n, plain ? n : k, 1.0f, b, ldb, x,
+              step, beta, y, 1);
+}
+
+void call_blas(CBLAS_TRANSPOSE tb, int n, int k, const double* x, int step, const double* b, int ldb,
+               double beta, double* y) {
+  const bool plain = tb == CblasNoTrans;
+  cblas_dgemv(CblasRowMajor, plain ? CblasTrans : CblasNoTrans, plain ? k : n, plain ? n : k, 1.0, b, ldb, x,
+              step, beta, y, 1);
+}
+
 // Our threads call OpenBLAS at the same time, each for itself, and it must not start threads of its own under
 // them. How that is done without changing a setting of the process depends on the flavour that was loaded:
 //   OpenMP   takes the number of threads of the calling thread, which is set to 1 for the call.
@@ -112,6 +127,12 @@ void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b,
   const auto step = [](const auto& matrix, index_t rows, index_t columns) {
     return blas_int(std::max({matrix.step, matrix.transposed ? rows : columns, index_t{1}}));
   };
+  // A row is not worth packing a matrix for. The pthread flavour would start threads for it.
+  if (m == 1 && blas().flavour != Flavour::Pthread)
+    return alone([&] {
+      call_blas(flag(b.transposed), blas_int(n), blas_int(k), a.data, a.transposed ? step(a, m, k) : 1,
+                b.data, step(b, k, n), accumulate ? T{1} : T{0}, c.data);
+    });
   alone([&] {
     call_blas(flag(a.transposed), flag(b.transposed), blas_int(m), blas_int(n), blas_int(k), a.data,
               step(a, m, k), b.data, step(b, k, n), accumulate ? T{1} : T{0}, c.data, step(c, m, n));

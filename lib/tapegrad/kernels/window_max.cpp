@@ -54,24 +54,27 @@ HWY_INLINE void Largest(const Conv2DGeometry& g, Span rows, Span columns, const 
   }
 }
 
-// The channels from 0 on that fill vectors; returns how many these are.
+// A row of windows, the channels from 0 on that fill vectors; returns how many these are.
 template <class T>
-index_t LargestOfWindow(const Conv2DGeometry& g, Span rows, Span columns, index_t image, const T* x, T* y,
-                        std::int32_t* at) {
+index_t LargestOfRow(const Conv2DGeometry& g, Span rows, index_t image, const T* x, T* y, std::int32_t* at) {
   const auto lanes = static_cast<index_t>(hn::Lanes(hn::ScalableTag<T>()));
-  index_t c = 0;
-  for (; c + lanes <= g.in_channels; c += lanes)
-    Largest(g, rows, columns, x + image + c, y + c, image + c, at == nullptr ? nullptr : at + c);
-  return c;
+  const index_t channels = g.in_channels / lanes * lanes;
+  for (index_t q = 0; q < g.out_w; ++q, y += g.in_channels) {
+    const Span columns = covered(q, g.stride_w, g.pad_left, g.kernel_w, g.in_w);
+    for (index_t c = 0; c < channels; c += lanes)
+      Largest(g, rows, columns, x + image + c, y + c, image + c, at == nullptr ? nullptr : at + c);
+    if (at != nullptr) at += g.in_channels;
+  }
+  return channels;
 }
 
-index_t LargestFloat(const Conv2DGeometry& g, Span rows, Span columns, index_t image, const float* x,
-                     float* y, std::int32_t* at) {
-  return LargestOfWindow(g, rows, columns, image, x, y, at);
+index_t LargestFloat(const Conv2DGeometry& g, Span rows, index_t image, const float* x, float* y,
+                     std::int32_t* at) {
+  return LargestOfRow(g, rows, image, x, y, at);
 }
-index_t LargestDouble(const Conv2DGeometry& g, Span rows, Span columns, index_t image, const double* x,
-                      double* y, std::int32_t* at) {
-  return LargestOfWindow(g, rows, columns, image, x, y, at);
+index_t LargestDouble(const Conv2DGeometry& g, Span rows, index_t image, const double* x, double* y,
+                      std::int32_t* at) {
+  return LargestOfRow(g, rows, image, x, y, at);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -102,20 +105,28 @@ index_t largest_of(const Conv2DGeometry& g, Span rows, Span columns, const T* x,
 
 template <class T>
 void window_max(const Conv2DGeometry& g, const T* x, T* y, std::int32_t* at) {
-  for_images(g, [=](index_t first, index_t last) {
-    for_windows(g, first, last, [=](index_t out, Span rows, Span columns, index_t image) {
-      std::int32_t* places = at == nullptr ? nullptr : at + out;
-      index_t c = 0;
-      if constexpr (sizeof(T) == sizeof(float))
-        c = HWY_DYNAMIC_DISPATCH(LargestFloat)(g, rows, columns, image, x, y + out, places);
-      else
-        c = HWY_DYNAMIC_DISPATCH(LargestDouble)(g, rows, columns, image, x, y + out, places);
-      for (; c < g.in_channels; ++c) {
-        const index_t place = largest_of(g, rows, columns, x, image + c);
-        y[out + c] = x[place];
-        if (places != nullptr) places[c] = static_cast<std::int32_t>(place);
+  const auto row = [=](index_t n, index_t p) {
+    const Span rows = covered(p, g.stride_h, g.pad_top, g.kernel_h, g.in_h);
+    const index_t image = n * g.in_h * g.in_w * g.in_channels;
+    const index_t first = (n * g.out_h + p) * g.out_w * g.in_channels;
+    std::int32_t* places = at == nullptr ? nullptr : at + first;
+    index_t done = 0;
+    if constexpr (sizeof(T) == sizeof(float))
+      done = HWY_DYNAMIC_DISPATCH(LargestFloat)(g, rows, image, x, y + first, places);
+    else
+      done = HWY_DYNAMIC_DISPATCH(LargestDouble)(g, rows, image, x, y + first, places);
+    for (index_t q = 0; q < g.out_w && done < g.in_channels; ++q) {
+      const Span columns = covered(q, g.stride_w, g.pad_left, g.kernel_w, g.in_w);
+      for (index_t c = done; c < g.in_channels; ++c) {
+        const index_t place = largest_of(g, rows, columns, x, image + c), out = q * g.in_channels + c;
+        y[first + out] = x[place];
+        if (places != nullptr) places[out] = static_cast<std::int32_t>(place);
       }
-    });
+    }
+  };
+  for_images(g, [=](index_t first, index_t last) {
+    for (index_t n = first; n < last; ++n)
+      for (index_t p = 0; p < g.out_h; ++p) row(n, p);
   });
 }
 
