@@ -200,6 +200,14 @@ TEST(OnnxRefuses, OpsAndAttributesThatAreNotKnown) {
                 {"com.microsoft"});
   refuses_model(of("Relu", {{"slope", 0.5f}}), {"attribute 'slope', which is not known"});
   refuses_model(of("Elu", {{"alpha", std::int64_t{1}}}), {"attribute 'alpha' of another type"});
+  for (const auto& [to, type] : {std::pair{0, "0"},
+                                 {8, "STRING"},
+                                 {14, "COMPLEX64"},
+                                 {15, "COMPLEX128"},
+                                 {17, "type 17"},
+                                 {99, "type 99"},
+                                 {1000, "1000"}})
+    refuses_model(of("Cast", {{"to", std::int64_t{to}}}), {"converts to ", type});
   refuses_model(of("Relu"), {"opset 22", "1 to 21"}, 22);
   refuses_model(of("Add"), {"lacks its input 1"});
   refuses_model(of("MaxPool"), {"kernel_shape"});

@@ -174,12 +174,12 @@ void add_normalization(std::vector<Mistake>& all) {
 }
 
 void add_pooling(std::vector<Mistake>& all) {
-  const Tensor image = draw({2, 4, 6, 3});
+  const Tensor image = draw({2, 4, 6, 4});
   const auto up = [](const Tensor& t) { return repeat(repeat(t, 2, 1), 2, 2); };
   // The first entry of each window of 2 x 2.
-  const Tensor corner = pad(ones({2, 2, 3, 3, 1}, DType::Float64), {{}, {}, {}, {}, {0, 3}});
+  const Tensor corner = pad(ones({2, 2, 3, 4, 1}, DType::Float64), {{}, {}, {}, {}, {0, 3}});
   const Tensor first =
-      reshape(permute(reshape(corner, {2, 2, 3, 3, 2, 2}), {0, 1, 4, 2, 5, 3}), {2, 4, 6, 3});
+      reshape(permute(reshape(corner, {2, 2, 3, 4, 2, 2}), {0, 1, 4, 2, 5, 3}), {2, 4, 6, 4});
   Wrong largest(
       all, "pooling", [](const Tensor& x) { return max_pool2d(x); }, image);
   largest("this is the gradient of average pooling", [=](auto&, auto&, auto& dy) { return up(dy) / 4.0; });

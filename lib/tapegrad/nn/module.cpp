@@ -228,17 +228,13 @@ void Module::load_state(const State& given_state, const LoadOptions& options) {
       fail("load_state", "'{}' has shape {} in the state{} but {} in the module", path, given->shape(),
            options.layout == Layout::OIHW ? ", turned from PyTorch's layout," : "", tensor.shape());
     require_fitting(path, *given, tensor.dtype());
+    // Memory of their own, which cast() gives: a state that shares the module's would change while it is read.
     copies.push_back({path, tensor, cast(*given, tensor.dtype())});
   }
   for (const auto& [path, tensor] : state.tensors)
     if (own.find(path) == nullptr)
       fail("load_state", "the module has no tensor '{}' ({} {})", path, tensor.dtype(), tensor.shape());
   require_same_where_tied(copies);
-  // A state that shares memory with the module would change while it is read.
-  std::set<const detail::Storage*> written;
-  for (const Copy& copy : copies) written.insert(TensorAccess::storage(copy.to));
-  for (Copy& copy : copies)
-    if (written.contains(TensorAccess::storage(copy.from))) copy.from = TensorAccess::clone(copy.from);
   std::vector<Tensor> tensors;
   for (const Copy& copy : copies) tensors.push_back(copy.to);
   detail::require_writable("load_state", tensors);
