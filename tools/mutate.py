@@ -41,7 +41,7 @@ ROOMS = {
     "ops": (20, ["refusals", "ops", "autograd", "nn", "transforms"]),
     "autograd": (15, ["autograd", "refusals", "transforms", "optim", "ops", "nn"]),
     "transforms": (7, ["transforms", "refusals", "autograd", "nn"]),
-    "nn": (10, ["refusals", "nn", "optim", "io"]),
+    "nn": (10, ["refusals", "nn", "ops", "optim", "io"]),
     "optim": (9, ["optim", "refusals", "nn", "io"]),
     "gradcheck": (6, ["gradcheck", "refusals", "ops"]),
     "io": (9, ["io", "refusals", "data"]),

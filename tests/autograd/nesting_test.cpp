@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -53,6 +54,19 @@ TEST(Nested, CoversWhatCameAfterTheMark) {
   EXPECT_EQ(inner.gradient(z, y).item(), 3);
   EXPECT_TRUE(throws({}, [&] { inner.gradient(y, x); })) << "y came before the mark";
   EXPECT_EQ(outer.gradient(z, x).item(), 27) << "the outer tape sees all of it";
+}
+
+TEST(Nested, SourcesFromBeforeTheMarkComeInAnyOrder) {
+  Tape outer;
+  const std::vector<Tensor> xs = outer.watch({number(2), number(3), number(5)});
+  std::vector<std::size_t> order = {0, 1, 2};
+  do {
+    Tape inner;
+    const Tensor y = xs[0] * xs[1] * xs[1] * xs[2];
+    const auto gradients = inner.gradient(y, {xs[order[0]], xs[order[1]], xs[order[2]], xs[order[0]]});
+    const double expected[] = {45, 60, 18};
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(gradients[i].item(), expected[order[i % 3]]) << i;
+  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 TEST(Nested, RulesThatLeadOnlyBehindTheMarkDoNotRun) {

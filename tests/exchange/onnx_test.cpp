@@ -315,6 +315,40 @@ TEST(OnnxRefuses, InputsThatDoNotFit) {
   }));
 }
 
+// Whole numbers are stored in doubles, and wrap around as those of their type do.
+TEST(OnnxModel, WholeNumbersWrapAround) {
+  constexpr int kUInt8 = 2, kInt8 = 3, kUInt16 = 4, kInt16 = 5, kInt32 = 6, kInt64 = 7;
+  const auto added = [](int type, std::vector<double> a, std::vector<double> b) {
+    const auto size = static_cast<std::int64_t>(a.size());
+    OnnxModel net = load_onnx(OnnxBytes()
+                                  .input("a", {size}, type)
+                                  .input("b", {size}, type)
+                                  .node("Add", {"a", "b"}, {"y"})
+                                  .bytes(14));
+    const auto of = [](const std::vector<double>& v) {
+      return cast(tensor(v, {static_cast<index_t>(v.size())}), DType::Int32);
+    };
+    return cast(net.run({of(a), of(b)})[0], DType::Float64);
+  };
+  EXPECT_TRUE(equal(added(kUInt8, {200, 255, 1}, {100, 1, 2}), tensor({44, 0, 3}, DType::Float64)));
+  EXPECT_TRUE(equal(added(kInt8, {100, 127, -128}, {100, 1, -1}), tensor({-56, -128, 127}, DType::Float64)));
+  EXPECT_TRUE(equal(added(kUInt16, {65535, 5}, {2, 6}), tensor({1, 11}, DType::Float64)));
+  EXPECT_TRUE(equal(added(kInt16, {32767, -32768}, {1, -1}), tensor({-32768, 32767}, DType::Float64)));
+  EXPECT_TRUE(equal(added(kInt32, {2147483647, -5}, {1, 7}), tensor({-2147483648.0, 2}, DType::Float64)));
+  EXPECT_TRUE(equal(added(kInt64, {2147483640, -5}, {7, 7}), tensor({2147483647.0, 2}, DType::Float64)));
+}
+
+TEST(OnnxModel, AxesThatAreNoneAreRefused) {
+  for (const std::int64_t axis : {-5, 4}) {
+    OnnxModel net = load_onnx(of("Softmax", {{"axis", axis}}).bytes());
+    EXPECT_TRUE(refuses("OnnxModel", {"axis " + std::to_string(axis), "[1, 2, 5, 5]"}, [&] {
+      (void)net(zeros({1, 2, 5, 5}));
+    }));
+  }
+  for (const std::int64_t axis : {-4, 3})
+    EXPECT_NO_THROW((void)load_onnx(of("Softmax", {{"axis", axis}}).bytes())(zeros({1, 2, 5, 5})));
+}
+
 TEST(OnnxModel, FoldsNothingThatIsLarge) {
   const std::vector<std::int64_t> huge = {std::int64_t{1} << 40};
   const auto bytes = OnnxBytes().initializer("n", {1}, huge).node("ConstantOfShape", {"n"}, {"y"}).bytes();

@@ -216,6 +216,12 @@ void add_reductions(std::vector<Mistake>& all) {
            [=](auto& x, auto&, auto& dy) { return x * out(dy) / 5.0; });
   variance("the variance is divided by n in the one pass and by n - 1 in the other",
            [=](auto& x, auto&, auto& dy) { return 2.0 * (x - along(x) / 5.0) * out(dy) / 4.0; });
+  Wrong unbiased(
+      all, "reduction", [](const Tensor& x) { return var(x, {1}, {.correction = 1}); }, draw({4, 5}));
+  unbiased("the variance is divided by n in the one pass and by n - 1 in the other",
+           [=](auto& x, auto&, auto& dy) { return 2.0 * (x - along(x) / 5.0) * out(dy) / 5.0; });
+  unbiased("the mean is not subtracted: this is 2 x / n",
+           [=](auto& x, auto&, auto& dy) { return 2.0 * x * out(dy) / 4.0; });
   Wrong unit(
       all, "length", [](const Tensor& x) { return x / sqrt(along(square(x))); }, draw({4, 5}));
   unit("the sign of the sum is wrong: x / |x| has",

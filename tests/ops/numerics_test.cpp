@@ -580,6 +580,23 @@ TEST(Range, Normalizations) {
 }
 
 // Squares and products on the way leave the range, the result does not.
+// Elements far apart: what is divided by is the largest of them.
+TEST(Range, NormalizationsOfElementsFarApart) {
+  const Tensor x = tensor({{1e200, 1, -1e200, 3}, {2, 1e300, 2, 1e300}}, DType::Float64);
+  const Tensor y = layer_norm(x, 1);
+  const double expected[] = {std::sqrt(2.0), 0, -std::sqrt(2.0), 0, -1, 1, -1, 1};
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_NEAR(y.values<double>()[i], expected[i], 1e-12) << i;
+}
+
+// A sum begins with 0, in both dtypes and along any axis.
+TEST(Range, SumsOfNegativeZerosArePositive) {
+  for (const DType dtype : {DType::Float32, DType::Float64})
+    for (const Axes& axes : {Axes{0}, Axes{1}, Axes{0, 1}}) {
+      const Tensor total = cast(sum(full({3, 2}, -0.0, dtype), axes), DType::Float64);
+      for (const double v : total.values<double>()) EXPECT_FALSE(std::signbit(v)) << dtype;
+    }
+}
+
 TEST(Range, VariancesAndProducts) {
   for (const DType dtype : kBoth) {
     const double big = dtype == DType::Float32 ? 1e19 : 1e154;

@@ -292,12 +292,25 @@ TEST(BatchGradient, TheCheckFindsSmallDifferences) {
   EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "1.003 times"}, off_by(3e-3)));
   EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "1.03 times"}, off_by(0.03)));
   EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "0.97 times"}, off_by(-0.03)));
+  // However small all gradients are.
+  const Tensor few = full({64, 1}, 1e-6);
+  EXPECT_TRUE(refuses("batch_gradient", {"parameter 0", "1.03 times"}, [&] {
+    (void)batch_gradient(
+        [&](const auto& part) { return mean(part[0] * w * v) * (part[0].shape()[0] == 64 ? 1.0 : 1.03); },
+        {few}, {w, v}, {.chunk = 8, .check = true});
+  }));
   // A term that each of 8 chunks adds anew, beside w's gradient of 64: v's is off by 7 times its factor.
   const auto decayed = [&](double factor) {
     return run([&, factor](const auto& part) { return sum(part[0] * w) + factor * sum(v); }, false);
   };
   EXPECT_NO_THROW(decayed(64e-6)());
   EXPECT_TRUE(refuses("batch_gradient", {"parameter 1", "8 times"}, decayed(64e-5)));
+  // A wrong direction, in numbers: (115.2, 12.8) in place of (70.4, 57.6).
+  const Tensor pair = parameter(ones({2})), aside = tensor({6.4f, -6.4f});
+  EXPECT_TRUE(refuses("batch_gradient", {"1.069 times", "0.69 of its size"}, [&] {
+    (void)batch_gradient([&](const auto& part) { return sum(part[0] * pair) + sum(aside * pair); },
+                         {ones({64, 2})}, {pair}, {.chunk = 8, .mean = false, .check = true});
+  }));
 }
 
 TEST(BatchGradient, TheCheckLeavesLayersAsTheyWere) {

@@ -191,6 +191,15 @@ TEST(Checkpoint, ACapturedConstantThatWasChangedIsAnError) {
   EXPECT_TRUE(throws({"checkpoint", "[3]", "captured", "changed in place"}, [&] {
     take_gradient([&](const auto& in) { return in[0] * factor; }, x, [&] { factor.set({0}, 7); });
   }));
+  // Of several, each.
+  const Tensor more = f64({1, 2, 3});
+  for (int which = 0; which < 3; ++which) {
+    std::vector<Tensor> all = {copy(more), copy(more), copy(more)};
+    EXPECT_TRUE(throws({"checkpoint", "[3]", "captured", "changed in place"}, [&] {
+      take_gradient([&](const auto& in) { return in[0] * all[0] + in[0] * all[1] * all[2] * all[1]; }, x,
+                    [&] { all[static_cast<std::size_t>(which)].set({0}, 7); });
+    })) << which;
+  }
   Tensor chosen = tensor({1, 0, 1}, DType::UInt8);
   EXPECT_TRUE(throws({"checkpoint", "captured", "changed in place"}, [&] {
     take_gradient([&](const auto& in) { return where(chosen, in[0], in[0] * in[0]); }, x,
