@@ -175,6 +175,75 @@ void add_mixtures(Cases& to) {
       8);
 }
 
+// Views that go back to an earlier shape, or are made twice.
+void add_sequences(Cases& to) {
+  Generator& g = to.generator;
+  const auto dense = [&](index_t in, index_t out) { return Dense({.in_features = in, .units = out}, g); };
+  to.add("two dense layers on sequences", Sequential(dense(5, 6), dense(6, 4)), {3, 4, 5});
+  to.add("flatten, dropout, reshape", Sequential(Flatten(), Dropout(0.5, g), Reshape({4, 5})), {3, 4, 5});
+  to.add("the same view twice", Lambda([](const Tensor& x) {
+           return concat({expand_dims(x, 1), expand_dims(exp(x), 1), expand_dims(x, 1)}, 1);
+         }),
+         {3, 5});
+  struct Attention : Module {
+    explicit Attention(Generator& generator)
+        : query({.in_features = 6, .units = 6}, generator),
+          key({.in_features = 6, .units = 6}, generator),
+          value({.in_features = 6, .units = 6}, generator) {}
+    Tensor forward(const Tensor& x) override {
+      const auto heads = [&](Dense& layer) {
+        return permute(reshape(layer(x), {-1, 4, 2, 3}), {0, 2, 1, 3});  // [n, heads, time, features]
+      };
+      const Tensor scores = matmul(heads(query), heads(key), {.transpose_b = true}) / std::sqrt(3.0);
+      return x + reshape(permute(matmul(softmax(scores), heads(value)), {0, 2, 1, 3}), {-1, 4, 6});
+    }
+    void visit(Visitor& visitor) override {
+      visitor("query", query);
+      visitor("key", key);
+      visitor("value", value);
+    }
+    Dense query, key, value;
+  };
+  to.add("attention", Attention(g), {3, 4, 6});
+  to.add("halves of a batch", Lambda([](const Tensor& x) {
+           const std::vector<Tensor> halves = chunk(concat({x, x * 2.0}, 0), 2, 0);
+           return halves[1] - halves[0];
+         }),
+         {3, 5});
+}
+
+// Masks and whole numbers.
+void add_whole_numbers(Cases& to) {
+  const auto of = [&](const std::string& name, std::function<Tensor(const Tensor&)> f) {
+    for (const DType dtype : {DType::Int32, DType::UInt8})
+      to.add(name + " of " + to_string(dtype), Lambda(f), tensor({{3, 0, 5}, {1, 4, 4}, {2, 2, 0}}, dtype));
+  };
+  of("sum", [](const Tensor& x) { return sum(x, {1}); });
+  of("mean", [](const Tensor& x) { return mean(x, {1}); });
+  of("max", [](const Tensor& x) { return (max)(x, {1}, {.keepdims = true}); });
+  of("argmax", [](const Tensor& x) { return argmax(x, 1); });
+  of("any", [](const Tensor& x) { return any(x, {1}); });
+  of("all", [](const Tensor& x) { return all(x, {1}); });
+  of("x + x - 1", [](const Tensor& x) { return x + x - maximum(x, 1); });
+  of("products", [](const Tensor& x) { return x * x + 2.0 * x; });
+  of("comparisons",
+     [](const Tensor& x) { return logical_or(logical_and(x > 1, x <= 3), logical_xor(equals(x, 0), x)); });
+  of("where", [](const Tensor& x) { return where(logical_not(x), minimum(x, 1), x); });
+  of("isnan", [](const Tensor& x) { return isnan(x) + isfinite(x); });
+  of("cast", [](const Tensor& x) { return cast(x, DType::Float32) * 0.5; });
+  of("concat", [](const Tensor& x) { return concat({x, slice(x, {{}, {0, 1}})}, 1); });
+  to.add("negate", Lambda([](const Tensor& x) { return -x; }),
+         tensor({{3, 0}, {-5, 1}, {2, 4}}, DType::Int32));
+  for (const DType dtype : {DType::Float32, DType::Int32, DType::UInt8})
+    to.add("one_hot to " + to_string(dtype),
+           Lambda([dtype](const Tensor& x) { return one_hot(x, 6, dtype); }),
+           tensor({{3, 0}, {5, 1}, {2, 4}}, DType::Int32));
+  to.add("masks of numbers", Lambda([](const Tensor& x) {
+           return where(logical_and(x > 0, any(x > 0.5, {1}, {.keepdims = true})), x, -x);
+         }),
+         {3, 4});
+}
+
 void add_networks(Cases& to) {
   Generator& g = to.generator;
   const Shape digits = {3, 28, 28, 1};
@@ -205,6 +274,8 @@ std::vector<ModuleCase> module_cases() {
   add_convolutions(made);
   add_other_layers(made);
   add_mixtures(made);
+  add_sequences(made);
+  add_whole_numbers(made);
   add_networks(made);
   return made.cases;
 }

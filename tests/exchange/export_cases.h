@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct ModuleCase {
   std::shared_ptr<Module> module;  ///< in eval mode, its parameters and averages drawn
   Tensor example;                  ///< a batch of three
 };
+inline void PrintTo(const ModuleCase& c, std::ostream* out) {
+  *out << c.name;
+}
 std::vector<ModuleCase> module_cases();
 
 /// Draws all parameters and averages: most layers begin with zeros and ones.

@@ -24,6 +24,7 @@ std::map<std::string, Tensor> gradients(Module& module, const Tensor& x) {
   const bool has_slope = is_floating(x.dtype());
   const Tensor watched = has_slope ? tape.watch(x) : x;
   const Tensor y = module(watched);
+  if (!is_floating(y.dtype())) return {};
   Tensor weights = zeros(y.shape(), y.dtype());
   for (index_t i = 0; i < y.size(); ++i)
     dispatch_floating(y.dtype(), [&]<class T>(std::type_identity<T>) {
@@ -96,7 +97,8 @@ const std::map<std::string, std::string> kLeftOut = {
     {"binary_cross_entropy_with_logits", "the op 'binary_cross_entropy_with_logits' has no counterpart"},
     {"kl_divergence", "has the option 'least'"},
     {"kl_to_standard_normal", "the op 'kl_to_standard_normal' has no counterpart"},
-    {"prod, of nothing", "takes a part of shape [0, 3, 2]"},
+    {"prod, of nothing", "makes [0, 3, 2] of [2, 3, 2]"},
+    {"batch_norm, training", "normalizes with what it finds in the batch"},
     {"cross_entropy, distributions", ""},
 };
 
@@ -134,6 +136,287 @@ TEST(OnnxExport, OpsOfTheTableComputeAndHaveTheirGradients) {
   for (const auto& [op, count] : left_out) std::printf(" %s %d", op.c_str(), count);
   std::printf("\n");
   EXPECT_GT(done, 250);
+}
+
+// ---- What is refused
+
+Tensor images() {
+  Generator generator(2);
+  return uniform({3, 4, 4, 2}, -1, 1, generator);
+}
+
+OnnxFunction function(std::function<Tensor(const Tensor&)> f) {
+  return [f = std::move(f)](const Tensors& in) { return Tensors{f(in[0])}; };
+}
+
+TEST(OnnxExport, NamesTheLayerOfAnOpWithoutACounterpartAndWritesNothing) {
+  const TemporaryFolder folder;
+  Generator generator(1);
+  struct Net : Module {
+    explicit Net(Generator& g)
+        : head(Dense({.in_features = 4, .units = 3}, g),
+               Lambda([](const Tensor& x) { return atan2(x, x + 2.0); })) {}
+    Tensor forward(const Tensor& x) override { return head(x); }
+    void visit(Visitor& visitor) override { visitor("head", head); }
+    Sequential head;
+  } net(generator);
+  write_bytes(folder / "net.onnx", {1, 2, 3});
+  EXPECT_TRUE(refuses("save_onnx", {"the op 'atan2' of layer 'head.1' (Lambda) has no counterpart"}, [&] {
+    save_onnx(folder / "net.onnx", net, ones({2, 4}));
+  }));
+  EXPECT_EQ(read_bytes(folder / "net.onnx"), (Bytes{1, 2, 3}));
+  EXPECT_EQ(folder.entries(), 1u);
+  EXPECT_TRUE(refuses("save_onnx", {"missing"}, [&] {
+    save_onnx(folder / "missing/net.onnx", net.head[0], ones({2, 4}));
+  }));
+}
+
+TEST(OnnxExport, RefusesWhatIsTakenOutOfTensors) {
+  const auto refused = [](const char* words, std::function<Tensor(const Tensor&)> f) {
+    for (const bool dynamic : {false, true})
+      EXPECT_TRUE(refuses("save_onnx", {words},
+                          [&] { (void)onnx_bytes(function(f), {images()}, {.dynamic_batch = dynamic}); }));
+  };
+  refused("has the number", [](const Tensor& x) { return x * mean(x).item(); });
+  refused("that no op computes", [](const Tensor& x) {
+    const double most = (max)(x).item();
+    return x + full({2}, most);
+  });
+  const auto f = function([](const Tensor& x) { return x / (max)(x).item(); });
+  EXPECT_TRUE(
+      refuses("save_onnx", {"has the number"}, [&] { (void)onnx_bytes(f, {slice(images(), 0, 1)}); }));
+  Generator generator(1);
+  refused("that no op computes", [&](const Tensor& x) { return x + normal({2}, 0, 1, generator); });
+  Dropout dropout(0.5, generator);
+  refused("the op 'multiply'", [&](const Tensor& x) { return dropout(x); });
+  refused("computes other ops for other inputs", [](const Tensor& x) {
+    return x.at({0, 0, 0, 0}) == images().at({0, 0, 0, 0}) ? exp(x) : log(x);
+  });
+}
+
+TEST(OnnxExport, BatchesOfAnySizeOrThatOfTheExample) {
+  const auto f = function([](const Tensor& x) { return sum(x, {0}) / static_cast<double>(x.shape()[0]); });
+  EXPECT_TRUE(refuses(
+      "save_onnx",
+      {"the op 'divide' has the number 3 with one batch, and 5 with another", "dynamic_batch = false"},
+      [&] { (void)onnx_bytes(f, {images()}); }));
+  OnnxModel fixed = load_onnx(onnx_bytes(f, {images()}, {.dynamic_batch = false}));
+  EXPECT_EQ(fixed.inputs()[0].shape, (std::vector<index_t>{3, 4, 4, 2}));
+  EXPECT_LE(largest_difference(fixed(images()), f({images()})[0]), 1e-6);
+  EXPECT_TRUE(
+      refuses("save_onnx",
+              {"the op 'concat' has shape [4, 4, 4, 2] with a batch of 3", "multiples of the batch's"}, [&] {
+                (void)onnx_bytes(function([](const Tensor& x) {
+                                   return concat({x, slice(x, 0, 1)}, 0);
+                                 }),
+                                 {images()});
+              }));
+  EXPECT_TRUE(refuses("save_onnx", {"the op 'slice'", "depends on the batch's size"}, [&] {
+    (void)onnx_bytes(function([](const Tensor& x) { return slice(x, x.shape()[0] - 1, x.shape()[0]); }),
+                     {images()});
+  }));
+  OnnxModel any = load_onnx(onnx_bytes(function([](const Tensor& x) {
+                                         return slice(x, {{}, {0, 2}}) * 2.0;
+                                       }),
+                                       {images()}));
+  EXPECT_EQ(any.inputs()[0].shape, (std::vector<index_t>{-1, 4, 4, 2}));
+  EXPECT_EQ(any.outputs()[0].shape, (std::vector<index_t>{-1, 2, 4, 2}));
+}
+
+// An op of one's own may be called like another: the file must not compute that.
+TEST(OnnxExport, NoticesAnOpThatIsNotWhatItsNameSays) {
+  const auto f = function([](const Tensor& x) {
+    return record("tanh", 2.0 * x, {{x, [](const Tensor& g) { return 2.0 * g; }}});
+  });
+  EXPECT_TRUE(refuses("save_onnx", {"does not compute what the function does"},
+                      [&] { (void)onnx_bytes(f, {images()}); }));
+}
+
+TEST(OnnxExport, RefusesOptionsAndInputsThatCannotBe) {
+  const auto f = function([](const Tensor& x) { return exp(x); });
+  const Tensor x = ones({2, 3});
+  const auto refused = [](std::initializer_list<std::string_view> words, auto call) {
+    EXPECT_TRUE(refuses("save_onnx", words, call));
+  };
+  refused({"opset must be 13 to 17, got 12"}, [&] { (void)onnx_bytes(f, {x}, {.opset = 12}); });
+  refused({"opset must be 13 to 17, got 18"}, [&] { (void)onnx_bytes(f, {x}, {.opset = 18}); });
+  refused({"at least one example"}, [&] { (void)onnx_bytes(f, {}); });
+  refused({"the example of input 0 is not defined"}, [&] { (void)onnx_bytes(f, {Tensor()}); });
+  refused({"must have elements, got shape [0, 3]"}, [&] { (void)onnx_bytes(f, {ones({0, 3})}); });
+  refused({"this one is empty"}, [&] { (void)onnx_bytes(OnnxFunction(), {x}); });
+  refused({"must return at least one tensor"},
+          [&] { (void)onnx_bytes([](const Tensors&) { return Tensors{}; }, {x}); });
+  refused({"a result of the function is not defined"},
+          [&] { (void)onnx_bytes([](const Tensors&) { return Tensors(1); }, {x}); });
+  refused({"input_names must have one name for each of the 1 inputs, got 2"}, [&] {
+    (void)onnx_bytes(f, {x}, {.input_names = {"a", "b"}});
+  });
+  refused({"are called 'x'"},
+          [&] { (void)onnx_bytes(f, {x}, {.input_names = {"x"}, .output_names = {"x"}}); });
+}
+
+TEST(OnnxExport, RefusesWhatIsChangedInPlace) {
+  const auto refused = [](std::function<Tensor(const Tensor&)> f) {
+    EXPECT_TRUE(
+        refuses("save_onnx", {"is changed in place"}, [&] { (void)onnx_bytes(function(f), {images()}); }));
+  };
+  refused([](const Tensor& x) {
+    Tensor y = exp(x);
+    y.mutable_values<float>()[0] = 1e-8F;
+    return softmax(y);
+  });
+  refused([](const Tensor& x) {
+    Tensor mask = ones({2});
+    const Tensor y = x * mask;
+    mask.mutable_values<float>()[1] = 0;
+    return y * mask * 1e-7;
+  });
+}
+
+// What is small is compared as closely as what is large.
+TEST(OnnxExport, NoticesMistakesInSmallResults) {
+  const auto own = [](const Tensor& x) {
+    return record("exp", 1e-6 * x, {{x, [](const Tensor& g) { return g; }}});
+  };
+  EXPECT_TRUE(refuses("save_onnx", {"does not compute what the function does"}, [&] {
+    (void)onnx_bytes(function([&](const Tensor& x) { return own(x) * 1e-6; }), {images()});
+  }));
+  for (const char* op : {"matmul", "conv2d", "max_pool2d", "where"})
+    EXPECT_TRUE(refuses("save_onnx", {"one of your own"}, [&] {
+      (void)onnx_bytes(function([&](const Tensor& x) {
+                         return record(op, copy(x), {{x, [](const Tensor& g) { return g; }}});
+                       }),
+                       {images()});
+    })) << op;
+}
+
+TEST(OnnxExport, RefusesNamesThatAreNotTheirs) {
+  const auto f = function([](const Tensor& x) { return exp(x); });
+  const auto refused = [&](const OnnxExportOptions& options, const char* words) {
+    EXPECT_TRUE(refuses("save_onnx", {words}, [&] { (void)onnx_bytes(f, {images()}, options); }));
+  };
+  refused({.input_names = {""}}, "a name of an input is empty, or not UTF-8");
+  refused({.output_names = {"\xff"}}, "a name of a result is empty, or not UTF-8");
+  struct Net : Module {
+    Tensor forward(const Tensor& x) override { return x + input; }
+    void visit(Visitor& visitor) override { visitor("input", input); }
+    Tensor input = parameter(ones({2}));
+  } net;
+  EXPECT_TRUE(
+      refuses("save_onnx", {"are called 'input'", "input_names"}, [&] { (void)onnx_bytes(net, images()); }));
+  OnnxModel other = load_onnx(onnx_bytes(net, images(), {.input_names = {"x"}, .output_names = {"Add"}}));
+  EXPECT_EQ(other.named_parameters()[0].first, "input");
+  EXPECT_EQ(other.outputs()[0].name, "Add");
+}
+
+TEST(OnnxExport, TellsWhatTheFunctionWasCalledWith) {
+  EXPECT_TRUE(refuses("save_onnx", {"input 0: [5, 4, 4, 2]", "[reshape]", "dynamic_batch = false"}, [&] {
+    (void)onnx_bytes(function([](const Tensor& x) { return reshape(x, {96}); }), {images()});
+  }));
+}
+
+// ---- What is kept
+
+TEST(OnnxExport, SeveralInputsAndResultsHaveTheirNames) {
+  const OnnxFunction f = [](const Tensors& in) {
+    return Tensors{in[0] + in[1], argmax(in[0] * in[1], 1), in[0]};
+  };
+  const Tensors xs = {images(), images() * 2.0 - 0.5};
+  OnnxModel net =
+      load_onnx(onnx_bytes(f, xs, {.input_names = {"a", "b"}, .output_names = {"sum", "place", "a again"}}));
+  EXPECT_EQ(net.inputs()[1].name, "b");
+  EXPECT_EQ(net.outputs()[2].name, "a again");
+  EXPECT_EQ(net.outputs()[1].type, "INT32");
+  const Tensors found = net.run(xs), expected = f(xs);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(largest_difference(found[i], expected[i]), 1e-6) << i;
+}
+
+TEST(OnnxExport, ParametersOfFunctionsHaveNamesAndConstantsAreNone) {
+  Generator generator(1);
+  const Tensor w = parameter(uniform({2, 3}, -1, 1, generator)), b = parameter(ones({3})),
+               table = ones({4, 1, 3});
+  const auto f = function([&](const Tensor& x) { return tanh(matmul(x, w)) * table + b; });
+  OnnxModel named = load_onnx(onnx_bytes(f, {images()}, {.names = {{"w", w}, {"b", b}}}));
+  std::vector<std::string> names;
+  for (const auto& [name, x] : named.named_parameters()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"w", "b"}));
+  OnnxModel unnamed = load_onnx(onnx_bytes(f, {images()}));
+  names.clear();
+  for (const auto& [name, x] : unnamed.named_parameters()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"parameter_1", "parameter_2"}));
+}
+
+TEST(OnnxExport, LeavesTheModuleAsItWas) {
+  Generator generator(1);
+  Sequential net(Conv2D({.in_channels = 2, .filters = 3, .kernel_size = 3}, generator),
+                 BatchNorm({.channels = 3}), ReLU(), Dropout(0.5, generator));
+  net[1].eval();
+  const State before = net.state();
+  const Tape tape;
+  (void)onnx_bytes(net, images());
+  EXPECT_TRUE(net.training() && net[0].training() && !net[1].training() && net[3].training());
+  const State after = net.state();
+  for (const auto& [name, x] : before.tensors) EXPECT_TRUE(equal(*after.find(name), x)) << name;
+}
+
+TEST(OnnxExport, RecordsNothingOnAnOpenTape) {
+  Generator generator(1);
+  Sequential net(Dense({.in_features = 2, .units = 3}, generator));
+  Tape tape;
+  const Tensor x = tape.watch(ones({1, 2}));
+  const std::size_t before = tape.graph().nodes.size();
+  (void)onnx_bytes(net, x);
+  EXPECT_EQ(tape.graph().nodes.size(), before);
+}
+
+TEST(OnnxExport, BuffersKeepTheirNames) {
+  struct Net : Module {
+    Tensor forward(const Tensor& x) override { return x + table; }
+    void visit(Visitor& visitor) override { visitor("table", table); }
+    Tensor table = tensor({0.25, 0.75});
+  } net;
+  const Bytes model = onnx_bytes(net, images());
+  EXPECT_NE(std::string(model.begin(), model.end()).find("table"), std::string::npos);
+  EXPECT_TRUE(load_onnx(model).named_parameters().empty());
+}
+
+// Constants between a convolution and its batch norm: the norm cannot be computed where the convolution is.
+TEST(OnnxExport, ConstantsMayStandBeforeABatchNorm) {
+  Generator generator(1);
+  Conv2D conv({.in_channels = 2, .filters = 3, .kernel_size = 3}, generator);
+  BatchNorm norm({.channels = 3});
+  randomize(norm, generator);
+  norm.eval();
+  const OnnxFunction f = [&](const Tensors& in) { return Tensors{relu(norm(conv(in[0])))}; };
+  OnnxModel loaded = load_onnx(onnx_bytes(f, {images()}));
+  EXPECT_LE(largest_difference(loaded(images()), f({images()})[0]), 1e-5);
+}
+
+// A convolution with a batch norm behind it: in training mode the loaded model normalizes with the batch, and keeps averages.
+TEST(OnnxExport, BatchNormsTrainOn) {
+  Generator generator(1);
+  Sequential net(Conv2D({.in_channels = 2, .filters = 3, .kernel_size = 3}, generator),
+                 BatchNorm({.channels = 3, .momentum = 0.9}), ReLU(),
+                 Conv2DTranspose({.in_channels = 3, .filters = 2, .kernel_size = 2}, generator),
+                 BatchNorm({.channels = 2, .momentum = 0.9}));
+  randomize(net, generator);
+  OnnxModel loaded = load_onnx(onnx_bytes(net, images()));
+  net.train();
+  loaded.train();
+  for (int step = 0; step < 2; ++step) {
+    EXPECT_LE(largest_difference(loaded(images()), net(images())), 1e-5);
+    const auto own = gradients(net, images()), theirs = gradients(loaded, images());
+    for (const auto& [name, gradient] : own)
+      EXPECT_LE(largest_difference(theirs.at(name), gradient), 1e-5) << name;
+  }
+  const State state = loaded.state();
+  for (const auto& [name, x] : net.state().tensors) {
+    const Tensor found = *state.find(name);
+    EXPECT_LE(largest_difference(found, x), 1e-6) << name;
+  }
+  net.eval();
+  loaded.eval();
+  EXPECT_LE(largest_difference(loaded(images()), net(images())), 1e-5);
 }
 
 }  // namespace

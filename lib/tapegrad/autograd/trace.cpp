@@ -15,6 +15,8 @@ void Trace::result(const char* op, const Tensor& y, std::size_t inputs) {
   next_.op = op;
   next_.inputs.insert(next_.inputs.end(), first, inputs_.end());
   next_.output = y;
+  for (const Tensor& x : next_.inputs) next_.versions.push_back(TensorAccess::storage(x)->version());
+  next_.versions.push_back(TensorAccess::storage(y)->version());
   next_.layer = layer;
   ops.push_back(std::exchange(next_, {}));
   inputs_.erase(first, inputs_.end());

@@ -2,6 +2,7 @@
 
 // For exporters: which ops compute the result of a function, with their inputs and options.
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -31,6 +32,9 @@ struct TracedOp {
   std::vector<OpOption> options;  ///< what the op was told beside tensors
   /// Of convolutions and poolings: as of the conv2d() that the op is, or is a transpose or a gradient of.
   std::optional<Conv2DGeometry> geometry;
+  /// Of the inputs, and of the output behind them: how often each had been written to. A number that is not that of the
+  /// tensor any more tells that it was changed in place since.
+  std::vector<std::uint64_t> versions;
   const Module* layer = nullptr;  ///< the innermost module whose call computed the op; nullptr outside of one
 };
 

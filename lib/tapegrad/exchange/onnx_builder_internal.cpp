@@ -253,7 +253,11 @@ class Builder {
     if (!is_conv && !is_transpose) return last;
     const bool has_groups = node.integer("group", 1) != 1;
     const NodeProto* norm = is_transpose && has_groups ? nullptr : behind(*last, "BatchNormalization");
-    if (norm != nullptr && norm->inputs.size() == 5 && norm->outputs.size() == 1) {
+    const auto is_there = [&](const std::string& name) {
+      return initializers_.contains(resolved(name)) || constants_.contains(name) || slots_.contains(name);
+    };
+    if (norm != nullptr && norm->inputs.size() == 5 && norm->outputs.size() == 1 &&
+        std::all_of(norm->inputs.begin() + 1, norm->inputs.end(), is_there)) {
       Node own = node_of(*norm, norm->inputs);
       find_mode(own);
       node.epilogue = {op_of(*norm).prepare(own), own.number("epsilon", 1e-5), false};

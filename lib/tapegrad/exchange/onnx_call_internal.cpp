@@ -1,6 +1,7 @@
 #include "tapegrad/exchange/onnx_call_internal.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace tapegrad::inline v0::onnx {
 
@@ -20,9 +21,16 @@ std::pair<std::vector<double>, std::vector<double>> Call::both(std::string_view 
   return {a->values, b->values};
 }
 
+Twin Call::input(std::size_t i) const {
+  if (i >= inputs())
+    fail("takes {} tensors, fewer than an op of this name: is it one of your own?", inputs());
+  return op_.input(i);
+}
+
 double Call::number(std::string_view option) const {
   const auto [a, b] = both(option);
-  if (a != b)
+  const bool same = a.at(0) == b.at(0) || (std::isnan(a[0]) && std::isnan(b.at(0)));
+  if (!same)
     fail(
         "has the {} {} with one batch, and {} with another: it must depend neither on the batch nor on the "
         "input; with dynamic_batch = false the batch is that of the example",
@@ -41,7 +49,9 @@ std::vector<int> Call::axes(std::string_view option) const {
 }
 
 const Conv2DGeometry& Call::geometry() const {
-  Conv2DGeometry a = first().geometry.value(), b = second().geometry.value();
+  if (!first().geometry || !second().geometry)
+    fail("has no windows: is it one of your own, called like another?");
+  Conv2DGeometry a = *first().geometry, b = *second().geometry;
   a.batch = b.batch = 0;
   if (a != b) fail("has other windows with another batch");
   return *first().geometry;

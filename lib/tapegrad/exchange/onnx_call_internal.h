@@ -19,12 +19,6 @@ struct FileValue {
   std::string natural, nchw;  ///< names; "" for what is not there yet
 };
 
-/// A tensor of the model that no op computes.
-struct Leaf {
-  std::string path;  ///< of a parameter or a buffer; "" for a constant
-  Tensor tensor;
-};
-
 class Call;
 using WriteOp = std::function<void(Call&)>;
 using OpTable = std::map<std::string, WriteOp, std::less<>>;
@@ -53,7 +47,7 @@ class Exporter {
   /// Its path, if a value is a parameter or buffer; else "".
   std::string path_of(const Tensor& x) const;
   /// Whether no op computes the value, and it is not an input: its elements are those of the file.
-  bool is_leaf(const Tensor& x) const;
+  bool is_given(const Tensor& x) const;
 
   Graph graph;
   Runs& runs;
@@ -65,12 +59,14 @@ class Exporter {
  private:
   void add_inputs();
   void add_outputs();
-  ValueInfoProto info(const Twin& twin, const std::string& name, bool is_first) const;
+  ValueInfoProto info(const Twin& twin, const std::string& name, bool is_nchw) const;
+  void reserve_names();
   FileValue leaf(const Twin& twin, const std::string& what);
   std::string repeated(const Twin& twin, const Sizes& sizes, const std::string& what);
 
   OpTable table_;
   std::map<Key, std::string> paths_;
+  std::vector<std::string> input_names_, output_names_;
   std::set<Key> made_;  // by ops, and inputs
   std::map<Key, std::pair<std::string, std::vector<int>>> filters_;
 };
@@ -101,13 +97,13 @@ class Call {
   const Conv2DGeometry& geometry() const;
 
   std::size_t inputs() const { return op_.first->inputs.size(); }
-  Twin input(std::size_t i) const { return op_.input(i); }
+  Twin input(std::size_t i) const;
   const Sizes& sizes(std::size_t i) const;
   Sizes result_sizes() const { return exporter.runs.sizes(op_.output(), "the result of " + str()); }
   DType dtype() const { return op_.first->output.dtype(); }
-  DType dtype(std::size_t i) const { return op_.first->inputs[i].dtype(); }
+  DType dtype(std::size_t i) const { return input(i).first.dtype(); }
   int rank() const { return op_.first->output.rank(); }
-  int rank(std::size_t i) const { return op_.first->inputs[i].rank(); }
+  int rank(std::size_t i) const { return input(i).first.rank(); }
 
   /// The name of an input with its axes as they are here.
   std::string in(std::size_t i) const;

@@ -40,10 +40,13 @@ using OnnxFunction = std::function<std::vector<Tensor>(const std::vector<Tensor>
 /// Parameters and buffers keep their paths as names. Filters are written as OIHW, and kernels of Dense as [units, features],
 /// as PyTorch exports its layers; images between convolutions are NCHW, with transposes where ops need NHWC. Float32 is FLOAT, Float64 DOUBLE, Int32 INT32 and UInt8 UINT8.
 ///
-/// The module is called twice, with two batches made of the example's rows and numbers. What differs between the two
-/// beside the inputs themselves, such as a number taken out of a tensor with item(), or a random draw, is an error that names
-/// the op and its layer; so is an op that ONNX has no counterpart of. Then the model is loaded as by load_onnx(), and must
-/// give the module's results. Only then is anything written. Throws besides when the file cannot be written.
+/// The module is called with batches of three and five made of the example's rows, the second with other numbers. What
+/// differs between the two beside the inputs, such as a number taken out of a tensor with item(), or a random draw, is an
+/// error that names the op and its layer, and so is an op that ONNX has no counterpart of. (A branch that both batches take
+/// alike, and an integer of which there is one, do not show.) Then the model is loaded as by load_onnx(), and must give the
+/// module's results, for a single sample, too. Only then is anything written. Throws besides when the file cannot be written.
+///
+/// ONNX Runtime has no convolutions of DOUBLE: call to(DType::Float32) before.
 void save_onnx(const std::filesystem::path& path, Module& module, const Tensor& example,
                const OnnxExportOptions& options = {});
 /// The same for a function of one or more tensors; it draws nothing, and its modules must be in eval mode.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tapegrad/base/json_internal.h"
 #include "tapegrad/exchange/onnx_call_internal.h"
 #include "tapegrad/nn/class_internal.h"
 #include "tapegrad/ops/create.h"
@@ -30,6 +31,11 @@ std::vector<int> inverse(const std::vector<int>& order) {
   for (std::size_t i = 0; i < order.size(); ++i)
     back[static_cast<std::size_t>(order[i])] = static_cast<int>(i);
   return back;
+}
+
+void require_same_parameter(const Twin& twin, const std::string& what) {
+  if (twin.key() != key_of(twin.second))
+    fail("save_onnx", "{} takes another parameter with another batch, which cannot be exported", what);
 }
 
 // The names of inputs or results.
@@ -68,23 +74,39 @@ std::string Exporter::path_of(const Tensor& x) const {
   return found == paths_.end() ? "" : found->second;
 }
 
-bool Exporter::is_leaf(const Tensor& x) const {
+bool Exporter::is_given(const Tensor& x) const {
   return !made_.contains(key_of(x));
 }
 
+// Inputs, results, parameters and buffers are called as their users know them; all else gives way.
+void Exporter::reserve_names() {
+  input_names_ = names(options.input_names, "input", runs.inputs.size());
+  output_names_ = names(options.output_names, "output", runs.outputs.size());
+  const auto reserve = [&](const std::string& name, const char* what) {
+    if (name.empty() || !detail::is_utf8(name))
+      fail("save_onnx", "a name of {} is empty, or not UTF-8", what);
+    if (graph.unique(name) != name)
+      fail(
+          "save_onnx",
+          "two of the model's inputs, results, parameters and buffers are called '{}': input_names, output_names and names "
+          "give others",
+          name);
+  };
+  for (const std::string& name : input_names_) reserve(name, "an input");
+  for (const std::string& name : output_names_) reserve(name, "a result");
+  for (const auto& [key, path] : paths_) reserve(path, "a parameter");
+}
+
 void Exporter::add_inputs() {
-  const std::vector<std::string> called = names(options.input_names, "input", runs.inputs.size());
-  for (std::size_t i = 0; i < called.size(); ++i) {
+  for (std::size_t i = 0; i < input_names_.size(); ++i) {
     const Twin& twin = runs.inputs[i];
-    const std::string name = graph.unique(called[i]);
-    if (name != called[i]) fail("save_onnx", "two inputs are called '{}'", called[i]);
     FileValue& value = values[twin.key()];
     value.sizes = runs.sizes(twin, "input " + std::to_string(i));
     const bool is_nchw = options.channels_first && twin.first.rank() == 4;
-    (is_nchw ? value.nchw : value.natural) = name;
-    graph.proto.inputs.push_back(info(twin, name, is_nchw));
-    if (i == 0) graph.batched_input = name;
+    (is_nchw ? value.nchw : value.natural) = input_names_[i];
+    graph.proto.inputs.push_back(info(twin, input_names_[i], is_nchw));
   }
+  graph.batched_input = input_names_[0];
 }
 
 ValueInfoProto Exporter::info(const Twin& twin, const std::string& name, bool is_nchw) const {
@@ -104,16 +126,13 @@ ValueInfoProto Exporter::info(const Twin& twin, const std::string& name, bool is
 
 void Exporter::add_outputs() {
   graph.set_prefix("");
-  const std::vector<std::string> called = names(options.output_names, "output", runs.outputs.size());
-  for (std::size_t i = 0; i < called.size(); ++i) {
+  for (std::size_t i = 0; i < output_names_.size(); ++i) {
     const Twin& twin = runs.outputs[i];
     const bool is_nchw = options.channels_first && twin.first.rank() == 4;
     FileValue& made = value(twin, "result " + std::to_string(i));
-    const std::string from = is_nchw ? nchw(made) : natural(made);
-    if (graph.unique(called[i]) != called[i])
-      fail("save_onnx", "a result cannot be called '{}', as an input or a parameter is called so", called[i]);
-    graph.rename(from, called[i]);
-    graph.proto.outputs.push_back(info(twin, called[i], is_nchw));
+    graph.output(is_nchw ? nchw(made) : natural(made), output_names_[i]);
+    (is_nchw ? made.nchw : made.natural) = output_names_[i];
+    graph.proto.outputs.push_back(info(twin, output_names_[i], is_nchw));
   }
 }
 
@@ -131,12 +150,12 @@ FileValue Exporter::leaf(const Twin& twin, const std::string& what) {
   const auto stored = filters_.find(twin.key());
   if (stored != filters_.end())
     return {sizes, graph.transposed(stored->second.first, inverse(stored->second.second)), ""};
+  if (!path.empty()) require_same_parameter(twin, what);
   if (!path.empty() && twin.first.is_parameter()) {
-    const std::string name = graph.unique(path);
-    graph.initializer(name, twin.first);
-    return {sizes, name, ""};
+    graph.initializer(path, twin.first);
+    return {sizes, path, ""};
   }
-  if (same_bits(twin.first, twin.second)) return {sizes, graph.constant(twin.first), ""};
+  if (same_bits(twin.first, twin.second)) return {sizes, graph.constant(twin.first, path), ""};
   return {sizes, repeated(twin, sizes, what), ""};
 }
 
@@ -175,12 +194,12 @@ std::string Exporter::filter(const Twin& w, const std::vector<int>& order, const
   const std::string path = path_of(w.first);
   const auto stored = filters_.find(w.key());
   if (stored != filters_.end() && stored->second.second == order) return stored->second.first;
-  if (path.empty() || !is_leaf(w.first) || values.contains(w.key()) || stored != filters_.end())
+  if (path.empty() || !is_given(w.first) || values.contains(w.key()) || stored != filters_.end())
     return graph.transposed(natural(value(w, what)), order);
-  const std::string name = graph.unique(path);
-  graph.initializer(name, permute(stop_gradient(w.first), order));
-  filters_[w.key()] = {name, order};
-  return name;
+  require_same_parameter(w, what);
+  graph.initializer(path, permute(stop_gradient(w.first), order));
+  filters_[w.key()] = {path, order};
+  return path;
 }
 
 ModelProto Exporter::model() {
@@ -189,6 +208,7 @@ ModelProto Exporter::model() {
   for (const TwinOp& op : runs.ops)
     if (writer(*op.first) == nullptr)
       fail("save_onnx", "{} has no counterpart in ONNX that is known here", str(*op.first));
+  reserve_names();
   add_inputs();
   for (const TwinOp& op : runs.ops) {
     if (folded.contains(op.output().key())) continue;

@@ -1,6 +1,7 @@
 #include "tapegrad/exchange/onnx_graph_internal.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "tapegrad/ops/create.h"
 #include "tapegrad/ops/layout.h"
@@ -58,7 +59,7 @@ AttributeProto attribute(const char* name, Ints values) {
 
 std::string Graph::unique(const std::string& wanted) {
   std::string name = wanted;
-  for (int i = 2; !names_.insert(name).second; ++i) name = fmt::format("{}_{}", wanted, i);
+  while (!names_.emplace(name, 1).second) name = fmt::format("{}_{}", wanted, ++names_[wanted]);
   return name;
 }
 
@@ -98,16 +99,17 @@ TensorProto Graph::tensor(const Tensor& x) {
   return made;
 }
 
-std::string Graph::constant(const Tensor& x) {
+std::string Graph::constant(const Tensor& x, const std::string& name) {
   AttributeProto value = attribute_of("value", AttributeProto::Type::Tensor);
   value.t = tensor(x);
-  return node("Constant", {}, {value});
+  if (name.empty()) return node("Constant", {}, {value});
+  proto.nodes.push_back({name, "Constant", "", {}, {name}, {value}});
+  return name;
 }
 
 std::string Graph::number(double value, DType dtype) {
-  const auto found = numbers_.find({value, dtype});
-  if (found != numbers_.end()) return found->second;
-  return numbers_[{value, dtype}] = constant(full({}, value, dtype));
+  std::string& name = numbers_[{std::bit_cast<std::uint64_t>(value), dtype}];
+  return name.empty() ? name = constant(full({}, value, dtype)) : name;
 }
 
 std::string Graph::integers(const Ints& values) {
@@ -142,8 +144,20 @@ std::string Graph::sizes(const Sizes& wanted) {
   return parts.size() == 1 ? parts[0] : node("Concat", parts, {attribute("axis", std::int64_t{0})});
 }
 
-void Graph::rename(const std::string& from, const std::string& to) {
-  proto.nodes.push_back({to, "Identity", "", {from}, {to}, {}});
+void Graph::output(const std::string& from, const std::string& name) {
+  const auto makes = [&](const NodeProto& node) {
+    return std::ranges::find(node.outputs, from) != node.outputs.end();
+  };
+  const auto maker = std::ranges::find_if(proto.nodes, makes);
+  outputs_.insert(name);
+  if (maker == proto.nodes.end() || maker->op_type == "Constant" || outputs_.contains(from)) {
+    proto.nodes.push_back({name, "Identity", "", {from}, {name}, {}});
+    return;
+  }
+  for (NodeProto& node : proto.nodes) {
+    std::ranges::replace(node.inputs, from, name);
+    std::ranges::replace(node.outputs, from, name);
+  }
 }
 
 }  // namespace tapegrad::inline v0::onnx

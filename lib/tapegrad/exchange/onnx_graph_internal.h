@@ -45,8 +45,8 @@ class Graph {
   std::string transposed(const std::string& x, const std::vector<int>& order);
   std::string cast(const std::string& x, ElementType type);
 
-  /// A node that is a constant tensor.
-  std::string constant(const Tensor& x);
+  /// A node that is a constant tensor; a name for it must be unique().
+  std::string constant(const Tensor& x, const std::string& name = "");
   /// One that is a number; the same number is added once.
   std::string number(double value, DType dtype);
   /// A vector of INT64; the same vector is added once.
@@ -56,8 +56,8 @@ class Graph {
   /// An INT64 vector of sizes, some of which are multiples of the batch's size.
   std::string sizes(const Sizes& wanted);
 
-  /// A node that gives a result the name that the model's users know it by.
-  void rename(const std::string& from, const std::string& to);
+  /// Makes `from` a result of the model, under a name that its users know it by.
+  void output(const std::string& from, const std::string& name);
 
   GraphProto proto;
   std::string batched_input;  ///< an input whose first axis is the batch
@@ -66,9 +66,10 @@ class Graph {
   TensorProto tensor(const Tensor& x);
   std::int64_t opset_;
   std::string prefix_;
-  std::deque<std::string> bytes_;  // of constants and initializers
-  std::set<std::string> names_;
-  std::map<std::pair<double, DType>, std::string> numbers_;
+  std::deque<std::string> bytes_;     // of constants and initializers
+  std::map<std::string, int> names_;  // with how many were made of it
+  std::set<std::string> outputs_;
+  std::map<std::pair<std::uint64_t, DType>, std::string> numbers_;  // by the bits of a double
   std::map<Ints, std::string> integers_;
 };
 

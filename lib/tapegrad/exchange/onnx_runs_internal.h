@@ -2,15 +2,19 @@
 
 // Internal: what save_onnx() learns of a function by calling it twice, with two batches.
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "tapegrad/autograd/trace.h"
 #include "tapegrad/exchange/onnx_export.h"
 
 namespace tapegrad::inline v0::onnx {
+
+/// f(inputs). An error says what f was called with, where that is not the caller's example.
+std::vector<Tensor> results_of(const OnnxFunction& f, const std::vector<Tensor>& inputs, bool has_batch);
 
 /// What tells a value of a trace from others.
 struct Key {
@@ -50,21 +54,27 @@ class Runs {
   /// Calls f. Throws what f throws.
   Runs(const OnnxFunction& f, const std::vector<Tensor>& examples, const OnnxExportOptions& options);
 
-  /// Finds the ops. `is_known` tells the ops that can be written: of several ops with the same result the last of them is
-  /// taken. `is_leaf` tells parameters and buffers.
-  void find_ops(const std::function<bool(const TracedOp&)>& is_known,
-                const std::function<bool(const Tensor&)>& is_leaf);
+  /// What is asked about the ops of a trace.
+  struct Questions {
+    std::function<bool(const TracedOp&)> is_known;       ///< whether the op can be written
+    std::function<bool(const Tensor&)> has_name;         ///< whether this is a parameter or a buffer
+    std::function<std::string(const TracedOp&)> called;  ///< "the op 'exp' of layer 'encoder.0'"
+  };
+  /// Finds the ops. Of several ops with the same result the last one that can be written is taken.
+  void find_ops(const Questions& questions);
 
   std::vector<Twin> inputs, outputs;
   std::vector<TwinOp> ops;                       ///< in the order of the first run
   std::map<Key, std::vector<std::size_t>> uses;  ///< of the first run's values, by the ops
   /// The examples with this many rows, where they have a batch.
   std::vector<Tensor> batch(index_t rows) const;
+  /// Whether batches of other sizes than the example's are made.
+  bool has_batch() const { return has_batch_[0]; }
 
   /// The sizes of a value. Throws, calling the value `what`, for a size that is not a number, nor a multiple of the batch's.
   Sizes sizes(const Twin& value, const std::string& what) const;
-  /// The number that a layer's path and the op's name give in errors: "the op 'exp' of layer 'encoder.0'".
-  std::function<std::string(const TracedOp&)> str;
+  /// A number that is the same in both runs, or a multiple of the batch's size.
+  std::optional<Size> size(index_t first, index_t second) const;
 
  private:
   struct Run {
@@ -72,10 +82,7 @@ class Runs {
     std::vector<TracedOp> ops;
     std::map<Key, std::size_t> made_by;
   };
-  void find_makers(Run& run, const std::function<bool(const TracedOp&)>& is_known,
-                   const std::function<bool(const Tensor&)>& is_leaf) const;
-  void require_same(const TracedOp& first, const TracedOp& second) const;
-
+  static void find_makers(Run& run, const Questions& questions);
   Run runs_[2];
   index_t batches_[2] = {1, 1};
   std::vector<Tensor> examples_;

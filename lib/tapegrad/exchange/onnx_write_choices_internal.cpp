@@ -24,10 +24,13 @@ void write_argsort(Call& call) {
 }
 
 void write_one_hot(Call& call) {
-  const Tensor off_and_on = tensor({0.0, 1.0}, call.dtype());
-  const index_t depth = call.first().output.shape()[-1];
-  call.result(call.node("OneHot", {call.in(0), call.graph.integers({depth}), call.graph.constant(off_and_on)},
-                        {attribute("axis", std::int64_t{-1})}));
+  // Of the types that ONNX allows, ONNX Runtime has INT32 and FLOAT.
+  const Tensor off_and_on = tensor({0.0, 1.0});
+  const std::string depth =
+      call.graph.number(static_cast<double>(call.first().output.shape()[-1]), DType::Int32);
+  const std::string hot = call.node("OneHot", {call.in(0), depth, call.graph.constant(off_and_on)},
+                                    {attribute("axis", std::int64_t{-1})});
+  call.result(call.dtype() == DType::Float32 ? hot : call.graph.cast(hot, element_type(call.dtype())));
 }
 
 // values instead of, or added to, elements of x.

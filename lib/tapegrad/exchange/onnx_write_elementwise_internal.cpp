@@ -26,15 +26,15 @@ WriteOp unary(std::function<std::string(Call&, const std::string&)> f) {
   };
 }
 
-WriteOp node(const char* type) {
-  return unary([type](Call& call, const std::string& x) { return call.node(type, {x}); });
-}
-
 // ONNX Runtime computes with UInt8 rarely: INT32 takes its place.
 std::string arithmetic(Call& call, const char* type, Strings operands) {
   if (call.dtype() != DType::UInt8) return call.node(type, operands);
   for (std::string& name : operands) name = call.graph.cast(name, ElementType::Int32);
   return call.graph.cast(call.node(type, operands), ElementType::UInt8);
+}
+
+WriteOp node(const char* type) {
+  return unary([type](Call& call, const std::string& x) { return arithmetic(call, type, {x}); });
 }
 
 // Of two tensors, or of a tensor and a number.
@@ -108,18 +108,33 @@ std::string trunc(Call& call, const std::string& x) {
   return call.node("Mul", {call.node("Sign", {x}), call.node("Floor", {call.node("Abs", {x})})});
 }
 
+// The input, as a floating tensor.
+std::string floating(Call& call, const std::string& x) {
+  return is_floating(call.dtype(0)) ? x : call.graph.cast(x, ElementType::Float);
+}
+
+// Of one tensor, whether it is not 0; of two, what joins that.
+WriteOp logical(const char* type) {
+  return [type](Call& call) {
+    const bool is_nchw = call.any_prefers_nchw();
+    Strings names = operands(call, is_nchw);
+    for (std::string& name : names) name = call.graph.cast(name, ElementType::Bool);
+    call.bool_result(names.size() == 1 ? names[0] : call.node(type, names), is_nchw);
+  };
+}
+
 void write_tests(OpTable& table) {
   const auto is = [](const char* type) {
     return [type](Call& call) {
       const bool is_nchw = call.any_prefers_nchw();
-      call.bool_result(call.node(type, {operands(call, is_nchw)[0]}), is_nchw);
+      call.bool_result(call.node(type, {floating(call, operands(call, is_nchw)[0])}), is_nchw);
     };
   };
   table["isnan"] = is("IsNaN");
   table["isinf"] = is("IsInf");
   table["isfinite"] = [](Call& call) {
     const bool is_nchw = call.any_prefers_nchw();
-    const std::string x = operands(call, is_nchw)[0];
+    const std::string x = floating(call, operands(call, is_nchw)[0]);
     const std::string bad = call.node("Or", {call.node("IsNaN", {x}), call.node("IsInf", {x})});
     call.bool_result(call.node("Not", {bad}), is_nchw);
   };
@@ -128,6 +143,9 @@ void write_tests(OpTable& table) {
     const std::string x = call.graph.cast(operands(call, is_nchw)[0], ElementType::Bool);
     call.bool_result(call.node("Not", {x}), is_nchw);
   };
+  table["logical_and"] = logical("And");
+  table["logical_or"] = logical("Or");
+  table["logical_xor"] = logical("Xor");
   table["less"] = comparison("Less");
   table["less_equal"] = comparison("LessOrEqual");
   table["greater"] = comparison("Greater");

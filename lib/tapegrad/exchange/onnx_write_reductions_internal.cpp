@@ -14,13 +14,17 @@ struct Reduced {
   bool keeps = false, is_nchw = false;
 };
 
-Reduced reduced(Call& call, const std::vector<int>& axes) {
+// `casts`: the result is computed in its own type.
+Reduced reduced(Call& call, const std::vector<int>& axes, bool casts = true) {
   Reduced made;
   made.keeps = call.rank() == call.rank(0);
   const auto has = [&](int axis) { return std::ranges::find(axes, axis) != axes.end(); };
   // What is left of an image is in the same order in NCHW without its channels, or without its height and width.
   made.is_nchw = call.prefers_nchw(0) && (made.keeps || has(3) || (has(1) && has(2)));
   made.x = made.is_nchw ? call.in_nchw(0) : call.in(0);
+  // ONNX Runtime reduces no UInt8.
+  const DType dtype = call.dtype() == DType::UInt8 ? DType::Int32 : call.dtype();
+  if (casts && call.dtype(0) != dtype) made.x = call.graph.cast(made.x, element_type(dtype));
   for (const int axis : axes) made.axes.push_back(file_axis(axis, made.is_nchw));
   std::ranges::sort(made.axes);
   return made;
@@ -36,15 +40,16 @@ std::string reduce(Call& call, const char* type, const std::string& x, const Int
 WriteOp reduction(const char* type) {
   return [type](Call& call) {
     const Reduced r = reduced(call, call.axes());
-    if (r.axes.empty()) return call.result(call.node("Identity", {r.x}), r.is_nchw && r.keeps);
-    call.result(reduce(call, type, r.x, r.axes, r.keeps), r.is_nchw && r.keeps);
+    std::string y = r.axes.empty() ? call.node("Identity", {r.x}) : reduce(call, type, r.x, r.axes, r.keeps);
+    if (call.dtype() == DType::UInt8) y = call.graph.cast(y, ElementType::UInt8);
+    call.result(y, r.is_nchw && r.keeps);
   };
 }
 
-// any() and all(): of UInt8, which ONNX Runtime does not reduce.
+// any() and all().
 WriteOp truth(const char* type) {
   return [type](Call& call) {
-    const Reduced r = reduced(call, call.axes());
+    const Reduced r = reduced(call, call.axes(), false);
     const std::string is = call.graph.cast(call.graph.cast(r.x, ElementType::Bool), ElementType::Int32);
     const std::string y = r.axes.empty() ? is : reduce(call, type, is, r.axes, r.keeps);
     call.result(call.graph.cast(y, ElementType::UInt8), r.is_nchw && r.keeps);
@@ -70,7 +75,8 @@ void write_var(Call& call) {
 
 WriteOp place_of_extreme(const char* type) {
   return [type](Call& call) {
-    const Reduced r = reduced(call, {call.axis()});
+    Reduced r = reduced(call, {call.axis()}, false);
+    if (call.dtype(0) == DType::UInt8) r.x = call.graph.cast(r.x, ElementType::Int32);
     const std::string at =
         call.node(type, {r.x}, {attribute("axis", r.axes[0]), attribute("keepdims", std::int64_t{r.keeps})});
     call.result(call.graph.cast(at, ElementType::Int32), r.is_nchw && r.keeps);
@@ -107,8 +113,8 @@ const TwinOp* bias_behind(Call& call) {
   const TwinOp* next = call.only_use();
   if (next == nullptr || next->first->op != "add" || next->first->inputs.size() != 2) return nullptr;
   const std::vector<Tensor>& inputs = next->first->inputs;
-  const bool is_bias = key_of(inputs[0]) == key_of(call.first().output) && call.exporter.is_leaf(inputs[1]) &&
-                       inputs[1].shape() == Shape{inputs[0].shape()[-1]};
+  const bool is_bias = key_of(inputs[0]) == key_of(call.first().output) &&
+                       call.exporter.is_given(inputs[1]) && inputs[1].shape() == Shape{inputs[0].shape()[-1]};
   return is_bias ? next : nullptr;
 }
 
@@ -128,7 +134,7 @@ void write_matmul(Call& call) {
   const bool plain = call.number("transpose_a", 0) == 0 && call.number("transpose_b", 0) == 0;
   const bool is_dense =
       plain && call.rank(0) == 2 && call.rank(1) == 2 && call.first().inputs[1].is_parameter();
-  if (is_dense && call.exporter.is_leaf(call.first().inputs[1])) return write_dense(call);
+  if (is_dense && call.exporter.is_given(call.first().inputs[1])) return write_dense(call);
   std::string names[2];
   const char* const options[] = {"transpose_a", "transpose_b"};
   for (std::size_t i = 0; i < 2; ++i) {
@@ -146,6 +152,7 @@ void write_matmul(Call& call) {
 
 void add_reductions(OpTable& table) {
   table["sum"] = reduction("ReduceSum");
+  // A median is the mean of those in the middle of what was sorted.
   table["mean"] = table["median"] = table["global_avg_pool2d"] = reduction("ReduceMean");
   table["max"] = reduction("ReduceMax");
   table["min"] = reduction("ReduceMin");

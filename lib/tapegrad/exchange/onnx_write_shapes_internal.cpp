@@ -100,24 +100,22 @@ void write_place(Call& call) {
               is_nchw);
 }
 
-// Rows of the first axis.
+// Rows of the first axis, from one place to another: fixed ones, or multiples of the batch's size.
 std::string rows(Call& call) {
   const auto [offset_a, offset_b] = call.both("offset");
   const auto walk = [&](const TracedOp& op, double offset) {
     const Shape &x = op.inputs[0].shape(), &y = op.output.shape();
-    const index_t inner = x.size() / x[0];
+    const index_t inner = x.size() / std::max<index_t>(x[0], 1);
     if (y.size() == 0 || static_cast<index_t>(offset) % inner != 0 || y.size() % inner != 0)
-      call.fail(
-          "takes a part of shape {} of shape {} that does not consist of rows, or is empty: this cannot be exported",
-          y, x);
+      call.fail("makes {} of {}, which are not some of its rows: this cannot be exported", y, x);
     return Walk{static_cast<index_t>(offset) / inner, 1, y.size() / inner, x[0]};
   };
   const Walk a = walk(call.first(), offset_a[0]), b = walk(call.second(), offset_b[0]);
-  const bool to_end = a.first == b.first && a.first + a.count == a.size && b.first + b.count == b.size;
-  if (!(a == b) && !to_end) refuse_batch(call, 0);
+  const Runs& runs = call.exporter.runs;
+  const auto first = runs.size(a.first, b.first), last = runs.size(a.first + a.count, b.first + b.count);
+  if (!first || !last) refuse_batch(call, 0);
   Graph& graph = call.graph;
-  return call.node("Slice", {call.in(0), graph.integers({a.first}),
-                             graph.integers({to_end ? kEnd : a.first + a.count}), graph.integers({0})});
+  return call.node("Slice", {call.in(0), graph.sizes({*first}), graph.sizes({*last}), graph.integers({0})});
 }
 
 // A view: the same elements in another shape, or rows.
@@ -135,7 +133,9 @@ void write_view(Call& call) {
     taken[0] = wanted[0];
     return call.result(reshaped(call, part, taken, wanted));
   }
-  taken[0] = {call.first().output.size() / inner, 0};
+  const index_t own =
+      call.second().output.size() / (call.second().inputs[0].size() / call.second().inputs[0].shape()[0]);
+  taken[0] = call.exporter.runs.size(call.first().output.size() / inner, own).value_or(Size{});
   call.result(reshaped(call, part, taken, wanted));
 }
 

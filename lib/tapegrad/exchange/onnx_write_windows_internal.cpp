@@ -41,10 +41,10 @@ const TwinOp* norm_behind(Call& call) {
   const TwinOp* next = exporter.options.fold_batch_norm ? call.only_use() : nullptr;
   if (next == nullptr || next->first->op != "batch_norm" || next->first->inputs.size() != 5) return nullptr;
   const std::vector<Tensor>& inputs = next->first->inputs;
-  const auto is_leaf = [&](const Tensor& x) { return exporter.is_leaf(x); };
+  const auto is_given = [&](const Tensor& x) { return exporter.is_given(x); };
   const bool is_norm = key_of(inputs[0]) == key_of(call.first().output) &&
-                       std::all_of(inputs.begin() + 1, inputs.end(), is_leaf) &&
-                       std::all_of(call.first().inputs.begin() + 1, call.first().inputs.end(), is_leaf);
+                       std::all_of(inputs.begin() + 1, inputs.end(), is_given) &&
+                       std::all_of(call.first().inputs.begin() + 1, call.first().inputs.end(), is_given);
   return is_norm ? next : nullptr;
 }
 
@@ -57,7 +57,9 @@ Folded fold(const Call& call, const TracedOp& norm, const Conv2DGeometry& g, boo
   const Tensor factor = norm.inputs[1] * rsqrt(norm.inputs[4] + epsilon);
   const Tensor bias = own.size() > 2 ? own[2] - norm.inputs[3] : negate(norm.inputs[3]);
   Folded made{Tensor(), factor * bias + norm.inputs[2], call.exporter.path_of(norm.inputs[2])};
-  if (own.size() > 2) made.bias_name = call.exporter.path_of(own[2]);
+  if (made.bias_name.empty()) made.bias_name = "bias";
+  if (own.size() > 2 && !call.exporter.path_of(own[2]).empty())
+    made.bias_name = call.exporter.path_of(own[2]);
   if (!is_transpose) {
     made.filter = w * factor;
     return made;
@@ -84,9 +86,9 @@ void write_convolution(Call& call, bool is_transpose, bool has_relu) {
   if (norm != nullptr) {
     const Folded made = fold(call, *norm->first, g, is_transpose);
     const std::string path = call.exporter.path_of(call.first().inputs[1]);
-    inputs.push_back(call.graph.unique(path.empty() ? "filter" : path));
+    inputs.push_back(call.graph.unique((path.empty() ? "filter" : path) + ".folded"));
     call.graph.initializer(inputs.back(), permute(made.filter, kFilterOrder));
-    inputs.push_back(call.graph.unique(made.bias_name.empty() ? inputs.back() + ".bias" : made.bias_name));
+    inputs.push_back(call.graph.unique(made.bias_name + ".folded"));
     call.graph.initializer(inputs.back(), made.bias);
   } else {
     inputs.push_back(call.filter(1, kFilterOrder));
@@ -131,10 +133,9 @@ WriteOp resize(const char* mode, const char* coordinates) {
 std::string average(Call& call, std::size_t i) {
   const std::string path = call.exporter.path_of(call.first().inputs[i]);
   if (path.empty() || call.exporter.values.contains(call.input(i).key())) return call.in(i);
-  const std::string name = call.graph.unique(path);
-  call.graph.initializer(name, call.first().inputs[i]);
-  call.exporter.values[call.input(i).key()] = {call.exporter.runs.sizes(call.input(i), call.str()), name, ""};
-  return name;
+  call.graph.initializer(path, call.first().inputs[i]);
+  call.exporter.values[call.input(i).key()] = {call.exporter.runs.sizes(call.input(i), call.str()), path, ""};
+  return path;
 }
 
 // In eval mode.
@@ -159,13 +160,13 @@ void write_normalize(Call& call) {
   const std::vector<int> axes = call.axes();
   const double epsilon = call.number("epsilon");
   constexpr std::int64_t kHasLayerNorm = 17;
-  const bool at_end =
-      axes.back() == call.rank() - 1 && axes.front() == call.rank() - static_cast<int>(axes.size());
+  bool at_end = axes.back() == call.rank() - 1 && axes.front() == call.rank() - static_cast<int>(axes.size());
+  if (call.first().op == "batch_norm")
+    call.fail("normalizes with what it finds in the batch, as in training mode: call eval() before");
+  for (const int axis : axes) at_end = at_end && !call.sizes(0)[static_cast<std::size_t>(axis)].is_open();
   if (at_end && call.graph.opset() >= kHasLayerNorm) {
     const Shape& shape = call.first().output.shape();
     const Shape last(std::span(shape.end() - static_cast<std::ptrdiff_t>(axes.size()), shape.end()));
-    for (std::size_t i = static_cast<std::size_t>(axes.front()); i < call.sizes(0).size(); ++i)
-      if (call.sizes(0)[i].is_open()) call.fail("is a norm over the batch, which cannot be exported");
     return call.result(
         call.node("LayerNormalization", {call.in(0), call.graph.constant(ones(last, call.dtype()))},
                   {attribute("axis", std::int64_t{axes.front()}), attribute("epsilon", epsilon)}));

@@ -141,7 +141,8 @@ void map_blocks(const Loop& loop, const Shape& shape, void* y, std::initializer_
     constexpr index_t kMostBytes = 8;  // of an element
     constexpr index_t kNone = -1;
     alignas(64) std::byte written[Loop::kMostInputs][kBlock * kMostBytes];
-    index_t written_for[] = {kNone, kNone, kNone};
+    index_t written_for[Loop::kMostInputs];
+    std::ranges::fill(written_for, kNone);
     index_t first = begin / parts * rows, inside = begin % parts * kBlock;
     for (index_t block = begin; block < end; ++block) {
       const index_t count = std::min(rows, walk.rows - first);

@@ -15,7 +15,7 @@ namespace tapegrad::inline v0::kernels {
 /// y[i] = f(x0[i], x1[i], ...) for i < n, type-erased: only this loop is compiled for each op and dtype. One code for all ops
 /// cuts the work into pieces and broadcasts.
 struct Loop {
-  static constexpr std::size_t kMostInputs = 3;
+  static constexpr std::size_t kMostInputs = 4;
   using Run = void (*)(const void* f, index_t n, void* y, const void* const* xs);
 
   const void* f;  ///< not owned

@@ -71,8 +71,12 @@ Tensor close(const char* op, const Tensor& a, const Tensor& b, const CloseOption
   };
   const Tensor wide_a = detail::as_dtype(stop_gradient(a), DType::Float64),
                wide_b = detail::as_dtype(stop_gradient(b), DType::Float64);
-  return detail::combine(op, wide_a, wide_b, DType::UInt8,
-                         kernels::pair_loop<std::uint8_t, double, double>(f));
+  Tensor y =
+      detail::combine(op, wide_a, wide_b, DType::UInt8, kernels::pair_loop<std::uint8_t, double, double>(f));
+  detail::note("rtol", options.rtol);
+  detail::note("atol", options.atol);
+  detail::note("equal_nan", options.equal_nan);
+  return detail::noted(op, std::move(y), {&a, &b});
 }
 
 }  // namespace

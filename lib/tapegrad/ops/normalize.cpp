@@ -133,6 +133,20 @@ std::vector<int> axes_between(int begin, int end) {
   return axes;
 }
 
+// (x - mean) factor + beta, of channels, in one pass.
+Tensor scaled(const Tensor& x, const Tensor& mean, const Tensor& factor, const Tensor& beta) {
+  Tensor y = TensorAccess::empty(x.shape(), x.dtype(), "batch_norm");
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    const auto f = [](T v, T m, T s, T b) { return (v - m) * s + b; };
+    kernels::map(kernels::loop<T, T, T, T, T>(f), x.shape(), y.mutable_data<T>(),
+                 {{x.data<T>(), x.shape()},
+                  {mean.data<T>(), mean.shape()},
+                  {factor.data<T>(), factor.shape()},
+                  {beta.data<T>(), beta.shape()}});
+  });
+  return y;
+}
+
 }  // namespace
 
 BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
@@ -157,7 +171,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
   require_shape("batch_norm", x, mean, "the mean", of_channels);
   require_shape("batch_norm", x, variance, "the variance", of_channels);
   detail::require_not_negative("batch_norm", "epsilon", epsilon);
-  const Tensor y = called.result((x - mean) * (gamma * rsqrt(variance + epsilon)) + beta);
+  const Tensor factor = gamma * rsqrt(variance + epsilon);
+  const Tensor y = called.result(is_recording() ? (x - mean) * factor + beta : scaled(x, mean, factor, beta));
   detail::note("epsilon", epsilon);
   return detail::noted("batch_norm", y, {&x, &gamma, &beta, &mean, &variance});
 }

@@ -197,10 +197,14 @@ Tensor count(const char* op, const Tensor& x, const Axes& axes, const ReduceOpti
   dispatch(x.dtype(), [&]<class T>(std::type_identity<T>) {
     kernels::map(x.size(), found.mutable_data<std::uint8_t>(), wanted, x.data<T>());
   });
-  Tensor y = joined({op, kernels::joiner<kernels::Sum>, reduced,
-                     reduced_shape(x.shape(), reduced, options.keepdims), DType::Float64},
-                    found);
-  detail::note_marked("axes", reduced);
+  return joined({op, kernels::joiner<kernels::Sum>, reduced,
+                 reduced_shape(x.shape(), reduced, options.keepdims), DType::Float64},
+                found);
+}
+
+// y, of any() or all().
+Tensor noted_truth(const char* op, Tensor y, const Tensor& x, const Axes& axes) {
+  detail::note_marked("axes", reduced_axes(op, x, axes));
   return detail::noted(op, std::move(y), {&x});
 }
 
@@ -566,7 +570,8 @@ Tensor argmin(const Tensor& x, int axis, const ReduceOptions& options) {
 }
 
 Tensor any(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
-  return not_equals(count("any", x, axes, options, [](auto v) { return v != 0; }), 0);
+  return noted_truth("any", not_equals(count("any", x, axes, options, [](auto v) { return v != 0; }), 0), x,
+                     axes);
 }
 
 Tensor any(const Tensor& x) {
@@ -574,7 +579,8 @@ Tensor any(const Tensor& x) {
 }
 
 Tensor all(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
-  return equals(count("all", x, axes, options, [](auto v) { return v == 0; }), 0);
+  return noted_truth("all", equals(count("all", x, axes, options, [](auto v) { return v == 0; }), 0), x,
+                     axes);
 }
 
 Tensor all(const Tensor& x) {

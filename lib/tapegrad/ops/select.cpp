@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
+#include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
@@ -59,7 +61,7 @@ Tensor nonzero(const Tensor& x) {
       to[axis] = static_cast<std::int32_t>(rest % x.shape()[axis]);
     to += x.rank();
   }
-  return positions;
+  return detail::noted("nonzero", std::move(positions), {&x});
 }
 
 Tensor masked_select(const Tensor& x, const Tensor& mask) {
@@ -72,7 +74,8 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) {
   if (broadcast("masked_select", mask.shape(), x.shape()) != x.shape())
     fail("masked_select", "a mask of shape {} must not be larger than x (shape {})", mask.shape(), x.shape());
   const Tensor chosen = places("masked_select", broadcast_to(mask, x.shape()));
-  return called.result(detail::gather_elements("masked_select", x, chosen));
+  return detail::noted("masked_select", called.result(detail::gather_elements("masked_select", x, chosen)),
+                       {&x, &mask});
 }
 
 Tensor count_nonzero(const Tensor& x, const Axes& axes, const ReduceOptions& options) {
