@@ -222,5 +222,82 @@ TEST(GradcheckReport, AnInputWithoutEffectIsShown) {
   EXPECT_NE(report.str().find("all zero: not tested"), std::string::npos) << report.str();
 }
 
+// Each verdict and each behaviour has its words, for programs and for people.
+TEST(GradcheckReport, HasWordsForEverything) {
+  using enum GradcheckVerdict;
+  struct Words {
+    GradcheckVerdict verdict;
+    const char *name, *sentence, *status;
+  };
+  for (const Words& w :
+       {Words{Pass, "pass", "gradcheck passed (first order, every entry",
+              "ok (2 needed other steps); 3 entries lie below"},
+        {Fail, "fail", "gradcheck FAILED (", "WRONG in at least 4 of 20; 7 more not judged; 3 entries"},
+        {Suspicious, "suspicious", "SUSPICIOUS: not all entries could be judged",
+         "unclear in 5 of 20; 3 entries"},
+        {Vacuous, "vacuous", "VACUOUS: not everything was tested",
+         "zero or lost: not tested (lost in noise)\n"},
+        {NonDeterministic, "non-deterministic", "NON-DETERMINISTIC: nothing can be compared", ""},
+        {AtKink, "at a kink", "AT A KINK: some entries sit where", "at a kink in 6 of 20; 3 entries"},
+        {DependentInputs, "dependent inputs", "DEPENDENT INPUTS: nothing was compared", ""}}) {
+    EXPECT_EQ(name(w.verdict), w.name);
+    GradcheckReport report{.verdict = w.verdict};
+    report.tensors = {{.name = "weights",
+                       .shape = {20},
+                       .axes = {"axis 0"},
+                       .verdict = w.verdict,
+                       .entries = 20,
+                       .retried = 2,
+                       .wrong = 4,
+                       .kinks = 6,
+                       .unclear = 5,
+                       .below_noise = 3,
+                       .not_judged = 7,
+                       .why = "lost in noise"}};
+    EXPECT_NE(report.str().find(w.sentence), std::string::npos) << report.str();
+    EXPECT_NE(report.str().find(w.status), std::string::npos) << report.str();
+    // With colours the same words.
+    EXPECT_NE(report.str({.colour = true}).find("weights"), *w.status == 0 ? 0 : std::string::npos);
+    EXPECT_EQ(nlohmann::json::parse(report.json())["verdict"], w.name);
+  }
+  using enum GradcheckBehaviour;
+  struct Entry {
+    GradcheckBehaviour behaviour;
+    const char *name, *sentence;
+  };
+  for (const Entry& e : {Entry{Right, "right", "h = 0.5; right\n"},
+                         {Wrong, "wrong", "the error is the same at every step: wrong"},
+                         {Truncation, "truncation", "the error shrank with the step: truncation, right"},
+                         {Rounding, "rounding", "the error shrank with a larger step: rounding, right"},
+                         {Kink, "kink", "the slopes on the two sides differ: a kink"},
+                         {Zero, "zero", "nothing but rounding"},
+                         {BelowNoise, "below the noise", "lost in the rounding of f: not tested"},
+                         {Unclear, "unclear", "no step tells: noise, stairs, or not finite"},
+                         {NotJudged, "not judged", "not judged: enough others are wrong"}}) {
+    EXPECT_EQ(name(e.behaviour), e.name);
+    GradcheckReport report;
+    report.tensors = {{.name = "w", .shape = {3}, .axes = {"axis 0"}, .verdict = Fail}};
+    report.tensors[0].worst = {{.index = {2}, .step = 0.5, .behaviour = e.behaviour}};
+    EXPECT_NE(report.str().find("[2]: numeric 0, analytic 0"), std::string::npos) << report.str();
+    EXPECT_NE(report.str().find(e.sentence), std::string::npos) << report.str();
+    EXPECT_EQ(nlohmann::json::parse(report.json())["tensors"][0]["worst"][0]["behaviour"], e.name);
+  }
+  for (const auto& [mode, words] : {std::pair{GradcheckMode::EveryEntry, "every entry"},
+                                    {GradcheckMode::Sample, "a sample of entries"},
+                                    {GradcheckMode::Direction, "one direction"}}) {
+    GradcheckReport report;
+    report.options.mode = mode;
+    EXPECT_EQ(nlohmann::json::parse(report.json())["mode"], words);
+  }
+}
+
+TEST(GradcheckReport, AResultWhoseSizeDependsOnValuesIsRefused) {
+  const Tensor x = draw({2});
+  const double at = x.at({0});
+  EXPECT_TRUE(refuses("gradcheck", {"must not depend on the values"}, [&] {
+    (void)gradcheck([=](Inputs in) { return in[0].at({0}) > at ? concat({in[0], in[0]}, 0) : in[0]; }, {x});
+  }));
+}
+
 }  // namespace
 }  // namespace tapegrad::testing

@@ -80,6 +80,16 @@ TEST(Axes, WhatIsNoSetOfAxesIsRefused) {
 static_assert(std::convertible_to<int, Axes> && std::convertible_to<index_t, Axes>);
 static_assert(!std::convertible_to<bool, Axes> && !std::convertible_to<double, Axes>);
 
+TEST(Axes, MoreThanATensorCanHaveAreRefused) {
+  const Tensor most = ones({1, 1, 1, 1, 1, 1, 1, 1});
+  EXPECT_TRUE(testing::refuses("stack", {"[1, 1, 1, 1, 1, 1, 1, 1]", "concat()"}, [&] {
+    (void)stack({most, most}, 0);
+  }));
+  EXPECT_TRUE(testing::refuses("expand_dims", {}, [&] { (void)expand_dims(most, 0); }));
+  EXPECT_TRUE(testing::refuses("kl_to_standard_normal", {"must have a last axis"},
+                               [] { (void)kl_to_standard_normal(ones(Shape{}), ones(Shape{})); }));
+}
+
 TEST(Axes, PlainNumbersWhereTheyAreClear) {
   const Tensor x = tensor({{1, -2, 3}, {4, 0, -6}});
   EXPECT_TRUE(equal(reshape(x, 6), tensor({1, -2, 3, 4, 0, -6})));

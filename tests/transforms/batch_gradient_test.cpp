@@ -305,6 +305,9 @@ TEST(BatchGradient, TheCheckFindsSmallDifferences) {
   };
   EXPECT_NO_THROW(decayed(64e-6)());
   EXPECT_TRUE(refuses("batch_gradient", {"parameter 1", "8 times"}, decayed(64e-5)));
+  // A loss that is another, with the same gradient: each of 8 chunks adds 3.
+  EXPECT_TRUE(refuses("batch_gradient", {"the loss in chunks is 88 but on one tape 67", "1.313 times"},
+                      run([&](const auto& part) { return sum(part[0] * w) + 3.0 + 0.0 * sum(v); }, false)));
   // A wrong direction, in numbers: (115.2, 12.8) in place of (70.4, 57.6).
   const Tensor pair = parameter(ones({2})), aside = tensor({6.4f, -6.4f});
   EXPECT_TRUE(refuses("batch_gradient", {"1.069 times", "0.69 of its size"}, [&] {
