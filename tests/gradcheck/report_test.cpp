@@ -294,9 +294,15 @@ TEST(GradcheckReport, HasWordsForEverything) {
 TEST(GradcheckReport, AResultWhoseSizeDependsOnValuesIsRefused) {
   const Tensor x = draw({2});
   const double at = x.at({0});
-  EXPECT_TRUE(refuses("gradcheck", {"must not depend on the values"}, [&] {
-    (void)gradcheck([=](Inputs in) { return in[0].at({0}) > at ? concat({in[0], in[0]}, 0) : in[0]; }, {x});
-  }));
+  // Shorter or longer beside x than at x.
+  for (const bool longer : {false, true})
+    EXPECT_TRUE(refuses("gradcheck", {"must not depend on the values"}, [&] {
+      (void)gradcheck(
+          [=](Inputs in) {
+            return (in[0].at({0}) == at) != longer ? concat({in[0], in[0]}, 0) : in[0];
+          },
+          {x});
+    })) << longer;
 }
 
 }  // namespace

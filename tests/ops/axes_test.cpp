@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <regex>
 #include <string>
 #include <utility>
@@ -88,6 +89,28 @@ TEST(Axes, MoreThanATensorCanHaveAreRefused) {
   EXPECT_TRUE(testing::refuses("expand_dims", {}, [&] { (void)expand_dims(most, 0); }));
   EXPECT_TRUE(testing::refuses("kl_to_standard_normal", {"must have a last axis"},
                                [] { (void)kl_to_standard_normal(ones(Shape{}), ones(Shape{})); }));
+}
+
+// Where there are no elements, what lies between several axes takes no memory.
+TEST(Axes, HugeOnesOfNothing) {
+  const Tensor x = zeros({index_t{1} << 28, 5, index_t{1} << 27, 0}, DType::Float64);
+  const Axes axes{0, 2, 3};
+  const Shape five{5};
+  for (const auto& [y, value] : {std::pair{sum(x, axes), 0.0},
+                                 {norm(x, axes), 0.0},
+                                 {prod(x, axes), 1.0},
+                                 {cast(any(x, axes), DType::Float64), 0.0},
+                                 {cast(all(x, axes), DType::Float64), 1.0},
+                                 {cast(count_nonzero(x, axes), DType::Float64), 0.0},
+                                 {logsumexp(x, axes), -std::numeric_limits<double>::infinity()},
+                                 {einsum("cabd,ef->a", x, ones({2, 2}, DType::Float64)), 0.0},
+                                 {einsum("ef,cabd->a", ones({2, 2}, DType::Float64), x), 0.0}}) {
+    EXPECT_TRUE(equal(y, full(five, value, DType::Float64))) << value << y;
+  }
+  EXPECT_TRUE(refuses("max", {"must have elements"}, [&] { (void)max(x, axes); }));
+  Tape tape;
+  const Tensor watched = tape.watch(x);
+  EXPECT_EQ(tape.gradient(sum(sum(watched, axes) * 2.0), watched).shape(), x.shape());
 }
 
 TEST(Axes, PlainNumbersWhereTheyAreClear) {

@@ -595,6 +595,12 @@ TEST(Range, SumsOfNegativeZerosArePositive) {
       const Tensor total = cast(sum(full({3, 2}, -0.0, dtype), axes), DType::Float64);
       for (const double v : total.values<double>()) EXPECT_FALSE(std::signbit(v)) << dtype;
     }
+  for (const index_t count : {1, 7, 8, 128, 256, 300})
+    for (const Shape& shape : {Shape{count}, Shape{2, count}})
+      for (const DType dtype : {DType::Float32, DType::Float64}) {
+        const Tensor total = cast(sum(full(shape, -0.0, dtype), {-1}), DType::Float64);
+        for (const double v : total.values<double>()) EXPECT_FALSE(std::signbit(v)) << dtype << count;
+      }
 }
 
 TEST(Range, VariancesAndProducts) {

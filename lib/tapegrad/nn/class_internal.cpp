@@ -1,5 +1,7 @@
 #include "tapegrad/nn/class_internal.h"
 
+#include <algorithm>
+
 #if __has_include(<cxxabi.h>)
 #include <cxxabi.h>
 
@@ -25,7 +27,7 @@ std::string detail::class_name(const Module& module) {
     std::free(readable);
   }
 #endif
-  name = name.substr(0, name.find('<'));
+  name.resize(std::min(name.size(), name.find('<')));
   if (const auto colon = name.rfind(':'); colon != std::string::npos) name = name.substr(colon + 1);
   return name;
 }

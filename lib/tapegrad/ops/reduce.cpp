@@ -108,11 +108,14 @@ Tensor joined(const Reduction& to, const Tensor& x) {
     return y;
   }
   std::vector<double> before, after;
-  if (runs.empty()) {
+  const bool nothing = x.size() == 0;  // the axes between may be larger than memory
+  if (nothing) {
+    before.assign(static_cast<std::size_t>(to.result.size()), first.start);
+  } else if (runs.empty()) {
     before.resize(static_cast<std::size_t>(x.size()));
     kernels::reduce(first, x.size(), 1, 1, TensorAccess::elements(x), before.data());
   }
-  for (std::size_t i = 0; i < runs.size(); ++i) {
+  for (std::size_t i = 0; i < runs.size() && !nothing; ++i) {
     const auto [outer, count, inner] = runs[i];
     after.resize(static_cast<std::size_t>(outer * inner));
     kernels::reduce(i == 0 ? first : next, outer, count, inner,
