@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <vector>
@@ -534,6 +535,32 @@ TEST(Dropout, KeepsTheMean) {
   Tape tape;
   const Tensor watched = tape.watch(x);
   EXPECT_TRUE(equal(tape.gradient(sum(dropout(watched, 0.25, Generator(9))), watched), y));
+}
+
+// Without a tape some ops are computed in one pass, and keep nothing for a gradient: the bits are the same.
+TEST(WithoutATape, TheSameBitsAreComputed) {
+  Generator generator(3);
+  for (const DType dtype : {DType::Float32, DType::Float64})
+    for (const index_t channels : {1, 3, 16, 37}) {
+      Tensor x = uniform({2, 6, 5, channels}, -1, 1, generator, dtype);
+      x.set({0, 2, 1, 0}, std::nan(""));
+      const auto vector = [&] { return uniform({channels}, 0.5, 2, generator, dtype); };
+      const Tensor gamma = vector(), beta = vector(), mean = vector(), variance = vector();
+      const auto f = [&](const Tensor& given) {
+        return std::vector<Tensor>{
+            batch_norm(given, gamma, beta, mean, variance, 1e-3),
+            max_pool2d(given, {.pool_size = {2, 3}, .strides = 1, .padding = Padding::Same}),
+            max_pool2d(given)};
+      };
+      const std::vector<Tensor> plain = f(x);
+      Tape tape;
+      const std::vector<Tensor> recorded = f(tape.watch(x));
+      for (std::size_t i = 0; i < plain.size(); ++i)
+        EXPECT_EQ(std::memcmp(TensorAccess::elements(plain[i]), TensorAccess::elements(recorded[i]),
+                              static_cast<std::size_t>(plain[i].size()) * size_of(dtype)),
+                  0)
+            << i << ", " << channels << " channels, " << to_string(dtype);
+    }
 }
 
 }  // namespace
