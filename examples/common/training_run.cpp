@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <stdexcept>
 
 #include "common/interrupt.h"
@@ -57,9 +58,15 @@ TrainingRun::TrainingRun(const TrainingOptions& options, const tg::Loader* loade
       length_(length),
       run_(run),
       checkpoints_(options.out / "checkpoints",
-                   {.keep = options.keep, .higher_is_better = run.higher_is_better}),
-      metrics_(prepare(options, loader, checkpoints_), {.keep = options.resume}) {
-  state_.add("metrics", metrics_);
+                   {.keep = options.keep, .higher_is_better = run.higher_is_better}) {
+  const auto begin = [&] {
+    metrics_.emplace(prepare(options, loader, checkpoints_), tg::MetricsOptions{.keep = options.resume});
+    state_.add("metrics", *metrics_);
+  };
+  if (run_.processes != nullptr)
+    run_.processes->on_first(begin);
+  else
+    begin();
   state_.add("step", step_).add("epoch", epoch_).add("next", next_).add("seen", seen_).add("sums", sums_);
   state_.require("--seed", options.seed);
 }
@@ -100,11 +107,20 @@ void TrainingRun::for_each_batch(const std::function<bool(const tg::Batch&)>& f)
 
 void TrainingRun::restore() {
   if (!options_.resume) return;
-  const auto newest = checkpoints_.newest();
+  auto newest = run_.processes != nullptr ? run_.processes->newest(checkpoints_) : checkpoints_.newest();
   if (!newest)
     throw std::invalid_argument(
         fmt::format("--resume must find a checkpoint in '{}', and there is none: begin a new run without it",
                     checkpoints_.folder().string()));
+  if (!is_first()) {  // the metrics are process 0's
+    tg::State& state = newest->checkpoint.state;
+    const auto of_metrics = [](const auto& entry) { return entry.first.starts_with("metrics/"); };
+    std::erase_if(state.tensors, of_metrics);
+    std::erase_if(state.numbers, of_metrics);
+    std::erase_if(state.integers, of_metrics);
+    state_.load_state(state);
+    return;
+  }
   for (const std::string& what : newest->damaged)
     fmt::print(stderr, "a newer checkpoint is passed over: {}\n", what);
   state_.load_state(newest->checkpoint.state);
@@ -118,7 +134,13 @@ void TrainingRun::restore() {
 }
 
 void TrainingRun::save(std::optional<double> metric) {
-  checkpoints_.save({.state = state_.state_view(), .step = step_, .metric = metric});
+  const auto write = [&] {
+    checkpoints_.save({.state = state_.state_view(), .step = step_, .metric = metric});
+  };
+  if (run_.processes != nullptr)
+    run_.processes->on_first(write);
+  else
+    write();
 }
 
 void TrainingRun::interrupt() const {
@@ -128,13 +150,15 @@ void TrainingRun::interrupt() const {
 void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,
                         const std::function<Values()>& end_epoch) {
   restore();
-  tg::Progress progress(stdout, {.epochs = static_cast<int>(std::max(epochs(), epoch_)),
-                                 .samples = loader_ != nullptr ? loader_->samples() : length_.per_epoch,
-                                 .epochs_done = static_cast<int>(epoch_),
-                                 .samples_done = seen_,
-                                 .unit = loader_ != nullptr ? "images" : "steps"});
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> nowhere(std::fopen("/dev/null", "w"), std::fclose);
+  tg::Progress progress(is_first() ? stdout : nowhere.get(),
+                        {.epochs = static_cast<int>(std::max(epochs(), epoch_)),
+                         .samples = loader_ != nullptr ? loader_->samples() : length_.per_epoch,
+                         .epochs_done = static_cast<int>(epoch_),
+                         .samples_done = seen_,
+                         .unit = loader_ != nullptr ? "images" : "steps"});
   const InterruptScope scope;
-  const auto interrupted = [&] { return scope.requested(); };
+  const auto interrupted = [&] { return any(scope.requested()); };
   while (epoch_ < epochs() && (!enough() || next_ > 0)) {
     progress.advance(0);  // the epoch begins
     if (!train_epoch(progress, step, interrupted)) interrupt();
@@ -152,14 +176,21 @@ void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,
 bool TrainingRun::train_epoch(tg::Progress& progress, const std::function<Values(const tg::Batch&)>& step,
                               const std::function<bool()>& interrupted) {
   auto last = std::chrono::steady_clock::now();
+  const auto communicating = [&] {
+    return run_.processes == nullptr ? 0 : run_.processes->seconds_communicating();
+  };
   bool stopped = false;
   for_each_batch([&](const tg::Batch& batch) {
     if (enough() || next_ == batches()) return false;
+    const double before = communicating();
     const Values values = step(batch);
+    communicating_ += communicating() - before;
     const auto now = std::chrono::steady_clock::now();
     const std::chrono::duration<double> took = now - last;  // with the time that the batch was waited for
     last = now;
-    const tg::index_t images = loader_ != nullptr ? batch.inputs.shape()[0] : 1;
+    const tg::index_t images = loader_ != nullptr ? batch.part.samples : 1;
+    own_images_ += static_cast<double>(loader_ != nullptr ? batch.part.count : 1);
+    seconds_ += took.count();
     note_step(images, took.count(), values);
     progress.advance(images, values);
 
@@ -188,7 +219,7 @@ void TrainingRun::note_step(tg::index_t images, double seconds, const Values& va
   if (loader_ != nullptr) line.emplace_back("images", images);
   line.emplace_back(loader_ != nullptr ? "images_per_s" : "steps_per_s",
                     static_cast<double>(images) / seconds);
-  metrics_.write(line);
+  if (metrics_) metrics_->write(line);
 }
 
 // The value that tells which checkpoint is the best.
@@ -203,9 +234,27 @@ std::optional<double> TrainingRun::note_epoch(tg::Progress& progress, const Valu
     line.emplace_back(name, value);
     if (name == run_.metric) metric = value;
   }
-  metrics_.write(line);
+  if (metrics_) metrics_->write(line);
   progress.end_epoch(values);
   return metric;
+}
+
+std::vector<TrainingRun::ProcessSpeed> TrainingRun::process_speeds() const {
+  const double work = seconds_ - communicating_;
+  const double rate = work > 0 ? own_images_ / work : 0, part = seconds_ > 0 ? communicating_ / seconds_ : 0;
+  if (run_.processes == nullptr) return {{rate, part}};
+  const std::vector<double> rates = run_.processes->gather(rate), parts = run_.processes->gather(part);
+  std::vector<ProcessSpeed> speeds;
+  for (std::size_t i = 0; i < rates.size(); ++i) speeds.push_back({rates[i], parts[i]});
+  return speeds;
+}
+
+void TrainingRun::show_processes() const {
+  if (run_.processes == nullptr || !run_.processes->are_started()) return;
+  const std::vector<ProcessSpeed> speeds = process_speeds();
+  for (std::size_t i = 0; is_first() && i < speeds.size(); ++i)
+    fmt::print("process {} of {}: {:.0f} images/s, {:.0f}% of the time in communication\n", i, speeds.size(),
+               speeds[i].images_per_second, 100 * speeds[i].communication);
 }
 
 Speed speed_of(const tg::Metrics& metrics) {
@@ -228,10 +277,10 @@ double TrainingRun::mean(std::string_view name) const {
 void TrainingRun::draw(const std::filesystem::path& path,
                        std::initializer_list<std::pair<std::string_view, std::string_view>> names,
                        const tg::ChartOptions& chart) const {
-  if (step_ == 0) return;
+  if (step_ == 0 || !metrics_) return;
   std::vector<tg::Series> shown;
   for (const auto& [name, title] : names)
-    shown.push_back(metrics_.series(loader_ != nullptr ? "epochs" : "step", name, std::string(title)));
+    shown.push_back(metrics_->series(loader_ != nullptr ? "epochs" : "step", name, std::string(title)));
   tg::write_png(path, tg::line_chart(shown, chart));
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/options.h"
+#include "common/processes.h"
 #include "tapegrad/data/loader.h"
 #include "tapegrad/io/checkpoint.h"
 #include "tapegrad/show/metrics.h"
@@ -24,6 +25,8 @@ namespace tg = tapegrad;
 struct RunOptions {
   std::string metric = {};  ///< the value of an epoch that tells which checkpoint is the best; empty: none
   bool higher_is_better = false;  ///< of the metric: for an accuracy, not for a loss
+  /// Those that train together, whose first one shows and writes everything; null: this one alone.
+  Processes* processes = nullptr;
 };
 
 /// The length of a run that draws its own samples in each step, without a data set.
@@ -88,7 +91,18 @@ class TrainingRun {
   tg::index_t steps() const { return step_; }
   /// The mean of a value of the steps, over the images (without a data set, the steps) of this epoch so far.
   double mean(std::string_view name) const;
-  const tg::Metrics& metrics() const { return metrics_; }
+  /// Of process 0.
+  const tg::Metrics& metrics() const { return metrics_.value(); }
+
+  /// How many images a process has computed each second of its own work, and which part of its time it spent in
+  /// communication, waiting for others included.
+  struct ProcessSpeed {
+    double images_per_second = 0, communication = 0;
+  };
+  /// Of all processes of this part of the run; for all of them to call after train().
+  std::vector<ProcessSpeed> process_speeds() const;
+  /// Prints them, on process 0, if mpirun has started the program; for all to call.
+  void show_processes() const;
 
   /// A chart of the values with these names, each with its title, over the epochs (without a data set, over the steps).
   void draw(const std::filesystem::path& path,
@@ -120,15 +134,19 @@ class TrainingRun {
   [[noreturn]] void interrupt() const;
 
   const TrainingOptions& options_;
+  bool is_first() const { return run_.processes == nullptr || run_.processes->is_first(); }
+  bool any(bool yes) const { return run_.processes == nullptr ? yes : run_.processes->any(yes); }
+
   const tg::Loader* loader_;  // null: no data set
   Steps length_;
   RunOptions run_;
   tg::Checkpoints checkpoints_;
-  tg::Metrics metrics_;
+  std::optional<tg::Metrics> metrics_;  // of process 0
   tg::TrainingState state_;
   // Where the run is: steps done, the batch that comes next; and, of this epoch, images (or steps) and sums so far.
   tg::index_t step_ = 0, epoch_ = 0, next_ = 0, seen_ = 0;
   Sums sums_;
+  double own_images_ = 0, seconds_ = 0, communicating_ = 0;  // of this process, in steps
 };
 
 }  // namespace common

@@ -48,14 +48,16 @@ void write_reconstructions(tg::Sequential& net, const tg::Loader& test, const fs
   }
 }
 
-void train(tg::Sequential& net, const Options& options, const tg::Loader& test, TrainingRun& run) {
+void train(tg::Sequential& net, const Options& options, const tg::Loader& test, common::Processes& processes,
+           TrainingRun& run) {
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters, {.learning_rate = options.learning_rate});
   run.add("net", net).add("adam", adam);
   const auto step = [&](const tg::Batch& batch) {
-    // As a Tape around loss(batch) would, and faster: a few images at a time, on all threads.
-    const auto [loss, gradients] = tg::batch_gradient(
-        [&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); }, {batch.inputs}, parameters);
+    // As a Tape around loss(batch) would, and faster: a few images at a time, on all threads of all processes.
+    const auto [loss, gradients] =
+        processes.gradient([&](const auto& part) { return tg::mse_loss(net(part[0]), part[0]); },
+                           {batch.inputs}, batch.part, parameters);
     adam.step(gradients);
     return TrainingRun::Values{{"loss", loss}};
   };
@@ -63,38 +65,55 @@ void train(tg::Sequential& net, const Options& options, const tg::Loader& test, 
     return TrainingRun::Values{{"train_loss", run.mean("loss")}, {"test_loss", evaluate(net, test)}};
   };
   run.train(step, end_epoch);
+  run.show_processes();
   run.draw(options.out / "loss.png", {{"loss", "training, each step"}, {"test_loss", "test, each epoch"}},
            {.title = "Mean squared error", .x_label = "epoch", .y_label = "MSE", .log_y = true});
 }
 
-int run(const Options& options, const cli::Program& program) {
-  const tg::ThreadCountScope threads(options.threads);
-  tg::Generator generator(options.seed);
-  tg::Sequential net = make_net(options.net, generator);
-  if (!options.load.empty()) net.load_state(tg::read_safetensors(options.load));
-
-  const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
-  const tg::Loader test(data.inputs, {}, {.batch_size = 500, .shuffle = false});
-  common::prepare_out(options);
-  std::optional<tg::Loader> loader;
-  std::optional<TrainingRun> training;
-  if (options.load.empty()) {
-    loader.emplace(common::read_digits(options.data, tg::Split::Train).inputs, tg::Samples{},
-                   tg::LoaderOptions{.batch_size = options.batch, .seed = options.seed});
-    training.emplace(options, *loader, common::RunOptions{.metric = "test_loss"});
-    train(net, options, test, *training);
+// What the run leaves, written by process 0.
+void write_results(tg::Sequential& net, const Options& options, const tg::Dataset& data,
+                   const tg::Loader& test, const TrainingRun* training,
+                   const std::vector<TrainingRun::ProcessSpeed>& processes, const cli::Program& program) {
+  if (training != nullptr) {
     tg::write_safetensors(options.out / "weights.safetensors", net.state_view());
     tg::write_png(options.out / "filters.png", tg::filters_image(dynamic_cast<tg::Conv2D&>(net[0]).kernel));
   }
   write_reconstructions(net, test, options.out / "reconstructions.png");
   const double test_loss = evaluate(net, test);
   if (options.report)
-    write_report(options.out / "report.html", {.net = net,
-                                               .test = data,
-                                               .test_loss = test_loss,
-                                               .options = common::option_facts(program),
-                                               .metrics = training ? &training->metrics() : nullptr});
+    write_report(options.out / "report.html",
+                 {.net = net,
+                  .test = data,
+                  .test_loss = test_loss,
+                  .options = common::option_facts(program),
+                  .metrics = training != nullptr ? &training->metrics() : nullptr,
+                  .processes = processes});
   fmt::print("test loss {:.5f}; results are in {}\n", test_loss, options.out.string());
+}
+
+int run(const Options& options, const cli::Program& program) {
+  common::Processes processes;
+  const tg::ThreadCountScope threads(processes.threads(options.threads, program.given("--threads")));
+  tg::Generator generator(options.seed);
+  tg::Sequential net = make_net(options.net, generator);
+  if (!options.load.empty()) net.load_state(tg::read_safetensors(options.load));
+
+  const tg::Dataset data = common::read_digits(options.data, tg::Split::Test);
+  const tg::Loader test(data.inputs, {}, {.batch_size = 500, .shuffle = false});
+  processes.on_first([&] { common::prepare_out(options); });
+  std::optional<tg::Loader> loader;
+  std::optional<TrainingRun> training;
+  std::vector<TrainingRun::ProcessSpeed> speeds;
+  if (options.load.empty()) {
+    loader.emplace(
+        common::read_digits(options.data, tg::Split::Train).inputs, tg::Samples{},
+        tg::LoaderOptions{.batch_size = options.batch, .seed = options.seed, .part = processes.part()});
+    training.emplace(options, *loader, common::RunOptions{.metric = "test_loss", .processes = &processes});
+    train(net, options, test, processes, *training);
+    if (processes.are_started()) speeds = training->process_speeds();
+  }
+  processes.on_first(
+      [&] { write_results(net, options, data, test, training ? &*training : nullptr, speeds, program); });
   return 0;
 }
 

@@ -59,6 +59,15 @@ std::string grouped(tg::index_t number) {
   return text;
 }
 
+void add_processes(tg::Report& report, const std::vector<common::TrainingRun::ProcessSpeed>& processes) {
+  if (processes.empty()) return;
+  std::vector<tg::Report::Row> rows;
+  for (std::size_t i = 0; i < processes.size(); ++i)
+    rows.push_back({fmt::format("{}", i), fmt::format("{:.0f}", processes[i].images_per_second),
+                    fmt::format("{:.1f}%", 100 * processes[i].communication)});
+  report.section("Processes").table({"Process", "Images per second", "Time in communication"}, rows);
+}
+
 void add_training(tg::Report& report, const tg::Metrics& metrics) {
   const std::vector<tg::Series> curves = {metrics.series("epochs", "loss", "training, each step"),
                                           metrics.series("epochs", "test_loss", "test, each epoch")};
@@ -94,6 +103,7 @@ void write_report(const std::filesystem::path& path, const Run& run) {
   }
   report.figures(figures);
   if (run.metrics != nullptr) add_training(report, *run.metrics);
+  add_processes(report, run.processes);
 
   const std::vector<tg::Tensor> rows = {images, run.net(images)};
   report.section("Reconstructions")
