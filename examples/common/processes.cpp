@@ -9,6 +9,20 @@
 #endif
 
 namespace common {
+namespace {
+
+// What batch_gradient() begins with. Left to itself it would go on with larger chunks where the parameters outweigh the
+// activations (a LeNet and few images), which many processes could not share.
+tg::index_t chunk_of(tg::index_t samples) {
+  return std::clamp<tg::index_t>(samples / 8, 4, 16);
+}
+
+tg::BatchGradient alone(const tg::TensorFunction& loss, const std::vector<tg::Tensor>& batch,
+                        const tg::BatchPart& part, const std::vector<tg::Tensor>& parameters) {
+  return tg::batch_gradient(loss, batch, parameters, {.chunk = chunk_of(part.samples)});
+}
+
+}  // namespace
 
 #ifdef TAPEGRAD_EXAMPLES_MPI
 
@@ -47,13 +61,14 @@ int Processes::threads(int asked, bool is_asked) const {
 
 std::function<tg::BatchPart(tg::index_t)> Processes::part() const {
   if (!world_) return {};
-  return tg::batch_part(world_->all);
+  return [all = &world_->all](tg::index_t samples) { return tg::share_of(*all, samples, chunk_of(samples)); };
 }
 
 tg::BatchGradient Processes::gradient(const tg::TensorFunction& loss, const std::vector<tg::Tensor>& batch,
                                       const tg::BatchPart& part, const std::vector<tg::Tensor>& parameters) {
-  if (!world_) return tg::batch_gradient(loss, batch, parameters);
-  return tg::distributed_batch_gradient(world_->all, loss, batch, parameters, {.part = part});
+  if (!world_) return alone(loss, batch, part, parameters);
+  return tg::distributed_batch_gradient(world_->all, loss, batch, parameters,
+                                        {.chunk = chunk_of(part.samples), .part = part});
 }
 
 bool Processes::any(bool yes) {
@@ -103,8 +118,8 @@ std::function<tg::BatchPart(tg::index_t)> Processes::part() const {
   return {};
 }
 tg::BatchGradient Processes::gradient(const tg::TensorFunction& loss, const std::vector<tg::Tensor>& batch,
-                                      const tg::BatchPart&, const std::vector<tg::Tensor>& parameters) {
-  return tg::batch_gradient(loss, batch, parameters);
+                                      const tg::BatchPart& part, const std::vector<tg::Tensor>& parameters) {
+  return alone(loss, batch, part, parameters);
 }
 bool Processes::any(bool yes) {
   return yes;
