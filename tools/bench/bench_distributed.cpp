@@ -76,7 +76,7 @@ int time_steps(const Options& options, tg::Communicator* world) {
   tg::Module& net = unet ? static_cast<tg::Module&>(*segmenter) : autoencoder;
   const std::vector<tg::Tensor> parameters = net.parameters();
   tg::Adam adam(parameters, {.learning_rate = 1e-3});
-  const tg::index_t side = unet ? 64 : 28;
+  const tg::index_t side = unet ? 32 : 28;
   const tg::BatchPart part = world != nullptr
                                  ? tg::share_of(*world, options.batch)
                                  : tg::BatchPart{.count = options.batch, .samples = options.batch};
