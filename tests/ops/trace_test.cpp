@@ -146,8 +146,12 @@ TEST(Trace, TellsWhatOpsAreMadeOf) {
   std::vector<std::string> sorting;
   for (const TracedOp& op : trace_ops([&] { (void)sort(x, 1, {.descending = true}); })) {
     sorting.push_back(op.op);
-    if (op.op == "argsort") EXPECT_EQ(option_of(op, "descending"), Numbers{1});
-    if (op.op != "sort") EXPECT_EQ(option_of(op, "axis"), Numbers{1});
+    if (op.op == "argsort") {
+      EXPECT_EQ(option_of(op, "descending"), Numbers{1});
+    }
+    if (op.op != "sort") {
+      EXPECT_EQ(option_of(op, "axis"), Numbers{1});
+    }
   }
   EXPECT_EQ(sorting, (std::vector<std::string>{"argsort", "sort", "take_along_axis"}));
   const Tensor row = tensor({{1, 2, 3}}), at = tensor({{2, 0}}, DType::Int32), values = tensor({{5, 6}});

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iostream>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
@@ -223,8 +225,8 @@ int Program::run(int argc, char** argv, const std::function<int()>& program) {
   // CLI11 would take the next word for the value of "--data=".
   for (const std::string_view word : std::span(argv, static_cast<std::size_t>(argc)))
     if (word.starts_with("--") && word.find('=') == word.size() - 1) {
-      fmt::print(stderr, "{}: {} needs a value (--help lists the options)\n", name_,
-                 word.substr(0, word.size() - 1));
+      std::cerr << fmt::format("{}: {} needs a value (--help lists the options)\n", name_,
+                               word.substr(0, word.size() - 1));
       return static_cast<int>(CLI::ExitCodes::ArgumentMismatch);
     }
   CLI11_PARSE(app, argc, argv);

@@ -6,6 +6,7 @@
 #include "tapegrad/nn/class_internal.h"
 #include "tapegrad/ops/create.h"
 #include "tapegrad/ops/layout.h"
+#include "tapegrad/ops/reduce.h"
 
 namespace tapegrad::inline v0::onnx {
 namespace {
