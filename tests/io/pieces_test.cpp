@@ -19,10 +19,15 @@ namespace {
 
 // The most bytes that a call reads or writes; 0 leaves it to the system. Every second call is interrupted.
 std::size_t in_pieces_of = 0;
-int calls = 0;
+int calls = 0, failing_call = 0;  // that call finds the device broken
 
 bool interrupted(std::size_t& count) {
   if (in_pieces_of == 0) return false;
+  if (calls + 1 == failing_call) {
+    ++calls;
+    errno = EIO;
+    return true;
+  }
   count = std::min(count, in_pieces_of);
   errno = EINTR;
   return ++calls % 2 == 0;
@@ -47,8 +52,8 @@ namespace {
 
 // Runs f where nothing is read or written in one piece; the calls that it made.
 template <class F>
-int in_pieces(F&& f) {
-  calls = 0, in_pieces_of = 7;
+int in_pieces(F&& f, int failing = 0) {
+  calls = 0, in_pieces_of = 7, failing_call = failing;
   try {
     f();
   } catch (...) {
@@ -98,6 +103,32 @@ TEST(InPieces, EveryFormatIsWrittenAndRead) {
   Image image(9, 4, 3);
   for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i * 7);
   expect_same<Image>("x.png", image, write_png, [](auto& path) { return read_image(path, 3); });
+}
+
+// A device that fails at any call: an error that says so, and no file that is half written.
+TEST(InPieces, BrokenDevicesAreTold) {
+  const TemporaryFolder folder;
+  const Tensor x = tensor({{1, 2, 3}, {4, 5, 6}});
+  write_npy(folder / "x.npy", x);
+  write_idx(folder / "x.gz", x);
+  write_npz(folder / "x.npz", {{"x", x}});
+  const auto each = [](const char* what, const std::function<void()>& f) {
+    const int needed = in_pieces(f);
+    ASSERT_GT(needed, 10);
+    for (int failing = 1; failing <= needed; ++failing) {
+      const std::string said = error_of(what, [&] { in_pieces(f, failing); });
+      in_pieces_of = 0;
+      EXPECT_NE(said.find("Input/output error"), std::string::npos)
+          << what << ", call " << failing << ": " << said;
+    }
+  };
+  each("read_npy", [&] { (void)read_npy(folder / "x.npy"); });
+  each("read_idx", [&] { (void)read_idx(folder / "x.gz"); });
+  each("read_npz", [&] { (void)read_npz(folder / "x.npz"); });
+  const std::size_t entries = folder.entries();
+  each("write_npy", [&] { write_npy(folder / "x.npy", x); });
+  EXPECT_EQ(folder.entries(), entries);
+  EXPECT_TRUE(equal(read_npy(folder / "x.npy"), x));
 }
 
 TEST(InPieces, TablesAreRead) {

@@ -127,6 +127,9 @@ TEST(GradientsTest, OneSourceOrSeveralGiveTheSameKind) {
   EXPECT_TRUE(equal(one[0], alone));
   const Gradients gradients = tape.gradient(y, {b, a});
   EXPECT_TRUE(equal(gradients.of({a})[0], alone));
+  const Gradients exchanged = gradients.of({a, b, a});
+  ASSERT_EQ(exchanged.size(), 3u);
+  EXPECT_TRUE(equal(exchanged[0], two[0]) && equal(exchanged[1], two[1]) && equal(exchanged[2], two[0]));
   EXPECT_TRUE(equal(gradients.front(), two[1]));
   EXPECT_TRUE(equal(gradients.back(), two[0]));
   std::size_t count = 0;
@@ -134,6 +137,10 @@ TEST(GradientsTest, OneSourceOrSeveralGiveTheSameKind) {
   EXPECT_EQ(count, 2u);
   EXPECT_TRUE(refuses("Gradients", {"parameter 0", "no gradient"},
                       [&] { (void)gradients.of({parameter(ones({2}))}); }));
+  for (const auto& [given, number] :
+       {std::pair{std::vector{Tensor(), a}, "parameter 0"}, {std::vector{a, Tensor()}, "parameter 1"}})
+    EXPECT_TRUE(refuses("Gradients", {number, "never given a value"},
+                        [&, given = given] { (void)gradients.of(given); }));
   EXPECT_TRUE(refuses("Gradients", {"index must be less than 2, the number of gradients, got 2"},
                       [&] { (void)gradients.at(2); }));
   EXPECT_TRUE(refuses("Gradients", {"1 gradients", "2 parameters"}, [&] { Gradients({a, b}, {ones({2})}); }));
@@ -156,8 +163,12 @@ TEST(AllParameters, FindsWhatVisitForgot) {
     return tape.gradient(sum(net(x)), sources, {.all_parameters = all});
   };
   EXPECT_EQ(ask(net.parameters(), false).size(), 1u);
-  EXPECT_TRUE(
-      refuses("gradient", {"a parameter", "[2, 3]", "visit()"}, [&] { ask(net.parameters(), true); }));
+  EXPECT_TRUE(refuses("gradient",
+                      {"depends on a parameter that is not among the sources (shape [2, 3])", "visit()"},
+                      [&] { ask(net.parameters(), true); }));
+  EXPECT_TRUE(refuses("gradient",
+                      {"depends on 2 parameters that are not among the sources (shapes [3], [2, 3])"},
+                      [&] { ask({}, true); }));
   EXPECT_EQ(ask({net.forgotten, net.shown}, true).size(), 2u);
   Forgetful copied = clone(net);  // shares what it does not show
   Tape tape;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include "autograd/helpers.h"
 #include "refuses.h"
@@ -111,6 +113,17 @@ TEST(Jvp, AtTiesAndKinksIsTheGradientTimesTheDirection) {
   EXPECT_EQ(along([](Inputs in) { return sum(abs(in[0] - 2.0)); }).item(), -1 + 2 + 5 - 7 - 9);
   EXPECT_EQ(along([](Inputs in) { return sum(relu(in[0] - 2.0)); }).item(), 2 + 5);
   EXPECT_EQ(along([](Inputs in) { return norm(in[0] - stop_gradient(in[0])); }).item(), 0);
+}
+
+TEST(Derivatives, EachInputMustBeFloating) {
+  const auto f = [](Inputs in) { return sum(in[0]); };
+  for (std::size_t wrong = 0; wrong < 3; ++wrong) {
+    std::vector<Tensor> xs = {f64({1}), f64({2}), f64({3})};
+    xs[wrong] = tensor({1, 2}, DType::Int32);
+    const std::string words = "input " + std::to_string(wrong) + " must be Float32 or Float64, got Int32 [2]";
+    EXPECT_TRUE(refuses("jacobian", {words}, [&] { (void)jacobian(f, xs); }));
+    EXPECT_TRUE(refuses("jvp", {words}, [&] { (void)jvp(f, xs, xs); }));
+  }
 }
 
 TEST(Hvp, OfALinearFunctionIsZero) {

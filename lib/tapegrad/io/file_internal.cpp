@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <new>
 #include <system_error>
@@ -51,8 +52,9 @@ InputFile::InputFile(std::string_view op, std::filesystem::path path)
   size_ = static_cast<std::uint64_t>(status.st_size);
   // What git leaves in place of a large file if git-lfs is not installed.
   constexpr std::string_view kPointer = "version https://git-lfs.";
-  char head[kPointer.size()];
-  if (::pread(file_.get(), head, sizeof head, 0) == sizeof head && kPointer.compare({head, sizeof head}) == 0)
+  std::array<std::uint8_t, kPointer.size()> head{};
+  if (size_ >= head.size()) read_at(0, head);
+  if (std::ranges::equal(head, kPointer))
     fail("is a pointer of Git LFS, not the file itself: fetch the file with git lfs pull");
 }
 
