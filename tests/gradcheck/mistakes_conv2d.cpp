@@ -160,6 +160,7 @@ class Catalogue {
 // 7 x 8 images, 3 x 3 filters, 2 -> 3 channels, strides 2 and 3, padding 1.
 const Setup kStrided{2, 3, 1, 1, 1, 1, {2, 7, 8, 2}, {3, 3, 2, 3}, {2, 4, 3, 3}};
 const Setup kDilated{1, 1, 2, 3, 1, 2, {2, 7, 9, 2}, {3, 3, 2, 3}, {2, 5, 7, 3}};
+const Setup kBoth{2, 2, 2, 2, 1, 1, {2, 7, 9, 2}, {3, 3, 2, 3}, {2, 3, 4, 3}};
 // Same: the even size has its odd pixel at the bottom and right.
 const Setup kSame{2, 2, 1, 1, 0, 0, {2, 6, 8, 2}, {3, 3, 2, 3}, {2, 3, 4, 3}};
 // 4 x 3 to 8 x 9, with one row and column cropped at the top and left.
@@ -209,13 +210,6 @@ void add_geometry(Catalogue& all) {
       [](View& v, const Term& t) { v.dw(t.i, t.j, t.c, t.o) += g(v, t) * v.x(t.n, t.h + 1, t.w + 1, t.c); });
   all.dx(s, "crop off by one in dx", {"off by one", "shifted by 1"}, {"shifted"},
          [](View& v, const Term& t) { v.dx(t.n, t.h - 1, t.w, t.c) += g(v, t) * v.w(t.i, t.j, t.c, t.o); });
-  // Two columns more than are there: the shift counts from the padding of 2.
-  all.dx(d, "crop off by two columns in dx",
-         {"padding of 1 at the top and 4 at the left, where 1 and 2 belong"}, {"shifted"},
-         [](View& v, const Term& t) { v.dx(t.n, t.h, t.w - 2, t.c) += g(v, t) * v.w(t.i, t.j, t.c, t.o); });
-  all.dw(d, "off by two columns in dw", {"padding of 1 at the top and 4 at the left, where 1 and 2 belong"},
-         {"shifted"},
-         [](View& v, const Term& t) { v.dw(t.i, t.j, t.c, t.o) += g(v, t) * v.x(t.n, t.h, t.w - 2, t.c); });
   const auto visited = [](const Term& t) { return t.p < 7 / 2 && t.q < 8 / 3; };
   const std::vector<std::string> early = {"only 3 of 4 rows and 2 of 3 columns"};
   all.dx(s, "loops to H / s in dx", early, {"missing-term"}, [=](View& v, const Term& t) {
@@ -240,6 +234,40 @@ void add_geometry(Catalogue& all) {
     v.P = 3;
     Setup::right_db(v);
   });
+}
+
+void add_places(Catalogue& all) {
+  const Setup &s = kStrided, &d = kDilated;
+  // Where h and w are read in place of the right ones: strides and dilations of the other axis, or of each other.
+  const auto elsewhere = [&](const Setup& at, const char* what, std::vector<std::string> words, auto&& h,
+                             auto&& w) {
+    all.dx(at, (std::string(what) + " in dx").c_str(), words, {"geometry"},
+           [=](View& v, const Term& t) { v.dx(t.n, h(t), w(t), t.c) += g(v, t) * v.w(t.i, t.j, t.c, t.o); });
+    all.dw(at, (std::string(what) + " in dw").c_str(), words, {"geometry"},
+           [=](View& v, const Term& t) { v.dw(t.i, t.j, t.c, t.o) += g(v, t) * v.x(t.n, h(t), w(t), t.c); });
+  };
+  elsewhere(
+      s, "one stride for both", {"the stride of h is used along w as well"}, [](auto& t) { return t.h; },
+      [](auto& t) { return t.q * 2 + t.j - 1; });
+  elsewhere(
+      s, "the other stride for both", {"the stride of w is used along h as well"},
+      [](auto& t) { return t.p * 3 + t.i - 1; }, [](auto& t) { return t.w; });
+  elsewhere(
+      s, "stride for dilation", {"stride and dilation are exchanged"},
+      [](auto& t) { return t.p + t.i * 2 - 1; }, [](auto& t) { return t.q + t.j * 3 - 1; });
+  elsewhere(
+      s, "no stride and no padding", {"both stride and padding are forgotten"},
+      [](auto& t) { return t.p + t.i; }, [](auto& t) { return t.q + t.j; });
+  elsewhere(
+      kBoth, "no stride and no dilation", {"both stride and dilation are forgotten"},
+      [](auto& t) { return t.p + t.i - 1; }, [](auto& t) { return t.q + t.j - 1; });
+  // Two columns more than are there: the shift counts from the padding of 2.
+  all.dx(d, "crop off by two columns in dx",
+         {"padding of 1 at the top and 4 at the left, where 1 and 2 belong"}, {"shifted"},
+         [](View& v, const Term& t) { v.dx(t.n, t.h, t.w - 2, t.c) += g(v, t) * v.w(t.i, t.j, t.c, t.o); });
+  all.dw(d, "off by two columns in dw", {"padding of 1 at the top and 4 at the left, where 1 and 2 belong"},
+         {"shifted"},
+         [](View& v, const Term& t) { v.dw(t.i, t.j, t.c, t.o) += g(v, t) * v.x(t.n, t.h, t.w - 2, t.c); });
 }
 
 void add_operands(Catalogue& all) {
@@ -383,6 +411,7 @@ void add_transposed(Catalogue& all) {
 std::vector<Mistake> convolution_mistakes() {
   Catalogue all;
   add_geometry(all);
+  add_places(all);
   add_operands(all);
   add_sums(all);
   add_transposed(all);

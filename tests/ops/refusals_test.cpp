@@ -292,6 +292,7 @@ TEST(OpRefusals, Images) {
        {"padding alone", "EXPLICIT{2,0,0,0}"},
        [=] { max_pool2d(x, {.padding = Padding::Explicit(2, 0, 0, 0)}); }},
       {"avg_pool2d", {"padding alone"}, [=] { avg_pool2d(x, {.padding = Padding::Explicit(0, 0, 0, 3)}); }},
+      {"max_pool2d", {"padding alone"}, [=] { max_pool2d(x, {.padding = Padding::Explicit(0, 2, 0, 0)}); }},
       {"avg_pool2d",
        {"not Int32"},
        [] {
