@@ -112,11 +112,11 @@ int time_steps(const Options& options, tg::Communicator* world) {
   const double step = median({times.begin() + 2, times.end()});
   if (world == nullptr || world->is_first())
     fmt::print(
-        R"({{"net":"{}","batch":{},"processes":{},"threads":{},"images_per_s":{},"ms_step":{},"ms_communication":{},)"
+        R"({{"net":"{}","batch":{},"processes":{},"threads":{},"images_per_s":{},"ms_step":{},"ms_step_best":{},"ms_communication":{},)"
         R"("parameters":{},"peak_rss_mib":{}}})"
         "\n",
         options.net, options.batch, world != nullptr ? world->processes() : 1, options.threads,
-        static_cast<double>(options.batch) / step, 1e3 * step,
+        static_cast<double>(options.batch) / step, 1e3 * step, 1e3 * *std::ranges::min_element(times),
         1e3 * median({communication.begin() + 2, communication.end()}), count,
         static_cast<double>(usage.ru_maxrss) / 1024);
   return 0;

@@ -68,6 +68,17 @@ class Exchange {
       }
   }
 
+  /// Throws, on all processes alike, where MPI cannot move so many numbers at once.
+  void require_movable() const {
+    std::size_t most = 0, all = 0;
+    for (int p = 0; p < world_.processes(); ++p) {
+      most = std::max(most, shares_.subtrees(p).size());
+      all += shares_.subtrees(p).size();
+    }
+    (void)count_for_mpi(most * size_);
+    (void)count_for_mpi(all * (size_ / static_cast<std::size_t>(world_.processes()) + 1));
+  }
+
   /// Adds in the tree of chunks. sums: of this process' subtrees. result: of all parameters, those of this dtype are set.
   void in_tree(const std::vector<std::vector<Tensor>>& sums, std::vector<Tensor>& result) {
     if (size_ == 0) return;
@@ -289,29 +300,49 @@ void compute(const Call& call, Own& own) {
                        .tensors()};
 }
 
-// The losses of all chunks are added in their order, as batch_gradient() does.
-double add_losses(World& world, const Shares& shares, bool one_tape, const std::vector<double>& own) {
+// The losses of all chunks on their way to all processes, while gradients are exchanged. They are added in the order of the
+// chunks, as batch_gradient() does.
+class Losses {
+ public:
+  Losses(World& world, const Shares& shares, bool one_tape, const std::vector<double>& own)
+      : world_(world), b_(std::make_shared<Buffers>()) {
+    b_->own = own;
+    int total = 0;
+    for (int p = 0; p < world.processes(); ++p) {
+      b_->at.push_back(total);
+      b_->counts.push_back(one_tape ? 1 : static_cast<int>(shares.end_of(p) - shares.first_of(p)));
+      total += b_->counts.back();
+    }
+    b_->all.resize(static_cast<std::size_t>(total));
+    world.check(kOp, MPI_Iallgatherv(b_->own.data(), static_cast<int>(own.size()), MPI_DOUBLE, b_->all.data(),
+                                     b_->counts.data(), b_->at.data(), MPI_DOUBLE, world.comm(), &request_));
+  }
+
+  // After an error of the exchange nobody may write here any more.
+  ~Losses() {
+    if (!is_done_) new std::shared_ptr<Buffers>(b_);
+  }
+  Losses(const Losses&) = delete;
+  Losses& operator=(const Losses&) = delete;
+
+  double sum() {
+    world_.wait(kOp, {&request_, 1}, b_);
+    is_done_ = true;
+    double sum = 0;
+    for (const double value : b_->all) sum += value;
+    return sum;
+  }
+
+ private:
   struct Buffers {
     std::vector<double> own, all;
     std::vector<int> counts, at;
   };
-  const auto b = std::make_shared<Buffers>();
-  b->own = own;
-  int total = 0;
-  for (int p = 0; p < world.processes(); ++p) {
-    b->at.push_back(total);
-    b->counts.push_back(one_tape ? 1 : static_cast<int>(shares.end_of(p) - shares.first_of(p)));
-    total += b->counts.back();
-  }
-  b->all.resize(static_cast<std::size_t>(total));
-  MPI_Request request;
-  world.check(kOp, MPI_Iallgatherv(b->own.data(), static_cast<int>(own.size()), MPI_DOUBLE, b->all.data(),
-                                   b->counts.data(), b->at.data(), MPI_DOUBLE, world.comm(), &request));
-  world.wait(kOp, {&request, 1}, b);
-  double sum = 0;
-  for (const double value : b->all) sum += value;
-  return sum;
-}
+  World& world_;
+  std::shared_ptr<Buffers> b_;
+  MPI_Request request_;
+  bool is_done_ = false;
+};
 
 void check_parameters(World& world, const std::vector<Tensor>& parameters) {
   std::vector<std::uint64_t> hashes;
@@ -389,7 +420,11 @@ BatchGradient distributed_batch_gradient(Communicator& communicator, const Tenso
     if (own.sums.store_counts) own.sums.store_counts();
     return result;
   }
-  result.loss = add_losses(world, shares, options.one_tape, own.sums.losses);
+  if (options.adding == Adding::InTree) {
+    Exchange<float>(world, shares, parameters).require_movable();
+    Exchange<double>(world, shares, parameters).require_movable();
+  }
+  Losses losses(world, shares, options.one_tape, own.sums.losses);
   const auto add = [&]<class T>(std::type_identity<T>) {
     Exchange<T> exchange(world, shares, parameters);
     if (options.adding == Adding::InTree) {
@@ -404,6 +439,7 @@ BatchGradient distributed_batch_gradient(Communicator& communicator, const Tenso
   };
   add(std::type_identity<float>{});
   add(std::type_identity<double>{});
+  result.loss = losses.sum();
   result.gradients = Gradients(parameters, std::move(sums));
   if (own.sums.store_counts) own.sums.store_counts();
   return result;
