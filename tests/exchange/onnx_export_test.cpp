@@ -331,6 +331,21 @@ TEST(OnnxExport, SeveralInputsAndResultsHaveTheirNames) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(largest_difference(found[i], expected[i]), 1e-6) << i;
 }
 
+TEST(OnnxExport, OneValueMayBeSeveralResults) {
+  const OnnxFunction f = [](const Tensors& in) {
+    const Tensor y = exp(in[0]);
+    return Tensors{y,     permute(y, {0, 1, 2, 3}),      y,        nchw_to_nhwc(y),
+                   in[0], nhwc_to_nchw(nchw_to_nhwc(y)), ones({2})};
+  };
+  for (const bool nchw : {false, true}) {
+    OnnxModel net = load_onnx(onnx_bytes(f, {images()}, {.channels_first = nchw}),
+                              {.images = nchw ? ImageOrder::NHWC : ImageOrder::AsInFile});
+    const Tensors found = net.run({images()}), expected = f({images()});
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_LE(largest_difference(found[i], expected[i]), 1e-6) << i;
+  }
+}
+
 TEST(OnnxExport, ParametersOfFunctionsHaveNamesAndConstantsAreNone) {
   Generator generator(1);
   const Tensor w = parameter(uniform({2, 3}, -1, 1, generator)), b = parameter(ones({3})),

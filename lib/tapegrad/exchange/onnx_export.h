@@ -38,7 +38,8 @@ using OnnxFunction = std::function<std::vector<Tensor>(const std::vector<Tensor>
 ///   save_onnx("classifier.onnx", net, first_batch);  // an example: its shape and dtype count
 ///
 /// Parameters and buffers keep their paths as names. Filters are written as OIHW, and kernels of Dense as [units, features],
-/// as PyTorch exports its layers; images between convolutions are NCHW, with transposes where ops need NHWC. Float32 is FLOAT, Float64 DOUBLE, Int32 INT32 and UInt8 UINT8.
+/// as PyTorch exports its layers; images between convolutions are NCHW, with transposes where ops need NHWC. Float32 is
+/// FLOAT, Float64 DOUBLE, Int32 INT32 and UInt8 UINT8.
 ///
 /// The module is called with batches of three and five made of the example's rows, the second with other numbers. What
 /// differs between the two beside the inputs, such as a number taken out of a tensor with item(), or a random draw, is an

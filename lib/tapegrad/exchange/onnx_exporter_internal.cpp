@@ -131,8 +131,11 @@ void Exporter::add_outputs() {
     const Twin& twin = runs.outputs[i];
     const bool is_nchw = options.channels_first && twin.first.rank() == 4;
     FileValue& made = value(twin, "result " + std::to_string(i));
-    graph.output(is_nchw ? nchw(made) : natural(made), output_names_[i]);
-    (is_nchw ? made.nchw : made.natural) = output_names_[i];
+    const std::string from = is_nchw ? nchw(made) : natural(made);
+    graph.output(from, output_names_[i]);
+    for (auto& [key, same] : values)  // several values may be one in the file
+      for (std::string* name : {&same.natural, &same.nchw})
+        if (*name == from) *name = output_names_[i];
     graph.proto.outputs.push_back(info(twin, output_names_[i], is_nchw));
   }
 }
