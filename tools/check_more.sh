@@ -14,12 +14,12 @@ tools/setup.sh clang clang-tidy
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
 
-# All but the tests of the examples, which kill and continue programs for minutes, and of memory, which replace operator new as
-# sanitizers do: what takes longest comes first.
+# All but the tests of the examples, which kill and continue programs for minutes, of memory, which replace operator new as
+# sanitizers do, and of mpi, which mpirun starts: what takes longest comes first.
 all="gradcheck kernels ops refusals autograd base io data process tapegrad_c exchange transforms tensor optim nn show"
 for folder in tests/*/; do # which must not be forgotten when there is one more
   room=$(basename "$folder")
-  case " $all examples memory tools " in
+  case " $all examples memory mpi tools " in
     *" $room "*) ;;
     *) if compgen -G "tests/$room/*_test.cpp" >/dev/null; then echo "check_more.sh: $room is not in the list" >&2; exit 1; fi ;;
   esac

@@ -73,9 +73,12 @@ std::size_t changed(std::uint8_t* data, std::size_t size) {
              : LLVMFuzzerMutate(data, size, kLongest);
 }
 
-void run_random(const std::vector<Bytes>& corpus, std::uint64_t count) {
+// `count` random inputs, and then more until `seconds` have passed; returns how many these were.
+std::uint64_t run_random(const std::vector<Bytes>& corpus, std::uint64_t count, double seconds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   Bytes input;
-  for (std::uint64_t i = 0; i < count; ++i) {
+  std::uint64_t i = 0;
+  for (; i < count || (seconds > 0 && std::chrono::steady_clock::now() < end); ++i) {
     // Mostly a change of a change: what is far from the corpus is reached too.
     if (i % 8 == 0 || input.empty()) input = corpus.empty() ? Bytes{} : corpus[stream().below(corpus.size())];
     std::size_t size = std::min(input.size(), kLongest);
@@ -92,12 +95,13 @@ void run_random(const std::vector<Bytes>& corpus, std::uint64_t count) {
     input.resize(size);
     run(input);
   }
+  return i;
 }
 
 int usage(const char* program) {
   std::printf(
-      "usage: %s [--random COUNT] [--seed N] [--write-seeds FOLDER] [FILE or FOLDER]...\n"
-      "Runs the target on these files, then on COUNT random changes of them.\n",
+      "usage: %s [--random COUNT] [--seconds S] [--seed N] [--write-seeds FOLDER] [FILE or FOLDER]...\n"
+      "Runs the target on these files, then on COUNT random changes of them, and on more until S seconds have passed.\n",
       program);
   return 2;
 }
@@ -134,9 +138,11 @@ extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, st
 int main(int argc, char** argv) {
   std::vector<fs::path> paths;
   std::uint64_t count = 0;
+  double seconds = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
-    const bool has_value = argument == "--random" || argument == "--seed" || argument == "--write-seeds";
+    const bool has_value = argument == "--random" || argument == "--seconds" || argument == "--seed" ||
+                           argument == "--write-seeds";
     if (!has_value && argument.starts_with("--")) return usage(argv[0]);
     if (!has_value) {
       paths.emplace_back(argument);
@@ -144,6 +150,7 @@ int main(int argc, char** argv) {
     }
     if (++i == argc) return usage(argv[0]);
     if (argument == "--random") count = std::strtoull(argv[i], nullptr, 10);
+    if (argument == "--seconds") seconds = std::strtod(argv[i], nullptr);
     if (argument == "--seed") stream() = Stream(std::strtoull(argv[i], nullptr, 10));
     if (argument == "--write-seeds")
       for (const auto& [name, bytes] : tapegrad::fuzz::seeds()) {
@@ -157,7 +164,7 @@ int main(int argc, char** argv) {
   if (corpus.empty() && !paths.empty()) tapegrad::fuzz::found("there is nothing to run");
   const auto begin = std::chrono::steady_clock::now();
   for (const Bytes& input : corpus) run(input);
-  run_random(corpus, count);
+  count = run_random(corpus, count, seconds);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   std::printf("%zu files and %llu random inputs in %.1f s", corpus.size(),
               static_cast<unsigned long long>(count), taken.count());
