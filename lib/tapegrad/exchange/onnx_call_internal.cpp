@@ -81,7 +81,7 @@ std::string Call::in_beside_nchw(std::size_t i) const {
   if (rank(i) == 1) return graph.node("Unsqueeze", {in(i), graph.integers({1, 2})});  // [c, 1, 1]
   Ints leading;
   for (int axis = 0; axis < 4 - rank(i); ++axis) leading.push_back(axis);
-  return graph.transposed(graph.node("Unsqueeze", {in(i), graph.integers(leading)}), kToNchw);
+  return graph.transposed(graph.node("Unsqueeze", {in(i), graph.integers(leading)}), to_nchw());
 }
 
 bool Call::prefers_nchw(std::size_t i) const {

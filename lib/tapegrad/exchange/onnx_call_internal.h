@@ -157,6 +157,7 @@ void add_windows(OpTable& table);
 void add_shapes(OpTable& table);
 void add_reductions(OpTable& table);
 void add_choices(OpTable& table);
+void add_losses(OpTable& table);
 /// Writers of ops that are told by their options, whatever their names are: parts of tensors and gathers, and convolutions
 /// with what layers do to the result. nullptr for others.
 const WriteOp* part_writer(const TracedOp& op);

@@ -18,6 +18,7 @@ OpTable all_writers() {
   add_shapes(table);
   add_reductions(table);
   add_choices(table);
+  add_losses(table);
   return table;
 }
 
@@ -185,12 +186,12 @@ std::string Exporter::repeated(const Twin& twin, const Sizes& sizes, const std::
 }
 
 const std::string& Exporter::natural(FileValue& value) {
-  if (value.natural.empty()) value.natural = graph.transposed(value.nchw, kToNhwc);
+  if (value.natural.empty()) value.natural = graph.transposed(value.nchw, to_nhwc());
   return value.natural;
 }
 
 const std::string& Exporter::nchw(FileValue& value) {
-  if (value.nchw.empty()) value.nchw = graph.transposed(value.natural, kToNchw);
+  if (value.nchw.empty()) value.nchw = graph.transposed(value.natural, to_nchw());
   return value.nchw;
 }
 

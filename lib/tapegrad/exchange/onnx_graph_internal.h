@@ -22,8 +22,13 @@ AttributeProto attribute(const char* name, double value);
 AttributeProto attribute(const char* name, const char* value);
 AttributeProto attribute(const char* name, Ints values);
 
-/// Axes of images: kToNchw[i] is the axis of NHWC that NCHW has as its axis i.
-inline const std::vector<int> kToNchw = {0, 3, 1, 2}, kToNhwc = {0, 2, 3, 1};
+/// Axes of images: to_nchw()[i] is the axis of NHWC that NCHW has as its axis i.
+inline std::vector<int> to_nchw() {
+  return {0, 3, 1, 2};
+}
+inline std::vector<int> to_nhwc() {
+  return {0, 2, 3, 1};
+}
 
 /// Nodes, constants and initializers, each with a name of its own.
 class Graph {

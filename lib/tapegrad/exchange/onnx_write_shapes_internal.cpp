@@ -146,7 +146,7 @@ void write_permute(Call& call) {
     for (const int axis : order) of_file.push_back(file_axis(axis, true));
     return call.result(call.graph.transposed(call.in_nchw(0), of_file));
   }
-  if (order == kToNhwc) return call.result_nchw(call.in(0));  // what was NCHW is an image here
+  if (order == to_nhwc()) return call.result_nchw(call.in(0));  // what was NCHW is an image here
   call.result(call.graph.transposed(call.in(0), order));
 }
 

@@ -11,7 +11,10 @@
 namespace tapegrad::inline v0::onnx {
 namespace {
 
-const std::vector<int> kFilterOrder = {3, 2, 0, 1};  // HWIO to OIHW; and of a transpose to [in, out, h, w]
+// HWIO to OIHW; and of a transpose to [in, out, h, w].
+std::vector<int> filter_order() {
+  return {3, 2, 0, 1};
+}
 
 std::vector<AttributeProto> window_attributes(const Conv2DGeometry& g, bool has_filter) {
   std::vector<AttributeProto> made = {
@@ -87,11 +90,11 @@ void write_convolution(Call& call, bool is_transpose, bool has_relu) {
     const Folded made = fold(call, *norm->first, g, is_transpose);
     const std::string path = call.exporter.path_of(call.first().inputs[1]);
     inputs.push_back(call.graph.unique((path.empty() ? "filter" : path) + ".folded"));
-    call.graph.initializer(inputs.back(), permute(made.filter, kFilterOrder));
+    call.graph.initializer(inputs.back(), permute(made.filter, filter_order()));
     inputs.push_back(call.graph.unique(made.bias_name + ".folded"));
     call.graph.initializer(inputs.back(), made.bias);
   } else {
-    inputs.push_back(call.filter(1, kFilterOrder));
+    inputs.push_back(call.filter(1, filter_order()));
     if (call.inputs() > 2) inputs.push_back(call.in(2));
   }
   std::string y = call.node(is_transpose ? "ConvTranspose" : "Conv", inputs, attributes);

@@ -228,6 +228,9 @@ Tensor of_labels(const Tensor& logits, const Tensor& labels, double spread, Redu
     const Tensor sharp = others - hot * sum(others, -1, {.keepdims = true});
     return scale * (spread == 0 ? sharp : sharp + spread * (hot - 1 / static_cast<double>(classes)));
   };
+  detail::note_input(labels);
+  detail::note("label_smoothing", spread);
+  detail::note("reduction", static_cast<double>(reduction));
   return record("cross_entropy", fused.loss, {{logits, rule_of(fused, slopes)}});
 }
 
@@ -250,6 +253,7 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, const LossOption
     const double r = norm(prediction - target).item() / std::sqrt(static_cast<double>(prediction.size()));
     loss = full({}, r * r, prediction.dtype());
   }
+  detail::note("reduction", static_cast<double>(options.reduction));
   return record("mse_loss", loss, {{prediction, rule_of(fused, slopes)}, {target, [slopes](const Tensor& g) {
                                                                             return -(g * slopes());
                                                                           }}});
@@ -306,6 +310,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   const auto slopes = [scale = fused.scale, x = Saved(logits), t = Saved(target)] {
     return scale * ((1.0 - t()) * sigmoid(x()) - t() * sigmoid(-x()));
   };
+  detail::note("reduction", static_cast<double>(options.reduction));
   return record(
       "binary_cross_entropy_with_logits", fused.loss,
       {{logits, rule_of(fused, slopes)},
