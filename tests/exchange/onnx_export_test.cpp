@@ -391,6 +391,19 @@ TEST(OnnxExport, BuffersKeepTheirNames) {
   EXPECT_TRUE(load_onnx(model).named_parameters().empty());
 }
 
+// As with BatchNorm: an average that is infinite once would stay so.
+TEST(OnnxExport, AVarianceBeyondTheRangeIsForgotten) {
+  BatchNorm norm({.channels = 2, .momentum = 0.9, .moving_variance = MovingVariance::Unbiased});
+  for (const MovingVariance kept : {MovingVariance::Biased, MovingVariance::Unbiased}) {
+    OnnxModel loaded = load_onnx(onnx_bytes(norm, images()), {.moving_variance = kept});
+    loaded.train();
+    (void)loaded(images() * 1e25);
+    for (int step = 0; step < 3; ++step) (void)loaded(images());
+    for (const auto& [name, x] : loaded.state().tensors)
+      for (const float value : x.values<float>()) EXPECT_TRUE(std::isfinite(value)) << name;
+  }
+}
+
 // Constants between a convolution and its batch norm: the norm cannot be computed where the convolution is.
 TEST(OnnxExport, ConstantsMayStandBeforeABatchNorm) {
   Generator generator(1);

@@ -1,6 +1,7 @@
 // Normalization of ONNX, and Dropout.
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "tapegrad/autograd/services.h"
@@ -15,22 +16,26 @@
 namespace tapegrad::inline v0::onnx {
 namespace {
 
-// average = momentum average + (1 - momentum) batch
+// average = momentum average + (1 - momentum) factor batch. What is beyond the dtype's range counts as its largest number: an
+// average that is infinite once would stay so.
 template <class T>
-void move(Tensor average, const Tensor& batch, double momentum) {
+void move(Tensor average, const Tensor& batch, double momentum, double factor) {
+  constexpr auto kLargest = static_cast<double>(std::numeric_limits<T>::max());
   const auto from = batch.values<T>();
   const auto to = average.mutable_values<T>();
-  for (std::size_t i = 0; i < to.size(); ++i)
-    to[i] =
-        static_cast<T>(momentum * static_cast<double>(to[i]) + (1 - momentum) * static_cast<double>(from[i]));
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const double fresh = std::min(static_cast<double>(from[i]), kLargest);
+    to[i] = static_cast<T>(
+        std::min(momentum * static_cast<double>(to[i]) + (1 - momentum) * factor * fresh, kLargest));
+  }
 }
 
-void move_average(const Tensor& average, const Tensor& batch, double momentum) {
+void move_average(const Tensor& average, const Tensor& batch, double momentum, double factor = 1) {
   if (average.dtype() != batch.dtype() || average.shape() != batch.shape())
     fail("load_onnx", "the running statistics are {} {}, but those of the batch {} {}", average.dtype(),
          average.shape(), batch.dtype(), batch.shape());
   dispatch_floating(average.dtype(),
-                    [&]<class T>(std::type_identity<T>) { move<T>(average, batch, momentum); });
+                    [&]<class T>(std::type_identity<T>) { move<T>(average, batch, momentum, factor); });
 }
 
 Compute prepare_batch_normalization(const Node& node) {
@@ -57,9 +62,7 @@ Compute prepare_batch_normalization(const Node& node) {
     if (!is_replaying()) {
       move_average(mean, result.mean, momentum);
       const auto count = static_cast<double>(result.count);
-      move_average(variance,
-                   unbiased && count > 1 ? result.variance * (count / (count - 1)) : result.variance,
-                   momentum);
+      move_average(variance, result.variance, momentum, unbiased && count > 1 ? count / (count - 1) : 1);
     }
     const Value y{result.y, x.type, order};
     if (!statistics) return {y};
