@@ -38,6 +38,22 @@ double process_age() {
          std::stod(field) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+// What a training step takes for an image, two for each multiplication: forward, the gradients of all filters, and of all inputs
+// but the first. Taps that fall on padding count, too.
+double flops_per_image(tg::Sequential& net) {
+  double flops = 0;
+  tg::Tensor x = tg::zeros({1, 28, 28, 1});
+  for (std::size_t i = 0; i < net.size(); ++i) {
+    const tg::Tensor y = net[i](x);
+    const tg::Tensor filter = net[i].parameters()[0];
+    // Each tap is multiplied at every output pixel of a convolution, and at every input pixel of a transposed one.
+    const tg::index_t positions = std::min(x.shape()[1] * x.shape()[2], y.shape()[1] * y.shape()[2]);
+    flops += (i == 0 ? 4.0 : 6.0) * static_cast<double>(positions * filter.size());
+    x = y;
+  }
+  return flops;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -96,10 +112,10 @@ int main(int argc, char** argv) {
     std::sort(times.begin(), times.end());
     const double median = times[times.size() / 2], images = static_cast<double>(batch);
     fmt::print(R"({{"net":"{}","batch":{},"threads":{},"plain":{},"images_per_s":{},"images_per_s_best":{},)"
-               R"("ms_median":{},"peak_rss_mib":{},"startup_s":{},"loss":{}}})"
+               R"("ms_median":{},"peak_rss_mib":{},"startup_s":{},"loss":{},"flops_per_image":{}}})"
                "\n",
                name, batch, threads, plain, images / median, images / times.front(), median * 1e3,
-               static_cast<double>(usage.ru_maxrss) / 1024, startup, loss);
+               static_cast<double>(usage.ru_maxrss) / 1024, startup, loss, flops_per_image(net));
     return 0;
   });
 }

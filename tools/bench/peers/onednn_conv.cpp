@@ -93,6 +93,24 @@ static memory filled(const memory::desc& want, const memory::dims& dims, tag pla
   return m;
 }
 
+// oneDNN 3 takes the engine first and has no separate descriptor; oneDNN 2 has one.
+template <class P, class... Args>
+static typename P::primitive_desc describe_forward(const Args&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename P::primitive_desc(cpu, args...);
+#else
+  return typename P::primitive_desc({args...}, cpu);
+#endif
+}
+template <class P, class Hint, class... Args>
+static typename P::primitive_desc describe_backward(const Hint& hint, const Args&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename P::primitive_desc(cpu, args..., hint);
+#else
+  return typename P::primitive_desc({args...}, cpu, hint);
+#endif
+}
+
 struct Result {
   std::string impl;
   std::vector<double> seconds;
@@ -125,8 +143,8 @@ static void run(const Shape& s, algorithm algo, bool nhwc, double budget, Result
   memory::desc wei(wei_d, f32, tag::any);
   memory::dims strides{s.stride, s.stride}, dil{s.dilation - 1, s.dilation - 1};
   memory::dims lo{y.before, x.before}, hi{y.after, x.after};
-  typename F::primitive_desc fpd({prop_kind::forward_training, algo, src, wei, dst, strides, dil, lo, hi},
-                                 cpu);
+  const auto fpd =
+      describe_forward<F>(prop_kind::forward_training, algo, src, wei, dst, strides, dil, lo, hi);
   {
     auto a = filled(fpd.src_desc(), src_d, tag::nchw), w = filled(fpd.weights_desc(), wei_d, wei_plain);
     memory o(fpd.dst_desc(), cpu);
@@ -134,14 +152,14 @@ static void run(const Shape& s, algorithm algo, bool nhwc, double budget, Result
     sample(F(fpd), {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, o}}, budget, out[0]);
   }
   {
-    typename D::primitive_desc pd({algo, src, wei, dst, strides, dil, lo, hi}, cpu, fpd);
+    const auto pd = describe_backward<D>(fpd, algo, src, wei, dst, strides, dil, lo, hi);
     auto g = filled(pd.diff_dst_desc(), dst_d, tag::nchw), w = filled(pd.weights_desc(), wei_d, wei_plain);
     memory o(pd.diff_src_desc(), cpu);
     out[1].impl = pd.impl_info_str();
     sample(D(pd), {{DNNL_ARG_DIFF_DST, g}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DIFF_SRC, o}}, budget, out[1]);
   }
   {
-    typename W::primitive_desc pd({algo, src, wei, dst, strides, dil, lo, hi}, cpu, fpd);
+    const auto pd = describe_backward<W>(fpd, algo, src, wei, dst, strides, dil, lo, hi);
     auto g = filled(pd.diff_dst_desc(), dst_d, tag::nchw), a = filled(pd.src_desc(), src_d, tag::nchw);
     memory o(pd.diff_weights_desc(), cpu);
     out[2].impl = pd.impl_info_str();
