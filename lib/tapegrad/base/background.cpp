@@ -1,7 +1,5 @@
 #include "tapegrad/base/background.h"
 
-#include <unistd.h>
-
 #include <cfenv>
 #include <condition_variable>
 #include <exception>
@@ -11,6 +9,7 @@
 
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/system_internal.h"
 
 namespace tapegrad::inline v0 {
 
@@ -26,20 +25,27 @@ struct Background::Shared {
       std::function<void()> now = std::exchange(task, nullptr);
       lock.unlock();
       std::fesetenv(&environment);
-      detail::context().task = this;  // a parallel loop's workers see it, too
-      std::exception_ptr thrown;
-      try {
-        now();
-      } catch (...) {
-        thrown = std::current_exception();
-      }
-      now = nullptr;  // before the caller hears of the end
-      detail::context().task = nullptr;
+      std::exception_ptr thrown = run(std::move(now));
       lock.lock();
       error = std::move(thrown);
       stage = Stage::Done;
       changed.notify_all();
     }
+  }
+
+  // Runs a task, which is gone before the caller hears of its end, and returns what it threw.
+  std::exception_ptr run(std::function<void()> now) {
+    const void* const before =
+        std::exchange(detail::context().task, this);  // a parallel loop's workers see it, too
+    std::exception_ptr thrown;
+    try {
+      now();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    now = nullptr;
+    detail::context().task = before;
+    return thrown;
   }
 
   std::mutex mutex;
@@ -50,7 +56,7 @@ struct Background::Shared {
   std::fenv_t environment{};
   std::exception_ptr error;
   std::thread thread;
-  pid_t process = ::getpid();  // the one that has the thread
+  std::uint32_t process = detail::process_number();  // the one that has the thread
 };
 
 Background::Background() : shared_(std::make_shared<Shared>()) {}
@@ -62,7 +68,7 @@ static void leave(std::shared_ptr<Shared>& shared) {
 }
 
 bool Background::lost() const {
-  return shared_->process != ::getpid();
+  return shared_->process != detail::process_number();
 }
 
 bool Background::runs_here() const {
@@ -92,9 +98,18 @@ void Background::start(std::function<void()> task) {
     leave(shared_);
     shared_ = std::make_shared<Shared>();
   }
-  const std::lock_guard lock(shared_->mutex);
+  std::unique_lock lock(shared_->mutex);
   if (shared_->stage != Shared::Stage::Idle)
     fail("background", "a task was started before the last one was waited for");
+  if constexpr (!detail::kThreads) {
+    lock.unlock();
+    detail::Context outside =
+        std::exchange(detail::context(), {});  // a thread of its own would know nothing of it
+    shared_->error = shared_->run(std::move(task));
+    detail::context() = std::move(outside);
+    shared_->stage = Shared::Stage::Done;
+    return;
+  }
   if (!shared_->thread.joinable()) shared_->thread = std::thread([shared = shared_] { shared->loop(); });
   std::fegetenv(&shared_->environment);
   shared_->task = std::move(task);

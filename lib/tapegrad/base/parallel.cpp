@@ -1,8 +1,5 @@
 #include "tapegrad/base/parallel.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cfenv>
@@ -19,6 +16,7 @@
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/cpu_quota_internal.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/system_internal.h"
 #include "tapegrad/base/thread_memory.h"
 
 // Results are the same bits for any number of threads, NaN stays NaN, and sums keep their order. All sources
@@ -31,18 +29,8 @@ namespace tapegrad::inline v0 {
 namespace {
 
 int available_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   static const int quota = detail::cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup");
-  return std::clamp(std::min(count, quota), 1, 64);
-}
-
-// Tells the processor that this thread is waiting in a loop.
-inline void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
+  return std::clamp(std::min(detail::cpus_of_process(), quota), 1, 64);
 }
 
 // One loop, as the threads that work on it see it.
@@ -86,7 +74,7 @@ constinit std::atomic<std::uint64_t> worker_count{0};
 
 // Counts one more, unless there are `most`.
 bool count_worker(int most) {
-  const std::uint64_t process = static_cast<std::uint64_t>(getpid()) << 32;
+  const std::uint64_t process = std::uint64_t{detail::process_number()} << 32;
   std::uint64_t seen = worker_count.load(std::memory_order_relaxed), now = 0;
   do {
     now = seen >> 32 == process >> 32 ? seen + 1 : process + 1;
@@ -108,9 +96,9 @@ class Worker {
     worker_count.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  // Returns false when there are `most` workers; throws when the system has no more threads to give.
+  // Returns false when there are `most` workers, and where no thread can be started; throws when the system has no more threads to give.
   bool start(int most) {
-    if (!count_worker(most)) return false;
+    if (!detail::kThreads || !count_worker(most)) return false;
     try {
       thread_ = std::thread([this] { loop(); });
     } catch (...) {
@@ -158,7 +146,7 @@ class Worker {
 
   void loop() {
     for (;;) {
-      for (int spins = 0; !called() && spins < kSpins; ++spins) relax();
+      for (int spins = 0; !called() && spins < kSpins; ++spins) detail::relax();
       if (!called()) {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [&] { return called(); });
@@ -192,7 +180,7 @@ class Worker {
 // threads that both run loops, and a program that never runs a large loop never starts one.
 class Workers {
  public:
-  bool in_this_process() const { return owner_ == getpid(); }
+  bool in_this_process() const { return owner_ == detail::process_number(); }
 
   void run(Job& job, int helpers) {
     try {
@@ -218,7 +206,7 @@ class Workers {
 
  private:
   std::vector<std::unique_ptr<Worker>> workers_;
-  const pid_t owner_ = getpid();
+  const std::uint32_t owner_ = detail::process_number();
 };
 
 // The calling thread's workers. A child process that fork() made has none, and finds their mutex and their

@@ -51,7 +51,7 @@ class Generator {
   template <class T>
   void shuffle(std::span<T> values) {
     for (std::size_t left = values.size(); left > 1; --left) {
-      const std::size_t pick = integer(left);
+      const auto pick = static_cast<std::size_t>(integer(left));
       T moved = std::move(values[left - 1]);
       values[left - 1] = std::move(values[pick]);
       values[pick] = std::move(moved);

@@ -95,8 +95,8 @@ std::vector<Dataset> split_counts(const Dataset& data, const std::vector<index_t
       fail("split_counts",
            "counts must be at least 0 and add up to at most {}, the number of samples, got {}", order.size(),
            join(counts, ", "));
-    sets.push_back(subset(data, std::vector<index_t>(at, at + count)));
-    at += count;
+    sets.push_back(subset(data, std::vector<index_t>(at, at + static_cast<std::ptrdiff_t>(count))));
+    at += static_cast<std::ptrdiff_t>(count);
   }
   return sets;
 }

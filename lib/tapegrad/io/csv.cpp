@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "tapegrad/io/file_internal.h"
+#include "tapegrad/io/from_chars_internal.h"
 #include "tapegrad/io/text_internal.h"
 
 namespace tapegrad::inline v0 {
@@ -124,7 +125,7 @@ std::optional<double> number(std::string_view text) {
 bool is_numeric(std::string_view text) {
   text = without_plus(text);
   double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [end, error] = detail::from_chars(text.data(), text.data() + text.size(), value);
   return error != std::errc::invalid_argument && end == text.data() + text.size();
 }
 

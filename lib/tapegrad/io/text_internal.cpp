@@ -4,6 +4,8 @@
 #include <charconv>
 #include <system_error>
 
+#include "tapegrad/io/from_chars_internal.h"
+
 namespace tapegrad::inline v0::detail {
 namespace {
 
@@ -26,7 +28,7 @@ std::int64_t magnitude(std::string_view text) {
 
 std::optional<double> parse_double(std::string_view text) {
   double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [end, error] = from_chars(text.data(), text.data() + text.size(), value);
   if (end != text.data() + text.size()) return std::nullopt;
   if (error == std::errc()) return value;
   if (error != std::errc::result_out_of_range || magnitude(text) > 0) return std::nullopt;

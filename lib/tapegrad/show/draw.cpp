@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tapegrad/base/options_internal.h"
+#include "tapegrad/io/from_chars_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -181,7 +182,7 @@ std::string_view glyph(char c) {
 
 double take_number(std::string_view& text) {
   double value = 0;
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), value).ptr;
+  const auto end = detail::from_chars(text.data(), text.data() + text.size(), value).ptr;
   text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   return value;
 }

@@ -1,0 +1,15 @@
+# One of a native system's packages whose headers alone are needed: as a target for another system. They are seen through a link,
+# or all of /usr/include would be.
+function(tapegrad_headers_of package target)
+  if(TARGET ${target})
+    return()
+  endif()
+  set(folder ${CMAKE_BINARY_DIR}/headers_of_${package})
+  find_path(TAPEGRAD_${package}_HEADERS ${package} PATHS /usr/include NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH REQUIRED)
+  mark_as_advanced(TAPEGRAD_${package}_HEADERS)
+  file(MAKE_DIRECTORY ${folder})
+  file(CREATE_LINK ${TAPEGRAD_${package}_HEADERS}/${package} ${folder}/${package} SYMBOLIC)
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${target} SYSTEM INTERFACE ${folder})
+  set(${package}_FOUND TRUE PARENT_SCOPE)
+endfunction()
