@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 
-from comparisons import inference, kernels, machine, peers, steps
+from comparisons import costs, inference, kernels, machine, parallel, peers, steps
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PARTS = {
@@ -25,6 +25,8 @@ PARTS = {
     "kernels": kernels.kernels,
     "odd": kernels.odd,
     "inference": inference.inference,
+    "costs": costs.costs,
+    "parallel": parallel.parallel,
 }
 
 
@@ -55,7 +57,7 @@ def parse():
 
 
 def check(options):
-    for program in ("bench_conv", "bench_peak", "bench_autoencoder"):
+    for program in ("bench_conv", "bench_peak", "bench_autoencoder", "bench_tape", "bench_costs"):
         if not os.path.exists(os.path.join(options.build, "tools", program)):
             sys.exit(f"compare.py: no {program} in {options.build}: build first, or give --build")
     if options.chroot and not os.path.exists(os.path.join(options.chroot, "usr", "bin")):

@@ -76,7 +76,8 @@ def main():
                     "c++20", [os.path.join(ROOT, "lib")])]
         if arguments.torch:
             api = os.path.abspath(arguments.torch)
-            folders = [api, api[:api.rindex("/torch/csrc")]]
+            # Said once more, /usr/include would be searched behind the standard library that includes from it.
+            folders = [api] + [path for path in (api[:api.rindex("/torch/csrc")],) if path != "/usr/include"]
             sources += [("torch.h", written("torch.cpp", "#include <torch/torch.h>\n"), "c++17", folders),
                         ("torch, a program", written("torch_program.cpp", TORCH_PROGRAM), "c++17", folders)]
         compilers = [name for name in ("g++", "clang++") if shutil.which(name)]

@@ -37,7 +37,7 @@ if [ ! -e "$root/made" ]; then
   # torch.compile wants a compiler and Python's headers.
   chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends ca-certificates g++ python3-torch \
     libtorch-dev python3-setuptools python3-dev python3-numpy libdnnl-dev python3-onnxruntime python3-onnx libjemalloc2 \
-    libtcmalloc-minimal4t64
+    libtcmalloc-minimal4t64 libbenchmark-dev
   chroot "$root" apt-get clean
   touch "$root/made"
 fi

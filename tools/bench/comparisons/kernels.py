@@ -83,7 +83,7 @@ def odd(options, context):
             after = next_of_eight(shape)
             of_onednn = ratio(g["ours"], g.get("onednn"))
             of_next = None if after == shape else g["ours"] / best[after, op, count]["ours"]
-            lines.append([shape, op, number(g["ours"], 1), number(g.get("onednn"), 1), number(of_onednn, 2), number(of_next, 2)])
+            lines.append([shape, op, number(g["ours"], 2), number(g.get("onednn"), 2), number(of_onednn, 2), number(of_next, 2)])
             if (of_onednn or 1) < LEAST_RATIO or (of_next or 1) < LEAST_OF_NEXT:
                 slow.append(lines[-1])
         columns = ["shape", "op", "tapegrad", "oneDNN", "ratio", "of our next multiple of 8"]
