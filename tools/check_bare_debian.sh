@@ -160,9 +160,10 @@ test -s "$root/root/tapegrad/out/mnist_autoencoder/reconstructions.png"
 step "the second command"
 in_clone tools/run_tests.sh "$@" | tee "$root/root/tests.log"
 
-# Chromium and PyTorch are left to the user: each is many times as large as all other packages. What a machine does not have
-# (a CPU with AVX-512, the right to mount or to trace) is no package; rows of the op table that have nothing to refuse are none.
-no_package='RefusesWholeNumbersInItsOwnName|FitsTheScreen|example\.mnist_autoencoder\.report|/(AVX|SSE)[0-9]*|InstructionSetsWithFmaAgree|PyTorchProof|OnnxProof|example\.pytorch_fine_tune|OpenBlas\.IsTheFlavour|FullDisk|KilledAtEverySystemCall'
+# Chromium, emscripten and PyTorch are left to the user: each is many times as large as all other packages. What a machine does
+# not have (a CPU with AVX-512, the right to mount or to trace) is no package; rows of the op table that have nothing to refuse
+# are none.
+no_package='RefusesWholeNumbersInItsOwnName|FitsTheScreen|example\.mnist_autoencoder\.report|example\.playground|/(AVX|SSE)[0-9]*|InstructionSetsWithFmaAgree|PyTorchProof|OnnxProof|example\.pytorch_fine_tune|OpenBlas\.IsTheFlavour|FullDisk|KilledAtEverySystemCall'
 skipped=$(sed -n '/^The following tests did not run:/,/^$/{/(Skipped)\|(Not Run)\|(Disabled)/p}' "$root/root/tests.log" |
   grep -Ev "$no_package" || true)
 if [ -n "$skipped" ]; then

@@ -436,7 +436,7 @@ void draw_digit(int digit, tg::Generator& generator, std::span<std::uint8_t, kDi
     moment = moment + Point{static_cast<double>(i % kBox), static_cast<double>(i / kBox)} * box[i];
   }
   const std::size_t left = placed(moment.x / mass), top = placed(moment.y / mass);
-  std::ranges::fill(pixels, std::uint8_t{0});
+  std::fill(pixels.begin(), pixels.end(), std::uint8_t{0});
   for (std::size_t i = 0; i < box.size(); ++i)
     pixels[(top + i / kBox) * kDigitSide + left + i % kBox] =
         static_cast<std::uint8_t>(std::floor(box[i] * 255.0 + 0.5));
