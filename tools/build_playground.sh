@@ -17,7 +17,7 @@ case $page in
   /*) ;;
   *) page=$start/$page ;;
 esac
-tools/setup.sh python3
+tools/setup.sh python3 debootstrap
 emscripten() { tools/cross/debian13.sh --with emscripten --with cmake --with ninja-build --with libhwy-dev --with libfmt-dev "$@"; }
 
 build=build/wasm

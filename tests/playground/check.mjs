@@ -120,8 +120,8 @@ const checkShown = async (browser, scene, what) => {
 const explanation = browser => browser.value(`document.querySelector('#explanation-text').innerText.replace(/\\s+/g, ' ')`);
 
 // The line about a number: its value is the library's, and so is the sum of the products that it lists.
-const checkExplanation = async (browser, label, value, what) => {
-  const text = await explanation(browser);
+const checkExplanation = async (browser, label, value, what) => checkText(await explanation(browser), label, value, what);
+const checkText = (text, label, value, what) => {
   check(text.startsWith(`${label} = ${String(value).replace('-', '−')}:`), `${what}: must begin with ${label} = ${value}, got ${text}`);
   const products = [...text.matchAll(/(−?[\d.]+) · \(?(−?[\d.]+)\)?/g)].map(([, a, b]) => number(a) * number(b));
   equal(sum(products), value, `${what}: the terms of "${text}"`);
@@ -129,7 +129,7 @@ const checkExplanation = async (browser, label, value, what) => {
 };
 
 const checkMouse = async browser => {
-  const [, scene] = native(program, [['fill', 1], ...exampleFields(), ['scene', 0, 4, 3, 1, 0, 1, -1]]).filter((_, i, all) => i === 0 || i === all.length - 1);
+  const scene = native(program, [['fill', 1], ...exampleFields(), ['scene', 0, 4, 3, 1, 0, 1, -1]]).at(-1);
   await checkShown(browser, scene, 'the first setting');
   for (const [name, label] of [['y', 'y[1, 0]'], ['dx', 'dx[1, 1]'], ['dw', 'dw[0, 2]']]) {
     const { values, columns } = scene[name], [row, column] = label.match(/\d+/g).map(Number), index = row * columns + column;
@@ -150,11 +150,11 @@ const checkMouse = async browser => {
   check((await explanation(browser)).startsWith('dx[0, 1] = '), 'the mouse after a click');
   await browser.click(byId('more'));
   await browser.click(byId('more'));
-  const [changed] = native(program, [['fill', 1], ...exampleFields(), ['set', 1, 5, 7], ['scene', 0, 4, 3, 1, 0, 1, -1]]).slice(-1);
+  const changed = native(program, [['fill', 1], ...exampleFields(), ['set', 1, 5, 7], ['scene', 0, 4, 3, 1, 0, 1, -1]]).at(-1);
   await checkShown(browser, changed, 'w[1, 1] is 7');
 
   await browser.click(`document.querySelector('[name=function][value="1"]').parentElement`);
-  const [transposed] = native(program, [['fill', 1], ...exampleFields(), ['set', 1, 5, 7], ['scene', 1, 4, 3, 1, 0, 1, -1]]).slice(-1);
+  const transposed = native(program, [['fill', 1], ...exampleFields(), ['set', 1, 5, 7], ['scene', 1, 4, 3, 1, 0, 1, -1]]).at(-1);
   await checkShown(browser, transposed, 'conv2d_transpose');
   await browser.hover(cell('y', 14));
   await checkExplanation(browser, 'y[2, 2]', transposed.y.values[14], 'the mouse');
@@ -164,6 +164,34 @@ const checkMouse = async browser => {
 const exampleFields = () => {
   const fields = [[[1, 0, 2, 1], [3, 1, 0, 2], [0, 2, 1, 1], [2, 1, 3, 0]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]];
   return fields.flatMap((rows, which) => rows.flatMap((row, i) => row.map((value, j) => ['set', which, i * [7, 4][which] + j, value])));
+};
+
+// The explanation of every number, in settings of all kinds: of a result the products add up to it, of C the tap is named.
+const checkExplanations = async browser => {
+  for (const [transpose, size, kernel, stride, padding, dilation, extra] of [
+    [0, 4, 3, 1, 0, 1, -1], [0, 6, 3, 2, -1, 2, -1], [0, 3, 2, 3, 3, 1, -1], [1, 3, 3, 2, 1, 1, 1], [1, 3, 2, 3, 0, 2, -1], [1, 4, 3, 1, -1, 1, -1]]) {
+    const settings = { transpose: Boolean(transpose), size, kernel, stride, padding, dilation, output_padding: extra };
+    await browser.value(`playground.core.fill(5), playground.convolution.set(${JSON.stringify(settings)})`);
+    const scene = native(program, [['fill', 5], ['scene', transpose, size, kernel, stride, padding, dilation, extra]]).at(-1);
+    const texts = await browser.value(`(() => { const all = {}, text = document.getElementById('explanation-text');
+      for (const [name, count] of ${JSON.stringify([...['y', 'dx', 'dw'].map(name => [name, scene[name].values.length]), ['C', scene.C.values.length], ['Ct', scene.C.values.length]])}) {
+        all[name] = [];
+        for (let i = 0; i < count; ++i) { playground.convolution.explain(name, i); all[name].push(text.innerText.replace(/\\s+/g, ' ')); }
+      } return all; })()`);
+    for (const name of ['y', 'dx', 'dw'])
+      texts[name].forEach((text, i) => {
+        const label = `${name}[${Math.floor(i / scene[name].columns)}, ${i % scene[name].columns}]`;
+        checkText(text, label, scene[name].values[i], JSON.stringify(settings));
+      });
+    const { values, columns, rows } = scene.C;
+    const turned = values.map((_, i) => values[i % rows * columns + Math.floor(i / rows)]);
+    for (const [name, entries, wide] of [['C', values, columns], ['Cᵀ', turned, rows]])
+      entries.forEach((value, i) => {
+        const text = texts[name === 'C' ? 'C' : 'Ct'][i], tap = text.match(/: tap w\[(\d), (\d)\]/);
+        check(text.startsWith(`${name}[${Math.floor(i / wide)}, ${i % wide}] = ${String(value).replace('-', '−')}: `), `${name}: ${text}`);
+        equal(value, tap ? scene.w.values[tap[1] * kernel + Number(tap[2])] : 0, text);
+      });
+  }
 };
 
 const focused = browser => browser.value(`(() => { const e = document.activeElement; return e.closest('[role=grid]')?.id ?? (e.id || e.textContent.trim()); })()`);
@@ -279,6 +307,8 @@ const checkPage = async () => {
         await browser.value(`playground.convolution.start(kExamples[3])`);
         if (shots) await screenshot(browser, width, colours);
       }
+    await open(1280, 900, 'light');
+    await checkExplanations(browser);
     await open(1280, 900, 'light');
     await checkMouse(browser);
     await open(1280, 900, 'light');
