@@ -18,7 +18,12 @@ case $page in
   *) page=$start/$page ;;
 esac
 tools/setup.sh python3 debootstrap
-emscripten() { tools/cross/debian13.sh --with emscripten --with cmake --with ninja-build --with libhwy-dev --with libfmt-dev "$@"; }
+as_root=
+[ "$(id -u)" -eq 0 ] || as_root="sudo ${DEBIAN13:+DEBIAN13=$DEBIAN13}"
+emscripten() {
+  # shellcheck disable=SC2086  # one word an argument
+  $as_root tools/cross/debian13.sh --with emscripten --with cmake --with ninja-build --with libhwy-dev --with libfmt-dev "$@"
+}
 
 build=build/wasm
 emscripten cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE=tools/cross/wasm.cmake \

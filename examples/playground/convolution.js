@@ -177,7 +177,7 @@ class Convolution {
     grids.dw.show(scene.dw, 'dw', 'the gradient of w', 'dw, the gradient of w');
     const { rows } = scene[t ? 'y' : 'x'], { rows: maps } = scene[t ? 'x' : 'y'], { top, bottom } = scene.geometry;
     const { kernel, stride, dilation } = this.settings, wide = (kernel - 1) * dilation + 1;
-    const size = `⌊(${rows} + ${top} + ${bottom} − ${wide}) / ${stride}⌋ + 1 = ${maps}`;
+    const size = `⌊(${rows} + ${top} + ${bottom} − ${wide}) / ${stride}⌋ + 1 = ${maps}`.replaceAll(' ', '\u00a0');
     const reach = dilation > 1 ? ` (the kernel reaches over ${wide} pixels)` : '';
     document.getElementById('forward-text').textContent = t
       ? `Each pixel of x stamps the kernel, times its own value, onto y; neighbouring stamps are ${stride} apart and add up. The size of y is one from which conv2d leads back to x: ${size}${reach}.`

@@ -108,7 +108,7 @@ class Grid {
   fit() {
     const room = this.element.parentElement.clientWidth - 1;
     const longest = Math.max(...this.list.map(cell => cell.textContent.length));
-    const needed = Math.max(30, Math.ceil(longest * 7.7 + 9));
+    const needed = Math.max(30, Math.ceil(longest * 7.8 + 12));
     const wide = this.plane.columns > 12 && room > 600 ? room / this.among - 30 : room;
     const side = Math.min(needed, Math.floor((wide - 1) / this.plane.columns) - 1);
     this.cells.style.setProperty('--side', `${side}px`);

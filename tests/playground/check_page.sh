@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 skip() { echo "check_page.sh: $*"; exit 77; }
 
 [ -f "$page" ] || skip "there is no $page, which tools/build_playground.sh builds: nothing was checked"
-newer=$(find "$here/../../examples/playground" -type f -newer "$page")
+newer=$(find "$here/../../examples/playground" -type f ! -name '*.png' -newer "$page")
 [ -z "$newer" ] || skip "$page is older than its sources, tools/build_playground.sh builds it anew: nothing was checked"
 command -v node >/dev/null || skip "Node is not installed: nothing was checked"
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
