@@ -120,6 +120,39 @@ class Compare(unittest.TestCase):
             self.assertEqual((speed, fraction), (f"{int(threads) * each:,}", f"{each * 1e8 * 1e-9 / 100:.2f}"), (net, threads, batch))
             self.assertEqual(peer[:2], ["-", "-"])
 
+    def test_settings_of_pytorch_are_kept_and_are_those_of_its_version(self):
+        sys.path.insert(0, str(BENCH))
+        self.addCleanup(sys.path.remove, str(BENCH))
+        from comparisons.steps import Torch
+
+        speeds = {("contiguous", "a", False): 10, ("channels_last", "a", False): 30, ("contiguous", "b", False): 20,
+                  ("channels_last", "b", False): 5, ("channels_last", "a", True): 25, ("contiguous", "a", True): 40}
+        tried = []
+
+        class Place:
+            version = "2.6.0"
+
+            def torch(self):
+                return self.version
+
+            def allocators(self):
+                return {"a": {}, "b": {}}
+
+        def torch():
+            made = Torch([Place()], self.folder / "settings.json")
+            made.measure = lambda key, setting, seconds: tried.append(setting) or {"images_per_s": speeds[setting]}
+            made.choose(("wide", 128, 1), 1)
+            return made.best["wide", 128, 1]
+
+        self.assertEqual(torch(), ("contiguous", "a", True))
+        self.assertEqual(set(tried), set(speeds))  # compiled ones with the allocator that is the fastest without
+        tried.clear()
+        self.assertEqual(torch(), ("contiguous", "a", True))
+        self.assertEqual(tried, [])
+        Place.version = "1.13.0"  # cannot compile
+        self.assertEqual(torch(), ("channels_last", "a", False))
+        self.assertEqual(len(tried), 4)
+
     def test_what_is_wrong_is_said(self):
         for words, message in ((["--only", "kernel"], "must be some of steps,kernels,odd"), (["--rounds", "0"], "must be a whole number"),
                                (["--chroot", str(self.folder / "none")], "--chroot must be a folder that"),

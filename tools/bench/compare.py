@@ -6,8 +6,10 @@
     tools/bench/compare.py --only kernels,odd --rounds 1
     tools/bench/compare.py --chroot /srv/trixie             # with Debian 13's peers (tools/bench/debian13.sh)
 
-PyTorch is Debian's python3-torch, oneDNN its libdnnl-dev, ONNX Runtime what
-tools/fetch_onnxruntime.sh brings; what is missing is left out. Every figure is from this
+PyTorch is Debian's python3-torch (with libtorch-dev and libbenchmark-dev for --only costs), in the
+fastest of its layouts, allocators (libjemalloc2, libtcmalloc-minimal4), threads, and with a chroot
+compiled or not; oneDNN is Debian's libdnnl-dev, ONNX Runtime what tools/fetch_onnxruntime.sh
+brings; what is missing is left out. Every figure is from this
 machine and this run: only the ratios, and the fractions of the peak that is measured
 meanwhile, mean something elsewhere. Nothing else should be running.
 """
@@ -53,6 +55,8 @@ def parse():
     parser.add_argument("--threads", type=at_least_one, default=min(2, len(os.sched_getaffinity(0))),
                         help="besides one thread")
     parser.add_argument("--chroot", metavar="FOLDER", help="where debian13.sh has put newer peers; needs root")
+    parser.add_argument("--torch-settings", metavar="FILE", help="keeps which of PyTorch's settings are the fastest, for the next "
+                        "run: trying all takes a quarter of an hour. Remove it if other programs were running")
     return parser.parse_args()
 
 
@@ -81,7 +85,7 @@ def main():
     with tempfile.TemporaryDirectory() as options.scratch:
         context = Context(options)
         context.peak.measure(options.threads, 0.3)
-        print(f"{machine.processor()}; {context.peak.told()}")
+        print(f"{machine.processor()}; {context.peak.told()}{machine.busy()}")
         for part in options.only:
             PARTS[part](options, context)
         print(f"\nPeak, measured in the course of it all: {context.peak.told()}")

@@ -19,6 +19,12 @@ def processor():
             f"model {hexadecimal('model')}, {len(os.sched_getaffinity(0))} CPUs")
 
 
+def busy():
+    """Says so where other programs are running, which makes all figures those of a busy machine."""
+    load = os.getloadavg()[0]
+    return f"; other programs are running: the load was {load:.1f}" if load > 0.5 else ""
+
+
 class Peak:
     """Float32 FMA of a single core, in GFLOP/s: the best of all that is measured in the course of a run."""
 

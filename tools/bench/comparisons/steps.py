@@ -4,6 +4,7 @@ import os
 import statistics
 
 from comparisons.common import number, ratio, rows, run, say, table
+from comparisons.machine import processor
 
 NETS = ("tutorial", "wide")
 BATCHES = (128, 512)
@@ -13,10 +14,10 @@ LAYOUTS = ("contiguous", "channels_last")
 class Torch:
     """PyTorch, and which of its settings is the fastest for a net, a batch and a number of threads.
 
-    Compilation takes a minute each: it is tried with the allocator that is the fastest without.
+    Compilation takes a minute each: it is tried with the allocator that is the fastest without. A file keeps what was found.
     """
 
-    def __init__(self, places):
+    def __init__(self, places, file=None):
         self.place, self.version = None, "not installed"
         for place in places:  # the newest, which a chroot has, counts
             version = place.torch()
@@ -24,6 +25,20 @@ class Torch:
                 self.place, self.version = place, version
         self.compiles = self.place is not None and int(self.version.split(".")[0]) >= 2
         self.best = {}
+        self.file = file
+        if file and os.path.exists(file):
+            with open(file, encoding="utf-8") as kept:
+                for where, key, setting in json.load(kept):
+                    if where == self.where():
+                        self.best[tuple(key)] = tuple(setting)
+
+    def where(self):
+        return f"{self.version}, {processor()}"
+
+    def keep(self):
+        if self.file:
+            with open(self.file, "w", encoding="utf-8") as kept:
+                json.dump([(self.where(), key, setting) for key, setting in self.best.items()], kept, indent=1)
 
     def measure(self, key, setting, seconds):
         """A row of torch_autoencoder.py, or None where PyTorch cannot do it."""
@@ -37,6 +52,8 @@ class Torch:
 
     def choose(self, key, seconds):
         """Tries all settings, and keeps the fastest."""
+        if key in self.best:
+            return
         def fastest(settings):
             speeds = {}
             for setting in settings:
@@ -50,7 +67,8 @@ class Torch:
             speeds |= fastest([(layout, allocator, True) for layout in LAYOUTS])
         self.best[key] = max(speeds, key=speeds.get)
         say(f"PyTorch {self.version}, {key[0]}, batch {key[1]}, {key[2]} thread(s): " +
-            ", ".join(f"{setting_name(setting)} {speed:,.0f}" for setting, speed in speeds.items()))
+            "; ".join(f"{setting_name(setting)} {speed:,.0f}" for setting, speed in speeds.items()))
+        self.keep()
 
 
 def setting_name(setting):
@@ -96,7 +114,7 @@ def theirs(found, key):
 
 
 def steps(options, context):
-    torch, peak = Torch(context.places), context.peak
+    torch, peak = Torch(context.places, options.torch_settings), context.peak
     keys = [(net, batch, threads) for net in NETS for threads in sorted({1, options.threads}) for batch in BATCHES]
     if torch.place:
         for key in keys:
