@@ -282,8 +282,8 @@ class Convolution {
     document.getElementById('explanation-text').replaceChildren(...parts);
   }
 
-  head(what, value, text) {
-    return el('p', {}, el('span', { className: 'value', textContent: `${what} = ${format(value)}` }), text);
+  head(what, value, ...text) {
+    return el('p', {}, el('span', { className: 'value', textContent: `${what} = ${format(value)}` }), ...text);
   }
 
   termsOf(list, total) {
@@ -344,7 +344,6 @@ class Convolution {
   // An input: where it goes.
   explainInput(name, index, marks) {
     const { scene } = this, t = scene.transpose, value = scene[name].values[index], label = this.grids[name].label(index);
-    const hint = 'Keys: 0 to 9, + and −, arrows to move.';
     const at = { x: 'x', w: 'w', g: 'y' }[name], terms = this.terms.filter(term => term[at] === index);
     const list = keys => [...new Set(terms.map(term => term[keys]))];
     if (name === 'x') {
@@ -367,7 +366,7 @@ class Convolution {
       g: `: how much the loss grows with ${this.grids.y.label(index)}.`,
     }[name];
     const goes = name === 'g' ? 'dx' : 'y', keys = name === 'g' ? 'x' : 'y';
-    return [this.head(label, value, `${text} ${hint}`), this.termsOf(name === 'w' ? terms.map(term => ({
+    return [this.head(label, value, text, el('span', { className: 'keys', textContent: ' Keys: 0 to 9, + and −; arrows move.' })), this.termsOf(name === 'w' ? terms.map(term => ({
       numbers: `${format(scene.x.values[term.x])} · ${bracketed(value)}`, names: `${this.grids.x.label(term.x)}, in ${this.grids.y.label(term.y)}`,
     })) : terms.map(term => ({
       numbers: `${format(value)} · ${bracketed(scene.w.values[term.w])}`, names: `${this.grids.w.label(term.w)}, in ${this.grids[goes].label(term[keys])}`,

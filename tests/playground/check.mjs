@@ -204,6 +204,9 @@ const checkKeyboard = async browser => {
     const at = await focused(browser);
     if (at === 'The model, layer by layer') break;
     reached.add(at);
+    equal(await browser.value(`(() => { const e = document.activeElement, b = e.getBoundingClientRect();
+      const top = document.elementFromPoint(b.left + b.width / 2, b.top + Math.min(b.height / 2, 15));
+      return !e.closest('#explanation') && Boolean(top?.closest('#explanation')); })()`), false, `${at} has the focus and is covered`);
   }
   const needed = ['size', 'kernel', 'stride', 'padding', 'dilation', ...kGrids.map(name => `grid-${name}`), 'stamp', 'grid-stamp', 'grid-sum', 'matrix-C',
     'matrix-Ct', 'other', 'start', 'one-step', 'reset', 'rate'];
