@@ -53,7 +53,8 @@ def kernels(options, context):
               f"peak {roof:.0f}):", ["shape", "op", "tapegrad", "of the peak", "oneDNN", "ratio"],
               [[shape, op, number(g["ours"]), number(g["ours"] / roof, 2), number(g.get("onednn")),
                 number(ratio(g["ours"], g.get("onednn")), 2)] for (shape, op), g in found.items()])
-        print(f"\nOf the peak: geometric mean {geometric_mean(g['ours'] / roof for g in found.values()):.2f}")
+        print(f"\nOf the peak: geometric mean {geometric_mean(g['ours'] / roof for g in found.values()):.2f} (taps on padding count, "
+              "too: who skips them may exceed it)")
         fast = {key: g["ours"] / g["onednn"] for key, g in found.items() if g.get("onednn", 0) > 50 * threads}
         if fast:
             worst = min(fast, key=fast.get)
