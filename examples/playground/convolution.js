@@ -291,10 +291,10 @@ class Convolution {
       ...(i ? [el('span', { textContent: '+' })] : []),
       el('span', { className: 'term' }, el('span', { textContent: upper }), ' ', el('small', { textContent: names })),
     ]);
-    return el('div', { className: 'terms' }, ...chips, ...(total === undefined ? [] : [el('span', { textContent: `= ${format(total)}` })]));
+    return el('div', { className: 'terms' }, ...chips, ...(total === undefined || !list.length ? [] : [el('span', { textContent: `= ${format(total)}` })]));
   }
 
-  explainSum(name, index, { at, factors, terms }, marks) {
+  explainSum(name, index, { factors, terms }, marks) {
     const { scene } = this, t = scene.transpose, grid = this.grids[name];
     const [[a, atA], [b, atB]] = factors;
     marks[a] = new Set(terms.map(term => term[atA]));
@@ -305,7 +305,7 @@ class Convolution {
     } else if (name === 'dw') {
       marks.C = { cells: terms.map(term => term.map * scene.C.columns + term.image) };
     }
-    const value = grid.plane.values[index], label = name === 'stamp' || name === 'sum' ? this.grids[at].label(index) : grid.label(index);
+    const value = grid.plane.values[index], label = name === 'stamp' || name === 'sum' ? this.grids[t ? 'y' : 'dx'].label(index) : grid.label(index);
     const taps = scene.w.values.length, missing = taps - terms.length;
     const gathers = `a window of ${a}, times the kernel${missing ? `; ${missing} of ${taps} taps lie beyond the edge` : ''}`;
     const stamped = terms.length ? `what the ${terms.length === 1 ? `stamp of one pixel of ${a} leaves` : `stamps of ${terms.length} pixels of ${a} leave`} here` : `no stamp of ${a} reaches this pixel`;
