@@ -1,5 +1,5 @@
 """Convolutions beside oneDNN's: each shape in turns, the best of all rounds of either."""
-import csv
+import math
 import os
 
 from comparisons.common import PEERS, geometric_mean, number, ratio, rows, run, say, table
@@ -86,13 +86,13 @@ def odd(options, context):
             of_next = None if after == shape else g["ours"] / best[after, op, count]["ours"]
             lines.append([shape, op, number(g["ours"], 2), number(g.get("onednn"), 2), number(of_onednn, 2), number(of_next, 2)])
             if (of_onednn or 1) < LEAST_RATIO or (of_next or 1) < LEAST_OF_NEXT:
-                slow.append(lines[-1])
+                slow.append((of_onednn or math.inf, lines[-1]))
         columns = ["shape", "op", "tapegrad", "oneDNN", "ratio", "of our next multiple of 8"]
         table(f"Small and odd shapes, {threads} thread{'s' if threads > 1 else ''} (GFLOP/s; oneDNN {onednn.versions()}):",
               columns, lines)
         if slow:
             table(f"Of these {len(lines)}, {len(slow)} have less than {LEAST_RATIO} of oneDNN's speed or less than a third of "
-                  f"our next multiple of 8:", columns, sorted(slow, key=lambda line: float(line[4].replace("-", "9"))))
+                  f"our next multiple of 8:", columns, [line for _, line in sorted(slow)])
         else:
             print(f"\nNone of these {len(lines)} has less than {LEAST_RATIO} of oneDNN's speed, or less than a third of our next "
                   f"multiple of 8.")
