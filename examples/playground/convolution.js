@@ -282,8 +282,8 @@ class Convolution {
     document.getElementById('explanation-text').replaceChildren(...parts);
   }
 
-  head(what, value, ...text) {
-    return el('p', {}, el('span', { className: 'value', textContent: `${what} = ${format(value)}` }), ...text);
+  head(what, value, text) {
+    return el('p', {}, el('span', { className: 'value', textContent: `${what} = ${format(value)}` }), text);
   }
 
   termsOf(list, total) {
@@ -291,10 +291,10 @@ class Convolution {
       ...(i ? [el('span', { textContent: '+' })] : []),
       el('span', { className: 'term' }, el('span', { textContent: upper }), ' ', el('small', { textContent: names })),
     ]);
-    return el('div', { className: 'terms' }, ...chips, ...(total === undefined || !list.length ? [] : [el('span', { textContent: `= ${format(total)}` })]));
+    return el('div', { className: 'terms' }, ...chips, ...(total === undefined ? [] : [el('span', { textContent: `= ${format(total)}` })]));
   }
 
-  explainSum(name, index, { factors, terms }, marks) {
+  explainSum(name, index, { at, factors, terms }, marks) {
     const { scene } = this, t = scene.transpose, grid = this.grids[name];
     const [[a, atA], [b, atB]] = factors;
     marks[a] = new Set(terms.map(term => term[atA]));
@@ -305,7 +305,7 @@ class Convolution {
     } else if (name === 'dw') {
       marks.C = { cells: terms.map(term => term.map * scene.C.columns + term.image) };
     }
-    const value = grid.plane.values[index], label = name === 'stamp' || name === 'sum' ? this.grids[t ? 'y' : 'dx'].label(index) : grid.label(index);
+    const value = grid.plane.values[index], label = name === 'stamp' || name === 'sum' ? this.grids[at].label(index) : grid.label(index);
     const taps = scene.w.values.length, missing = taps - terms.length;
     const gathers = `a window of ${a}, times the kernel${missing ? `; ${missing} of ${taps} taps lie beyond the edge` : ''}`;
     const stamped = terms.length ? `what the ${terms.length === 1 ? `stamp of one pixel of ${a} leaves` : `stamps of ${terms.length} pixels of ${a} leave`} here` : `no stamp of ${a} reaches this pixel`;
@@ -344,6 +344,7 @@ class Convolution {
   // An input: where it goes.
   explainInput(name, index, marks) {
     const { scene } = this, t = scene.transpose, value = scene[name].values[index], label = this.grids[name].label(index);
+    const hint = 'Keys: 0 to 9, + and −, arrows to move.';
     const at = { x: 'x', w: 'w', g: 'y' }[name], terms = this.terms.filter(term => term[at] === index);
     const list = keys => [...new Set(terms.map(term => term[keys]))];
     if (name === 'x') {
@@ -366,7 +367,7 @@ class Convolution {
       g: `: how much the loss grows with ${this.grids.y.label(index)}.`,
     }[name];
     const goes = name === 'g' ? 'dx' : 'y', keys = name === 'g' ? 'x' : 'y';
-    return [this.head(label, value, text, el('span', { className: 'keys', textContent: ' Keys: 0 to 9, + and −; arrows move.' })), this.termsOf(name === 'w' ? terms.map(term => ({
+    return [this.head(label, value, `${text} ${hint}`), this.termsOf(name === 'w' ? terms.map(term => ({
       numbers: `${format(scene.x.values[term.x])} · ${bracketed(value)}`, names: `${this.grids.x.label(term.x)}, in ${this.grids.y.label(term.y)}`,
     })) : terms.map(term => ({
       numbers: `${format(value)} · ${bracketed(scene.w.values[term.w])}`, names: `${this.grids.w.label(term.w)}, in ${this.grids[goes].label(term[keys])}`,

@@ -165,11 +165,10 @@ class Matrix {
     this.at = 0;
     this.title = el('div');
     this.canvas = el('canvas');
-    this.overlay = el('canvas', { className: 'overlay' }); // what is marked, so that the numbers are not drawn anew
-    this.box = el('div', { className: 'scroll', tabIndex: 0, data: { role: 'application', 'aria-roledescription': 'matrix', id: `matrix-${name}` } }, this.canvas, this.overlay);
+    this.box = el('div', { className: 'scroll', tabIndex: 0, data: { role: 'application', 'aria-roledescription': 'matrix', id: `matrix-${name}` } }, this.canvas);
     this.element = el('div', { className: 'matrix' }, this.title, this.box);
-    this.box.addEventListener('pointermove', event => this.point(event));
-    this.box.addEventListener('pointerdown', event => this.point(event));
+    this.canvas.addEventListener('pointermove', event => this.point(event));
+    this.canvas.addEventListener('pointerdown', event => this.point(event));
     this.box.addEventListener('focus', () => this.choose(this.at));
     this.box.addEventListener('keydown', event => {
       const to = moved(event, this.at, this.rows, this.columns);
@@ -197,7 +196,7 @@ class Matrix {
     const { rows, columns, values, blocks } = this;
     const texts = values.map(format), longest = Math.max(...texts.map(text => text.length));
     const most = largest(values), needed = Math.max(22, longest * 7.7 + 6);
-    this.side = Math.max(4, Math.min(needed, Math.floor(room / columns), Math.floor(2400 / rows)));
+    this.side = Math.max(4, Math.min(needed, Math.floor(room / columns)));
     const side = this.side, context = prepare(this.canvas, columns * side + 1, rows * side + 1);
     context.fillStyle = colour('--card');
     context.fillRect(0, 0, columns * side + 1, rows * side + 1);
@@ -208,7 +207,7 @@ class Matrix {
     });
     this.lines(context, blocks);
     if (side >= longest * 7.7 + 3) this.print(context, texts, values);
-    this.mark();
+    this.mark(context);
   }
 
   lines(context, blocks) {
@@ -244,12 +243,11 @@ class Matrix {
   highlight(chosen, { row, column, cells } = {}) {
     const before = JSON.stringify([this.chosen, this.row, this.column, this.marked]);
     Object.assign(this, { chosen, row, column, marked: cells });
-    if (before !== JSON.stringify([chosen, row, column, cells])) this.mark();
+    if (before !== JSON.stringify([chosen, row, column, cells])) this.draw();
   }
 
-  mark() {
+  mark(context) {
     const { rows, columns, side } = this;
-    const context = prepare(this.overlay, columns * side + 1, rows * side + 1);
     const frame = (x, y, width, height, name, thick) => {
       context.strokeStyle = colour(name);
       context.lineWidth = thick;

@@ -1,7 +1,13 @@
 #pragma once
 
+// Windows and WebAssembly: no memory is protected there, a copy is all.
+#if defined(_WIN32) || defined(__EMSCRIPTEN__)
+#define TAPEGRAD_PROTECTED_MEMORY 0
+#else
+#define TAPEGRAD_PROTECTED_MEMORY 1
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <cstddef>
@@ -15,6 +21,7 @@ namespace tapegrad::testing {
 template <class T>
 class AtTheEdge {
  public:
+#if TAPEGRAD_PROTECTED_MEMORY
   explicit AtTheEdge(const std::vector<T>& v, bool at_the_beginning = false) : count_(v.size()) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     const std::size_t bytes = v.size() * sizeof(T), room = (bytes + page - 1) / page * page;
@@ -25,16 +32,36 @@ class AtTheEdge {
     data_ = reinterpret_cast<T*>(memory_ + page + (at_the_beginning ? 0 : room - bytes));
     std::copy(v.begin(), v.end(), data_);
   }
-  ~AtTheEdge() { munmap(memory_, size_); }
+  ~AtTheEdge() {
+    munmap(memory_, size_);
+  }
+#else
+  explicit AtTheEdge(const std::vector<T>& v, bool = false)
+      : memory_(new std::byte[v.size() * sizeof(T) + 1]),
+        count_(v.size()),
+        data_(reinterpret_cast<T*>(memory_)) {
+    std::copy(v.begin(), v.end(), data_);
+  }
+  ~AtTheEdge() {
+    delete[] memory_;
+  }
+#endif
   AtTheEdge(const AtTheEdge&) = delete;
   AtTheEdge& operator=(const AtTheEdge&) = delete;
-  const T* data() const { return data_; }
-  T* data() { return data_; }
-  std::vector<T> values() const { return {data_, data_ + count_}; }
+  const T* data() const {
+    return data_;
+  }
+  T* data() {
+    return data_;
+  }
+  std::vector<T> values() const {
+    return {data_, data_ + count_};
+  }
 
  private:
   std::byte* memory_;
-  std::size_t size_, count_;
+  [[maybe_unused]] std::size_t size_ = 0;
+  std::size_t count_;
   T* data_;
 };
 

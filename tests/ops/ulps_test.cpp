@@ -568,14 +568,11 @@ void print_curves(void (*add)(std::vector<Curve>&)) {
              "at", "second", "at");
   for (const Curve& curve : curves) {
     // Kernels in single precision are vectorized, for each instruction set in its own way.
-    for (const Target& target :
-         {Target{HWY_AVX3, "AVX512"}, Target{HWY_AVX2, "AVX2"}, Target{HWY_SSE4, "SSE4"}}) {
-      if (!(hwy::SupportedTargets() & target.bit)) continue;
-      hwy::SetSupportedTargetsForTest(target.bit);
-      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    for (const Target& target : kTargetList) {
+      if (!has_target(target)) continue;
+      use_target(target.bit);
       print_curve(curve, std::string("Float32 ") + target.name, measure<float>(curve));
-      hwy::SetSupportedTargetsForTest(0);
-      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+      use_target(0);
     }
     print_curve(curve, "Float64", measure<double>(curve));
   }

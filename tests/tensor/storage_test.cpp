@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "refuses.h"
+#include "tapegrad/base/parallel.h"
 #include "tapegrad/base/shape.h"
 #include "tapegrad/tensor/tensor.h"
 

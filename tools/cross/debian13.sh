@@ -42,6 +42,7 @@ for scheme in http https; do
 done
 # All is mounted in a name space of its own: whatever ends it, its mounts and processes end with it.
 inside() { # folders, --, and a command
+  # unshare ignores the signals that end this script; killed, it takes all processes of the name space along.
   # shellcheck disable=SC2016  # the inner shell expands
   env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb LC_ALL=C.UTF-8 \
     ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} ${CXXFLAGS:+CXXFLAGS="$CXXFLAGS"} \
@@ -58,8 +59,17 @@ inside() { # folders, --, and a command
         shift
       done
       shift
-      exec chroot "$root" env -C "$here" "$@"' sh "$root" "$@"
+      exec chroot "$root" env -C "$here" "$@"' sh "$root" "$@" <&0 &
+  inner=$!
+  local status=0
+  wait "$inner" || status=$?
+  inner=
+  return $status
 }
+inner=
+trap '[ -z "$inner" ] || kill -KILL "$inner" 2>/dev/null || true' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 mkdir -p "$(dirname "$root")"
 exec 9>"$root.lock"

@@ -1,7 +1,5 @@
 #include "tapegrad/io/checkpoint.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -20,6 +18,7 @@
 #include "tapegrad/io/crc32_internal.h"
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/io/safetensors.h"
+#include "tapegrad/io/system_internal.h"
 #include "tapegrad/tensor/distinct_internal.h"
 #include "tapegrad/tensor/no_memory_internal.h"
 
@@ -367,11 +366,10 @@ void Checkpoints::lock() {
   std::error_code error;
   fs::create_directories(folder_, error);
   check("make", folder_, error);
-  auto lock = std::make_unique<Lock>(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (lock->get() < 0) check("open", folder_, {errno, std::generic_category()});
-  if (::flock(lock->get(), LOCK_EX | LOCK_NB) != 0 &&
-      errno == EWOULDBLOCK)  // not all file systems have locks
+  auto lock = std::make_unique<Lock>(detail::system::lock_folder(folder_));
+  if (lock->get() < 0 && errno == EWOULDBLOCK)
     fail(kFolder, "another run saves to '{}': end that run, or choose another folder", folder_.string());
+  if (lock->get() < 0) check("open", folder_, {errno, std::generic_category()});
   lock_ = std::move(lock);
 }
 

@@ -1,16 +1,14 @@
 #include "tapegrad/io/file_internal.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <new>
 #include <system_error>
 #include <utility>
+
+#include "tapegrad/io/system_internal.h"
 
 namespace tapegrad::inline v0::detail {
 namespace {
@@ -28,8 +26,8 @@ void fail_file_formatted(std::string_view op, const std::filesystem::path& path,
 }
 
 const std::filesystem::path& require_path(std::string_view op, const std::filesystem::path& path) {
-  if (path.native().find('\0') != std::string::npos)
-    fail(op, "a path must have no zero byte in it, got one behind '{}'", path.c_str());
+  if (path.native().find(std::filesystem::path::value_type{}) != std::filesystem::path::string_type::npos)
+    fail(op, "a path must have no zero byte in it, got one behind '{}'", path.string().c_str());
   return path;
 }
 
@@ -38,18 +36,16 @@ Descriptor::~Descriptor() {
 }
 
 int Descriptor::close() {
-  return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1));
+  return fd_ < 0 ? 0 : system::close(std::exchange(fd_, -1));
 }
 
 InputFile::InputFile(std::string_view op, std::filesystem::path path)
-    : op_(op),
-      path_(std::move(path)),
-      file_(::open(require_path(op_, path_).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    : op_(op), path_(std::move(path)), file_(system::open_to_read(require_path(op_, path_))) {
   if (file_.get() < 0) fail_errno(op_, "open", path_);
-  struct stat status {};
-  if (::fstat(file_.get(), &status) != 0) fail_errno(op_, "open", path_);
-  if (!S_ISREG(status.st_mode)) fail("is not a regular file");
-  size_ = static_cast<std::uint64_t>(status.st_size);
+  system::Status status;
+  if (!system::get_status(file_.get(), status)) fail_errno(op_, "open", path_);
+  if (!status.regular) fail("is not a regular file");
+  size_ = status.size;
   // What git leaves in place of a large file if git-lfs is not installed.
   constexpr std::string_view kPointer = "version https://git-lfs.";
   std::array<std::uint8_t, kPointer.size()> head{};
@@ -61,8 +57,7 @@ InputFile::InputFile(std::string_view op, std::filesystem::path path)
 std::size_t InputFile::read_some(std::span<std::uint8_t> buffer) {
   std::size_t filled = 0;
   while (filled < buffer.size()) {
-    const ssize_t got = ::read(file_.get(), buffer.data() + filled, buffer.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
+    const std::ptrdiff_t got = system::read(file_.get(), buffer.subspan(filled));
     if (got < 0) fail_errno(op_, "read", path_);
     if (got == 0) break;
     filled += static_cast<std::size_t>(got);
@@ -77,8 +72,7 @@ void InputFile::read(std::span<std::uint8_t> buffer) {
 
 void InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) const {
   while (!buffer.empty()) {
-    const ssize_t got = ::pread(file_.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
+    const std::ptrdiff_t got = system::read_at(file_.get(), buffer, offset);
     if (got < 0) fail_errno(op_, "read", path_);
     if (got == 0) fail("ends too early: it was cut off");
     offset += static_cast<std::uint64_t>(got);
@@ -89,7 +83,9 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) co
 std::vector<std::uint8_t> read_file(std::string_view op, const std::filesystem::path& path,
                                     std::uint64_t size_limit) {
   InputFile file(op, path);
-  if (file.size() > size_limit) file.fail("is {} bytes long; at most {} are read", file.size(), size_limit);
+  constexpr std::uint64_t kMost = std::numeric_limits<std::ptrdiff_t>::max();
+  const std::uint64_t most = std::min(size_limit, kMost);
+  if (file.size() > most) file.fail("is {} bytes long; at most {} are read", file.size(), most);
   std::vector<std::uint8_t> content(static_cast<std::size_t>(file.size()));
   file.read(content);
   return content;
@@ -100,66 +96,53 @@ void write_file(std::string_view op, const std::filesystem::path& path, Parts pa
   // A link is followed: what it points to is replaced, not the link.
   std::error_code none;
   std::filesystem::path target = std::filesystem::canonical(path, none);
-  struct stat status {};
+  system::Status status;
   if (none == std::errc::not_enough_memory) throw std::bad_alloc();  // or the link would be replaced
-  const bool exists = !none && ::stat(target.c_str(), &status) == 0;
+  const bool exists = !none && system::get_status(target, status);
   if (!exists) target = path;
-  if (exists && !S_ISREG(status.st_mode)) fail_file(op, path, "is not a regular file");
+  if (exists && !status.regular) fail_file(op, path, "is not a regular file");
 
   std::filesystem::path temporary;
   int fd = -1;
   for (int attempt = 0; fd < 0; ++attempt) {
     temporary = target;
-    temporary += fmt::format(".{}-{}.tmp", ::getpid(), attempt);
-    fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    temporary += fmt::format(".{}-{}.tmp", system::process_number(), attempt);
+    fd = system::create(temporary);
     if (fd < 0 && (errno != EEXIST || attempt == 1000)) fail_errno(op, "write", path);
   }
   struct Removal {
     const std::filesystem::path& path;
     bool armed = true;
     ~Removal() {
-      if (armed) ::unlink(path.c_str());
+      if (armed) system::remove(path);
     }
   } removal{temporary};
   Descriptor file(fd);
 
-  if (exists && ::fchmod(fd, status.st_mode & 0777) != 0) fail_errno(op, "write", path);
+  if (exists && !system::set_permissions(fd, status.permissions)) fail_errno(op, "write", path);
   for (std::span<const std::uint8_t> part : parts) {
     while (!part.empty()) {
-      const ssize_t written = ::write(fd, part.data(), part.size());
-      if (written < 0 && errno == EINTR) continue;
+      const std::ptrdiff_t written = system::write(fd, part);
       if (written < 0) fail_errno(op, "write", path);
       part = part.subspan(static_cast<std::size_t>(written));
     }
   }
   // A new name in a directory is on the disk once the directory is. One may write into a directory without reading it.
   const std::filesystem::path folder = target.parent_path();
-  const Descriptor directory(
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
-  if (::fsync(fd) != 0 || file.close() != 0 || ::rename(temporary.c_str(), target.c_str()) != 0)
+  const Descriptor directory(system::open_folder(folder));
+  if (!system::sync(fd) || file.close() != 0 || !system::replace(temporary, target))
     fail_errno(op, "write", path);
   removal.armed = false;
-  if (directory.get() >= 0 && ::fsync(directory.get()) != 0 && errno != EINVAL &&
-      errno != ENOTSUP)  // not all file systems do that
-    fail_errno(op, "sync", folder);
+  if (directory.get() >= 0 && !system::sync_folder(directory.get())) fail_errno(op, "sync", folder);
 }
 
 std::vector<std::filesystem::path> paths_in(std::string_view op, const std::filesystem::path& directory,
                                             bool may_be_missing) {
   require_path(op, directory);
   std::vector<std::filesystem::path> found;
-  const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(directory.empty() ? "." : directory.c_str()),
-                                                   ::closedir);
-  if (!opened && errno == ENOENT && may_be_missing) return found;
-  if (!opened) fail_errno(op, "list", directory);
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(opened.get());
-    if (entry == nullptr && errno != 0) fail_errno(op, "list", directory);
-    if (entry == nullptr) return found;
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") found.push_back(directory / name);
-  }
+  if (!system::list_folder(directory, found) && !(errno == ENOENT && may_be_missing))
+    fail_errno(op, "list", directory);
+  return found;
 }
 
 }  // namespace tapegrad::inline v0::detail

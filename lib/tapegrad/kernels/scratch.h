@@ -3,7 +3,10 @@
 // scratch(): memory of a thread for what a kernel needs in between.
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <memory>
+#include <new>
 
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/base/thread_memory.h"
@@ -24,7 +27,9 @@ T* scratch(index_t count) {
   };
   constexpr std::size_t kAlign = 64;
   thread_local Memory memory;
-  const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T) + kAlign;
+  const std::uint64_t wanted = static_cast<std::uint64_t>(count) * sizeof(T) + kAlign;
+  if (wanted > std::numeric_limits<std::size_t>::max()) throw std::bad_alloc();
+  const auto bytes = static_cast<std::size_t>(wanted);
   if (bytes > memory.room) {
     memory.release();  // first, so that both are never there at once
     memory.bytes = std::make_unique_for_overwrite<std::byte[]>(bytes);

@@ -17,8 +17,8 @@ constexpr std::size_t kHeader = 64;
 static_assert(sizeof(detail::Storage) <= kHeader);
 
 // Blocks come in sizes of four steps to each power of two from 128 bytes on: at most a quarter is left
-// unused.
-constexpr int kSizeClasses = 4 * 40;
+// unused. The largest is as much as a pointer's width can count.
+constexpr int kSizeClasses = sizeof(std::size_t) >= 8 ? 4 * 40 : 4 * 24;
 constexpr std::size_t block_bytes(int size_class) {
   const int power = size_class / 4;
   const auto quarter = static_cast<std::size_t>(size_class % 4);
@@ -136,19 +136,18 @@ Cache* cache() {
 namespace detail {
 
 Storage* Storage::allocate(DType dtype, std::int64_t count) {
-  const std::size_t bytes = kHeader + static_cast<std::size_t>(count) * size_of(dtype);
-  const int size_class = class_for(bytes);
+  const std::uint64_t bytes = kHeader + static_cast<std::uint64_t>(count) * size_of(dtype);
+  if (bytes > block_bytes(kSizeClasses - 1)) return nullptr;
+  const int size_class = class_for(static_cast<std::size_t>(bytes));
   void* block = nullptr;
-  if (size_class < kSizeClasses) {
-    Cache* own = cache();
-    if (own != nullptr) block = own->take(size_class);
-    if (block == nullptr) {
-      block = take_from_system(block_bytes(size_class));
-      if (block != nullptr && own != nullptr) own->from_system += block_bytes(size_class);
-    }
-    if (block != nullptr && own != nullptr) own->count(size_class);
+  Cache* own = cache();
+  if (own != nullptr) block = own->take(size_class);
+  if (block == nullptr) {
+    block = take_from_system(block_bytes(size_class));
+    if (block != nullptr && own != nullptr) own->from_system += block_bytes(size_class);
   }
   if (block == nullptr) return nullptr;
+  if (own != nullptr) own->count(size_class);
   void* data = static_cast<std::byte*>(block) + kHeader;
   return new (block) Storage(dtype, data, count, static_cast<std::int16_t>(size_class), false);
 }

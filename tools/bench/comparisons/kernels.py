@@ -1,5 +1,5 @@
 """Convolutions beside oneDNN's: each shape in turns, the best of all rounds of either."""
-import math
+import csv
 import os
 
 from comparisons.common import PEERS, geometric_mean, number, ratio, rows, run, say, table
@@ -53,8 +53,7 @@ def kernels(options, context):
               f"peak {roof:.0f}):", ["shape", "op", "tapegrad", "of the peak", "oneDNN", "ratio"],
               [[shape, op, number(g["ours"]), number(g["ours"] / roof, 2), number(g.get("onednn")),
                 number(ratio(g["ours"], g.get("onednn")), 2)] for (shape, op), g in found.items()])
-        print(f"\nOf the peak: geometric mean {geometric_mean(g['ours'] / roof for g in found.values()):.2f} (taps on padding count, "
-              "too: who skips them may exceed it)")
+        print(f"\nOf the peak: geometric mean {geometric_mean(g['ours'] / roof for g in found.values()):.2f}")
         fast = {key: g["ours"] / g["onednn"] for key, g in found.items() if g.get("onednn", 0) > 50 * threads}
         if fast:
             worst = min(fast, key=fast.get)
@@ -86,13 +85,13 @@ def odd(options, context):
             of_next = None if after == shape else g["ours"] / best[after, op, count]["ours"]
             lines.append([shape, op, number(g["ours"], 2), number(g.get("onednn"), 2), number(of_onednn, 2), number(of_next, 2)])
             if (of_onednn or 1) < LEAST_RATIO or (of_next or 1) < LEAST_OF_NEXT:
-                slow.append((of_onednn or math.inf, lines[-1]))
+                slow.append(lines[-1])
         columns = ["shape", "op", "tapegrad", "oneDNN", "ratio", "of our next multiple of 8"]
         table(f"Small and odd shapes, {threads} thread{'s' if threads > 1 else ''} (GFLOP/s; oneDNN {onednn.versions()}):",
               columns, lines)
         if slow:
             table(f"Of these {len(lines)}, {len(slow)} have less than {LEAST_RATIO} of oneDNN's speed or less than a third of "
-                  f"our next multiple of 8:", columns, [line for _, line in sorted(slow)])
+                  f"our next multiple of 8:", columns, sorted(slow, key=lambda line: float(line[4].replace("-", "9"))))
         else:
             print(f"\nNone of these {len(lines)} has less than {LEAST_RATIO} of oneDNN's speed, or less than a third of our next "
                   f"multiple of 8.")

@@ -1,0 +1,161 @@
+#!/bin/bash
+# Builds the library for every platform and with every compiler that Debian 12 and 13 have, and runs the tests there.
+#   tools/run_everywhere.sh [--report FILE] [WHAT[=ROOM,ROOM...]]...   (default: all of them, with their results in tests/EVERYWHERE.md)
+#   x86        the tests with the kernels of x86-64-v2, v3 and v4, each forced, as far as this CPU has them
+#   arm64      NEON, by g++-aarch64-linux-gnu, with Debian's arm64 packages, under qemu-user: no speed of it is worth telling
+#   wasm       WebAssembly, by emscripten in a Debian 13 (tools/cross/debian13.sh), with its vectors, under node
+#   windows    by mingw-w64, under wine
+#   compilers  GCC 12, Clang 14, 16 and 19, Clang 19 with libc++; and in a Debian 13 GCC 13 and 14
+# Needs root, for Debian's packages. Of the rooms of tests/cross only the named ones are built and run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+report=
+checks=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    --report) [ $# -ge 2 ] || { echo "run_everywhere.sh: --report needs a file" >&2; exit 2; }; report=$2; shift 2 ;;
+    *) checks+=("$1"); shift ;;
+  esac
+done
+if [ ${#checks[@]} -eq 0 ]; then
+  checks=(x86 arm64 wasm windows compilers)
+  report=${report:-tests/EVERYWHERE.md}
+fi
+export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
+build=build/everywhere
+mkdir -p $build
+results=$build/results.txt
+: >$results
+failed=0
+launcher=()
+command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+options=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEGRAD_BUILD_TESTS=OFF -DTAPEGRAD_BUILD_EXAMPLES=OFF -DTAPEGRAD_BUILD_TOOLS=OFF
+  -DTAPEGRAD_EXCHANGE=OFF -DTAPEGRAD_INSTALL=OFF -DTAPEGRAD_CROSS_TESTS=ON)
+
+# A line of the report: how many tests of the rooms passed. All tests of a room are run, or fail.
+report() { # what it is, rooms, log, status
+  local passed skipped
+  passed=$(awk '/\[  PASSED  \]/ { n += $(NF - 1) } END { print n + 0 }' "$3")
+  skipped=$(awk '/\[  SKIPPED \] [0-9]+ test/ { sub(/.*SKIPPED \] /, ""); n += $1 } END { print n + 0 }' "$3")
+  grep -E "the losses of" "$3" | sed 's/^[0-9]*: //' || true
+  if [ "$4" -ne 0 ]; then
+    tail -n 60 "$3"
+    failed=1
+  fi
+  echo "| $1 | ${2//,/, } | $passed | $skipped | $([ "$4" -eq 0 ] && echo passed || echo FAILED) |" | tee -a $results
+}
+run_here() { # what it is, instruction set, rooms: the release build's own programs
+  local log=$build/$2.log status=0
+  : >"$log"
+  for room in ${3//,/ }; do
+    TAPEGRAD_TEST_TARGET=$2 build/release/tests/test_"$room" --gtest_brief=1 >>"$log" 2>&1 || status=1
+  done
+  report "$1" "$3" "$log" $status
+}
+run() { # what it is, folder, rooms, and a command that runs in front of all
+  local what=$1 folder=$2 rooms=$3 log=$2/run.log status=0
+  "${@:4}" ctest --test-dir "$folder" -R "^cross\.(${rooms//,/|})\$" --output-on-failure --verbose --no-tests=error >"$log" 2>&1 || status=$?
+  report "$what" "$rooms" "$log" $status
+}
+programs() { tr , '\n' <<<"$rooms" | sed 's/^/cross_/'; }
+
+for check in "${checks[@]}"; do
+  rooms=base,tensor,kernels,autograd,ops,nn
+  case $check in
+    *=*) rooms=${check#*=} check=${check%%=*} ;;
+  esac
+  case $check in
+    x86)
+      step "x86-64"
+      tools/setup.sh
+      cmake --preset release >/dev/null
+      # shellcheck disable=SC2046  # one word a target
+      cmake --build --preset release --target $(tr , '\n' <<<"$rooms" | sed 's/^/test_/')
+      for set in "AVX512 v4 avx512f" "AVX2 v3 avx2" "SSE4 v2 sse4_2"; do
+        read -r name version flag <<<"$set"
+        if grep -qw "$flag" /proc/cpuinfo; then
+          run_here "x86-64-$version ($name)" "$name" "$rooms"
+        else
+          echo "| x86-64-$version ($name) | | | | not run: this CPU has no $name |" | tee -a $results
+        fi
+      done
+      ;;
+    arm64)
+      step "arm64"
+      dpkg --print-foreign-architectures | grep -qx arm64 || { dpkg --add-architecture arm64; apt-get update -q; }
+      tools/setup.sh g++-aarch64-linux-gnu qemu-user-static googletest libopenblas-openmp-dev:arm64 libfmt-dev:arm64 libhwy-dev:arm64 \
+        zlib1g-dev:arm64 libpng-dev:arm64 libjpeg62-turbo-dev:arm64
+      cmake -S . -B $build/arm64 "${options[@]}" "${launcher[@]}" -DCMAKE_TOOLCHAIN_FILE=tools/cross/arm64.cmake
+      mapfile -t targets < <(programs)
+      cmake --build $build/arm64 --target "${targets[@]}"
+      run "arm64 (NEON), GCC 12, qemu-user" $build/arm64 "$rooms,scalable_vectors_are_refused"
+      ;;
+    wasm)
+      step "WebAssembly"
+      debian13=(tools/cross/debian13.sh)
+      for package in emscripten cmake ninja-build libhwy-dev libfmt-dev googletest nlohmann-json3-dev; do debian13+=(--with "$package"); done
+      "${debian13[@]}" cmake -S . -B build/wasm "${options[@]}" -DTAPEGRAD_MINIMAL=ON -DCMAKE_TOOLCHAIN_FILE=tools/cross/wasm.cmake
+      mapfile -t targets < <(programs)
+      tools/cross/debian13.sh cmake --build build/wasm --target "${targets[@]}"
+      run "WebAssembly (128 bits), emscripten 3.1.69, node" build/wasm "$rooms" tools/cross/debian13.sh
+      ;;
+    windows)
+      step "Windows"
+      tools/setup.sh g++-mingw-w64-x86-64-posix wine64 wine googletest
+      cmake -S . -B $build/windows "${options[@]}" "${launcher[@]}" -DTAPEGRAD_MINIMAL=ON -DCMAKE_TOOLCHAIN_FILE=tools/cross/windows.cmake
+      mapfile -t targets < <(programs)
+      cmake --build $build/windows --target "${targets[@]}"
+      run "Windows x86-64-v2, mingw-w64, wine" $build/windows "$rooms" env WINEDEBUG=-all WINEPREFIX="$PWD/$build/wine"
+      ;;
+    compilers)
+      tools/setup.sh clang-14 clang-16 clang-19 libc++-19-dev libc++abi-19-dev googletest
+      for compiler in g++-12 clang++-14 clang++-16 clang++-19; do
+        step "$compiler"
+        cmake -S . -B "$build/$compiler" "${options[@]}" "${launcher[@]}" -DCMAKE_CXX_COMPILER=$compiler
+        mapfile -t targets < <(programs)
+        cmake --build "$build/$compiler" --target "${targets[@]}"
+        run "x86-64, $compiler" "$build/$compiler" "$rooms"
+      done
+      step "Clang 19 with libc++" # for which Debian has no fmt and Highway: their headers
+      cmake -S . -B $build/libcxx "${options[@]}" "${launcher[@]}" -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_CXX_FLAGS=-stdlib=libc++ \
+        -DTAPEGRAD_MINIMAL=ON -Dfmt_DIR="$PWD/tools/cross/packages/fmt" -Dhwy_DIR="$PWD/tools/cross/packages/hwy" -DTAPEGRAD_MARCH=x86-64-v3
+      mapfile -t targets < <(programs)
+      cmake --build $build/libcxx --target "${targets[@]}"
+      run "x86-64-v3, clang++-19, libc++" $build/libcxx "$rooms"
+      debian13=(tools/cross/debian13.sh)
+      for package in g++-13 g++-14 cmake ninja-build libopenblas-openmp-dev libhwy-dev libfmt-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev \
+        googletest nlohmann-json3-dev; do debian13+=(--with "$package"); done
+      for compiler in g++-13 g++-14; do
+        step "$compiler, Debian 13"
+        "${debian13[@]}" cmake -S . -B "$build/$compiler" "${options[@]}" -DCMAKE_CXX_COMPILER=$compiler
+        mapfile -t targets < <(programs)
+        tools/cross/debian13.sh cmake --build "$build/$compiler" --target "${targets[@]}"
+        run "x86-64, $compiler, Debian 13" "$build/$compiler" "$rooms" tools/cross/debian13.sh
+      done
+      ;;
+    *)
+      echo "run_everywhere.sh: there is no $check: x86, arm64, wasm, windows or compilers" >&2
+      exit 2
+      ;;
+  esac
+done
+
+step "Results"
+table() {
+  echo "| where | rooms of tests/ | tests passed | skipped | |"
+  echo "|---|---|---|---|---|"
+  cat $results
+}
+table
+if [ -n "$report" ]; then
+  {
+    echo "# Where the library was built and tested"
+    echo
+    echo "Written by \`tools/run_everywhere.sh\`. Not run, as there is no such machine: macOS, MSVC; real arm64 and Windows."
+    echo
+    table
+  } >"$report"
+fi
+exit $failed
