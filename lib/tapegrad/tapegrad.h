@@ -2,6 +2,7 @@
 
 // The one header that most programs include.
 
+#include "tapegrad/autograd/real_time.h"
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/services.h"
 #include "tapegrad/autograd/tape.h"

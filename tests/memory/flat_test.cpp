@@ -82,6 +82,40 @@ TEST(Flat, AForwardPassOfConvolutionsAsksForNoMemory) {
     }
 }
 
+// A training step makes and drops much more, which lives in such blocks, too. The list of the batch is the caller's.
+TEST(Flat, ATrainingStepAsksForNoMemory) {
+  Generator generator(1);
+  const ThreadCountScope one(1);  // which worker does what is chance
+  Sequential net{
+      Conv2D({.in_channels = 3, .filters = 8, .kernel_size = 3, .strides = 2, .activation = relu}, generator),
+      Conv2D({.in_channels = 8, .filters = 8, .kernel_size = 3, .groups = 2}, generator), GELU(),
+      Conv2DTranspose({.in_channels = 8, .filters = 3, .kernel_size = 4, .strides = 2}, generator),
+      Sigmoid()};
+  const std::vector<Tensor> parameters = net.parameters();
+  Adam adam(parameters);
+  SGD sgd(parameters, {.momentum = 0.9});
+  const Tensor x = uniform({64, 16, 16, 3}, 0, 1, generator);
+  const Tensor y = uniform(net(x).shape(), 0, 1, generator);
+  const auto step = [&](Optimizer& optimizer) {
+    Tape tape;
+    optimizer.step(tape.gradient(mse_loss(net(x), y), parameters));
+  };
+  Sequential part{
+      // without a layer that counts samples
+      Conv2D({.in_channels = 3, .filters = 8, .kernel_size = 3, .activation = relu}, generator),
+      Conv2DTranspose({.in_channels = 8, .filters = 3, .kernel_size = 4, .strides = 2}, generator)};
+  const std::vector<Tensor> of_chunks = part.parameters(), batch = {x};
+  Adam adam_of_chunks(of_chunks);
+  const TensorFunction loss = [&](const std::vector<Tensor>& in) { return mean(square(part(in[0]))); };
+  const auto step_in_chunks = [&] {
+    adam_of_chunks.step(batch_gradient(loss, batch, of_chunks, {.check = false}).gradients);
+  };
+  for (int i = 0; i < 5; ++i) step(adam), step(sgd), step_in_chunks();
+  EXPECT_EQ(allocations([&] { step(adam); }), 0);
+  EXPECT_EQ(allocations([&] { step(sgd); }), 0);
+  EXPECT_EQ(allocations(step_in_chunks), 0);
+}
+
 struct TinyRun {
   Generator generator{1};
   Sequential net{Dense({.in_features = 4, .units = 8, .activation = tanh}, generator),

@@ -409,7 +409,7 @@ TEST(NoMemory, InAGradientCheck) {
     if (!equal(w, w_before) || !equal(x, x_before)) return "an input was left changed";
     return check().str() == expected ? "" : "another report";
   };
-  expect_refusals("gradcheck", scenario, 500);
+  expect_refusals("gradcheck", scenario, 400);
 }
 
 // No exception leaves the C API: a call that finds no memory returns, and done again it does what it is for.

@@ -9,7 +9,7 @@
 
 #include "refuses.h"
 #include "tapegrad/tapegrad.h"
-#include "tapegrad/tensor/storage_internal.h"
+#include "tapegrad/base/blocks_internal.h"
 
 // Many slices of one tensor: the gradient of each is added to its place in the sum.
 

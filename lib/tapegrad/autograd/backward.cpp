@@ -148,9 +148,9 @@ class Slots {
   }
 
   static constexpr std::int32_t kNone = -1;
-  std::vector<std::int32_t> slot_of_, free_;
-  std::vector<Tensor> tensors_;
-  std::vector<std::vector<Part>> parts_;  // by slot: what is still to be added to a recorded sum
+  BlockVector<std::int32_t> slot_of_, free_;
+  BlockVector<Tensor> tensors_;
+  BlockVector<std::vector<Part>> parts_;  // by slot: what is still to be added to a recorded sum
   bool recorded_;
 };
 
@@ -164,7 +164,7 @@ class Backward {
         last_(pass.last.number),
         next_source_(pass.sources.size(), kNone) {
     // Only what lies between the first source and the result can matter, and sources from before the mark.
-    const std::vector<Node*>& sources = pass.sources;
+    const std::span<Node* const> sources = pass.sources;
     low_ = last_ + 1;
     for (const Node* source : sources) {
       if (source == nullptr) continue;
@@ -196,14 +196,15 @@ class Backward {
   }
 
   // The last op's rules first. found[s] becomes the gradient of source s if it is reached.
-  std::vector<Tensor> run(Tensor seed) {
-    std::vector<Tensor> found(pass_.sources.size());
+  KeptList<std::vector<Tensor>> run(Tensor seed) {
+    KeptList<std::vector<Tensor>> found;
+    found->resize(pass_.sources.size());
     Slots slots(leads_.size(), pass_.recorded);
     const std::size_t top = position(recording_[last_]);
     if (top != kNowhere) slots.add(top, std::move(seed));
     const auto deliver = [&](std::size_t at, const Tensor& g) {
       for (std::int32_t s = source_at_[at]; s != kNone; s = next_source_[static_cast<std::size_t>(s)])
-        found[static_cast<std::size_t>(s)] = g;
+        (*found)[static_cast<std::size_t>(s)] = g;
     };
     for (index_t i = last_; i >= low_; --i) {
       Node& node = recording_[i];
@@ -293,7 +294,7 @@ class Backward {
         if (at == kNowhere || leads_[at] == 0) continue;
         const bool unseen = recording_.check_finite && !edge.rule->reads_back();  // what add_to() adds
         if (recording_.check_finite && !unseen && slots.has(at))
-          check(node, *edge.input, g, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+          check(node, *edge.input, g, run([&](const Tensor& output) { return applied(edge, g, output); }));
         if (slots.add_later(at, node, edge, g)) continue;
         Tensor* sum = unseen ? nullptr : slots.sum_for(at, edge);
         if (sum != nullptr && run([&](const Tensor&) { return edge.rule->add_to(*sum, g); })) {
@@ -301,21 +302,26 @@ class Backward {
           require_unchanged();
           continue;
         }
-        accept(edge, at, run([&](const Tensor& output) { return edge.rule->apply(g, output); }));
+        accept(edge, at, run([&](const Tensor& output) { return applied(edge, g, output); }));
       }
       return;
     }
-    std::vector<bool> wanted(static_cast<std::size_t>(node.inputs), false);
+    KeptList<std::vector<bool>> wanted;
+    wanted->resize(static_cast<std::size_t>(node.inputs), false);
     for (const Edge& edge : edges)
-      wanted[static_cast<std::size_t>(edge.index)] = leads_to_source(*edge.input);
-    std::vector<Tensor> found =
-        run([&](const Tensor& output) { return node.joint->apply(g, output, wanted); });
-    if (found.size() != wanted.size())
+      (*wanted)[static_cast<std::size_t>(edge.index)] = leads_to_source(*edge.input);
+    KeptList found(run([&](const Tensor& output) { return node.joint->apply(g, output, *wanted); }));
+    if (found->size() != wanted->size())
       fail(node.called, "the op's gradient rule must return one gradient for each of {} inputs, got {}",
-           wanted.size(), found.size());
+           wanted->size(), found->size());
     for (const Edge& edge : edges)
-      if (const auto index = static_cast<std::size_t>(edge.index); wanted[index])
-        accept(edge, position(*edge.input), std::move(found[index]));
+      if (const auto index = static_cast<std::size_t>(edge.index); (*wanted)[index])
+        accept(edge, position(*edge.input), std::move((*found)[index]));
+  }
+
+  static Tensor applied(const Edge& edge, const Tensor& g, const Tensor& output) {
+    Tensor found = edge.rule->apply(g, output);
+    return edge.sum_to == nullptr ? found : edge.sum_to(std::move(found), edge.input->shape);
   }
 
   // What a rule has returned, or has left of the sum that it adds to.
@@ -332,6 +338,7 @@ class Backward {
 
   void check(const Node& node, const Node& input, const Tensor& g, const Tensor& found) const {
     require_alike(node, input, found);
+    if (!pass_.recorded && !recording_.check_finite) return;
     if (pass_.recorded && (!recording_.made(found) || found.is_stopped()))
       fail(
           node.called,
@@ -352,15 +359,15 @@ class Backward {
   const index_t last_;
   index_t low_;                          // the first node that is looked at, but for the early sources
   index_t shift_;                        // from the number of such a node to its position
-  std::vector<index_t> early_;           // the numbers of sources from before the mark, sorted
-  std::vector<char> leads_;              // by position: the early sources, then the nodes from low_ to last_
-  std::vector<std::int32_t> source_at_;  // by position: the first source that this node is
-  std::vector<std::int32_t> next_source_;  // by source: the next one that is the same node
+  BlockVector<index_t> early_;           // the numbers of sources from before the mark, sorted
+  BlockVector<char> leads_;              // by position: the early sources, then the nodes from low_ to last_
+  BlockVector<std::int32_t> source_at_;  // by position: the first source that this node is
+  BlockVector<std::int32_t> next_source_;  // by source: the next one that is the same node
 };
 
 }  // namespace
 
-std::vector<Tensor> run_backward(const BackwardPass& pass, Tensor seed) {
+KeptList<std::vector<Tensor>> run_backward(const BackwardPass& pass, Tensor seed) {
   return Backward(pass).run(std::move(seed));
 }
 

@@ -7,6 +7,7 @@
 #include "tapegrad/autograd/gradients_internal.h"
 #include "tapegrad/autograd/recording_internal.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/kept_internal.h"
 
 namespace tapegrad::inline v0 {
 
@@ -26,6 +27,16 @@ Gradients::Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradien
   }
 }
 
+Gradients::Gradients(const Gradients& other) = default;
+Gradients& Gradients::operator=(const Gradients& other) = default;
+Gradients::Gradients(Gradients&& other) noexcept = default;
+Gradients& Gradients::operator=(Gradients&& other) noexcept = default;
+
+// The next step's gradients take over the memory of the lists.
+Gradients::~Gradients() {
+  const detail::KeptList parameters(std::move(parameters_)), tensors(std::move(tensors_));
+}
+
 const Tensor& Gradients::at(std::size_t i) const {
   if (i >= size())
     fail("Gradients", "index must be less than {}, the number of gradients, got {}", size(), i);
@@ -35,7 +46,7 @@ const Tensor& Gradients::at(std::size_t i) const {
 Gradients Gradients::of(const std::vector<Tensor>& parameters) const {
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!parameters[i].defined()) fail("Gradients", "parameter {} was never given a value", i);
-  const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
+  const auto positions = detail::positions_of(parameters, parameters_);
   Gradients found;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (positions[i] == detail::kNotFound)
@@ -56,8 +67,8 @@ auto elements_of(const Tensor& x) {
 
 }  // namespace
 
-std::vector<std::size_t> positions_of(const std::vector<Tensor>& tensors, const std::vector<Tensor>& among) {
-  std::vector<std::size_t> positions(tensors.size(), kNotFound);
+BlockVector<std::size_t> positions_of(const std::vector<Tensor>& tensors, const std::vector<Tensor>& among) {
+  BlockVector<std::size_t> positions(tensors.size(), kNotFound);
   std::map<decltype(elements_of(Tensor())), std::size_t> known;  // made when the orders differ
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto elements = elements_of(tensors[i]);
@@ -74,8 +85,8 @@ std::vector<std::size_t> positions_of(const std::vector<Tensor>& tensors, const 
 }
 
 void require_all_parameters(const Recording& recording, const Node& last, index_t mark, int tape,
-                            const std::vector<Node*>& sources) {
-  std::vector<char> reached(static_cast<std::size_t>(last.number) + 1, 0);
+                            std::span<Node* const> sources) {
+  BlockVector<char> reached(static_cast<std::size_t>(last.number) + 1, 0);
   reached.back() = 1;
   for (index_t i = last.number; i >= mark; --i) {
     const Node& node = recording[i];
@@ -83,8 +94,9 @@ void require_all_parameters(const Recording& recording, const Node& last, index_
     for (int e = 0; e < node.edge_count; ++e)
       reached[static_cast<std::size_t>(node.edges[e].input->number)] = 1;
   }
-  std::vector<Shape> missing;
-  for (const Tensor& parameter : recording.parameters()) {
+  BlockVector<Shape> missing;
+  const KeptList<std::vector<Tensor>> parameters = recording.parameters();
+  for (const Tensor& parameter : *parameters) {
     Node* node = TensorAccess::origin(parameter).node;
     const bool used = node->number <= last.number && reached[static_cast<std::size_t>(node->number)] != 0;
     if (used && std::ranges::find(sources, node) == sources.end()) missing.push_back(node->shape);

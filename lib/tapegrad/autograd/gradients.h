@@ -22,6 +22,11 @@ class Gradients {
   Gradients() = default;
   /// gradients[i] is the gradient of parameters[i]. Throws unless both lists have the same length, shapes and dtypes.
   Gradients(std::vector<Tensor> parameters, std::vector<Tensor> gradients);
+  Gradients(const Gradients& other);
+  Gradients& operator=(const Gradients& other);
+  Gradients(Gradients&& other) noexcept;
+  Gradients& operator=(Gradients&& other) noexcept;
+  ~Gradients();
 
   std::size_t size() const { return tensors_.size(); }
   bool empty() const { return tensors_.empty(); }

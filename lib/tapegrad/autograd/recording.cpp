@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
+#include <type_traits>
 
 #include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/autograd/view.h"
@@ -15,30 +17,34 @@ bool all_finite(const Tensor& x) {
   });
 }
 
-void* Arena::take(std::size_t bytes) {
-  constexpr std::size_t align = alignof(std::max_align_t);
-  bytes = (bytes + align - 1) / align * align;
-  if (bytes > left_) {
-    const std::size_t block = std::max(bytes, kBlock);
-    blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(block));
-    next_ = blocks_.back().get();
-    left_ = block;
+Arena::~Arena() {
+  while (Block* block = last_) {
+    last_ = block->before;
+    give_block(block, block->size_class);
   }
-  left_ -= bytes;
-  return std::exchange(next_, next_ + bytes);
+}
+
+void Arena::add_block(std::size_t bytes) {
+  constexpr std::size_t kUsual = 1 << 15;
+  const int size_class = block_class(std::max(bytes + sizeof(Block), kUsual));
+  void* memory = take_block(size_class);
+  if (memory == nullptr) throw std::bad_alloc();
+  last_ = new (memory) Block{last_, size_class};
+  next_ = reinterpret_cast<std::byte*>(last_ + 1);
+  left_ = block_bytes(size_class) - sizeof(Block);
 }
 
 Recording::Recording() : loop_depth(context().loop_depth) {}
 
 Node* Recording::add(const char* op, const Shape& shape, DType dtype) {
   if (static_cast<std::size_t>(size_) % kChunk == 0)
-    chunks_.push_back(std::make_unique_for_overwrite<Node[]>(kChunk));
-  Node& node = (*this)[size_];
+    chunks_.push_back(static_cast<Node*>(arena.take(kChunk * sizeof(Node))));
+  static_assert(std::is_trivially_destructible_v<Node>);  // the arena frees them
   const char* called = context().called;
-  node = Node{
+  Node* node = new (&(*this)[size_]) Node{
       .op = op, .called = called == nullptr ? op : called, .number = size_, .shape = shape, .dtype = dtype};
   ++size_;
-  return &node;
+  return node;
 }
 
 Node* Recording::find_parameter(const Tensor& x) const {
@@ -66,10 +72,10 @@ Node* Recording::parameter_node(const Tensor& x) {
       .node;
 }
 
-std::vector<Tensor> Recording::parameters() const {
-  std::vector<Tensor> handles;
-  for (const auto& [storage, parameter] : parameters_) handles.push_back(parameter.handle);
-  std::ranges::sort(handles, {}, [](const Tensor& x) { return TensorAccess::origin(x).node->number; });
+KeptList<std::vector<Tensor>> Recording::parameters() const {
+  KeptList<std::vector<Tensor>> handles;
+  for (const auto& [storage, parameter] : parameters_) handles->push_back(parameter.handle);
+  std::ranges::sort(*handles, {}, [](const Tensor& x) { return TensorAccess::origin(x).node->number; });
   return handles;
 }
 
@@ -88,12 +94,6 @@ void Recording::clear() {
   parameters_.clear();
   // What hooks hold may reach back here when it is destroyed.
   const auto gone = std::exchange(hooks, {});
-}
-
-const Scope* scope_of_op(const Context& own) {
-  const Scope* scope = own.scope.get();
-  while (scope != nullptr && scope->closed.load(std::memory_order_acquire)) scope = scope->outer.get();
-  return scope;
 }
 
 Recording* active_recording(Context& own) {
@@ -116,8 +116,7 @@ bool skips_recording() {
   return true;
 }
 
-Resolved resolve(const Tensor& x) {
-  Context& own = context();
+Resolved resolve(Context& own, const Tensor& x) {
   Resolved found{.bytes_saved = std::exchange(own.bytes_saved, 0)};
   if (!x.defined()) {
     found.problem = "was never given a value";
@@ -140,6 +139,10 @@ Resolved resolve(const Tensor& x) {
         "was computed on another tape: compute it in the scope of this one, or pass stop_gradient(x) to "
         "use it as a constant";
   return found;
+}
+
+Resolved resolve(const Tensor& x) {
+  return resolve(context(), x);
 }
 
 }  // namespace tapegrad::inline v0::detail

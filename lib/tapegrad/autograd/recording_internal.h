@@ -8,10 +8,13 @@
 #include <memory>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tapegrad/autograd/rules.h"
+#include "tapegrad/base/blocks_internal.h"
 #include "tapegrad/base/context.h"
+#include "tapegrad/base/kept_internal.h"
 #include "tapegrad/tensor/serial_internal.h"
 
 namespace tapegrad::inline v0::detail {
@@ -20,6 +23,7 @@ namespace tapegrad::inline v0::detail {
 struct Edge {
   Node* input;
   InputRule* rule;  // nullptr where the node has a joint rule
+  SumTo sum_to;     // undoes a broadcast of the input; nullptr where there was none
   int index;        // among the inputs of the op, tracked or not
 };
 
@@ -42,11 +46,27 @@ struct Node {
 /// Memory handed out piece by piece and freed all at once.
 class Arena {
  public:
-  void* take(std::size_t bytes);
+  Arena() = default;
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  void* take(std::size_t bytes) {
+    constexpr std::size_t align = alignof(std::max_align_t);
+    bytes = (bytes + align - 1) / align * align;
+    if (bytes > left_) add_block(bytes);
+    left_ -= bytes;
+    return std::exchange(next_, next_ + bytes);
+  }
 
  private:
-  static constexpr std::size_t kBlock = 1 << 15;
-  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+  struct alignas(std::max_align_t) Block {
+    Block* before;
+    int size_class;
+  };
+  void add_block(std::size_t bytes);
+
+  Block* last_ = nullptr;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;
 };
@@ -74,7 +94,7 @@ class Recording : public std::enable_shared_from_this<Recording> {
   /// The leaf of a parameter if it was used, nullptr if not.
   Node* find_parameter(const Tensor& x) const;
   /// All parameters that were used: whole ones, with their leaves as origin, by node number.
-  std::vector<Tensor> parameters() const;
+  KeptList<std::vector<Tensor>> parameters() const;
   Node& operator[](index_t number) const {
     const auto at = static_cast<std::size_t>(number);
     return chunks_[at / kChunk][at % kChunk];
@@ -110,19 +130,25 @@ class Recording : public std::enable_shared_from_this<Recording> {
 
  private:
   static constexpr std::size_t kChunk = 128;
-  std::vector<std::unique_ptr<Node[]>> chunks_;  // nodes never move: rules record while the tape is read
+  BlockVector<Node*> chunks_;  // in the arena: nodes never move, as rules record while the tape is read
   index_t size_ = 0;
   /// The handle has the node as its origin, and keeps the storage from being freed and its address used again.
   struct Parameter {
     Node* node = nullptr;
     Tensor handle;
   };
-  std::unordered_map<const Storage*, Parameter> parameters_;
+  std::unordered_map<const Storage*, Parameter, std::hash<const Storage*>, std::equal_to<>,
+                     BlockAllocator<std::pair<const Storage* const, Parameter>>>
+      parameters_;
 };
 
 /// The innermost open scope, for an op: scopes that another thread has closed stay in the list, for the op may hold the
 /// recording of one, which it found before.
-const Scope* scope_of_op(const Context& own);
+inline const Scope* scope_of_op(const Context& own) {
+  const Scope* scope = own.scope.get();
+  while (scope != nullptr && scope->closed.load(std::memory_order_acquire)) scope = scope->outer.get();
+  return scope;
+}
 
 /// The recording of this thread's innermost scope, nullptr when nothing is recorded. Throws in a parallel loop that
 /// began after the scope.

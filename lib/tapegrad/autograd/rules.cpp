@@ -35,9 +35,12 @@ void Saved::refuse() const {
       tensor_.shape());
 }
 
-Input::Input(const Tensor& x, const detail::InputClosure& rule)
-    : resolved_(detail::resolve(x)), shape_(TensorAccess::shape(x)) {
-  if (detail::Trace* trace = detail::context().trace; trace != nullptr) trace->input(x);
+Input::Input(const Tensor& x, detail::SumTo sum_to, const detail::InputClosure& rule)
+    : own_(detail::context()),
+      resolved_(detail::resolve(own_, x)),
+      shape_(TensorAccess::shape(x)),
+      sum_to_(sum_to) {
+  if (own_.trace != nullptr) own_.trace->input(x);
   if (resolved_.node == nullptr) return;
   rule_ = rule.move_to(resolved_.recording->arena.take(rule.bytes), rule.closure);
   wants_output_ = rule.takes_output;
@@ -121,7 +124,7 @@ Tensor detail::CalledOp::result(Tensor y) const {
   return y;
 }
 
-Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
+void detail::record_result(const char* op, Tensor& output, std::span<const Input> inputs) {
   detail::require_defined(op, output, "the op's result");
   Recording* recording = nullptr;
   std::size_t tracked = 0;
@@ -136,35 +139,37 @@ Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
   if (recording == nullptr) {
     TensorAccess::origin(output) = {};
     trace_result(op, output, inputs.size());
-    return output;
+    return;
   }
   Node& node = append(*recording, op, output, tracked);
   bool wants_output = false;
   for (const Input& input : inputs) {
     const int index = node.inputs++;
     if (input.resolved_.node == nullptr) continue;
-    node.edges[node.edge_count++] = {input.resolved_.node, std::exchange(input.rule_, nullptr), index};
+    node.edges[node.edge_count++] = {input.resolved_.node, std::exchange(input.rule_, nullptr),
+                                     input.shape_ == node.shape ? nullptr : input.sum_to_, index};
     node.bytes += input.resolved_.bytes_saved;
     wants_output |= input.wants_output_;
   }
   if (wants_output) keep_output(*recording, node, output);
   trace_result(op, output, inputs.size());
-  return output;
 }
 
 Tensor detail::record_joint(const char* op, Tensor output, std::span<const Tensor> inputs,
                             const JointClosure& rule) {
   detail::require_defined(op, output, "the op's result");
-  const std::size_t bytes_saved = std::exchange(context().bytes_saved, 0);
+  Context& own = context();
+  const std::size_t bytes_saved = std::exchange(own.bytes_saved, 0);
   Recording* recording = nullptr;
-  std::vector<Edge> edges;
+  BlockVector<Edge> edges;
   int index = 0;
   for (const Tensor& x : inputs) {
-    const Resolved resolved = resolve(x);
+    const Resolved resolved = resolve(own, x);
     require_usable(op, resolved, TensorAccess::shape(x));
-    if (Trace* trace = context().trace; trace != nullptr) trace->input(x);
+    if (own.trace != nullptr) own.trace->input(x);
     if (resolved.node != nullptr) {
-      edges.push_back({resolved.node, nullptr, index});
+      if (edges.empty()) edges.reserve(inputs.size());
+      edges.push_back({resolved.node, nullptr, nullptr, index});
       recording = resolved.recording;
     }
     ++index;

@@ -38,9 +38,15 @@ class Saved {
   std::uint64_t version_;
 };
 
+class Input;
+
 namespace detail {
 
 class TAPEGRAD_INTERNAL Recording;
+struct Context;
+
+/// Sums a gradient over the axes along which an input of this shape was broadcast. Differentiable.
+using SumTo = Tensor (*)(Tensor gradient, const Shape& shape);
 
 /// A type-erased derivative rule in the tape's memory: for one input (Result is Tensor), or for all inputs together
 /// (Result is a list of tensors, and Wanted tells the rule which inputs need a gradient).
@@ -126,7 +132,8 @@ struct Resolved {
   const char* problem = nullptr;
   std::size_t bytes_saved = 0;  // since the last call, that is by the rule of this input
 };
-/// Resolves an input. Throws inside a parallel loop that a recording thread started.
+/// Resolves an input, on the thread that has this context. Throws inside a parallel loop that a recording thread started.
+Resolved resolve(Context& own, const Tensor& x);
 Resolved resolve(const Tensor& x);
 /// Whether a NoGrad or a spent tape keeps this thread's ops from being recorded, and nobody else hears of them. An op then
 /// need not make Inputs of its rules.
@@ -154,6 +161,9 @@ Closure<Rule<Result, Wanted...>> closure_of(F& rule) {
 
 Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> inputs, const JointClosure& rule);
 
+/// record(), of the handle that the op will return.
+void record_result(const char* op, Tensor& output, std::span<const Input> inputs);
+
 }  // namespace detail
 
 /// One input of an op, and the rule for that input's gradient. The rule is a function of the output gradient, or of the
@@ -168,32 +178,46 @@ Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> input
 class Input {
  public:
   template <class F>
-  Input(const Tensor& x, F rule) : Input(x, detail::closure_of<F, Tensor>(rule)) {
+  Input(const Tensor& x, F rule) : Input(x, nullptr, detail::closure_of<F, Tensor>(rule)) {
     static_assert(detail::takes_output<F> || detail::takes_gradient_only<F>,
                   "a rule is callable as Tensor(const Tensor& output_gradient) or with the output as well");
   }
+  /// For the library's ops, whose inputs are broadcast: where x was, sum_to() is applied to what the rule returns.
+  template <class F>
+  Input(const Tensor& x, F&& rule, detail::SumTo sum_to)
+      : Input(x, sum_to, detail::closure_of<F, Tensor>(rule)) {
+    static_assert(!std::is_lvalue_reference_v<F>, "the rule is moved from");
+  }
   Input(Input&& other) noexcept
-      : resolved_(other.resolved_),
+      : own_(other.own_),
+        resolved_(other.resolved_),
         shape_(other.shape_),
         rule_(std::exchange(other.rule_, nullptr)),
+        sum_to_(other.sum_to_),
         wants_output_(other.wants_output_) {}
   Input& operator=(Input&&) = delete;
   ~Input();
 
  private:
-  Input(const Tensor& x, const detail::InputClosure& rule);
-  friend Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
+  Input(const Tensor& x, detail::SumTo sum_to, const detail::InputClosure& rule);
+  friend void detail::record_result(const char* op, Tensor& output, std::span<const Input> inputs);
+  detail::Context& own_;  // of the thread that makes the op
   detail::Resolved resolved_;
   Shape shape_;
   mutable detail::InputRule* rule_ = nullptr;  // record() takes it over
+  detail::SumTo sum_to_;
   bool wants_output_ = false;
 };
 
 /// Returns output, the result of op. When a tape is recording and one of the inputs is tracked, the tape gets a node
 /// for the op, and the returned handle belongs to that node. op, a string literal, names the op in errors.
-[[nodiscard]] Tensor record(const char* op, Tensor output, std::span<const Input> inputs);
+[[nodiscard]] inline Tensor record(const char* op, Tensor output, std::span<const Input> inputs) {
+  detail::record_result(op, output, inputs);
+  return output;
+}
 [[nodiscard]] inline Tensor record(const char* op, Tensor output, std::initializer_list<Input> inputs) {
-  return record(op, std::move(output), std::span<const Input>(inputs.begin(), inputs.size()));
+  detail::record_result(op, output, {inputs.begin(), inputs.size()});
+  return output;
 }
 
 /// As record(), for ops that compute the gradients of all inputs together: one rule for all inputs. rule is callable as

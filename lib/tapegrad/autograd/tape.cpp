@@ -22,6 +22,8 @@ struct detail::TapeState {
 
 namespace {
 
+using detail::BlockVector;
+using detail::KeptList;
 using detail::Node;
 using detail::Recording;
 using detail::TapeState;
@@ -128,8 +130,9 @@ Tensor seed_for(const Tensor& y, const Tensor& output_gradient) {
   return seed;
 }
 
-std::vector<Node*> source_nodes(const Recording& recording, const std::vector<Tensor>& xs) {
-  std::vector<Node*> sources;
+BlockVector<Node*> source_nodes(const Recording& recording, const std::vector<Tensor>& xs) {
+  BlockVector<Node*> sources;
+  sources.reserve(xs.size());
   for (const Tensor& x : xs) {
     const auto number = sources.size();
     if (!x.defined()) fail("gradient", "source {} was never given a value", number);
@@ -154,25 +157,26 @@ Tensor delivered(Tensor g, const Tensor& x, bool recorded) {
   return recorded ? g : TensorAccess::view(std::exchange(g, Tensor()), x.shape());
 }
 
-std::vector<Tensor> run(Recording& recording, const detail::BackwardPass& pass, const std::vector<Tensor>& xs,
-                        Tensor seed, bool zeros_for_unreached) {
+KeptList<std::vector<Tensor>> run(Recording& recording, const detail::BackwardPass& pass,
+                                  const std::vector<Tensor>& xs, Tensor seed, bool zeros_for_unreached) {
   const Running running(recording, pass.forget);
   const RuleScope scope(pass.recorded ? &recording : nullptr);
   // Recorded, the output gradient is a variable as well: then every rule's result must be, too.
   seed = pass.recorded
              ? detail::view("reshape", variable(recording, "output_gradient", seed, true), pass.last.shape, 0)
              : TensorAccess::view(seed, pass.last.shape);
-  std::vector<Tensor> found = run_backward(pass, std::move(seed));
+  KeptList<std::vector<Tensor>> found = run_backward(pass, std::move(seed));
   for (std::size_t s = 0; s < xs.size(); ++s) {
-    if (!found[s].defined()) {
+    Tensor& gradient = (*found)[s];
+    if (!gradient.defined()) {
       if (!zeros_for_unreached)
         fail(
             "gradient",
             "the result does not depend on source {} (shape {}). Leave it out, or pass .zeros_for_unreached = true",
             s, xs[s].shape());
-      found[s] = zeros_like(xs[s]);
+      gradient = zeros_like(xs[s]);
     }
-    found[s] = delivered(std::exchange(found[s], Tensor()), xs[s], pass.recorded);
+    gradient = delivered(std::exchange(gradient, Tensor()), xs[s], pass.recorded);
   }
   return found;
 }
@@ -184,7 +188,8 @@ bool is_recording() {
   return scope != nullptr && scope->recording != nullptr && !scope->recording->spent;
 }
 
-Tape::Tape(TapeOptions options) : state_(std::make_shared<TapeState>()) {
+Tape::Tape(TapeOptions options)
+    : state_(std::allocate_shared<TapeState>(detail::BlockAllocator<TapeState>())) {
   TapeState& state = *state_;
   state.persistent = options.persistent;
   if (Recording* around = recording_around(); around != nullptr) {
@@ -193,7 +198,7 @@ Tape::Tape(TapeOptions options) : state_(std::make_shared<TapeState>()) {
     state.nested = true;
     state.mark = around->size();
   } else {
-    state.recording = std::make_shared<Recording>();
+    state.recording = std::allocate_shared<Recording>(detail::BlockAllocator<Recording>());
   }
   Recording& recording = *state.recording;
   state.number = ++recording.tapes;
@@ -232,8 +237,8 @@ void Tape::on_gradient(const Tensor& x, std::function<void(const Tensor& gradien
 std::vector<Tensor> Tape::parameters() const {
   require_usable(*state_, "parameters");
   std::vector<Tensor> handles;
-  for (const Tensor& handle : state_->recording->parameters())
-    handles.push_back(TensorAccess::view(handle, handle.shape()));
+  const KeptList<std::vector<Tensor>> parameters = state_->recording->parameters();
+  for (const Tensor& handle : *parameters) handles.push_back(TensorAccess::view(handle, handle.shape()));
   return handles;
 }
 
@@ -258,7 +263,8 @@ Graph Tape::graph(const State& names) const {
       described.inputs.push_back(static_cast<int>(node.edges[e].input->number));
     graph.nodes.push_back(std::move(described));
   }
-  for (const Tensor& handle : recording.parameters())
+  const KeptList<std::vector<Tensor>> parameters = recording.parameters();
+  for (const Tensor& handle : *parameters)
     for (const auto& named : names.tensors)
       if (TensorAccess::storage(named.second) == TensorAccess::storage(handle))
         graph.nodes[static_cast<std::size_t>(TensorAccess::origin(handle).node->number)].name = named.first;
@@ -325,7 +331,7 @@ Gradients Tape::gradient(const Tensor& y, const std::vector<Tensor>& xs, const G
          "has no gradient: watch() its inputs, and compute it in the scope of the tape",
          y.shape());
   Tensor seed = seed_for(y, options.output_gradient);
-  const std::vector<Node*> sources = source_nodes(recording, xs);
+  const BlockVector<Node*> sources = source_nodes(recording, xs);
   if (options.all_parameters)
     detail::require_all_parameters(recording, *last, state->mark, state->number, sources);
 
@@ -334,11 +340,13 @@ Gradients Tape::gradient(const Tensor& y, const std::vector<Tensor>& xs, const G
     state->spent = !state->persistent && !options.create_graph;
   };
   try {
-    std::vector<Tensor> found =
+    KeptList<std::vector<Tensor>> of;
+    KeptList<std::vector<Tensor>> found =
         run(recording, {recording, state->mark, state->number, *last, sources, recorded, !keep}, xs,
             std::move(seed), options.zeros_for_unreached);
     end();
-    return Gradients(xs, std::move(found));
+    of->assign(xs.begin(), xs.end());
+    return Gradients(of.release(), found.release());
   } catch (...) {
     end();
     throw;

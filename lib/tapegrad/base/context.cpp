@@ -2,11 +2,15 @@
 
 #include <utility>
 
+#include "tapegrad/base/blocks_internal.h"
+
 namespace tapegrad::inline v0::detail {
+
+namespace {
 
 // Destructors of a thread's other thread-local variables may still ask for the context: it is not destroyed. What
 // it owns is the list of scopes, which the end of the thread gives up.
-Context& context() {
+Context& make_context() {
   union Lasting {
     constexpr Lasting() : context() {}
     ~Lasting() {}
@@ -16,6 +20,15 @@ Context& context() {
   return own.context;
 }
 
+}  // namespace
+
+Context& context() {
+  constinit thread_local Context* own = nullptr;  // without a look at whether it has to be destroyed
+  if (own == nullptr) [[unlikely]]
+    own = &make_context();
+  return *own;
+}
+
 std::shared_ptr<Scope> open_scope(std::shared_ptr<Recording> recording) {
   struct End {
     ~End() { context().scope.reset(); }
@@ -23,7 +36,7 @@ std::shared_ptr<Scope> open_scope(std::shared_ptr<Recording> recording) {
   thread_local const End end;  // of the context
   static_cast<void>(&end);
   Context& own = context();
-  const auto scope = std::make_shared<Scope>();
+  const auto scope = std::allocate_shared<Scope>(BlockAllocator<Scope>());
   scope->recording = std::move(recording);
   scope->outer = own.scope;
   scope->loop_depth = own.loop_depth;

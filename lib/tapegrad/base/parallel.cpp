@@ -1,6 +1,7 @@
 #include "tapegrad/base/parallel.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cfenv>
 #include <condition_variable>
@@ -33,37 +34,71 @@ int available_cpus() {
   return std::clamp(std::min(detail::cpus_of_process(), quota), 1, 64);
 }
 
-// One loop, as the threads that work on it see it.
-struct Job {
-  Job(index_t total, index_t piece_size, detail::RangeFunction f)
-      : count(total), piece(piece_size), function(f) {}
+// One loop, as the threads that work on it see it. Each thread has a share of the pieces, neighbours in memory, and takes those
+// of the others when its own are done: loops over the same elements, one after the other, find them in the caches of the
+// same threads.
+class Job {
+ public:
+  Job(index_t count, index_t piece, detail::RangeFunction function, int threads)
+      : count_(count),
+        piece_(piece),
+        pieces_((count - 1) / piece + 1),
+        shares_(std::min<index_t>({threads, pieces_, kMostShares})),
+        function_(function) {
+    for (index_t s = 0; s < shares_; ++s) share(s).next.store(begin_of(s), std::memory_order_relaxed);
+  }
 
-  index_t count, piece;
-  detail::RangeFunction function;
   std::fenv_t environment{};
   detail::Context context;
-  std::atomic<index_t> next{0};
-  std::mutex error_mutex;
-  std::exception_ptr error;
-  index_t error_piece = std::numeric_limits<index_t>::max();
 
-  void work() {
-    const index_t pieces = (count - 1) / piece + 1;
-    // Without a sign: behind the largest number of pieces, `next` goes on below 0.
-    const auto end = static_cast<std::uint64_t>(pieces);
-    for (index_t i; static_cast<std::uint64_t>(i = next.fetch_add(1, std::memory_order_relaxed)) < end;) {
-      try {
-        function(i * piece, std::min(count - i * piece, piece) + i * piece);
-      } catch (...) {
-        next.store(pieces, std::memory_order_relaxed);  // the others stop taking pieces
-        const std::lock_guard lock(error_mutex);
-        if (i < error_piece) {
-          error_piece = i;
-          error = std::current_exception();
-        }
-      }
+  /// The work of thread number `own`.
+  void work(index_t own) {
+    for (index_t s = 0; s < shares_; ++s) {
+      const index_t from = (own + s) % shares_;
+      std::atomic<index_t>& next = share(from).next;
+      // Without a sign: behind the largest number of pieces, `next` goes on below 0.
+      const auto end = static_cast<std::uint64_t>(begin_of(from + 1));
+      if (static_cast<std::uint64_t>(next.load(std::memory_order_relaxed)) >= end) continue;
+      for (index_t i; static_cast<std::uint64_t>(i = next.fetch_add(1, std::memory_order_relaxed)) < end;)
+        if (!run(i)) break;
     }
   }
+
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  static constexpr index_t kMostShares = 16;
+  struct alignas(64) Share {  // of a cache line: threads do not wait for each other's
+    std::atomic<index_t> next;
+  };
+
+  // Cut so that no product leaves the range.
+  index_t begin_of(index_t s) const { return pieces_ / shares_ * s + std::min(s, pieces_ % shares_); }
+  Share& share(index_t s) { return all_[static_cast<std::size_t>(s)]; }
+
+  // Pieces behind one that has thrown are left out (then the result is false), those in front of it are not: the error is that of
+  // the first piece that throws, whichever thread takes which.
+  bool run(index_t i) {
+    if (i > error_piece_.load(std::memory_order_relaxed)) return false;
+    try {
+      function_(i * piece_, std::min(count_ - i * piece_, piece_) + i * piece_);
+    } catch (...) {
+      const std::lock_guard lock(error_mutex_);
+      if (i > error_piece_.load(std::memory_order_relaxed)) return false;
+      error_piece_.store(i, std::memory_order_relaxed);
+      error_ = std::current_exception();
+    }
+    return true;
+  }
+
+  const index_t count_, piece_, pieces_, shares_;
+  const detail::RangeFunction function_;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+  std::atomic<index_t> error_piece_{std::numeric_limits<index_t>::max()};
+  std::array<Share, kMostShares> all_;
 };
 
 // All threads of a process together make at most this many workers, or as many as a single one asks for.
@@ -108,8 +143,9 @@ class Worker {
     return true;
   }
 
-  void offer(Job& job) {
+  void offer(Job& job, index_t number) {
     job_ = &job;
+    number_ = number;
     each_ = nullptr;
     change(State::Offered);
   }
@@ -161,7 +197,7 @@ class Worker {
       } else {
         std::fesetenv(&job_->environment);
         detail::context() = job_->context;
-        job_->work();
+        job_->work(number_);
         detail::context() = {};  // which may hold a tape's memory
       }
       state_.store(State::Idle, std::memory_order_release);
@@ -170,6 +206,7 @@ class Worker {
 
   std::atomic<State> state_{State::Idle};
   Job* job_ = nullptr;
+  index_t number_ = 0;  // among the threads that work on it; the caller's is 0
   void (*each_)() = nullptr;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -193,8 +230,8 @@ class Workers {
       // The system has no more threads to give: those that there are do the work.
     }
     const std::span asked(workers_.begin(), std::min(workers_.size(), static_cast<std::size_t>(helpers)));
-    for (const auto& worker : asked) worker->offer(job);
-    job.work();
+    for (std::size_t i = 0; i < asked.size(); ++i) asked[i]->offer(job, static_cast<index_t>(i) + 1);
+    job.work(0);
     for (const auto& worker : asked)
       if (!worker->withdraw()) worker->wait();
   }
@@ -262,24 +299,23 @@ void run_pieces(index_t count, index_t piece, RangeFunction f) {
   const index_t pieces = (count - 1) / piece + 1;
   const int helpers = static_cast<int>(std::min<index_t>(thread_count(), pieces)) - 1;
 
-  Job job(count, piece, f);
   Context& own = context();
   Context outside = own;
   ++own.loop_depth;
   own.call_observer = nullptr;  // it hears of this thread's calls only
-  if (outside.loop_depth > 0 || helpers == 0) {
-    job.work();
-  } else {
+  const bool alone = outside.loop_depth > 0 || helpers == 0;
+  Job job(count, piece, f, alone ? 1 : helpers + 1);
+  Workers* const all = alone ? nullptr : workers();
+  if (all != nullptr) {
     job.context = own;
     std::fegetenv(&job.environment);
-    if (Workers* const all = workers(); all != nullptr)
-      all->run(job, helpers);
-    else
-      job.work();
+    all->run(job, helpers);
+  } else {
+    job.work(0);
   }
   own = std::move(outside);
   drop_closed(own);  // by a piece
-  if (job.error) std::rethrow_exception(job.error);
+  job.rethrow();
 }
 
 // The calling thread's, in a list. Most threads have a handful.

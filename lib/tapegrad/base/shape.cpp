@@ -41,7 +41,8 @@ std::vector<index_t> Shape::position(index_t i) const {
   if (i < 0 || i >= size_)
     fail("shape", "an element of shape {} must be 0 to {}, got {}", *this, size_ - 1, i);
   std::vector<index_t> at(static_cast<std::size_t>(rank_));
-  for (int axis = rank_; axis-- > 0; i /= sizes_[axis]) at[static_cast<std::size_t>(axis)] = i % sizes_[axis];
+  for (int axis = rank(); axis-- > 0; i /= sizes_[axis])
+    at[static_cast<std::size_t>(axis)] = i % sizes_[axis];
   return at;
 }
 

@@ -32,7 +32,7 @@ class Shape {
   explicit Shape(std::span<const index_t> sizes);
   explicit Shape(const std::vector<index_t>& sizes) : Shape(std::span(sizes)) {}
 
-  int rank() const { return rank_; }
+  int rank() const { return static_cast<int>(rank_); }
   /// The number of elements: the product of all sizes, 1 for a scalar.
   index_t size() const { return size_; }
   /// The size of an axis; -1 is the last one. Throws when there is no such axis.
@@ -43,8 +43,8 @@ class Shape {
 
   /// The axis counted from the front: checked_axis(-1) is rank() - 1. Throws when there is no such axis.
   int checked_axis(int axis) const {
-    const int at = axis < 0 ? axis + rank_ : axis;
-    if (at < 0 || at >= rank_) refuse_axis(axis);
+    const int at = axis < 0 ? axis + rank() : axis;
+    if (at < 0 || at >= rank()) refuse_axis(axis);
     return at;
   }
 
@@ -57,7 +57,7 @@ class Shape {
 
   friend bool operator==(const Shape& a, const Shape& b) {
     if (a.rank_ != b.rank_ || a.size_ != b.size_) return false;
-    for (int axis = 0; axis < a.rank_; ++axis)
+    for (index_t axis = 0; axis < a.rank_; ++axis)
       if (a.sizes_[axis] != b.sizes_[axis]) return false;
     return true;
   }
@@ -67,7 +67,7 @@ class Shape {
 
   index_t sizes_[kMaxRank] = {};
   index_t size_ = 1;
-  int rank_ = 0;
+  index_t rank_ = 0;  // as wide as the rest, so that a copy is made of whole vectors
 };
 
 /// Writes shape.str().

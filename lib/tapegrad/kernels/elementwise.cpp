@@ -179,6 +179,7 @@ void map_blocks(const Loop& loop, const Shape& shape, void* y, std::initializer_
 }  // namespace
 
 void map(const Loop& loop, index_t n, void* y, std::span<const void* const> xs) {
+  if (n <= kElementwisePiece) return loop.run(loop.f, n, y, xs.data());
   parallel_for(n, kElementwisePiece, [&](index_t begin, index_t end) {
     const void* from[Loop::kMostInputs];
     for (std::size_t k = 0; k < xs.size(); ++k) from[k] = at(xs[k], begin * loop.input_sizes[k]);

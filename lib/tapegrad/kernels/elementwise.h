@@ -29,29 +29,33 @@ void run_loop(index_t n, F f, Out* y, const In*... xs) {
   for (index_t i = 0; i < n; ++i) y[i] = static_cast<Out>(f(xs[i]...));
 }
 
+/// The type-erased loop of F, and that of a pair with one number in place of the second input.
+template <class F, class Out, class... In>
+inline constexpr Loop::Run run_of = []<std::size_t... k>(std::index_sequence<k...>)->Loop::Run {
+  return [](const void* function, index_t n, void* y, const void* const* xs) {
+    run_loop(n, *static_cast<const F*>(function), static_cast<Out*>(y), static_cast<const In*>(xs[k])...);
+  };
+}
+(std::index_sequence_for<In...>{});
+template <class F, class Out, class A, class B>
+inline constexpr Loop::Run run_with_one_of =
+    [](const void* function, index_t n, void* y, const void* const* xs) {
+      const auto with_one = [f = *static_cast<const F*>(function), b = *static_cast<const B*>(xs[1])](A a) {
+        return f(a, b);
+      };
+      run_loop(n, with_one, static_cast<Out*>(y), static_cast<const A*>(xs[0]));
+    };
+
 template <class Out, class... In, class F>
 Loop loop(const F& f) {
   static_assert(sizeof...(In) <= Loop::kMostInputs);
-  return [&]<std::size_t... k>(std::index_sequence<k...>) {
-    const Loop::Run run = [](const void* function, index_t n, void* y, const void* const* xs) {
-      run_loop(n, *static_cast<const F*>(function), static_cast<Out*>(y), static_cast<const In*>(xs[k])...);
-    };
-    return Loop{&f, run, nullptr, sizeof(Out), {sizeof(In)...}};
-  }
-  (std::index_sequence_for<In...>{});
+  return {&f, run_of<F, Out, In...>, nullptr, sizeof(Out), {sizeof(In)...}};
 }
 
 /// A loop over pairs, which is run with one number in place of the second input as well.
 template <class Out, class A, class B, class F>
 Loop pair_loop(const F& f) {
-  Loop made = loop<Out, A, B>(f);
-  made.run_with_one = [](const void* function, index_t n, void* y, const void* const* xs) {
-    const auto with_one = [f = *static_cast<const F*>(function), b = *static_cast<const B*>(xs[1])](A a) {
-      return f(a, b);
-    };
-    run_loop(n, with_one, static_cast<Out*>(y), static_cast<const A*>(xs[0]));
-  };
-  return made;
+  return {&f, run_of<F, Out, A, B>, run_with_one_of<F, Out, A, B>, sizeof(Out), {sizeof(A), sizeof(B)}};
 }
 
 /// A loop's input: elements in row-major order.

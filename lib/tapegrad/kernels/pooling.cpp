@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tapegrad/base/blocks_internal.h"
 #include "tapegrad/kernels/pooling_windows.h"
 
 namespace tapegrad::inline v0::kernels {
@@ -12,7 +13,7 @@ namespace tapegrad::inline v0::kernels {
 template <class T>
 void window_mean(const Conv2DGeometry& g, const T* x, T* y) {
   for_images(g, [=](index_t first, index_t last) {
-    std::vector<double> sums(static_cast<std::size_t>(g.in_channels));
+    detail::BlockVector<double> sums(static_cast<std::size_t>(g.in_channels));
     for_windows(g, first, last, [&](index_t out, Span rows, Span columns, index_t image) {
       std::ranges::fill(sums, 0.0);
       for (index_t i = rows.begin; i < rows.end; ++i)

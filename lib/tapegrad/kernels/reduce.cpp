@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tapegrad/base/blocks_internal.h"
 #include "tapegrad/kernels/grain.h"
 
 namespace tapegrad::inline v0::kernels {
@@ -142,7 +143,7 @@ void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, c
   constexpr index_t kColumns = 1024;
   const index_t columns = std::clamp<index_t>(inner, 1, kColumns), blocks = (inner + columns - 1) / columns;
   const index_t rows = kReducePiece / columns, pieces = std::max<index_t>(1, (count + rows - 1) / rows);
-  std::vector<double> partial(pieces == 1 ? 0 : static_cast<std::size_t>(outer * pieces * inner));
+  detail::BlockVector<double> partial(pieces == 1 ? 0 : static_cast<std::size_t>(outer * pieces * inner));
   const index_t work = std::max<index_t>(1, std::min(count, rows) * columns);
   parallel_for(outer * pieces * blocks, units_in_piece(kReducePiece, work), [&](index_t begin, index_t end) {
     double found[kColumns];
@@ -161,7 +162,7 @@ void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, c
     }
   });
   if (pieces == 1) return;
-  std::vector<double> total(static_cast<std::size_t>(inner));
+  detail::BlockVector<double> total(static_cast<std::size_t>(inner));
   for (index_t o = 0; o < outer; ++o) {
     std::ranges::fill(total, joiner.start);
     joiner.join_doubles(pieces, inner, inner, partial.data() + o * pieces * inner, total.data());
@@ -173,7 +174,7 @@ template <class T>
 void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end,
                     bool exclusive) {
   parallel_for(outer, units_in_piece(kReducePiece, count * inner), [=](index_t begin, index_t end) {
-    std::vector<double> totals(static_cast<std::size_t>(inner));
+    detail::BlockVector<double> totals(static_cast<std::size_t>(inner));
     for (index_t o = begin; o < end; ++o) {
       std::ranges::fill(totals, 0.0);
       for (index_t step = 0; step < count; ++step) {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "tapegrad/base/blocks_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/grain.h"
 #include "tapegrad/kernels/scratch.h"
@@ -58,9 +59,9 @@ void for_blocks(index_t outer, index_t count, index_t inner, const T* x, T* y, b
   if (count == 0 || inner == 0) return;
   const index_t block = count * inner, together = std::max<index_t>(1, kSoftmaxPiece / block);
   parallel_for(outer, units_in_piece(kSoftmaxPiece, block), [=](index_t begin, index_t end) {
-    std::vector<T> largest(static_cast<std::size_t>(inner));
-    std::vector<index_t> at(static_cast<std::size_t>(std::min(together, end - begin) * inner));
-    std::vector<double> rest(static_cast<std::size_t>(inner));
+    detail::BlockVector<T> largest(static_cast<std::size_t>(inner));
+    detail::BlockVector<index_t> at(static_cast<std::size_t>(std::min(together, end - begin) * inner));
+    detail::BlockVector<double> rest(static_cast<std::size_t>(inner));
     T* elsewhere = in_place ? nullptr : scratch<T>(together * block);
     for (index_t first = begin; first < end; first += together) {
       const index_t blocks = std::min(together, end - first);

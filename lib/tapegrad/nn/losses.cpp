@@ -13,6 +13,7 @@
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/trace_internal.h"
+#include "tapegrad/base/blocks_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/grain.h"
@@ -157,7 +158,7 @@ Fused fuse(const char* loss, const Tensor& x, const Shape& shape, Reduction redu
   using kernels::kLossElements;
   const index_t size = kernels::units_in_piece(kLossElements, each);
   const index_t pieces = (count + size - 1) / size;
-  std::vector<double> sums(reduced ? static_cast<std::size_t>(pieces) : 0);
+  detail::BlockVector<double> sums(reduced ? static_cast<std::size_t>(pieces) : 0);
   dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
     T* all = fused.loss.mutable_data<T>();
     T* derivatives = slopes.defined() ? slopes.mutable_data<T>() : nullptr;

@@ -152,7 +152,7 @@ Tensor softmax(const Tensor& x, int axis) {
   return detail::softmax_over("softmax", x, {detail::checked_axis("softmax", x.shape(), axis)});
 }
 
-Tensor detail::softmax_over(const char* op, const Tensor& x, const std::vector<int>& axes) {
+Tensor detail::softmax_over(const char* op, const Tensor& x, const Axes& axes) {
   // One axis after the other in memory is one axis.
   const int first = axes.empty() ? 0 : *std::ranges::min_element(axes);
   const bool together =

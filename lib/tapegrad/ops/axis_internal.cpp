@@ -1,6 +1,8 @@
 #include "tapegrad/ops/axis_internal.h"
 
+#include <array>
 #include <numeric>
+#include <span>
 
 namespace tapegrad::inline v0::detail {
 
@@ -44,11 +46,15 @@ Shape result_shape(const char* op, const std::vector<index_t>& sizes) {
   }
 }
 
-std::vector<int> all_axes(const char* op, const Tensor& x) {
+Axes axes_between(int begin, int end) {
+  std::array<int, Shape::kMaxRank> axes;
+  std::iota(axes.begin(), axes.end(), begin);
+  return Axes(std::span(axes).first(static_cast<std::size_t>(end - begin)));
+}
+
+Axes all_axes(const char* op, const Tensor& x) {
   require_defined(op, x);
-  std::vector<int> axes(static_cast<std::size_t>(x.rank()));
-  std::iota(axes.begin(), axes.end(), 0);
-  return axes;
+  return axes_between(0, x.rank());
 }
 
 Around around(const Shape& shape, int axis) {

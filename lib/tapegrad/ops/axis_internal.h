@@ -27,7 +27,9 @@ index_t size_sum(const char* op, index_t a, index_t b);
 /// The shape of a result. What is wrong with it is an error of op.
 Shape result_shape(const char* op, const std::vector<index_t>& sizes);
 
-std::vector<int> all_axes(const char* op, const Tensor& x);
+/// begin, begin + 1, ... end - 1.
+Axes axes_between(int begin, int end);
+Axes all_axes(const char* op, const Tensor& x);
 
 /// A shape as one axis sees it: [outer, count, inner].
 struct Around {

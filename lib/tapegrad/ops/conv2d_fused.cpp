@@ -4,6 +4,7 @@
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/kept_internal.h"
 #include "tapegrad/kernels/conv2d/conv2d.h"
 #include "tapegrad/kernels/conv2d/geometry.h"
 #include "tapegrad/kernels/relu_backward.h"
@@ -47,7 +48,8 @@ Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tens
   const std::span<const Tensor> inputs(all, bias.defined() ? 3 : 2);
   const auto rule = [g, x = Saved(x), w = Saved(w), relu, transposed](
                         const Tensor& gradient, const Tensor& out, const std::vector<bool>& wanted) {
-    std::vector<Tensor> found(wanted.size());
+    std::vector<Tensor> found = detail::KeptList<std::vector<Tensor>>().release();
+    found.resize(wanted.size());
     const bool bias_wanted = wanted.size() == 3 && wanted[2];
     // Nobody else's: may be written to. The less memory is touched, the more of it stays in the cache.
     const bool own =

@@ -30,11 +30,11 @@ void require_floating(const char* op, const Tensor& x) {
 }
 
 void require_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
+  if (a.defined() && b.defined() && a.dtype() == b.dtype()) return;
   require_defined(op, a);
   require_defined(op, b);
-  if (a.dtype() != b.dtype())
-    fail(op, "the tensors are {} {} and {} {}: convert one with cast()", a.dtype(), a.shape(), b.dtype(),
-         b.shape());
+  fail(op, "the tensors are {} {} and {} {}: convert one with cast()", a.dtype(), a.shape(), b.dtype(),
+       b.shape());
 }
 
 namespace {
@@ -88,8 +88,11 @@ Tensor weighted(const Tensor& weight, const Tensor& x) {
       [weight = Saved(weight)](const Tensor& g) { return weighted(weight(), g); });
 }
 
-Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop) {
-  require_same_dtype(op, a, b);
+namespace {
+
+// combine() for tensors of one dtype.
+Tensor combine_alike(const char* op, const Tensor& a, const Tensor& b, DType result,
+                     const kernels::Loop& loop) {
   if (a.shape() == b.shape()) {  // most calls: not a broadcast's cost for them
     Tensor y = TensorAccess::empty(a.shape(), result, op);
     const void* const inputs[] = {TensorAccess::elements(a), TensorAccess::elements(b)};
@@ -103,7 +106,7 @@ Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, c
   return y;
 }
 
-static kernels::Loop::Run run_for(DType dtype, const Runs& runs) {
+kernels::Loop::Run run_for(DType dtype, const Runs& runs) {
   switch (dtype) {
     case DType::Float64:
       return runs.float64;
@@ -117,13 +120,20 @@ static kernels::Loop::Run run_for(DType dtype, const Runs& runs) {
   return runs.float32;
 }
 
+}  // namespace
+
+Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop) {
+  require_same_dtype(op, a, b);
+  return combine_alike(op, a, b, result, loop);
+}
+
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, bool gives_uint8, const void* f,
                const Runs& runs, const Runs& with_one) {
   require_same_dtype(op, a, b);
   const auto size = static_cast<index_t>(size_of(a.dtype()));
   const kernels::Loop loop{
       f, run_for(a.dtype(), runs), run_for(a.dtype(), with_one), gives_uint8 ? 1 : size, {size, size}};
-  Tensor y = combine(op, a, b, gives_uint8 ? DType::UInt8 : a.dtype(), loop);
+  Tensor y = combine_alike(op, a, b, gives_uint8 ? DType::UInt8 : a.dtype(), loop);
   return gives_uint8 ? noted(op, std::move(y), {&a, &b}) : y;
 }
 

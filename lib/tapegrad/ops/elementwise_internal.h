@@ -16,6 +16,7 @@
 namespace tapegrad::inline v0::detail {
 
 void require_floating(const char* op, const Tensor& x);
+/// Throws unless both tensors are defined and have one dtype.
 void require_same_dtype(const char* op, const Tensor& a, const Tensor& b);
 /// cast() that gives back x itself where nothing is to be converted: for what nobody writes to.
 Tensor as_dtype(const Tensor& x, DType dtype);
@@ -42,11 +43,19 @@ kernels::Loop pair_loop(const F& f) {
   return kernels::pair_loop<std::conditional_t<gives_bool<F>, std::uint8_t, T>, T, T>(f);
 }
 
-/// How one function runs over the elements of each dtype; those in with_one where the second operand is one number.
-/// The dtype is chosen out of line: there are many functions.
+/// How one function runs over the elements of each dtype. The dtype is chosen out of line: there are many functions.
 struct Runs {
   kernels::Loop::Run float32, float64, int32 = nullptr, uint8 = nullptr;
 };
+/// Of a function of one element, and of two; and where the second operand is one number.
+template <class F, class... T>
+inline constexpr Runs runs_of = {kernels::run_of<F, T, T>...};
+template <class F, class T>
+using ResultOf = std::conditional_t<gives_bool<F>, std::uint8_t, T>;
+template <class F, class... T>
+inline constexpr Runs pair_runs_of = {kernels::run_of<F, ResultOf<F, T>, T, T>...};
+template <class F, class... T>
+inline constexpr Runs pair_runs_with_one_of = {kernels::run_with_one_of<F, ResultOf<F, T>, T, T>...};
 
 /// The loop applied to a and b, both broadcast; the result has the dtype `result`.
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, DType result, const kernels::Loop& loop);
@@ -66,34 +75,28 @@ Tensor combine_with_number(const char* op, const Tensor& a, double b, const void
 /// UInt8 where f returns bool.
 template <class F>
 Tensor combine(const char* op, const Tensor& a, const Tensor& b, const F& f) {
-  const kernels::Loop float32 = pair_loop<float>(f), float64 = pair_loop<double>(f),
-                      int32 = pair_loop<std::int32_t>(f), uint8 = pair_loop<std::uint8_t>(f);
-  return combine(op, a, b, gives_bool<F>, &f, {float32.run, float64.run, int32.run, uint8.run},
-                 {float32.run_with_one, float64.run_with_one, int32.run_with_one, uint8.run_with_one});
+  return combine(op, a, b, gives_bool<F>, &f, pair_runs_of<F, float, double, std::int32_t, std::uint8_t>,
+                 pair_runs_with_one_of<F, float, double, std::int32_t, std::uint8_t>);
 }
 
 /// The same for floating dtypes.
 template <class F>
 Tensor combine_floating(const char* op, const Tensor& a, const Tensor& b, const F& f) {
   require_floating(op, a);
-  const kernels::Loop float32 = pair_loop<float>(f), float64 = pair_loop<double>(f);
-  return combine(op, a, b, gives_bool<F>, &f, {float32.run, float64.run},
-                 {float32.run_with_one, float64.run_with_one});
+  return combine(op, a, b, gives_bool<F>, &f, pair_runs_of<F, float, double>,
+                 pair_runs_with_one_of<F, float, double>);
 }
 
 /// f(a, b) for a number b.
 template <class F>
 Tensor combine_with_number(const char* op, const Tensor& a, double b, const F& f) {
-  return combine_with_number(
-      op, a, b, &f,
-      {pair_loop<float>(f).run_with_one, pair_loop<double>(f).run_with_one,
-       pair_loop<std::int32_t>(f).run_with_one, pair_loop<std::uint8_t>(f).run_with_one});
+  return combine_with_number(op, a, b, &f,
+                             pair_runs_with_one_of<F, float, double, std::int32_t, std::uint8_t>);
 }
 template <class F>
 Tensor combine_floating_with_number(const char* op, const Tensor& a, double b, const F& f) {
   require_floating(op, a);
-  return combine_with_number(op, a, b, &f,
-                             {pair_loop<float>(f).run_with_one, pair_loop<double>(f).run_with_one});
+  return combine_with_number(op, a, b, &f, pair_runs_with_one_of<F, float, double>);
 }
 
 /// sum_to() that gives back x itself where nothing is to be summed: for rules, whose results nobody writes to.
@@ -103,34 +106,22 @@ Tensor summed_to(Tensor x, const Shape& shape);
 /// db are the rules as if the shapes were equal.
 template <class A, class B>
 Tensor record_broadcast(const char* op, Tensor y, const Tensor& a, const Tensor& b, A da, B db) {
-  // Nothing is recorded in most calls from a backward pass: do not even make the closures.
+  // Nothing is recorded in most calls from a backward pass.
   if (skips_recording()) return y;
-  const auto undone = [](const Shape& shape, auto rule) {
-    if constexpr (takes_output<decltype(rule)>)
-      return [shape, rule = std::move(rule)](const Tensor& g, const Tensor& out) {
-        return summed_to(rule(g, out), shape);
-      };
-    else
-      return [shape, rule = std::move(rule)](const Tensor& g) { return summed_to(rule(g), shape); };
-  };
-  return record(op, std::move(y),
-                {{a, undone(a.shape(), std::move(da))}, {b, undone(b.shape(), std::move(db))}});
+  return record(op, std::move(y), {{a, std::move(da), summed_to}, {b, std::move(db), summed_to}});
 }
 
 /// f(x) for any dtype.
 template <class F>
 Tensor transform(const char* op, const Tensor& x, const F& f) {
-  return transform(
-      op, x, &f,
-      {kernels::loop<float, float>(f).run, kernels::loop<double, double>(f).run,
-       kernels::loop<std::int32_t, std::int32_t>(f).run, kernels::loop<std::uint8_t, std::uint8_t>(f).run});
+  return transform(op, x, &f, runs_of<F, float, double, std::int32_t, std::uint8_t>);
 }
 
 /// f(x) for floating dtypes; f is called with the element type and must return it.
 template <class F>
 Tensor transform_floating(const char* op, const Tensor& x, const F& f) {
   require_floating(op, x);
-  return transform(op, x, &f, {kernels::loop<float, float>(f).run, kernels::loop<double, double>(f).run});
+  return transform(op, x, &f, runs_of<F, float, double>);
 }
 
 /// f(g, x), where f(value, at) is linear in value: value times a slope that `at` chooses. The rule of every

@@ -11,6 +11,7 @@
 #include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/autograd/view.h"
 #include "tapegrad/base/options_internal.h"
+#include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
 #include "tapegrad/ops/elementwise.h"
 #include "tapegrad/ops/elementwise_internal.h"
@@ -52,7 +53,7 @@ Tensor out_of_range(const Tensor& variance, double epsilon) {
 
 // (x - mean) / sqrt(variance + epsilon) in Float64, of elements divided by the largest: whatever is common to
 // all of them cancels. Made of ops, as it is not a case to be fast in.
-Tensor normalize_scaled(const Tensor& x, const std::vector<int>& axes, double epsilon) {
+Tensor normalize_scaled(const Tensor& x, const Axes& axes, double epsilon) {
   const Tensor wide = detail::as_dtype(x, DType::Float64), plain = stop_gradient(wide);
   const Tensor largest = max(abs(plain), axes, {.keepdims = true});
   const Tensor unit = where(equals(largest - largest, 0) * greater(largest, 0), largest, 1.0);
@@ -64,7 +65,7 @@ Tensor normalize_scaled(const Tensor& x, const std::vector<int>& axes, double ep
 // (x - mean) / sqrt(variance + epsilon) over these axes. The tape could differentiate this as it stands; the
 // rule is half as much work, and keeps y alone:
 //   dx = (g - mean(g) - y mean(g y)) / sqrt(variance + epsilon)
-Normalized normalize(const char* op, const Tensor& given, const std::vector<int>& axes, double epsilon) {
+Normalized normalize(const char* op, const Tensor& given, const Axes& axes, double epsilon) {
   detail::require_floating(op, given);
   detail::require_not_negative(op, "epsilon", epsilon);
   Tensor average, centred, variance, beyond;
@@ -103,7 +104,7 @@ Normalized normalize(const char* op, const Tensor& given, const std::vector<int>
 }
 
 // As normalize(), for one who does not ask for the averages: of nothing there are none, but the result is nothing.
-Tensor normalized(const char* op, const Tensor& x, const std::vector<int>& axes, double epsilon) {
+Tensor normalized(const char* op, const Tensor& x, const Axes& axes, double epsilon) {
   if (x.size() != 0) return normalize(op, x, axes, epsilon).y;
   detail::require_floating(op, x);
   detail::require_not_negative(op, "epsilon", epsilon);
@@ -125,12 +126,6 @@ Shape channels(const char* op, const Tensor& x) {
   detail::require_defined(op, x);
   if (x.rank() < 2) fail(op, "takes a tensor [n, ..., channels], not shape {}", x.shape());
   return {x.shape()[-1]};
-}
-
-std::vector<int> axes_between(int begin, int end) {
-  std::vector<int> axes(static_cast<std::size_t>(end - begin));
-  std::iota(axes.begin(), axes.end(), begin);
-  return axes;
 }
 
 // (x - mean) factor + beta, of channels, in one pass.
@@ -155,7 +150,8 @@ BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& b
   const Shape of_channels = channels("batch_norm", x);
   require_shape("batch_norm", x, gamma, "gamma", of_channels);
   require_shape("batch_norm", x, beta, "beta", of_channels);
-  const auto [y, average, variance] = normalize("batch_norm", x, axes_between(0, x.rank() - 1), epsilon);
+  const auto [y, average, variance] =
+      normalize("batch_norm", x, detail::axes_between(0, x.rank() - 1), epsilon);
   // The averages are results as well: what is not finite in them would last in running averages.
   return {called.result(y * gamma + beta), called.result(reshape(average, of_channels)),
           called.result(reshape(variance, of_channels)),
@@ -196,7 +192,7 @@ Tensor layer_norm(const Tensor& x, int axes, double epsilon) {
   detail::require_defined("layer_norm", x);
   if (axes < 1 || axes > x.rank())
     fail("layer_norm", "axes must be 1 to {} for a tensor of shape {}, got {}", x.rank(), x.shape(), axes);
-  return called.result(normalized("layer_norm", x, axes_between(x.rank() - axes, x.rank()), epsilon));
+  return called.result(normalized("layer_norm", x, detail::axes_between(x.rank() - axes, x.rank()), epsilon));
 }
 
 Tensor group_norm(const Tensor& x, index_t groups, const Tensor& gamma, const Tensor& beta, double epsilon) {

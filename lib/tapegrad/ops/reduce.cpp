@@ -11,6 +11,7 @@
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/autograd/view.h"
+#include "tapegrad/base/blocks_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/kernels/reduce.h"
 #include "tapegrad/ops/axis_internal.h"
@@ -32,14 +33,15 @@ Mask reduced_axes(const char* op, const Tensor& x, const Axes& axes) {
 }
 
 Shape reduced_shape(const Shape& shape, const Mask& reduced, bool keep_dims) {
-  std::vector<index_t> sizes;
+  index_t sizes[Shape::kMaxRank];
+  std::size_t rank = 0;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (!reduced[static_cast<std::size_t>(axis)])
-      sizes.push_back(shape[axis]);
+      sizes[rank++] = shape[axis];
     else if (keep_dims)
-      sizes.push_back(1);
+      sizes[rank++] = 1;
   }
-  return Shape(sizes);
+  return Shape(std::span(sizes, rank));
 }
 
 using JoinerFor = kernels::Joiner (*)(DType);
@@ -50,8 +52,8 @@ struct Run {
 };
 
 // From the last to the first.
-std::vector<Run> runs_of(const Shape& shape, const Mask& reduced) {
-  std::vector<Run> runs;
+detail::BlockVector<Run> runs_of(const Shape& shape, const Mask& reduced) {
+  detail::BlockVector<Run> runs;
   index_t inner = 1;
   for (int axis = shape.rank() - 1; axis >= 0;) {
     if (!reduced[static_cast<std::size_t>(axis)]) {
@@ -77,7 +79,7 @@ struct Reduction {
 };
 
 // Numbers in double as the result.
-void write_out(const Reduction& to, const Tensor& x, const std::vector<double>& numbers, Tensor& y) {
+void write_out(const Reduction& to, const Tensor& x, const detail::BlockVector<double>& numbers, Tensor& y) {
   dispatch(to.dtype, [&]<class T>(std::type_identity<T>) {
     T* out = y.mutable_data<T>();
     for (std::size_t i = 0; i < numbers.size(); ++i) {
@@ -94,7 +96,7 @@ void write_out(const Reduction& to, const Tensor& x, const std::vector<double>& 
 
 // x with the marked axes joined, one run of neighbouring axes after the other, in double until the end.
 Tensor joined(const Reduction& to, const Tensor& x) {
-  const std::vector<Run> runs = runs_of(x.shape(), to.reduced);
+  const auto runs = runs_of(x.shape(), to.reduced);
   if (runs.empty() && to.dtype == x.dtype() && to.divisor == 1)
     return TensorAccess::clone(TensorAccess::view(x, to.result), to.op);
   Tensor y = TensorAccess::empty(to.result, to.dtype, to.op);
@@ -107,7 +109,7 @@ Tensor joined(const Reduction& to, const Tensor& x) {
     });
     return y;
   }
-  std::vector<double> before, after;
+  detail::BlockVector<double> before, after;
   const bool nothing = x.size() == 0;  // the axes between may be larger than memory
   if (nothing) {
     before.assign(static_cast<std::size_t>(to.result.size()), first.start);
@@ -612,11 +614,12 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 
 Tensor detail::summed_to(Tensor x, const Shape& shape) {
   if (x.shape() == shape) return x;
-  std::vector<int> axes;
+  int axes[Shape::kMaxRank];
+  std::size_t count = 0;
   const int added = x.rank() - shape.rank();
   for (int axis = 0; axis < x.rank(); ++axis)
-    if (axis < added || (shape[axis - added] == 1 && x.shape()[axis] != 1)) axes.push_back(axis);
-  return view("reshape", sum(x, axes), shape, 0);
+    if (axis < added || (shape[axis - added] == 1 && x.shape()[axis] != 1)) axes[count++] = axis;
+  return view("reshape", sum(x, Axes(std::span<const int>(axes, count))), shape, 0);
 }
 
 }  // namespace tapegrad::inline v0

@@ -9,6 +9,6 @@
 namespace tapegrad::inline v0::detail {
 
 /// exp(x) divided by its sum over these axes, which are counted from the front and named once.
-Tensor softmax_over(const char* op, const Tensor& x, const std::vector<int>& axes);
+Tensor softmax_over(const char* op, const Tensor& x, const Axes& axes);
 
 }  // namespace tapegrad::inline v0::detail

@@ -64,7 +64,7 @@ void ExponentialMovingAverage::update() {
 void ExponentialMovingAverage::update(const std::vector<Tensor>& parameters) {
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (!parameters[i].defined()) fail(kName, "parameter {} was never given a value", i);
-  const std::vector<std::size_t> positions = detail::positions_of(parameters, parameters_);
+  const auto positions = detail::positions_of(parameters, parameters_);
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (positions[i] == detail::kNotFound)
       fail(

@@ -187,7 +187,7 @@ void GradientAccumulator::add(const Gradients& gradients, double weight) {
     fail(kAccumulator,
          "add() must get the gradients of the same parameters each time, got {} gradients but {} before",
          gradients.size(), first ? owners.size() : means_.size());
-  const std::vector<std::size_t> positions = detail::positions_of(owners, gradients.parameters());
+  const auto positions = detail::positions_of(owners, gradients.parameters());
   for (std::size_t i = 0; i < owners.size(); ++i) {
     if (positions[i] == detail::kNotFound)
       fail(kAccumulator,

@@ -140,9 +140,10 @@ void Optimizer::set_learning_rate(double learning_rate) {
 }
 
 // For each parameter, which of the gradients is its own.
-std::vector<std::size_t> Optimizer::gradient_of_each(const Gradients& gradients) const {
-  const std::vector<std::size_t> trained = detail::positions_of(gradients.parameters(), parameters_);
-  std::vector<std::size_t> gradient_of(parameters_.size(), detail::kNotFound);
+void Optimizer::find_gradient_of_each(const Gradients& gradients) {
+  const auto trained = detail::positions_of(gradients.parameters(), parameters_);
+  std::vector<std::size_t>& gradient_of = gradient_of_;
+  gradient_of.assign(parameters_.size(), detail::kNotFound);
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Tensor &p = gradients.parameters()[i], &g = gradients[i];
     if (trained[i] == detail::kNotFound)
@@ -168,17 +169,16 @@ std::vector<std::size_t> Optimizer::gradient_of_each(const Gradients& gradients)
           "{} gradients were given for {} parameters, and none for {}: ask for the gradients of all of them, or make "
           "an optimizer of those that are trained",
           gradients.size(), parameters_.size(), described(i));
-  return gradient_of;
 }
 
 void Optimizer::step(const Gradients& gradients) {
   if (parameters_.empty())
     fail(name_,
          "there is nothing to train: parameters() leaves out what is frozen, and what visit() does not show");
-  const std::vector<std::size_t> gradient_of = gradient_of_each(gradients);
+  find_gradient_of_each(gradients);
   ++steps_;
   for (std::size_t i = 0; i < parameters_.size(); ++i)
-    update(group_of_[i], parameters_[i], gradients[gradient_of[i]], memory_[i]);
+    update(group_of_[i], parameters_[i], gradients[gradient_of_[i]], memory_[i]);
 }
 
 std::string Optimizer::memory_name(std::size_t parameter, std::size_t memory) const {

@@ -86,12 +86,13 @@ class Optimizer {
   std::string described(std::size_t parameter) const;
   std::string memory_name(std::size_t parameter, std::size_t memory) const;
   [[nodiscard]] NamedTensors unnamed() const;
-  std::vector<std::size_t> gradient_of_each(const Gradients& gradients) const;
+  void find_gradient_of_each(const Gradients& gradients);
 
   const char* name_;
   std::vector<Tensor> parameters_;
   std::vector<std::string> names_;                  // of each parameter; empty where it is not known
   std::vector<std::size_t> group_of_;               // of each parameter
+  std::vector<std::size_t> gradient_of_;            // of each parameter, among those of the last step
   std::vector<std::vector<Tensor>> memory_;         // of each parameter
   std::vector<std::vector<const char*>> memories_;  // of each group: their names
   std::vector<double> ratios_;                      // of each group's learning rate to the first one's

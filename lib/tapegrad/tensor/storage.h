@@ -27,7 +27,10 @@ class Storage {
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    // Nobody can join a single owner: then no count has to be agreed on between threads.
+    if (references_.load(std::memory_order_acquire) == 1 ||
+        references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      destroy();
   }
   std::uint32_t use_count() const { return references_.load(std::memory_order_acquire); }
 
@@ -87,7 +90,7 @@ class StorageHandle {
 
 }  // namespace detail
 
-/// The bytes of freed tensors that the calling thread keeps for reuse. release_memory() returns them to the system.
+/// The bytes that the calling thread keeps for reuse: of freed tensors, and of what spent tapes held. release_memory() returns them to the system.
 [[nodiscard]] std::size_t cached_memory();
 
 }  // namespace v0

@@ -119,10 +119,7 @@ Tensor Tensor::wrap_memory(void* data, DType dtype, const Shape& shape, bool rea
     fail("wrap",
          "the pointer must be aligned for {}, to a multiple of {} bytes: copy the elements to memory that is",
          dtype, size_of(dtype));
-  Tensor made;
-  made.shape_ = shape;
-  made.storage_ = detail::StorageHandle(detail::Storage::wrap(dtype, data, shape.size(), read_only));
-  return made;
+  return {shape, detail::StorageHandle(detail::Storage::wrap(dtype, data, shape.size(), read_only))};
 }
 
 const void* Tensor::raw(const char* asked_by, DType asked) const {
@@ -186,8 +183,6 @@ double Tensor::item() const {
 }
 
 Tensor TensorAccess::empty(const Shape& shape, DType dtype, const char* op) {
-  Tensor made;
-  made.shape_ = shape;
   detail::Storage* memory = detail::Storage::allocate(dtype, shape.size());
   if (memory == nullptr) {
     const char* called = detail::context().called;
@@ -196,8 +191,7 @@ Tensor TensorAccess::empty(const Shape& shape, DType dtype, const char* op) {
         fmt::format("there is no memory for {} elements of {} (shape {}, {} bytes)", shape.size(),
                     to_string(dtype), shape.str(), static_cast<std::size_t>(shape.size()) * size_of(dtype)));
   }
-  made.storage_ = detail::StorageHandle(memory);
-  return made;
+  return {shape, detail::StorageHandle(memory)};
 }
 
 Tensor TensorAccess::view(const Tensor& x, const Shape& shape, index_t offset) {
@@ -205,19 +199,14 @@ Tensor TensorAccess::view(const Tensor& x, const Shape& shape, index_t offset) {
   if (offset < 0 || offset > x.size() - shape.size())
     fail("view", "{} elements from element {} on do not lie inside a tensor of shape {}", shape.size(),
          offset, x.shape());
-  Tensor made;
-  made.shape_ = shape;
-  made.storage_ = x.storage_;
+  Tensor made(shape, x.storage_);
   made.offset_ = x.offset_ + offset;
   made.stopped_ = x.stopped_;
   return made;
 }
 
 Tensor TensorAccess::parameter_of(const Tensor& x) {
-  Tensor made;
-  made.shape_ = *x.storage("parameter_of").parameter_shape;
-  made.storage_ = x.storage_;
-  return made;
+  return {*x.storage("parameter_of").parameter_shape, x.storage_};
 }
 
 Tensor TensorAccess::clone(const Tensor& x, const char* op) {

@@ -102,6 +102,7 @@ class Tensor {
 
  private:
   friend struct TensorAccess;
+  Tensor(const Shape& shape, detail::StorageHandle storage) : shape_(shape), storage_(std::move(storage)) {}
   static Tensor wrap_memory(void* data, DType dtype, const Shape& shape, bool read_only);
   detail::Storage& storage(const char* asked_by) const {
     if (!storage_) refuse_undefined(asked_by);

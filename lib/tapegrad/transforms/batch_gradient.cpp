@@ -5,20 +5,25 @@
 #include <bit>
 #include <cmath>
 #include <cstddef>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/view.h"
+#include "tapegrad/base/blocks_internal.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/kept_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/transforms/subtrees_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
 
+using detail::BlockVector;
 using detail::SampleChunk;
+using Sums = detail::KeptList<std::vector<Tensor>>;
 
 constexpr const char* kBatchGradient = "batch_gradient";
 
@@ -75,7 +80,7 @@ class TreeSum {
         waiting_(2 * leaves_),
         arrived_(leaves_) {}
 
-  void bring(index_t leaf, std::vector<Tensor> sum) {
+  void bring(index_t leaf, Sums sum) {
     std::size_t width = 1;  // of the leaves below a node
     std::size_t node = leaves_ + static_cast<std::size_t>(leaf);
     for (; node > 1; node /= 2, width *= 2) {
@@ -85,23 +90,23 @@ class TreeSum {
       waiting_[node] = std::move(sum);
       if (!arrived_[node / 2].exchange(true)) return;  // whoever brings the neighbour adds them
       sum = std::move(waiting_[std::min(node, neighbour)]);
-      const std::vector<Tensor> right = std::move(waiting_[std::max(node, neighbour)]);
-      for (std::size_t i = 0; i < sum.size(); ++i) detail::add_in_place(sum[i], 0, right[i]);
+      const Sums right = std::move(waiting_[std::max(node, neighbour)]);
+      for (std::size_t i = 0; i < sum->size(); ++i) detail::add_in_place((*sum)[i], 0, (*right)[i]);
     }
     waiting_[node] = std::move(sum);
   }
 
   std::vector<Tensor> take(const detail::Subtree& of) {
-    return std::move(
-        waiting_[(leaves_ + static_cast<std::size_t>(of.first)) / static_cast<std::size_t>(of.width)]);
+    return waiting_[(leaves_ + static_cast<std::size_t>(of.first)) / static_cast<std::size_t>(of.width)]
+        .release();
   }
-  std::vector<Tensor> take() { return std::move(waiting_[1]); }
+  std::vector<Tensor> take() { return waiting_[1].release(); }
 
  private:
   // Node 1 is the root, and 2 n and 2 n + 1 are below node n; the leaves come last.
   const std::size_t count_, first_, end_, leaves_;
-  std::vector<std::vector<Tensor>> waiting_;  // by node
-  std::vector<std::atomic<bool>> arrived_;    // by node: one of the two sums below it is there
+  BlockVector<Sums> waiting_;               // by node
+  BlockVector<std::atomic<bool>> arrived_;  // by node: one of the two sums below it is there
 };
 
 // A loss and its batch, of which the work on any samples is asked for. The batch holds those from `offset` on.
@@ -122,7 +127,7 @@ class Problem {
 
   struct Result {
     double loss = 0;
-    std::vector<Tensor> gradients;
+    Sums gradients;
     std::vector<SampleChunk::Count> counts;  // what layers have counted to, for the whole batch
     double saved = 0;                        // bytes of activations that the tape kept
   };
@@ -136,23 +141,25 @@ class Problem {
     if (result.saved <= too_little) return result;
     const double weight = mean_ ? static_cast<double>(count) / static_cast<double>(samples_) : 1;
     result.loss = weight * value.item();
-    result.gradients = tape.gradient(value, parameters_,
-                                     {.all_parameters = all_parameters_,
-                                      .output_gradient = full(value.shape(), weight, value.dtype())})
-                           .tensors();
+    const Gradients found = tape.gradient(
+        value, parameters_,
+        {.all_parameters = all_parameters_, .output_gradient = full(value.shape(), weight, value.dtype())});
+    result.gradients->assign(found.begin(), found.end());
     result.counts = part.take_counts();
     return result;
   }
 
  private:
   Tensor loss_of(index_t first, index_t count) const {
-    std::vector<Tensor> slices;
+    detail::KeptList<std::vector<Tensor>> slices;
     for (const Tensor& x : batch_) {
-      std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+      index_t sizes[Shape::kMaxRank];
+      std::ranges::copy(x.shape(), sizes);
       sizes[0] = count;
-      slices.push_back(detail::view("slice", x, Shape(sizes), (first - offset_) * (x.size() / x.shape()[0])));
+      const Shape shape(std::span(sizes, static_cast<std::size_t>(x.rank())));
+      slices->push_back(detail::view("slice", x, shape, (first - offset_) * (x.size() / x.shape()[0])));
     }
-    Tensor value = loss_(slices);
+    Tensor value = loss_(*slices);
     if (!value.defined()) fail(kBatchGradient, "the loss returned a Tensor that was never given a value");
     if (value.size() != 1)
       fail(kBatchGradient, "the loss of {} samples must have one element, got shape {}", count,
@@ -222,7 +229,7 @@ std::vector<Problem::Result> run_heads(const Problem& problem, Cut& cut) {
     results[static_cast<std::size_t>(number)] =
         problem.run(number * cut.head, cut.head, large ? share * bytes : -1);
   });
-  if (results[0].gradients.empty()) {
+  if (results[0].gradients->empty()) {
     cut.chunk = cut.samples;
     return {};
   }
@@ -259,7 +266,7 @@ Whole in_chunks(const Problem& problem, const std::optional<index_t>& asked) {
   std::vector<Problem::Result> heads;
   if (!asked && usual < samples && bytes_of(problem.parameters()) > kSmall) heads = run_heads(problem, cut);
   TreeSum sums(cut.count(), 0, cut.count());
-  std::vector<double> losses(static_cast<std::size_t>(cut.count()));
+  BlockVector<double> losses(static_cast<std::size_t>(cut.count()));
   Whole whole;
   const auto keep = [&](index_t number, Problem::Result result) {
     losses[static_cast<std::size_t>(number)] = result.loss;
@@ -290,10 +297,10 @@ void require_same_as_one_tape(const Problem& problem, const Whole& found) {
       "The loss must be the mean over the samples that it is given, or with .mean = false their sum. A masked mean, a "
       "variance over the batch, or a weight decay that each chunk adds anew need a Tape around the whole batch";
   double all = 0;
-  for (const Tensor& g : right.gradients) all += inner_product(g, g);
+  for (const Tensor& g : *right.gradients) all += inner_product(g, g);
   const auto tolerance = [](DType dtype) { return dtype == DType::Float32 ? 2e-3 : 1e-8; };
-  for (std::size_t i = 0; i < right.gradients.size(); ++i) {
-    const Tensor &r = right.gradients[i], &g = found.gradients[i];
+  for (std::size_t i = 0; i < right.gradients->size(); ++i) {
+    const Tensor &r = (*right.gradients)[i], &g = found.gradients[i];
     const double rr = inner_product(r, r), rg = inner_product(r, g), gg = inner_product(g, g);
     if (!std::isfinite(rr)) continue;  // there is no right size to compare with
     const double difference = std::sqrt(std::max(rr - 2 * rg + gg, 0.0));
@@ -308,7 +315,7 @@ void require_same_as_one_tape(const Problem& problem, const Whole& found) {
         i, r.shape(), rr > 0 ? rg / rr : 0, rr > 0 ? std::sqrt(std::max(gg - rg * rg / rr, 0.0) / rr) : 1,
         kWays);
   }
-  const DType dtype = right.gradients.empty() ? DType::Float32 : right.gradients[0].dtype();
+  const DType dtype = right.gradients->empty() ? DType::Float32 : right.gradients->front().dtype();
   if (!(std::abs(found.loss - right.loss) <= tolerance(dtype) * std::abs(right.loss) + 1e-6) &&
       std::isfinite(right.loss))
     fail(kBatchGradient, "the loss in chunks is {} but on one tape {}: {:.4g} times as large. {}", found.loss,
@@ -331,7 +338,9 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
   const Problem problem(loss, batch, parameters, options, batch[0].shape()[0]);
   Whole whole = in_chunks(problem, options.chunk);
   if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
-  BatchGradient result{whole.loss, Gradients(parameters, std::move(whole.gradients))};
+  Sums of;
+  of->assign(parameters.begin(), parameters.end());
+  BatchGradient result{whole.loss, Gradients(of.release(), std::move(whole.gradients))};
   for (const SampleChunk::Count& count : whole.counts)
     count.store(count.next);  // last: what threw has no result
   return result;

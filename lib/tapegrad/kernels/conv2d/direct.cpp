@@ -124,9 +124,13 @@ Packed<T> pack_all(const CorrelationPlan& plan, const T* w, const T* bias) {
   struct Biases;
   const Packed<T> packed = {scratch<T, Weights>(plan.weights), scratch<T, Biases>(plan.biases)};
   for (const PhasePlan& p : plan.phases)
-    for (index_t at = 0; at < plan.c.g.groups * p.blocks; ++at)
-      pack(plan, p, at / p.blocks, at % p.blocks, w, bias, packed.weights + p.first_weight + at * p.packed(),
-           packed.biases + p.first_bias + at * p.vectors * p.lanes);
+    parallel_for(plan.c.g.groups * p.blocks, units_in_piece(kPackedWeights, p.packed()),
+                 [&](index_t begin, index_t end) {
+                   for (index_t at = begin; at < end; ++at)
+                     pack(plan, p, at / p.blocks, at % p.blocks, w, bias,
+                          packed.weights + p.first_weight + at * p.packed(),
+                          packed.biases + p.first_bias + at * p.vectors * p.lanes);
+                 });
   return packed;
 }
 
@@ -156,12 +160,12 @@ void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
       correlate(job);
     }
   };
-  parallel_for(plan.strips.count(), plan.strips_in_piece, [&](index_t begin, index_t end) {
+  const Strips strips = plan.strips(detail::loop_depth() > 0 ? 1 : thread_count());
+  parallel_for(strips.count(), 1, [&](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
       for (const PhasePlan& p : plan.phases)
         for (const Stretch& rows : p.rows)
-          for (const Stretch& columns : p.columns)
-            compute(p, plan.strips[i], clip(rows, plan.strips[i]), columns);
+          for (const Stretch& columns : p.columns) compute(p, strips[i], clip(rows, strips[i]), columns);
   });
 }
 

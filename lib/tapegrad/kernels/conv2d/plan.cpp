@@ -69,16 +69,13 @@ void list_taps(const Correlation& c, const PhasePlan& p, index_t* to) {
       for (index_t k = 0, at = row * down + run * right; k < p.length; k += p.group) *to++ = at + k;
 }
 
-// Output rows (of all phases) that are computed together: their inputs stay in the cache, there are enough
-// pixels for a block of the filter to be worth loading, and some for each thread.
-index_t rows_together(const Correlation& c, index_t rows, const VectorTraits& traits) {
+// Output rows (of all phases) whose inputs stay in the cache, and which have enough pixels for a block of the filter to be
+// worth loading.
+index_t rows_in_cache(const Correlation& c, index_t rows, const VectorTraits& traits) {
   constexpr index_t kPixels = 128, kInputs = 64 * 1024;
   const index_t pixels = divide_up(c.out_w, c.step.width);
   const index_t inputs = c.in_w * c.in_channels * std::max<index_t>(1, c.in_h / rows);
-  const index_t work = c.g.out_shape().size() * c.g.window() / (c.g.batch * rows);
-  return std::max(divide_up(kPixels, pixels),
-                  std::min(fitting(kInputs, traits) / std::max<index_t>(1, inputs),
-                           kConvolutionWork / std::max<index_t>(1, work)));
+  return std::max(divide_up(kPixels, pixels), fitting(kInputs, traits) / std::max<index_t>(1, inputs));
 }
 
 // Rows of dy whose pixels stay in a cache while all tiles read them: in the second, if these are few; else in
@@ -132,10 +129,13 @@ void plan_direct_filter(FilterPlan& p) {
   const Phase& phase = p.c.phases.front();
   p.rows = phase.h.stretches(g.in_h);
   p.columns = phase.w.stretches(g.in_w);
-  p.strips = Strips(g.batch, g.out_h, rows_together(p));
-  const index_t work = std::max<index_t>(1, g.out_shape().size() * g.window() / p.strips.count());
-  const index_t most = std::clamp<index_t>(kMostSums / p.size, 1, kMostChunks);
-  p.chunk = std::max({divide_up(p.strips.count(), most), divide_up(kFilterGradientWork, work), index_t{1}});
+  // Of a few chunks an even number, for two threads.
+  const index_t work = g.out_shape().size() * g.window();
+  const index_t chunks = std::clamp<index_t>(work / kFilterGradientWork, 1,
+                                             std::clamp<index_t>(kMostSums / p.size, 1, kMostChunks));
+  const index_t even = chunks == 1 ? 1 : divide_up(chunks, 2) * 2;
+  p.strips = Strips(g.batch, g.out_h, std::min(rows_together(p), divide_up(g.batch * g.out_h, even)));
+  p.chunk = divide_up(p.strips.count(), even);
   p.chunks = divide_up(p.strips.count(), p.chunk);
 }
 
@@ -177,11 +177,26 @@ CorrelationPlan plan_correlation(const Conv2DGeometry& g, bool transposed, Famil
   }
   plan.taps.resize(static_cast<std::size_t>(tap_count));
   for (const PhasePlan& p : plan.phases) list_taps(c, p, plan.taps.data() + p.first_tap);
-  const index_t rows = divide_up(c.out_h, c.step.height);  // of an image, in the phase that has most
-  plan.strips = Strips(g.batch, rows, rows_together(c, rows, traits));
-  plan.strips_in_piece =
-      units_in_piece(kConvolutionWork, g.out_shape().size() * g.window() / plan.strips.count());
+  plan.rows = divide_up(c.out_h, c.step.height);
+  plan.rows_in_cache = rows_in_cache(c, plan.rows, traits);
+  plan.row_work = g.out_shape().size() * g.window() / (g.batch * plan.rows);
   return plan;
+}
+
+Strips CorrelationPlan::strips(int threads) const {
+  constexpr index_t kPixels = 64, kCachedWeights = 128 * 1024;
+  if (phases.empty()) return {};
+  index_t together = rows_in_cache;
+  if (threads > 1) {
+    // Some strips for each thread, so that none waits long for the last one. But each strip has borders, and reads all of the
+    // filter, from the last cache if that is large.
+    const index_t for_each = weights > kCachedWeights ? 4 : 8;
+    const index_t pixels = divide_up(c.out_w, c.step.width);
+    together =
+        std::min(together, std::max({divide_up(kPixels, pixels), c.g.batch * rows / (for_each * threads),
+                                     divide_up(kConvolutionWork, std::max<index_t>(1, row_work))}));
+  }
+  return Strips(c.g.batch, rows, together);
 }
 
 FilterPlan plan_filter(const Conv2DGeometry& g, Family family, const VectorTraits& traits) {

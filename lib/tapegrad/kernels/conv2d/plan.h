@@ -55,8 +55,12 @@ struct CorrelationPlan {
   std::vector<PhasePlan> phases;
   std::vector<index_t> taps;        ///< where the taps of each phase are, from its first one on
   index_t weights = 0, biases = 0;  ///< numbers in the packed filter
-  Strips strips;
-  index_t strips_in_piece = 1;
+  index_t rows = 0;                 ///< of an image, in the phase that has most
+  index_t rows_in_cache = 0;        ///< rows whose inputs stay in the second cache
+  index_t row_work = 0;             ///< multiplications of a row
+
+  /// How the rows are shared by this many threads: each output is the same sum however they are.
+  Strips strips(int threads) const;
 
   /// The first channel of a block, the number of its channels, and of the vectors that the channels need: the last block of
   /// a group may have fewer. Vectors of single inputs are always full if a group has that many channels: its last block may
