@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "refuses.h"
-#include "tapegrad/tapegrad.h"
 #include "tapegrad/base/blocks_internal.h"
+#include "tapegrad/tapegrad.h"
 
 // Many slices of one tensor: the gradient of each is added to its place in the sum.
 
