@@ -16,6 +16,7 @@ class KeptList {
  public:
   KeptList() {
     if (Stock* own = stock(); own != nullptr) list_ = own->take();
+    list_.reserve(kUsual);  // so that it does not matter which of them a short list gets
   }
   explicit KeptList(List list) : list_(std::move(list)) {}
   ~KeptList() {
@@ -38,8 +39,9 @@ class KeptList {
   List release() { return std::move(list_); }
 
  private:
+  static constexpr std::size_t kUsual = 32;
   struct Stock final : ThreadMemory {
-    static constexpr std::size_t kMost = 16, kMostElements = 256;
+    static constexpr std::size_t kMost = 16, kMostElements = 1024;
     List lists[kMost];
     std::size_t count = 0;
 

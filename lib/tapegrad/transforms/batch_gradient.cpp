@@ -87,26 +87,26 @@ class TreeSum {
       const std::size_t neighbour = node ^ 1, before = (neighbour - leaves_ / width) * width;
       if (before >= count_) continue;  // at the end, where the tree is not complete
       if (before < first_ || std::min(before + width, count_) > end_) break;  // others have the neighbour
-      waiting_[node] = std::move(sum);
+      waiting_[node] = sum.release();
       if (!arrived_[node / 2].exchange(true)) return;  // whoever brings the neighbour adds them
-      sum = std::move(waiting_[std::min(node, neighbour)]);
-      const Sums right = std::move(waiting_[std::max(node, neighbour)]);
+      sum = Sums(std::move(waiting_[std::min(node, neighbour)]));
+      const Sums right(std::move(waiting_[std::max(node, neighbour)]));
       for (std::size_t i = 0; i < sum->size(); ++i) detail::add_in_place((*sum)[i], 0, (*right)[i]);
     }
-    waiting_[node] = std::move(sum);
+    waiting_[node] = sum.release();
   }
 
   std::vector<Tensor> take(const detail::Subtree& of) {
-    return waiting_[(leaves_ + static_cast<std::size_t>(of.first)) / static_cast<std::size_t>(of.width)]
-        .release();
+    return std::move(
+        waiting_[(leaves_ + static_cast<std::size_t>(of.first)) / static_cast<std::size_t>(of.width)]);
   }
-  std::vector<Tensor> take() { return waiting_[1].release(); }
+  std::vector<Tensor> take() { return std::move(waiting_[1]); }
 
  private:
   // Node 1 is the root, and 2 n and 2 n + 1 are below node n; the leaves come last.
   const std::size_t count_, first_, end_, leaves_;
-  BlockVector<Sums> waiting_;               // by node
-  BlockVector<std::atomic<bool>> arrived_;  // by node: one of the two sums below it is there
+  BlockVector<std::vector<Tensor>> waiting_;  // by node
+  BlockVector<std::atomic<bool>> arrived_;    // by node: one of the two sums below it is there
 };
 
 // A loss and its batch, of which the work on any samples is asked for. The batch holds those from `offset` on.
