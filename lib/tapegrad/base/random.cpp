@@ -238,6 +238,10 @@ void Generator::fill_normal(std::span<double> values, double mean, double standa
   }
 }
 
+std::size_t Generator::index_below(std::size_t bound) {
+  return static_cast<std::size_t>(integer(bound));
+}
+
 std::uint64_t Generator::integer(std::uint64_t bound) {
   if (bound == 0) fail("generator", "bound must be at least 1, got 0");
   // The largest multiple of bound; draws at or above it are thrown away, so that no residue is favoured.

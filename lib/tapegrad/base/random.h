@@ -51,7 +51,7 @@ class Generator {
   template <class T>
   void shuffle(std::span<T> values) {
     for (std::size_t left = values.size(); left > 1; --left) {
-      const auto pick = static_cast<std::size_t>(integer(left));
+      const std::size_t pick = index_below(left);
       T moved = std::move(values[left - 1]);
       values[left - 1] = std::move(values[pick]);
       values[pick] = std::move(moved);
@@ -73,6 +73,9 @@ class Generator {
   explicit Generator(const Position& position);
 
  private:
+  /// integer(), where std::size_t may be smaller.
+  std::size_t index_below(std::size_t bound);
+
   void require_order() const;
 
   Position position_;
