@@ -15,9 +15,12 @@ inline namespace v0 TAPEGRAD_API {
 ///   const tg::RealTimeScope scope;
 ///   const tg::Tensor y = net(x);  // net.eval() was called before
 ///
-/// After some passes with the same shapes on the same thread, such a pass takes no memory from the system, starts no thread
-/// and takes no lock: the memory of its results goes round. Not so where an error is thrown, after release_memory(), and in
-/// Dense and matmul(), as OpenBLAS takes locks of its own (a library that was built with -DTAPEGRAD_BLAS=OFF has none).
+/// After some passes with the same shapes on the same thread, such a pass starts no thread, and takes neither a lock nor memory
+/// from the system: the memory of its results goes round. So do convolutions of all kinds, BatchNorm, LayerNorm, Flatten,
+/// activations, softmax, reductions, and arithmetic with tensors. Poolings, GroupNorm, concat(), slice(), permute() and pad() make
+/// a few small lists; Dense and matmul() take OpenBLAS' locks (a library that was built with -DTAPEGRAD_BLAS=OFF has none); and
+/// memory is taken where an error is thrown, and after release_memory(). Scopes of this kind end on the thread that made them, the
+/// last one first.
 class [[nodiscard]] RealTimeScope {
  public:
   [[nodiscard]] RealTimeScope() : threads_(1) {}

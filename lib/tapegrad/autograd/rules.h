@@ -187,6 +187,7 @@ class Input {
   Input(const Tensor& x, F&& rule, detail::SumTo sum_to)
       : Input(x, sum_to, detail::closure_of<F, Tensor>(rule)) {
     static_assert(!std::is_lvalue_reference_v<F>, "the rule is moved from");
+    static_assert(!detail::RuleOf<F, Tensor>::kAdds, "what add_to() adds would not be summed");
   }
   Input(Input&& other) noexcept
       : own_(other.own_),

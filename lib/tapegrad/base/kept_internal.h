@@ -45,7 +45,6 @@ class KeptList {
     List lists[kMost];
     std::size_t count = 0;
 
-    ~Stock() override { ended = true; }
     List take() { return count == 0 ? List() : std::move(lists[--count]); }
     void give(List& list) {
       if (list.capacity() > 0 && list.capacity() <= kMostElements && count < kMost)
@@ -55,14 +54,8 @@ class KeptList {
       while (count > 0) lists[--count] = List();
     }
   };
-  // The calling thread's, nullptr after its end: a list may be the member of a global object.
-  static Stock* stock() {
-    if (ended) return nullptr;
-    thread_local Stock own;
-    return &own;
-  }
+  static Stock* stock() { return own_of_thread<Stock>(); }
 
-  static constinit inline thread_local bool ended = false;
   List list_;
 };
 

@@ -248,18 +248,21 @@ class Workers {
 
 // The calling thread's workers. A child process that fork() made has none, and finds their mutex and their
 // condition as they happened to be: it leaves all that alone, undestroyed, and makes workers of its own.
-std::unique_ptr<Workers, void (*)(Workers*)>& own_workers() {
-  thread_local std::unique_ptr<Workers, void (*)(Workers*)> own(nullptr, [](Workers* ended) {
-    if (ended->in_this_process()) delete ended;
-  });
-  return own;
-}
+struct OwnWorkers {
+  struct End {
+    void operator()(Workers* ended) const {
+      if (ended->in_this_process()) delete ended;
+    }
+  };
+  std::unique_ptr<Workers, End> workers;
+};
 
-// nullptr where there is no memory for them.
+// nullptr where there is no memory for them, and at the end of the thread.
 Workers* workers() {
-  auto& own = own_workers();
-  if (!own || !own->in_this_process()) own.reset(new (std::nothrow) Workers);
-  return own.get();
+  auto* own = detail::own_of_thread<OwnWorkers>();
+  if (own == nullptr) return nullptr;
+  if (!own->workers || !own->workers->in_this_process()) own->workers.reset(new (std::nothrow) Workers);
+  return own->workers.get();
 }
 
 }  // namespace
@@ -284,8 +287,9 @@ ThreadCountScope::~ThreadCountScope() {
 void release_memory() {
   detail::ThreadMemory::release_all();
   if (detail::loop_depth() > 0) return;  // the workers are busy
-  if (const auto& own = own_workers(); own && own->in_this_process())
-    own->run_on_each(&detail::ThreadMemory::release_all);
+  const auto* own = detail::own_of_thread<OwnWorkers>();
+  if (own != nullptr && own->workers && own->workers->in_this_process())
+    own->workers->run_on_each(&detail::ThreadMemory::release_all);
 }
 
 namespace detail {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Internal: memory that threads keep for reuse.
+// Internal: what threads keep for reuse.
 
 namespace tapegrad::inline v0::detail {
 
@@ -18,5 +18,19 @@ class ThreadMemory {
  private:
   ThreadMemory *before_ = nullptr, *after_ = nullptr;
 };
+
+/// The calling thread's object of this type, made at its first use. nullptr once it has been destroyed: destructors of global
+/// objects, and of other objects of the thread, may still compute.
+template <class T>
+T* own_of_thread() {
+  constinit static thread_local bool ended = false;
+  struct Own {
+    T value;
+    ~Own() { ended = true; }
+  };
+  if (ended) return nullptr;
+  static thread_local Own own;
+  return &own.value;
+}
 
 }  // namespace tapegrad::inline v0::detail

@@ -26,7 +26,9 @@ T* scratch(index_t count) {
     std::size_t room = 0;
   };
   constexpr std::size_t kAlign = 64;
-  thread_local Memory memory;
+  Memory* own = detail::own_of_thread<Memory>();
+  // A kernel that runs in a destructor at the end of the thread leaves its memory behind.
+  Memory& memory = own != nullptr ? *own : *new Memory;
   const std::uint64_t wanted = static_cast<std::uint64_t>(count) * sizeof(T) + kAlign;
   if (wanted > std::numeric_limits<std::size_t>::max()) throw std::bad_alloc();
   const auto bytes = static_cast<std::size_t>(wanted);

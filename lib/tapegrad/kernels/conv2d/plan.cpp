@@ -262,24 +262,23 @@ class PlanCache final : public detail::ThreadMemory {
   std::uint64_t clock_ = 0;
 };
 
-// One for each thread: a cache of memory, which changes no result.
-template <class Plan>
-PlanCache<Plan>& plan_cache() {
-  thread_local PlanCache<Plan> cache;
-  return cache;
+// From the cache of the thread, which changes no result.
+template <class Plan, class Make>
+std::shared_ptr<const Plan> cached(const typename PlanCache<Plan>::Key& key, Make make) {
+  if (auto* cache = detail::own_of_thread<PlanCache<Plan>>(); cache != nullptr) return cache->get(key, make);
+  return std::make_shared<const Plan>(make());
 }
 
 }  // namespace
 
 std::shared_ptr<const CorrelationPlan> cached_correlation(const Conv2DGeometry& g, bool transposed,
                                                           const VectorTraits& traits) {
-  return plan_cache<CorrelationPlan>().get(
-      {g, transposed, traits}, [&] { return plan_correlation(g, transposed, family_of(g), traits); });
+  return cached<CorrelationPlan>({g, transposed, traits},
+                                 [&] { return plan_correlation(g, transposed, family_of(g), traits); });
 }
 
 std::shared_ptr<const FilterPlan> cached_filter(const Conv2DGeometry& g, const VectorTraits& traits) {
-  return plan_cache<FilterPlan>().get({g, false, traits},
-                                      [&] { return plan_filter(g, family_of(g), traits); });
+  return cached<FilterPlan>({g, false, traits}, [&] { return plan_filter(g, family_of(g), traits); });
 }
 
 }  // namespace tapegrad::inline v0::kernels
