@@ -36,11 +36,11 @@ void check_indices(const char* op, const Tensor& indices, index_t size, const ch
 // Adds g to the places in y, seen as this shape, that the indices name.
 void add_scattered(Tensor& y, const Shape& seen, const Tensor& g, const Tensor& indices, int axis,
                    index_t parts) {
-  const auto [outer, size, inner] = detail::around(seen, axis);
-  dispatch(g.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
+  const detail::Around y_is = detail::around(seen, axis);
+  dispatch(g.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
-    kernels::scatter_add(outer, size, inner, indices.size(), parts, indices.data<std::int32_t>(), g.data<T>(),
-                         y.mutable_data<T>());
+    kernels::scatter_add(y_is.outer, y_is.count, y_is.inner, indices.size(), parts,
+                         indices.data<std::int32_t>(), g.data<T>(), y.mutable_data<T>());
   });
 }
 
@@ -166,11 +166,11 @@ Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indice
                            const Shape& seen) {
   const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());
   Tensor y = TensorAccess::empty(with_sizes(op, seen, axis, 1, sizes), x.dtype(), op);
-  const auto [outer, size, inner] = around(seen, axis);
-  dispatch(x.dtype(), [&, outer = outer, size = size, inner = inner](auto type) {
+  const Around x_is = around(seen, axis);
+  dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
-    kernels::gather(outer, size, inner, indices.size(), indices.data<std::int32_t>(), x.data<T>(),
-                    y.mutable_data<T>());
+    kernels::gather(x_is.outer, x_is.count, x_is.inner, indices.size(), indices.data<std::int32_t>(),
+                    x.data<T>(), y.mutable_data<T>());
   });
   return recorded(op, std::move(y), x, indices, axis, parts, seen);
 }

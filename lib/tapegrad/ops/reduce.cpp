@@ -102,10 +102,10 @@ Tensor joined(const Reduction& to, const Tensor& x) {
   Tensor y = TensorAccess::empty(to.result, to.dtype, to.op);
   const kernels::Joiner first = to.joiner(x.dtype()), next = to.joiner(DType::Float64);
   if (runs.size() == 1 && is_floating(to.dtype)) {
-    const auto [outer, count, inner] = runs.front();
-    dispatch_floating(to.dtype, [&, outer = outer, count = count,
-                                 inner = inner]<class T>(std::type_identity<T>) {
-      kernels::reduce(first, outer, count, inner, TensorAccess::elements(x), y.mutable_data<T>(), to.divisor);
+    const Run run = runs.front();
+    dispatch_floating(to.dtype, [&]<class T>(std::type_identity<T>) {
+      kernels::reduce(first, run.outer, run.count, run.inner, TensorAccess::elements(x), y.mutable_data<T>(),
+                      to.divisor);
     });
     return y;
   }
@@ -161,18 +161,18 @@ template <class Better>
 Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions& options, Better better) {
   detail::require_defined(op, x);
   const int at = detail::checked_axis(op, x.shape(), axis);
-  const auto [outer, count, inner] = detail::around(x.shape(), at);
-  if (count == 0 && outer != 0 && inner != 0)
+  const detail::Around x_is = detail::around(x.shape(), at);
+  if (x_is.count == 0 && x_is.outer != 0 && x_is.inner != 0)
     fail(op, "x must have elements to choose from along axis {}, got shape {}", axis, x.shape());
-  if (count > std::numeric_limits<std::int32_t>::max())
+  if (x_is.count > std::numeric_limits<std::int32_t>::max())
     fail(op, "axis {} of a tensor of shape {} is too long for indices of Int32", axis, x.shape());
   std::vector<index_t> left;
   if (options.keepdims) left.push_back(1);
   Tensor y = TensorAccess::empty(detail::with_sizes(op, x.shape(), at, 1, left), DType::Int32, op);
-  dispatch(x.dtype(), [&, outer = outer, count = count, inner = inner](auto type) {
+  dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
     // NaN is better than any number: it is not to go unseen.
-    kernels::first_best(outer, count, inner, x.data<T>(), y.mutable_data<std::int32_t>(),
+    kernels::first_best(x_is.outer, x_is.count, x_is.inner, x.data<T>(), y.mutable_data<std::int32_t>(),
                         [better](T a, T b) { return better(a, b) || (a != a && b == b); });
   });
   detail::note("axis", at);
@@ -550,13 +550,12 @@ Tensor norm(const Tensor& x) {
 Tensor cumsum(const Tensor& x, int axis, const CumsumOptions& options) {
   detail::require_floating("cumsum", x);
   const int at = detail::checked_axis("cumsum", x.shape(), axis);
-  const auto [outer, count, inner] = detail::around(x.shape(), at);
+  const detail::Around x_is = detail::around(x.shape(), at);
   Tensor y = TensorAccess::empty(x.shape(), x.dtype(), "cumsum");
-  dispatch_floating(x.dtype(),
-                    [&, outer = outer, count = count, inner = inner]<class T>(std::type_identity<T>) {
-                      kernels::cumulative_sum(outer, count, inner, x.data<T>(), y.mutable_data<T>(),
-                                              options.reverse, options.exclusive);
-                    });
+  dispatch_floating(x.dtype(), [&]<class T>(std::type_identity<T>) {
+    kernels::cumulative_sum(x_is.outer, x_is.count, x_is.inner, x.data<T>(), y.mutable_data<T>(),
+                            options.reverse, options.exclusive);
+  });
   detail::note("axis", at);
   detail::note("reverse", options.reverse);
   detail::note("exclusive", options.exclusive);

@@ -51,9 +51,9 @@ void keys_of(const void* x, index_t step, std::span<Ranked> keys) {
 // order[o, j, i] is where the element that comes j-th among x[o, :, i] stands.
 void order_of(const detail::Around& x_is, const std::byte* x, std::size_t size, Keys keys,
               std::int32_t* order, bool descending) {
-  const auto [outer, count, inner] = x_is;
+  const index_t outer = x_is.outer, count = x_is.count, inner = x_is.inner;
   parallel_for(outer * inner, kernels::units_in_piece(kernels::kSortPiece, count),
-               [=, count = count, inner = inner](index_t begin, index_t end) {
+               [=](index_t begin, index_t end) {
                  std::vector<Ranked> lane(static_cast<std::size_t>(count));
                  for (index_t number = begin; number < end; ++number) {
                    const index_t first = number / inner * count * inner + number % inner;
