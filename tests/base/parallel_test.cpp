@@ -415,8 +415,9 @@ TEST(Workers, AreAtMost256InAProcess) {
       const pid_t child = fork();
       if (child == 0) {
         alarm(60);
+        const auto alone = threads();  // an emulator has a thread of its own
         const ThreadCountScope scope(4);
-        _exit(harmonic(20000, 100) == expected && threads() == 4 ? 7 : 1);
+        _exit(harmonic(20000, 100) == expected && threads() == alone + 3 ? 7 : 1);
       }
       int status = -1;
       waitpid(child, &status, 0);
@@ -425,6 +426,9 @@ TEST(Workers, AreAtMost256InAProcess) {
     all_have_computed.arrive_and_wait();
     for (std::thread& host : hosts) host.join();
     EXPECT_EQ(wrong, 0);
+    // A thread that was joined may still be listed for a moment.
+    for (int i = 0; i < 500 && threads() != before; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_EQ(threads(), before);
   }
 }

@@ -17,15 +17,20 @@
 // How far each differentiable elementwise op, its slope and its second derivative are from what they are on paper, in units
 // in the last place of the exact number (subnormal numbers have the unit of the smallest normal one). Printed by
 //   test_ops --gtest_filter='Ulps.*'
-// The reference is long double, 64 bits, with the arguments of exp() and erfc() in 113: it can tell errors of 0.01 ulp of
-// Float64 apart. Numbers are sampled over the whole range of each dtype, densely near 0, near the ends of the range, and near
-// the hard places of each op.
+// The reference is long double, at least 64 bits, with the arguments of exp() and erfc() in 113: it can tell errors of 0.01
+// ulp of Float64 apart. Numbers are sampled over the whole range of each dtype, densely near 0, near the ends of the range, and
+// near the hard places of each op.
 
 namespace tapegrad::testing {
 namespace {
 
 using Real = long double;
+#ifdef __SIZEOF_FLOAT128__
 __extension__ typedef __float128 Quad;  // arithmetic alone: of it the compiler's own library is enough
+#else
+using Quad = Real;  // arm64: of 113 bits
+static_assert(std::numeric_limits<Quad>::digits == 113);
+#endif
 using Function = std::function<Tensor(const Tensor&)>;
 using Exact = Real (*)(Real);
 
@@ -45,6 +50,7 @@ Quad root(Quad a) {
   return y;
 }
 Quad pi() {
+  if constexpr (std::numeric_limits<Real>::digits == 113) return static_cast<Quad>(kPi);
   return static_cast<Quad>(kPi) - static_cast<Quad>(5.01655761266833202355732708e-20L);
 }
 Real sigmoid_at(Quad u) {
