@@ -51,7 +51,7 @@ struct BlockAllocator {
 
   T* allocate(std::size_t count) {
     void* block =
-        count > std::numeric_limits<std::size_t>::max() / sizeof(T) ? nullptr : take_block(class_of(count));
+        count > std::numeric_limits<std::size_t>::max() / kSize ? nullptr : take_block(class_of(count));
     if (block == nullptr) throw std::bad_alloc();
     return static_cast<T*>(block);
   }
@@ -59,7 +59,8 @@ struct BlockAllocator {
   friend bool operator==(const BlockAllocator&, const BlockAllocator&) { return true; }
 
  private:
-  static int class_of(std::size_t count) { return block_class(count * sizeof(T)); }
+  static constexpr std::size_t kSize = sizeof(T);  // NOLINT(bugprone-sizeof-expression): T may be a pointer
+  static int class_of(std::size_t count) { return block_class(count * kSize); }
 };
 
 template <class T>
