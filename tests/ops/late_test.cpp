@@ -8,6 +8,8 @@
 #include "sanitizers.h"
 #include "tapegrad/tapegrad.h"
 
+#if GTEST_HAS_DEATH_TEST  // not in WebAssembly
+
 namespace tapegrad::testing {
 namespace {
 
@@ -53,3 +55,5 @@ TEST(LateDestructorsDeathTest, OfAnObjectOfAThread) {
 
 }  // namespace
 }  // namespace tapegrad::testing
+
+#endif
