@@ -78,6 +78,8 @@ std::vector<Named> layers() {
       layer<DepthwiseConv2D>("DepthwiseConv2D", image,
                              DepthwiseConv2DOptions{.in_channels = 4, .kernel_size = 3}),
       layer<BatchNorm>("BatchNorm", image, BatchNormOptions{.channels = 4}),
+      layer<LayerNorm>("LayerNorm", image, LayerNormOptions{.shape = {4}}),
+      layer<Softmax>("Softmax", image),
       layer<Flatten>("Flatten", image),
       layer<ReLU>("ReLU", image),
       layer<GELU>("GELU", image),

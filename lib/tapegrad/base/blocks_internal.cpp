@@ -18,7 +18,7 @@ struct Kept {
 
 // Freed blocks of one thread, by size. A block may be freed on another thread than the one that took it, so
 // what a thread keeps is bounded by what it once had in use itself: then a consumer does not hoard what its
-// producer made. Sizes have their peaks at different times, so the bound is above that of their sum: twice as much,
+// producer made. (A thread that hands blocks to others counts them as its own for good.) Sizes have their peaks at different times, so the bound is above that of their sum: twice as much,
 // or with all that the thread has from the system itself (a forward pass has few tensors at a time, of many sizes).
 constexpr std::size_t kMostSpare = 32 << 20;
 struct Blocks final : ThreadMemory {
@@ -88,24 +88,16 @@ struct Blocks final : ThreadMemory {
 // The calling thread's, nullptr before it is made and after it is destroyed: blocks may outlive their thread's (a global
 // tensor's does), and then the system is asked directly.
 constinit thread_local Blocks* own_blocks = nullptr;
-constinit thread_local bool blocks_have_ended = false;
 Blocks::Blocks() {
   own_blocks = this;
 }
 Blocks::~Blocks() {
   own_blocks = nullptr;
-  blocks_have_ended = true;
   release();
 }
 
-[[gnu::noinline]] Blocks* make_blocks() {
-  if (blocks_have_ended) return nullptr;
-  thread_local Blocks instance;
-  return &instance;
-}
-
 Blocks* blocks() {
-  return own_blocks != nullptr ? own_blocks : make_blocks();
+  return own_blocks != nullptr ? own_blocks : own_of_thread<Blocks>();
 }
 
 }  // namespace
