@@ -54,6 +54,9 @@ void run(const std::string& name, tg::Module& net, const tg::Shape& sample,
     const tg::Tensor x = tg::uniform(tg::Shape(sizes), 0, 1, generator);
     fmt::print("{},{},{},tapegrad,{:.1f}\n", name, batch, tg::thread_count(), time_of(net, x, seconds));
     fmt::print("{},{},{},imported,{:.1f}\n", name, batch, tg::thread_count(), time_of(loaded, x, seconds));
+    if (tg::thread_count() > 1) continue;
+    const tg::RealTimeScope scope(net.parameters());
+    fmt::print("{},{},1,real_time,{:.1f}\n", name, batch, time_of(net, x, seconds));
   }
 }
 

@@ -19,6 +19,7 @@ class Tensor;
 namespace tapegrad::inline v0::detail {
 
 class CheckpointRun;
+class ConstantFilters;
 class Recording;
 class SampleChunk;
 class Trace;
@@ -36,15 +37,16 @@ struct Scope {
 /// One for each thread. A parallel loop hands a copy to its workers. Rooms above base/ keep here what they would
 /// otherwise keep in thread-local variables; base/ itself knows only the types' names.
 struct Context {
-  std::shared_ptr<Scope> scope;  // the innermost one; may be closed
-  int loop_depth = 0;            // how many parallel loops the thread is inside of
-  int thread_count = 0;          // that loops use; 0: not set yet
-  std::size_t bytes_saved = 0;   // by rules that were made since the last input of an op
-  SampleChunk* chunk = nullptr;  // of the batch_gradient() that the thread works for
-  CheckpointRun* run = nullptr;  // the innermost run of a checkpointed function
-  const void* task = nullptr;    // of the Background whose task the thread works on
-  const char* called = nullptr;  // the op that the user called, while other ops compute it
-  Trace* trace = nullptr;        // hears of ops' options and results; nullptr for none
+  std::shared_ptr<Scope> scope;        // the innermost one; may be closed
+  int loop_depth = 0;                  // how many parallel loops the thread is inside of
+  int thread_count = 0;                // that loops use; 0: not set yet
+  std::size_t bytes_saved = 0;         // by rules that were made since the last input of an op
+  SampleChunk* chunk = nullptr;        // of the batch_gradient() that the thread works for
+  CheckpointRun* run = nullptr;        // the innermost run of a checkpointed function
+  ConstantFilters* filters = nullptr;  // whose packed forms are kept meanwhile
+  const void* task = nullptr;          // of the Background whose task the thread works on
+  const char* called = nullptr;        // the op that the user called, while other ops compute it
+  Trace* trace = nullptr;              // hears of ops' options and results; nullptr for none
   /// Hears of layers' results; nullptr for none.
   const std::function<void(const Module&, const Tensor&)>* call_observer = nullptr;
 };

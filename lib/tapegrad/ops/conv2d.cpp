@@ -14,8 +14,9 @@ namespace tapegrad::inline v0 {
 namespace detail {
 
 Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w) {
-  Tensor y = compute_conv2d(op, g.out_shape(), x, w,
-                            [&](auto px, auto pw, auto py) { kernels::conv2d(g, px, pw, py); });
+  Tensor y = compute_conv2d(op, g.out_shape(), x, w, [&](auto px, auto pw, auto py) {
+    kernels::conv2d(g, px, pw, py, {}, kept_filter(w));
+  });
   note(g);
   return record(op, std::move(y),
                 {{x, [g, w = Saved(w)](
@@ -27,7 +28,7 @@ Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const 
 
 Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w) {
   Tensor dx = compute_conv2d(op, g.in_shape(), dy, w, [&](auto pdy, auto pw, auto pdx) {
-    kernels::conv2d_backprop_input(g, pdy, pw, pdx);
+    kernels::conv2d_backprop_input(g, pdy, pw, pdx, {}, kept_filter(w));
   });
   note(g);
   return record(op, std::move(dx),

@@ -36,9 +36,9 @@ Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tens
   Tensor y = compute_conv2d(op, shape, x, w, [&]<class T>(const T* px, const T* pw, T* py) {
     const kernels::Epilogue<T> epilogue = {bias.defined() ? bias.data<T>() : nullptr, relu};
     if (transposed)
-      kernels::conv2d_backprop_input(g, px, pw, py, epilogue);
+      kernels::conv2d_backprop_input(g, px, pw, py, epilogue, detail::kept_filter(w));
     else
-      kernels::conv2d(g, px, pw, py, epilogue);
+      kernels::conv2d(g, px, pw, py, epilogue, detail::kept_filter(w));
   });
   detail::note(g);
   detail::note("transposed", transposed);

@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "tapegrad/autograd/constant_filters_internal.h"
 #include "tapegrad/ops/conv2d.h"
 
 namespace tapegrad::inline v0::detail {
@@ -19,6 +20,12 @@ void check_conv2d_dtypes(const char* op, const Tensor& a, const char* a_is, cons
 /// The geometry of the conv2d that conv2d_transpose(x, w, options) is the transpose of.
 Conv2DGeometry conv2d_transpose_geometry(const char* op, const Tensor& x, const Tensor& w,
                                          const Conv2DTransposeOptions& options);
+
+/// Where the packed forms of this filter are kept; nullptr where they are not.
+inline kernels::PackedFilter* kept_filter(const Tensor& w) {
+  const ConstantFilters* filters = context().filters;
+  return filters == nullptr ? nullptr : filters->find(w);
+}
 
 /// Runs kernel(a's elements, b's elements, result's elements) for the operands' dtype. The result is op's.
 template <class Kernel>

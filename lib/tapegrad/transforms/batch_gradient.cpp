@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "tapegrad/autograd/constant_filters_internal.h"
 #include "tapegrad/autograd/services_internal.h"
 #include "tapegrad/autograd/tape.h"
 #include "tapegrad/autograd/view.h"
@@ -336,6 +337,7 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
                              const std::vector<Tensor>& parameters, const BatchGradientOptions& options) {
   check_arguments(loss, batch, parameters, options);
   const Problem problem(loss, batch, parameters, options, batch[0].shape()[0]);
+  const detail::ConstantFilters filters(parameters);  // packed once, not in each chunk
   Whole whole = in_chunks(problem, options.chunk);
   if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
   Sums of;
@@ -358,6 +360,7 @@ ChunkSums chunk_sums(const TensorFunction& loss, const std::vector<Tensor>& batc
   check_arguments(loss, batch, parameters, options);
   const Cut cut{.samples = range.samples, .heads = 0, .head = range.chunk, .chunk = range.chunk};
   const Problem problem(loss, batch, parameters, options, range.samples, cut.begin(range.first));
+  const ConstantFilters filters(parameters);
   TreeSum sums(cut.count(), range.first, range.end);
   ChunkSums found;
   found.losses.resize(static_cast<std::size_t>(range.end - range.first));

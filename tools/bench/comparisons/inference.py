@@ -47,7 +47,8 @@ def inference(options, context):
     for (net, batch, threads), found in times.items():
         m = {name: statistics.median(values) for name, values in found.items()}
         theirs = min((value for name, value in m.items() if name.startswith("onnxruntime")), default=None)
-        lines.append([net, str(batch), str(threads), number(m["tapegrad"], 1), number(m["imported"], 1), number(theirs, 1),
+        lines.append([net, str(batch), str(threads), number(m["tapegrad"], 1), number(m["imported"], 1),
+                      number(m.get("real_time"), 1), number(theirs, 1),
                       number(ratio(theirs, m["tapegrad"]), 2), number(ratio(theirs, m["imported"]), 2)])
     table(f"Forward passes, no tape (microseconds, medians; the fastest of ONNX Runtime: {' and '.join(peers) or 'not installed'}):",
-          ["net", "batch", "threads", "tapegrad", "imported", "ONNX Runtime", "its time / tapegrad's", "/ imported"], lines)
+          ["net", "batch", "threads", "tapegrad", "imported", "RealTimeScope", "ONNX Runtime", "its time / tapegrad's", "/ imported"], lines)

@@ -6,6 +6,8 @@
 
 namespace tapegrad::inline v0::kernels {
 
+class PackedFilter;
+
 /// What is done to a sum before it is stored.
 template <class T>
 struct Epilogue {
@@ -19,17 +21,20 @@ struct Epilogue {
 //
 // Padding is skipped, not multiplied by: a product is in a sum only where a tap lies on a pixel. This matters for
 // infinities and NaNs alone.
+//
+// `kept`, where it is given, is where the packed forms of w are kept from call to call.
 
 /// y[n, p, q, o] = sum over i, j, c of x[n, p * stride_h + i * dilation_h - pad_top, q * stride_w + j *
 /// dilation_w - pad_left, c] * w[i, j, c, o], over the taps that lie on pixels of x; within groups, c and o
 /// belong together.
 template <class T>
-void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y, const Epilogue<T>& epilogue = {});
+void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y, const Epilogue<T>& epilogue = {},
+            PackedFilter* kept = nullptr);
 
 /// dx: every dy[n, p, q, o] adds w[i, j, c, o] times itself to the pixels that it was made of.
 template <class T>
 void conv2d_backprop_input(const Conv2DGeometry& g, const T* dy, const T* w, T* dx,
-                           const Epilogue<T>& epilogue = {});
+                           const Epilogue<T>& epilogue = {}, PackedFilter* kept = nullptr);
 
 /// dw[i, j, c, o]: the sum over n, p, q of dy[n, p, q, o] times the pixel of x that the tap (i, j) lay on.
 template <class T>

@@ -4,15 +4,21 @@
 #include <utility>
 
 #include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/conv2d/packed_filter.h"
 #include "tapegrad/kernels/scratch.h"
 
 namespace tapegrad::inline v0::kernels {
 namespace {
 
-// Writes what CorrelateJob describes for one block: its filter, and its bias.
+// The last vector of a block ends with the last channel, if there are enough: so many channels of the vector before are in it, too.
+index_t shared_channels(const PhasePlan& p, index_t channels, index_t width) {
+  return channels > p.lanes && p.group == 1 ? width - channels : 0;
+}
+
+// Writes the filter of one block as CorrelateJob describes it.
 template <class T>
 void pack(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_t block, const T* w,
-          const T* bias, T* packed, T* packed_bias) {
+          T* packed) {
   const Correlation& c = plan.c;
   const Phase& phase = c.phases[static_cast<std::size_t>(p.phase)];
   const index_t first = plan.first_of(p, block), channels = plan.channels_of(p, block);
@@ -22,8 +28,7 @@ void pack(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_
   const index_t from_step = c.transposed ? 1 : w_out, to_step = c.transposed ? w_out : 1;
   const index_t origin = group * c.g.group_out() + first * to_step;
   const bool whole_rows = p.taps_in_row == p.taps_in_run();
-  // The last vector ends with the last channel, if there are enough: `back` channels of the one before are in it, too.
-  const index_t back = channels > p.lanes && apart == 1 ? width - channels : 0;
+  const index_t back = shared_channels(p, channels, width);
   if ((channels + back) * apart < width || p.length % p.group != 0) std::fill_n(packed, p.taps * width, T{0});
   const auto copy = [&](const T* from, index_t count, T* to) {
     if (c.transposed) return transpose(count, c.group_in, from, to_step, to, width);
@@ -51,11 +56,19 @@ void pack(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_
       lane = 0;
       packed += width;
     }
-  std::fill_n(packed_bias, width, T{0});
+}
+
+// The same for its bias.
+template <class T>
+void pack_bias(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_t block, const T* bias,
+               T* packed) {
+  const index_t channels = plan.channels_of(p, block), width = plan.vectors_of(p, block) * p.lanes;
+  std::fill_n(packed, width, T{0});
   if (!bias) return;
-  bias += group * c.group_out + first;
-  for (index_t o = 0; o < channels; ++o) packed_bias[o * p.group] = bias[o];
-  if (back > 0) std::copy_n(bias + (channels - p.lanes), p.lanes, packed_bias + (width - p.lanes));
+  bias += group * plan.c.group_out + plan.first_of(p, block);
+  for (index_t o = 0; o < channels; ++o) packed[o * p.group] = bias[o];
+  if (const index_t back = shared_channels(p, channels, width); back > 0)
+    std::copy_n(bias + (channels - p.lanes), p.lanes, packed + (width - p.lanes));
 }
 
 // Everything about a rectangle of pixels but the channels: x and y are counted from the arrays' beginnings.
@@ -113,34 +126,48 @@ Rectangle<T> rectangle(const Correlation& c, const PhasePlan& p, const Strip& st
   return r;
 }
 
-// The filter and the bias in the order of the tiles.
+// The filter in the order of the tiles.
 template <class T>
-struct Packed {
-  T *weights, *biases;
-};
-template <class T>
-Packed<T> pack_all(const CorrelationPlan& plan, const T* w, const T* bias) {
-  struct Weights;
-  struct Biases;
-  const Packed<T> packed = {scratch<T, Weights>(plan.weights), scratch<T, Biases>(plan.biases)};
+void pack_all(const CorrelationPlan& plan, const T* w, T* packed) {
   for (const PhasePlan& p : plan.phases)
     parallel_for(plan.c.g.groups * p.blocks, units_in_piece(kPackedWeights, p.packed()),
                  [&](index_t begin, index_t end) {
                    for (index_t at = begin; at < end; ++at)
-                     pack(plan, p, at / p.blocks, at % p.blocks, w, bias,
-                          packed.weights + p.first_weight + at * p.packed(),
-                          packed.biases + p.first_bias + at * p.vectors * p.lanes);
+                     pack(plan, p, at / p.blocks, at % p.blocks, w,
+                          packed + p.first_weight + at * p.packed());
                  });
+}
+
+template <class T>
+const T* packed_weights(const CorrelationPlan& plan, const T* w, PackedFilter* kept) {
+  const auto pack_into = [&](T* memory) { pack_all(plan, w, memory); };
+  if (kept != nullptr)
+    if (const T* packed = kept->get<T>(plan, pack_into); packed != nullptr) return packed;
+  struct Weights;
+  T* packed = scratch<T, Weights>(plan.weights);
+  pack_into(packed);
+  return packed;
+}
+
+template <class T>
+const T* packed_biases(const CorrelationPlan& plan, const T* bias) {
+  struct Biases;
+  T* packed = scratch<T, Biases>(plan.biases);
+  for (const PhasePlan& p : plan.phases)
+    for (index_t at = 0; at < plan.c.g.groups * p.blocks; ++at)
+      pack_bias(plan, p, at / p.blocks, at % p.blocks, bias,
+                packed + p.first_bias + at * p.vectors * p.lanes);
   return packed;
 }
 
 }  // namespace
 
 template <class T>
-void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
-                      const Epilogue<T>& epilogue) {
+void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y, const Epilogue<T>& epilogue,
+                      PackedFilter* kept) {
   const Correlation& c = plan.c;
-  const Packed<T> packed = pack_all(plan, w, epilogue.bias);
+  const T* const weights = packed_weights(plan, w, kept);
+  const T* const biases = packed_biases(plan, epilogue.bias);
   const auto compute = [&](const PhasePlan& p, const Strip& strip, const Stretch& rows,
                            const Stretch& columns) {
     if (rows.size() <= 0) return;
@@ -153,8 +180,8 @@ void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
       const index_t group = at / p.blocks, block = at % p.blocks;
       job.x = x + x_begin + group * c.group_in;
       job.y = y + y_begin + group * c.group_out + plan.first_of(p, block);
-      job.weights = packed.weights + p.first_weight + at * p.packed();
-      job.bias = packed.biases + p.first_bias + at * p.vectors * p.lanes;
+      job.weights = weights + p.first_weight + at * p.packed();
+      job.bias = biases + p.first_bias + at * p.vectors * p.lanes;
       job.vectors = plan.vectors_of(p, block);
       job.channels = plan.channels_of(p, block);
       correlate(job);
@@ -170,8 +197,8 @@ void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
 }
 
 template void direct_correlate(const CorrelationPlan&, const float*, const float*, float*,
-                               const Epilogue<float>&);
+                               const Epilogue<float>&, PackedFilter*);
 template void direct_correlate(const CorrelationPlan&, const double*, const double*, double*,
-                               const Epilogue<double>&);
+                               const Epilogue<double>&, PackedFilter*);
 
 }  // namespace tapegrad::inline v0::kernels

@@ -13,7 +13,8 @@ namespace tapegrad::inline v0::kernels {
 
 /// y = conv2d(x, w), or its transpose: what the plan says.
 template <class T>
-void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
+void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y, const Epilogue<T>& epilogue,
+                      PackedFilter* kept = nullptr);
 template <class T>
 void direct_filter_gradient(const FilterPlan& plan, const T* x, const T* dy, T* dw);
 

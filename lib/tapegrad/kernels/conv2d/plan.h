@@ -14,9 +14,9 @@ namespace tapegrad::inline v0::kernels {
 // All that can be known about a convolution before its numbers are: how its pixels, its filter and its work are cut
 // for the tiles. A plan depends on the geometry and on the vectors alone, and outlives its call in a small cache.
 //
-// A packed filter does not outlive its call. Whoever keeps the pointer of mutable_data(), or has the memory of wrap(),
-// may write elements without any version that could be compared; and comparing the elements with a copy reads as much
-// memory as packing does.
+// A packed filter outlives its call only where somebody knows that the filter is not written to meanwhile (packed_filter.h).
+// Whoever keeps the pointer of mutable_data(), or has the memory of wrap(), may write elements without any version that could be
+// compared; and comparing the elements with a copy reads as much memory as packing does.
 
 /// Which tiles run a plan.
 enum class Family {
