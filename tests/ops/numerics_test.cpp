@@ -1040,38 +1040,6 @@ TEST(Memory, SharedOrNotByTheCallAlone) {
   for (std::size_t i = 0; i < own.size(); ++i) EXPECT_FALSE(shares(x, own[i])) << i;
 }
 
-// Parts that several threads add up are the same bits as one thread's.
-TEST(Memory, GradientsOfLookupsDoNotDependOnThreads) {
-  Generator generator(4);
-  const Tensor images = uniform({5, 33, 31, 7}, 0, 1, generator), table = uniform({50, 130}, 0, 1, generator);
-  Tensor indices = zeros({3000}, DType::Int32);
-  for (auto& index : indices.mutable_values<std::int32_t>())
-    index = static_cast<std::int32_t>(generator.integer(50));
-  const Tensor weights = uniform({3000, 130}, 0, 1, generator);
-  const std::vector<std::function<Tensor()>> all = {
-      [&] {
-        return gradient_of(
-            [](const Tensor& x) { return square(max_pool2d(x, {.pool_size = 3, .strides = 2})); }, images);
-      },
-      [&] { return gradient_of([&](const Tensor& t) { return embedding(t, indices) * weights; }, table); }};
-  for (const auto& f : all) {
-    const auto with = [&](int threads) {
-      const ThreadCountScope scope(threads);
-      return f();
-    };
-    const Tensor alone = with(1);
-    for (const int threads : {2, 3, 8}) EXPECT_TRUE(equal(with(threads), alone)) << threads;
-  }
-  // What is added up is right.
-  Tensor expected = zeros({50, 130}, DType::Float64);
-  for (index_t i = 0; i < 3000; ++i)
-    for (index_t c = 0; c < 130; ++c) {
-      const auto at = static_cast<index_t>(indices.at({i}));
-      expected.set({at, c}, expected.at({at, c}) + weights.at({i, c}));
-    }
-  expect_close(cast(all[1](), DType::Float64), expected, 1e-5, "embedding");
-}
-
 // ---------------------------------------------------------------------------------------------------------
 // Sizes that are no numbers
 

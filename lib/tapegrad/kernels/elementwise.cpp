@@ -219,23 +219,29 @@ void copy_strided(const Shape& shape, index_t size, void* to, const Strides& to_
                   const Strides& from_strides) {
   const Strides strides[] = {to_strides, from_strides};
   const Walk walk(shape, strides);
+  // Long rows are cut: a copy of everything is a single one.
+  if (walk.rows == 0) return;
+  const index_t most = walk.row < 2 * kElementwisePiece ? walk.row : kElementwisePiece;
+  const index_t parts = divide_up(walk.row, most);
   const auto rows = [&](index_t begin, index_t end) {
     with_size(size, [&]<index_t kSize>(std::integral_constant<index_t, kSize>) {
-      const index_t row = walk.row, step_out = walk.step(0) * kSize, step_in = walk.step(1) * kSize;
-      RowPlace place_out(walk, 0, begin), place_in(walk, 1, begin);
-      for (index_t r = begin; r < end; ++r, ++place_out, ++place_in) {
-        std::byte* out = at(to, place_out.offset() * kSize);
-        const std::byte* in = at(from, place_in.offset() * kSize);
+      const index_t step_out = walk.step(0) * kSize, step_in = walk.step(1) * kSize;
+      RowPlace place_out(walk, 0, begin / parts), place_in(walk, 1, begin / parts);
+      for (index_t at_part = begin, part = begin % parts; at_part < end; ++at_part) {
+        const index_t first = part * most, count = std::min(most, walk.row - first);
+        std::byte* out = at(to, place_out.offset() * kSize + first * step_out);
+        const std::byte* in = at(from, place_in.offset() * kSize + first * step_in);
         if (step_out == kSize && step_in == kSize)
-          Bytes<kSize>::copy(row, out, in);
+          Bytes<kSize>::copy(count, out, in);
         else if (step_out == kSize && step_in == 0)
-          Bytes<kSize>::fill(row, out, in);
+          Bytes<kSize>::fill(count, out, in);
         else
-          for (index_t i = 0; i < row; ++i) Bytes<kSize>::copy(out + i * step_out, in + i * step_in);
+          for (index_t i = 0; i < count; ++i) Bytes<kSize>::copy(out + i * step_out, in + i * step_in);
+        if (++part == parts) part = 0, ++place_out, ++place_in;
       }
     });
   };
-  parallel_for(walk.rows, units_in_piece(kElementwisePiece, walk.row), rows);
+  parallel_for(walk.rows * parts, units_in_piece(kElementwisePiece, most), rows);
 }
 
 }  // namespace tapegrad::inline v0::kernels

@@ -173,16 +173,19 @@ void reduce(const Joiner& joiner, index_t outer, index_t count, index_t inner, c
 template <class T>
 void cumulative_sum(index_t outer, index_t count, index_t inner, const T* x, T* y, bool from_end,
                     bool exclusive) {
-  parallel_for(outer, units_in_piece(kReducePiece, count * inner), [=](index_t begin, index_t end) {
-    detail::BlockVector<double> totals(static_cast<std::size_t>(inner));
-    for (index_t o = begin; o < end; ++o) {
-      std::ranges::fill(totals, 0.0);
+  constexpr index_t kColumns = 256;
+  const index_t blocks = divide_up(inner, kColumns);
+  const index_t work = count * std::min(inner, kColumns);
+  parallel_for(outer * blocks, units_in_piece(kReducePiece, work), [=](index_t begin, index_t end) {
+    for (index_t at = begin; at < end; ++at) {
+      const index_t left = at % blocks * kColumns, width = std::min(kColumns, inner - left);
+      double totals[kColumns] = {};
       for (index_t step = 0; step < count; ++step) {
-        const index_t r = o * count + (from_end ? count - 1 - step : step);
-        for (index_t i = 0; i < inner; ++i) {
-          double& total = totals[static_cast<std::size_t>(i)];
-          const double before = std::exchange(total, total + static_cast<double>(x[r * inner + i]));
-          y[r * inner + i] = static_cast<T>(exclusive ? before : total);
+        const index_t r = at / blocks * count + (from_end ? count - 1 - step : step);
+        for (index_t i = 0; i < width; ++i) {
+          const index_t place = r * inner + left + i;
+          const double before = std::exchange(totals[i], totals[i] + static_cast<double>(x[place]));
+          y[place] = static_cast<T>(exclusive ? before : totals[i]);
         }
       }
     }

@@ -124,9 +124,8 @@ void window_max(const Conv2DGeometry& g, const T* x, T* y, std::int32_t* at) {
       }
     }
   };
-  for_images(g, [=](index_t first, index_t last) {
-    for (index_t n = first; n < last; ++n)
-      for (index_t p = 0; p < g.out_h; ++p) row(n, p);
+  for_rows_of_windows(g, [=](index_t first, index_t last) {
+    for (index_t number = first; number < last; ++number) row(number / g.out_h, number % g.out_h);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "tapegrad/ops/index.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <utility>
@@ -7,6 +8,8 @@
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/trace_internal.h"
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/base/parallel.h"
+#include "tapegrad/kernels/grain.h"
 #include "tapegrad/kernels/index.h"
 #include "tapegrad/ops/axis_internal.h"
 #include "tapegrad/ops/compare.h"
@@ -25,7 +28,9 @@ void check_indices(const char* op, const Tensor& indices, index_t size, const ch
     fail(op, "the indices are {} {} but must be Int32: convert with cast()", indices.dtype(),
          indices.shape());
   const auto values = indices.values<std::int32_t>();
-  for (std::size_t i = 0; i < values.size(); ++i) {
+  std::uint8_t wrong = 0;  // without a way out, the loop is one of vectors
+  for (const std::int32_t v : values) wrong |= static_cast<std::uint8_t>(v < 0 || v >= size);
+  for (std::size_t i = 0; wrong != 0 && i < values.size(); ++i) {
     if (values[i] >= 0 && values[i] < size) continue;
     fail(op, "index {} at [{}] of the indices (shape {}) is out of range: {} {}, so indices are 0 to {}",
          values[i], join(indices.shape().position(static_cast<index_t>(i)), ", "), indices.shape(), what,
@@ -33,21 +38,24 @@ void check_indices(const char* op, const Tensor& indices, index_t size, const ch
   }
 }
 
+using kernels::IndexParts;
+
 // Adds g to the places in y, seen as this shape, that the indices name.
 void add_scattered(Tensor& y, const Shape& seen, const Tensor& g, const Tensor& indices, int axis,
-                   index_t parts) {
+                   const IndexParts& parts, kernels::Scatter into) {
   const detail::Around y_is = detail::around(seen, axis);
   dispatch(g.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
     kernels::scatter_add(y_is.outer, y_is.count, y_is.inner, indices.size(), parts,
-                         indices.data<std::int32_t>(), g.data<T>(), y.mutable_data<T>());
+                         indices.data<std::int32_t>(), g.data<T>(), y.mutable_data<T>(), into);
   });
 }
 
 // The adjoint of gather_from for an x of this shape.
-Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis, index_t parts) {
-  Tensor y = zeros(shape, g.dtype());
-  add_scattered(y, shape, g, indices, axis, parts);
+Tensor scatter_add(const Tensor& g, const Shape& shape, const Tensor& indices, int axis,
+                   const IndexParts& parts) {
+  Tensor y = TensorAccess::empty(shape, g.dtype(), "scatter_add");
+  add_scattered(y, shape, g, indices, axis, parts, kernels::Scatter::IntoZeros);
   return record("scatter_add", std::move(y), {{g, [indices = Saved(indices), axis, parts](const Tensor& gy) {
                                                  return detail::gather_from("gather", gy, indices(), axis,
                                                                             parts, gy.shape());
@@ -59,12 +67,14 @@ struct Scatter {
   Shape whole, seen;
   Saved indices;
   int axis;
-  index_t parts;
+  IndexParts parts;
   Tensor operator()(const Tensor& g) const {
     const Tensor found = scatter_add(g, seen, indices(), axis, parts);
     return seen == whole ? found : reshape(found, whole);
   }
-  void add_to(Tensor& sum, const Tensor& g) const { add_scattered(sum, seen, g, indices(), axis, parts); }
+  void add_to(Tensor& sum, const Tensor& g) const {
+    add_scattered(sum, seen, g, indices(), axis, parts, kernels::Scatter::IntoSum);
+  }
   Tensor read_back(const Tensor& g) const {
     return detail::gather_from("gather", g, indices(), axis, parts, seen);
   }
@@ -90,10 +100,21 @@ Tensor places_along(const char* op, const Shape& shape, const Tensor& indices, i
   Tensor places = TensorAccess::empty(indices.shape(), DType::Int32, op);
   const std::int32_t* from = indices.data<std::int32_t>();
   std::int32_t* to = places.mutable_data<std::int32_t>();
-  for (index_t o = 0; o < outer; ++o)
-    for (index_t j = 0; j < count; ++j)
-      for (index_t i = 0; i < inner; ++i) *to++ = static_cast<std::int32_t>((o * size + *from++) * inner + i);
+  parallel_for(outer * count, kernels::units_in_piece(kernels::kElementwisePiece, inner),
+               [=, size = size, inner = inner](index_t begin, index_t end) {
+                 for (index_t row = begin; row < end; ++row) {
+                   const index_t first = row / count * size;
+                   for (index_t at = row * inner, i = 0; i < inner; ++i, ++at)
+                     to[at] = static_cast<std::int32_t>((first + from[at]) * inner + i);
+                 }
+               });
   return places;
+}
+
+// Of such places: those of each row before the axis lie in that row, and those of each column behind it in that column.
+IndexParts parts_along(const Shape& shape, int axis) {
+  const detail::Around whole = detail::around(shape, axis);
+  return {.count = std::max<index_t>(1, whole.outer), .columns = std::max<index_t>(1, whole.inner)};
 }
 
 // values at these places, 0 elsewhere; and the places, both for x's shape.
@@ -109,7 +130,8 @@ Scattered scattered(const char* op, const Tensor& x, const Tensor& indices, cons
     fail(op, "the values must be {} {}, as x and the indices, got {} {}", x.dtype(), indices.shape(),
          values.dtype(), values.shape());
   const Tensor places = places_along(op, x.shape(), indices, at);
-  return {reshape(scatter_add(values, Shape{x.size()}, places, 0, 1), x.shape()), places};
+  return {reshape(scatter_add(values, Shape{x.size()}, places, 0, parts_along(x.shape(), at)), x.shape()),
+          places};
 }
 
 Tensor noted_scatter(const char* op, const Tensor& x, const Tensor& indices, const Tensor& values, int axis,
@@ -119,8 +141,8 @@ Tensor noted_scatter(const char* op, const Tensor& x, const Tensor& indices, con
 }
 
 // y, what a gather found, with its rule.
-Tensor recorded(const char* op, Tensor y, const Tensor& x, const Tensor& indices, int axis, index_t parts,
-                const Shape& seen) {
+Tensor recorded(const char* op, Tensor y, const Tensor& x, const Tensor& indices, int axis,
+                const IndexParts& parts, const Shape& seen) {
   detail::note_input(indices);
   detail::note("axis", axis);
   return record(op, std::move(y), {{x, Scatter{x.shape(), seen, Saved(indices), axis, parts}}});
@@ -128,9 +150,13 @@ Tensor recorded(const char* op, Tensor y, const Tensor& x, const Tensor& indices
 
 }  // namespace
 
-Tensor detail::take_along(const char* op, const Tensor& x, const Tensor& indices, int axis) {
+Tensor detail::take_along(const char* op, const Tensor& x, const Tensor& indices, int axis, Indices which) {
   const int at = checked_axis(op, x.shape(), axis);
-  Tensor y = gather_elements(op, x, places_along(op, x.shape(), indices, at));
+  IndexParts parts = parts_along(x.shape(), at);
+  if (which == Indices::Different)
+    if (const IndexParts more = kernels::parts_of_different(indices.size()); more.count > parts.count)
+      parts = more;
+  Tensor y = gather_from(op, x, places_along(op, x.shape(), indices, at), 0, parts, Shape{x.size()});
   note("axis", at);
   return noted("take_along_axis", std::move(y), {&indices, &x});
 }
@@ -139,7 +165,7 @@ Tensor take_along_axis(const Tensor& x, const Tensor& indices, int axis) {
   detail::require_defined("take_along_axis", x);
   const int at = detail::checked_axis("take_along_axis", x.shape(), axis);
   check_along("take_along_axis", x, indices, at);
-  return detail::take_along("take_along_axis", x, indices, at);
+  return detail::take_along("take_along_axis", x, indices, at, detail::Indices::Any);
 }
 
 Tensor scatter_add(const Tensor& x, const Tensor& indices, const Tensor& values, int axis) {
@@ -162,8 +188,8 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
   return noted_scatter("scatter", x, indices, values, axis, called.result(where(chosen, placed, x)));
 }
 
-Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis, index_t parts,
-                           const Shape& seen) {
+Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis,
+                           const IndexParts& parts, const Shape& seen) {
   const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());
   Tensor y = TensorAccess::empty(with_sizes(op, seen, axis, 1, sizes), x.dtype(), op);
   const Around x_is = around(seen, axis);
@@ -176,16 +202,16 @@ Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indice
 }
 
 Tensor detail::recorded_choice(const char* op, Tensor y, const Tensor& x, const Tensor& places,
-                               index_t parts) {
+                               const IndexParts& parts) {
   return recorded(op, std::move(y), x, places, 0, parts, Shape{x.size()});
 }
 
 Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis) {
-  return gather_from(op, x, indices, axis, 1, x.shape());
+  return gather_from(op, x, indices, axis, {}, x.shape());
 }
 
 Tensor detail::gather_elements(const char* op, const Tensor& x, const Tensor& places) {
-  return gather_from(op, x, places, 0, 1, Shape{x.size()});
+  return gather_from(op, x, places, 0, kernels::parts_of_different(places.size()), Shape{x.size()});
 }
 
 Tensor gather(const Tensor& x, const Tensor& indices, int axis) {

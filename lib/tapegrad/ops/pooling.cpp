@@ -99,8 +99,10 @@ Tensor max_pool2d(const Tensor& x, const Pool2DOptions& options) {
   });
   detail::note(g);
   if (!at.defined()) return detail::noted("max_pool2d", std::move(y), {&x});
-  // No window has pixels of two images.
-  return detail::recorded_choice("max_pool2d", std::move(y), x, at, std::max<index_t>(1, g.batch));
+  // No window has pixels of two images, and rows of windows that do not overlap have none in common.
+  kernels::IndexParts parts{.count = std::max<index_t>(1, g.batch)};
+  if (g.batch == 1 && g.kernel_h <= g.stride_h) parts = {.count = g.out_h, .in_order = false};
+  return detail::recorded_choice("max_pool2d", std::move(y), x, at, parts);
 }
 
 Tensor avg_pool2d(const Tensor& x, const Pool2DOptions& options) {

@@ -89,7 +89,8 @@ Tensor argsort(const Tensor& x, int axis, const SortOptions& options) {
 }
 
 Tensor sort(const Tensor& x, int axis, const SortOptions& options) {
-  return detail::take_along("sort", x, order("sort", x, axis, options.descending), axis);
+  return detail::take_along("sort", x, order("sort", x, axis, options.descending), axis,
+                            detail::Indices::Different);
 }
 
 TopK topk(const Tensor& x, index_t k, int axis, const TopKOptions& options) {
@@ -101,7 +102,7 @@ TopK topk(const Tensor& x, index_t k, int axis, const TopKOptions& options) {
   std::vector<Range> first(static_cast<std::size_t>(at) + 1);
   first.back() = {0, k};
   const Tensor places = copy(slice(order("topk", x, axis, !options.smallest), first));
-  return {detail::take_along("topk", x, places, at), places};
+  return {detail::take_along("topk", x, places, at, detail::Indices::Different), places};
 }
 
 Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
@@ -114,7 +115,8 @@ Tensor median(const Tensor& x, int axis, const ReduceOptions& options) {
     if (none.size() != 0) fail("median", "axis {} must have elements, got shape {}", axis, x.shape());
     return called.result(none);  // of nothing there is nothing to say
   }
-  const Tensor sorted = detail::take_along("median", x, order("median", x, at, false), at);
+  const Tensor sorted =
+      detail::take_along("median", x, order("median", x, at, false), at, detail::Indices::Different);
   const auto part = [&](index_t begin, index_t end) {
     std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
     ranges.back() = {begin, end};

@@ -52,6 +52,8 @@ Tensor generate(const char* op, const Shape& shape, DType dtype, F&& value) {
   return made;
 }
 
+constexpr index_t kMovedPiece = 1 << 16;  // elements that are filled or copied, a piece of a parallel loop
+
 void require_floating(std::string_view op, DType dtype) {
   if (!is_floating(dtype)) fail(op, "the dtype must be Float32 or Float64, got {}", dtype);
 }
@@ -214,7 +216,10 @@ Tensor TensorAccess::clone(const Tensor& x, const char* op) {
   Tensor made = empty(shape, x.dtype(), op);
   dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;
-    std::ranges::copy(x.values<T>(), made.mutable_values<T>().begin());
+    const T* from = x.data<T>();
+    T* to = made.mutable_data<T>();
+    parallel_for(made.size(), kMovedPiece,
+                 [=](index_t begin, index_t end) { std::copy(from + begin, from + end, to + begin); });
   });
   return made;
 }
@@ -245,7 +250,10 @@ static Tensor filled(const char* op, const Shape& shape, double value, DType dty
   Tensor made = TensorAccess::empty(shape, dtype, op);
   dispatch(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    std::ranges::fill(made.mutable_values<T>(), element_from<T>(op, value));
+    const T element = element_from<T>(op, value);
+    T* to = made.mutable_data<T>();
+    parallel_for(made.size(), kMovedPiece,
+                 [=](index_t begin, index_t end) { std::fill(to + begin, to + end, element); });
   });
   return made;
 }
