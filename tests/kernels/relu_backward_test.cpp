@@ -1,5 +1,6 @@
 #include "tapegrad/kernels/relu_backward.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -91,6 +92,57 @@ TEST_P(ReluBackward, IsTheSameBitsForAnyNumberOfThreads) {
     if (threads == 1) first = sums;
     EXPECT_EQ(sums, first) << threads << " threads";
   }
+}
+
+// Rows of whole pixels, of 64 numbers (Float64: 32) at least; 64 rows are added in T, and what comes of them in double.
+template <class T>
+std::vector<T> sums_in_order(index_t channels, const std::vector<T>& g, const std::vector<T>& y) {
+  constexpr index_t kLeast = index_t{256} / static_cast<index_t>(sizeof(T));
+  const index_t width = (kLeast + channels - 1) / channels * channels, n = std::ssize(g);
+  std::vector<double> columns(static_cast<std::size_t>(width), 0.0);
+  for (index_t first = 0; first < n; first += 64 * width)
+    for (index_t k = 0; k < width; ++k) {
+      // What is behind the last whole row is added by itself.
+      const index_t rows = std::min<index_t>(64, (n - first) / width);
+      T sum = 0;
+      for (index_t row = 0; row < rows; ++row) {
+        const auto at = static_cast<std::size_t>(first + row * width + k);
+        sum += y[at] > 0 ? g[at] : T{0};
+      }
+      columns[static_cast<std::size_t>(k)] += static_cast<double>(sum);
+      const auto rest = static_cast<std::size_t>(first + rows * width + k);
+      if (rows < 64 && rest < g.size() && y[rest] > 0)
+        columns[static_cast<std::size_t>(k)] += static_cast<double>(g[rest]);
+    }
+  std::vector<T> sums;
+  for (index_t c = 0; c < channels; ++c) {
+    double sum = 0;
+    for (index_t k = c; k < width; k += channels) sum += columns[static_cast<std::size_t>(k)];
+    sums.push_back(static_cast<T>(sum));
+  }
+  return sums;
+}
+
+template <class T>
+void expect_sums_in_order(index_t channels, index_t pixels) {
+  Generator generator(4);
+  std::vector<T> g(static_cast<std::size_t>(channels * pixels)), y(g.size()), to(g.size());
+  for (auto* all : {&g, &y})
+    for (T& x : *all) x = static_cast<T>(generator.uniform(-1, 1));
+  std::vector<T> sums(static_cast<std::size_t>(channels));
+  relu_backward<T>(std::ssize(g), channels, g.data(), y.data(), to.data(), sums.data());
+  EXPECT_EQ(sums, sums_in_order(channels, g, y)) << pixels << " x " << channels;
+}
+
+// The same order of additions with each instruction set, of any number of channels.
+TEST_P(ReluBackward, AddsInTheOrderThatItPromises) {
+  for (const index_t channels : {1, 3, 5, 8, 12, 17, 24, 31, 48, 100, 257, 600})
+    for (const index_t pixels : {1, 7, 50}) {
+      expect_sums_in_order<float>(channels, pixels);
+      expect_sums_in_order<double>(channels, pixels);
+      expect_sums_in_order<float>(channels, 32768 / channels);
+      expect_sums_in_order<double>(channels, 32768 / channels);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, ReluBackward, testing::kTargets, testing::target_name);

@@ -22,66 +22,63 @@ namespace hn = hwy::HWY_NAMESPACE;
 static_assert(!HWY_HAVE_SCALABLE,
               "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
-constexpr int kTogether = 4;  // additions that do not wait for each other
-
-// Writes one vector of g, gated by y, to `to`, and adds it to the sum.
-template <class D, class V>
-HWY_INLINE V Gate(D d, const hn::TFromD<D>* g, const hn::TFromD<D>* y, hn::TFromD<D>* to, V sum) {
-  const auto gated = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, y), hn::Zero(d)), hn::LoadU(d, g));
-  hn::StoreU(gated, d, to);
-  return hn::Add(sum, gated);
+// Adds a vector of each of kRows rows of g, gated by y if there is one, to the sum at this place, and writes it to `to`.
+template <int kRows, class D, class T = hn::TFromD<D>>
+HWY_INLINE void Gate(D d, index_t width, const T* g, const T* y, T* to, T* sum) {
+  auto total = hn::Load(d, sum);
+  HWY_UNROLL(4)
+  for (int row = 0; row < kRows; ++row, g += width) {
+    auto v = hn::LoadU(d, g);
+    if (y != nullptr) {
+      v = hn::IfThenElseZero(hn::Gt(hn::LoadU(d, y + row * width), hn::Zero(d)), v);
+      hn::StoreU(v, d, to + row * width);
+    }
+    total = hn::Add(total, v);
+  }
+  hn::Store(total, d, sum);
 }
 
-// Numbers [k, k + kVectors vectors) of each row of `width` numbers; sums gets what is added.
-template <int kVectors, class T>
-HWY_INLINE void GateColumns(index_t rows, index_t width, index_t k, const T* g, const T* y, T* to,
+constexpr index_t kMost = 256;  // columns whose sums stay in the nearest cache
+
+// Of `count` columns of rows of `width` numbers, at most kMost: number k of each row is added to sums[k], in T. The last vector of
+// a row may go on into the next one, whose numbers are gated once more, then; nothing may be behind the last row.
+template <class T>
+HWY_INLINE void GateColumns(index_t rows, index_t width, index_t count, const T* g, const T* y, T* to,
                             double* sums) {
   const hn::ScalableTag<T> d;
   constexpr index_t kLanes = hn::MaxLanes(d);
-  hn::Vec<decltype(d)> sum[kVectors];
-  HWY_UNROLL(4)
-  for (auto& s : sum) s = hn::Zero(d);
-  for (index_t row = 0, at = k; row < rows; ++row, at += width) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) {
-      const index_t here = at + v * kLanes;
-      sum[v] = y == nullptr ? hn::Add(sum[v], hn::LoadU(d, g + here))
-                            : Gate(d, g + here, y + here, to + here, sum[v]);
-    }
+  HWY_ALIGN T sum[kMost + kLanes] = {};
+  const index_t whole = count / kLanes * kLanes;
+  constexpr int kTogether = 4;
+  index_t row = 0, at = 0;
+  for (; row + kTogether < rows; row += kTogether, at += kTogether * width)
+    for (index_t k = 0; k < count; k += kLanes)
+      Gate<kTogether>(d, width, g + at + k, y == nullptr ? y : y + at + k, y == nullptr ? to : to + at + k,
+                      sum + k);
+  for (; row < rows; ++row, at += width) {
+    const index_t end = row + 1 < rows ? count : whole;
+    for (index_t k = 0; k < end; k += kLanes)
+      Gate<1>(d, width, g + at + k, y == nullptr ? y : y + at + k, y == nullptr ? to : to + at + k, sum + k);
   }
-  HWY_ALIGN T lanes[kVectors * kLanes];
-  HWY_UNROLL(4)
-  for (int v = 0; v < kVectors; ++v) hn::Store(sum[v], d, lanes + v * kLanes);
-  for (index_t i = 0; i < kVectors * kLanes; ++i) sums[k + i] += static_cast<double>(lanes[i]);
+  at -= width;
+  for (index_t k = whole; k < count; ++k) {
+    const T v = y == nullptr || y[at + k] > 0 ? g[at + k] : T{0};
+    if (y != nullptr) to[at + k] = v;
+    sum[k] += v;
+  }
+  for (index_t k = 0; k < count; ++k) sums[k] += static_cast<double>(sum[k]);
 }
 
 // Of each row of `width` numbers, number k is added to sums[k]: of some rows in T, and these sums in double.
 template <class T>
 void ReluBackward(index_t n, index_t width, const T* g, const T* y, T* to, double* sums) {
-  constexpr index_t kLanes = hn::MaxLanes(hn::ScalableTag<T>());
   constexpr index_t kRows = 64;
-  const auto one_by_one = [&](index_t rows, index_t begin, index_t end) HWY_ATTR {
-    for (index_t k = begin; k < end; ++k) {
-      T sum = 0;
-      for (index_t row = 0, at = k; row < rows; ++row, at += width) {
-        const T v = y == nullptr || y[at] > 0 ? g[at] : T{0};
-        if (y != nullptr) to[at] = v;
-        sum += v;
-      }
-      sums[k] += static_cast<double>(sum);
-    }
-  };
-  const auto add = [&](index_t rows, index_t numbers) HWY_ATTR {
-    index_t k = 0;
-    for (; k + kTogether * kLanes <= numbers; k += kTogether * kLanes)
-      GateColumns<kTogether>(rows, width, k, g, y, to, sums);
-    for (; k + kLanes <= numbers; k += kLanes) GateColumns<1>(rows, width, k, g, y, to, sums);
-    one_by_one(rows, k, numbers);
-  };
   for (index_t rows; n > 0; n -= rows * width) {
     rows = std::clamp<index_t>(n / width, 1, kRows);
-    if (n < width) return add(1, n);
-    add(rows, width);
+    const index_t numbers = std::min(n, width);
+    for (index_t k = 0; k < numbers; k += kMost)
+      GateColumns(rows, width, std::min(kMost, numbers - k), g + k, y == nullptr ? y : y + k,
+                  y == nullptr ? to : to + k, sums + k);
     g += rows * width;
     if (y != nullptr) y += rows * width, to += rows * width;
   }
