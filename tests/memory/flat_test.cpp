@@ -116,6 +116,44 @@ TEST(Flat, ATrainingStepAsksForNoMemory) {
   EXPECT_EQ(allocations(step_in_chunks), 0);
 }
 
+// Chunks are computed by whichever thread is free, and their gradients are freed by the thread that adds them up: what a thread took
+// comes back to it. Once in a while one has more to do at a time than ever before.
+TEST(Flat, ATrainingStepInChunksOnSeveralThreadsAsksForNoMemory) {
+  Generator generator(1);
+  Sequential net{
+      Conv2D({.in_channels = 1, .filters = 8, .kernel_size = 3, .strides = 2, .activation = relu}, generator),
+      Conv2D({.in_channels = 8, .filters = 16, .kernel_size = 3, .groups = 2, .activation = tanh}, generator),
+      Conv2DTranspose({.in_channels = 16, .filters = 1, .kernel_size = 4, .strides = 2}, generator)};
+  const std::vector<Tensor> parameters = net.parameters();
+  Adam adam(parameters);
+  const std::vector<Tensor> batch = {uniform({64, 28, 28, 1}, 0, 1, generator)};
+  const TensorFunction loss = [&](const std::vector<Tensor>& in) { return mean(square(net(in[0]))); };
+  for (const int threads : {2, 3}) {
+    const ThreadCountScope scope(threads);
+    const auto steps = [&](int count) {
+      for (int i = 0; i < count; ++i)
+        adam.step(batch_gradient(loss, batch, parameters, {.chunk = 4, .check = false}).gradients);
+    };
+    constexpr int kSteps = kSanitized ? 30 : 300;
+    steps(kSteps);
+    const std::int64_t asked = allocations([&] { steps(kSteps); });
+    EXPECT_LE(asked, kSteps / 10) << threads << " threads";
+    std::printf("  %d threads: %lld allocations in %d steps\n", threads, static_cast<long long>(asked),
+                kSteps);
+  }
+}
+
+// A tensor that outlives its thread, and several of a size that a thread that takes nothing more is not kept for.
+TEST(Flat, WhatAThreadLeavesBehind) {
+  expect_flat("tensors of threads that ended", 300, [](int i) {
+    std::vector<Tensor> left;
+    std::thread([&] {
+      for (int k = 0; k < 5; ++k) left.push_back(ones({i % 30 == 0 ? 3 << 20 : 100}));
+      std::thread([&] { left.resize(static_cast<std::size_t>(i % 4)); }).join();
+    }).join();
+  });
+}
+
 struct TinyRun {
   Generator generator{1};
   Sequential net{Dense({.in_features = 4, .units = 8, .activation = tanh}, generator),

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -147,17 +149,91 @@ TEST(Storage, IsFreedOnAnotherThreadWithoutBeingHoarded) {
     made = StorageHandle();
     EXPECT_EQ(cached_memory(), 0u);
   });
-  // A producer and a consumer, for long: neither may pile up blocks.
+  // A producer and a consumer, for long: neither may pile up blocks, and the producer takes the same one again.
   on_a_thread([] {
+    const void* const block = make(1000)->data();
+    const std::size_t one = cached_memory();
     for (int i = 0; i < 200; ++i) {
       StorageHandle made = make(1000);
+      EXPECT_EQ(made->data(), block);
+      EXPECT_EQ(cached_memory(), 0u);
       on_a_thread([&] {
         made = StorageHandle();
         EXPECT_EQ(cached_memory(), 0u);
       });
-      EXPECT_EQ(cached_memory(), 0u);
+      EXPECT_EQ(cached_memory(), one);
     }
   });
+}
+
+TEST(Storage, OfManySizesComesBackFromManyThreads) {
+  on_a_thread([] {
+    std::vector<StorageHandle> made;
+    for (std::int64_t i = 0; i < 400; ++i) made.push_back(make(i * i % 1000));
+    std::set<const void*> blocks;
+    for (const StorageHandle& each : made) blocks.insert(each->data());
+    EXPECT_EQ(cached_memory(), 0u);
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < 4; ++t)
+      threads.emplace_back([&, t] {
+        for (std::size_t i = t; i < made.size(); i += 4) made[i] = StorageHandle();
+        EXPECT_EQ(cached_memory(), 0u);
+      });
+    for (std::thread& thread : threads) thread.join();
+    const std::size_t all = cached_memory();
+    EXPECT_GT(all, 400u * 128);
+    for (std::int64_t i = 0; i < 400; ++i) {
+      made[static_cast<std::size_t>(i)] = make(i * i % 1000);
+      EXPECT_EQ(blocks.count(made[static_cast<std::size_t>(i)]->data()), 1u) << i;
+    }
+    EXPECT_EQ(cached_memory(), 0u);
+    made.clear();
+    EXPECT_EQ(cached_memory(), all);
+    release_memory();
+    EXPECT_EQ(cached_memory(), 0u);
+  });
+}
+
+// What waits for a thread that takes nothing is bounded.
+TEST(Storage, LargeOnesOfAnIdleThreadGoToTheSystem) {
+  on_a_thread([] {
+    constexpr std::int64_t kCount = 3 << 20;  // 12 MB
+    for (int round = 0; round < 3; ++round) {
+      std::vector<StorageHandle> made;
+      for (int i = 0; i < 6; ++i) made.push_back(make(kCount));
+      on_a_thread([&] { made.clear(); });
+      EXPECT_LE(cached_memory(), std::size_t{32} << 20);
+      EXPECT_GE(cached_memory(), std::size_t{24} << 20);
+    }
+    release_memory();
+    EXPECT_EQ(cached_memory(), 0u);
+  });
+}
+
+// Threads that take, hand on, free and end, all at once.
+TEST(Storage, GoesFromThreadToThread) {
+  constexpr int kThreads = 4, kRounds = 30, kBlocks = 50;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<std::vector<StorageHandle>> handed(kThreads);
+    std::vector<std::atomic<bool>> ready(kThreads);
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < kThreads; ++t)
+      threads.emplace_back([&, t] {
+        for (std::int64_t i = 0; i < kBlocks; ++i) {
+          handed[t].push_back(make(10 + i * 7 % 100));
+          static_cast<float*>(handed[t].back()->data())[9] = static_cast<float>(t);
+        }
+        ready[t] = true;
+        const std::size_t from = (t + 1) % kThreads;
+        while (!ready[from]) std::this_thread::yield();
+        for (StorageHandle& each : handed[from]) {
+          EXPECT_EQ(static_cast<float*>(each->data())[9], static_cast<float>(from));
+          each = StorageHandle();
+          make(20);  // takes what came back meanwhile
+        }
+      });
+    for (std::thread& thread : threads) thread.join();
+  }
 }
 
 TEST(Storage, OutlivesTheCacheOfItsThread) {

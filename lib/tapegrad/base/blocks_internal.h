@@ -31,7 +31,7 @@ constexpr int block_class(std::uint64_t bytes) {
 
 /// A block of a class, aligned to 64 bytes; nullptr where there is no memory for it.
 void* take_block(int size_class);
-/// Gives a block back, on whatever thread.
+/// Gives a block back, on whatever thread: the thread that took it has it again, when it needs one.
 void give_block(void* block, int size_class);
 /// The bytes that the calling thread keeps.
 std::size_t kept_blocks();

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <span>
 #include <utility>
 #include <vector>
@@ -24,7 +25,8 @@ namespace {
 
 using detail::BlockVector;
 using detail::SampleChunk;
-using Sums = detail::KeptList<std::vector<Tensor>>;
+using Sums = BlockVector<Tensor>;  // whose memory goes back to the thread that took it
+using List = detail::KeptList<std::vector<Tensor>>;
 
 constexpr const char* kBatchGradient = "batch_gradient";
 
@@ -88,26 +90,33 @@ class TreeSum {
       const std::size_t neighbour = node ^ 1, before = (neighbour - leaves_ / width) * width;
       if (before >= count_) continue;  // at the end, where the tree is not complete
       if (before < first_ || std::min(before + width, count_) > end_) break;  // others have the neighbour
-      waiting_[node] = sum.release();
+      waiting_[node] = std::move(sum);
       if (!arrived_[node / 2].exchange(true)) return;  // whoever brings the neighbour adds them
-      sum = Sums(std::move(waiting_[std::min(node, neighbour)]));
-      const Sums right(std::move(waiting_[std::max(node, neighbour)]));
-      for (std::size_t i = 0; i < sum->size(); ++i) detail::add_in_place((*sum)[i], 0, (*right)[i]);
+      sum = std::move(waiting_[std::min(node, neighbour)]);
+      const Sums right = std::move(waiting_[std::max(node, neighbour)]);
+      for (std::size_t i = 0; i < sum.size(); ++i) detail::add_in_place(sum[i], 0, right[i]);
     }
-    waiting_[node] = sum.release();
+    waiting_[node] = std::move(sum);
   }
 
   std::vector<Tensor> take(const detail::Subtree& of) {
-    return std::move(
-        waiting_[(leaves_ + static_cast<std::size_t>(of.first)) / static_cast<std::size_t>(of.width)]);
+    return take((leaves_ + static_cast<std::size_t>(of.first)) / static_cast<std::size_t>(of.width));
   }
-  std::vector<Tensor> take() { return std::move(waiting_[1]); }
+  std::vector<Tensor> take() { return take(1); }
 
  private:
+  std::vector<Tensor> take(std::size_t node) {
+    Sums& sum = waiting_[node];
+    List taken;
+    taken->assign(std::make_move_iterator(sum.begin()), std::make_move_iterator(sum.end()));
+    sum.clear();
+    return taken.release();
+  }
+
   // Node 1 is the root, and 2 n and 2 n + 1 are below node n; the leaves come last.
   const std::size_t count_, first_, end_, leaves_;
-  BlockVector<std::vector<Tensor>> waiting_;  // by node
-  BlockVector<std::atomic<bool>> arrived_;    // by node: one of the two sums below it is there
+  BlockVector<Sums> waiting_;               // by node
+  BlockVector<std::atomic<bool>> arrived_;  // by node: one of the two sums below it is there
 };
 
 // A loss and its batch, of which the work on any samples is asked for. The batch holds those from `offset` on.
@@ -145,7 +154,7 @@ class Problem {
     const Gradients found = tape.gradient(
         value, parameters_,
         {.all_parameters = all_parameters_, .output_gradient = full(value.shape(), weight, value.dtype())});
-    result.gradients->assign(found.begin(), found.end());
+    result.gradients.assign(found.begin(), found.end());
     result.counts = part.take_counts();
     return result;
   }
@@ -219,18 +228,18 @@ index_t heads_of(double bytes, const Cut& cut) {
 }
 
 // The results of the first chunks, and with them how the others are cut.
-std::vector<Problem::Result> run_heads(const Problem& problem, Cut& cut) {
+BlockVector<Problem::Result> run_heads(const Problem& problem, Cut& cut) {
   const double bytes = bytes_of(problem.parameters());
   // Of large models, whose parameters outweigh what a tape keeps of all samples, these are one chunk: a second set of
   // gradients would take more memory than that. The first samples have their forward pass twice, then.
   const bool large = bytes >= kLarge;
-  std::vector<Problem::Result> results(static_cast<std::size_t>(heads_of(bytes, cut)));
+  BlockVector<Problem::Result> results(static_cast<std::size_t>(heads_of(bytes, cut)));
   const double share = static_cast<double>(cut.head) / static_cast<double>(cut.samples);
   run_chunks(0, std::ssize(results), [&](index_t number) {
     results[static_cast<std::size_t>(number)] =
         problem.run(number * cut.head, cut.head, large ? share * bytes : -1);
   });
-  if (results[0].gradients->empty()) {
+  if (results[0].gradients.empty()) {
     cut.chunk = cut.samples;
     return {};
   }
@@ -264,7 +273,7 @@ struct Whole {
 Whole in_chunks(const Problem& problem, const std::optional<index_t>& asked) {
   const index_t samples = problem.samples(), usual = detail::chunk_size(samples, asked);
   Cut cut{.samples = samples, .heads = 0, .head = usual, .chunk = usual};
-  std::vector<Problem::Result> heads;
+  BlockVector<Problem::Result> heads;
   if (!asked && usual < samples && bytes_of(problem.parameters()) > kSmall) heads = run_heads(problem, cut);
   TreeSum sums(cut.count(), 0, cut.count());
   BlockVector<double> losses(static_cast<std::size_t>(cut.count()));
@@ -298,10 +307,10 @@ void require_same_as_one_tape(const Problem& problem, const Whole& found) {
       "The loss must be the mean over the samples that it is given, or with .mean = false their sum. A masked mean, a "
       "variance over the batch, or a weight decay that each chunk adds anew need a Tape around the whole batch";
   double all = 0;
-  for (const Tensor& g : *right.gradients) all += inner_product(g, g);
+  for (const Tensor& g : right.gradients) all += inner_product(g, g);
   const auto tolerance = [](DType dtype) { return dtype == DType::Float32 ? 2e-3 : 1e-8; };
-  for (std::size_t i = 0; i < right.gradients->size(); ++i) {
-    const Tensor &r = (*right.gradients)[i], &g = found.gradients[i];
+  for (std::size_t i = 0; i < right.gradients.size(); ++i) {
+    const Tensor &r = right.gradients[i], &g = found.gradients[i];
     const double rr = inner_product(r, r), rg = inner_product(r, g), gg = inner_product(g, g);
     if (!std::isfinite(rr)) continue;  // there is no right size to compare with
     const double difference = std::sqrt(std::max(rr - 2 * rg + gg, 0.0));
@@ -316,7 +325,7 @@ void require_same_as_one_tape(const Problem& problem, const Whole& found) {
         i, r.shape(), rr > 0 ? rg / rr : 0, rr > 0 ? std::sqrt(std::max(gg - rg * rg / rr, 0.0) / rr) : 1,
         kWays);
   }
-  const DType dtype = right.gradients->empty() ? DType::Float32 : right.gradients->front().dtype();
+  const DType dtype = right.gradients.empty() ? DType::Float32 : right.gradients.front().dtype();
   if (!(std::abs(found.loss - right.loss) <= tolerance(dtype) * std::abs(right.loss) + 1e-6) &&
       std::isfinite(right.loss))
     fail(kBatchGradient, "the loss in chunks is {} but on one tape {}: {:.4g} times as large. {}", found.loss,
@@ -340,7 +349,7 @@ BatchGradient batch_gradient(const TensorFunction& loss, const std::vector<Tenso
   const detail::ConstantFilters filters(parameters);  // packed once, not in each chunk
   Whole whole = in_chunks(problem, options.chunk);
   if (options.check.value_or(check_by_default())) require_same_as_one_tape(problem, whole);
-  Sums of;
+  List of;
   of->assign(parameters.begin(), parameters.end());
   BatchGradient result{whole.loss, Gradients(of.release(), std::move(whole.gradients))};
   for (const SampleChunk::Count& count : whole.counts)
