@@ -138,6 +138,24 @@ void expect_what_the_matrix_of_windows_gives(const ConvKernels<T>& kernels, cons
           kernels.backprop_input(g, y_edge.data(), w_edge.data(), found,
                                  {biased ? to_x_edge.data() : nullptr, relu});
         });
+  const auto check_gate = [&](const char* what, std::vector<double> expected, index_t terms,
+                              const auto& compute) {
+    std::vector<T> gate =
+        draw.numbers<T>(std::ssize(expected));  // as relu has made it: zero, positive, or NaN
+    for (T& number : gate)
+      number = draw.integer(0, 7) > 0 ? std::max(number, T{0}) : std::numeric_limits<T>::quiet_NaN();
+    for (std::size_t i = 0; i < gate.size(); ++i) expected[i] = gate[i] > 0 ? expected[i] : 0;
+    const AtTheEdge<T> edge(gate, first);
+    check(what, expected, terms,
+          [&](T* found) { compute(found, kernels::Epilogue<T>{.gate = edge.data()}); });
+  };
+  check_gate("conv2d with a gate", windows.conv2d(x64, w64, {}), g.window(), [&](T* found, const auto& gate) {
+    kernels.conv2d(g, x_edge.data(), w_edge.data(), found, gate);
+  });
+  check_gate("backprop_input with a gate", windows.backprop_input(y64, w64, {}),
+             g.kernel_h * g.kernel_w * g.group_out(), [&](T* found, const auto& gate) {
+               kernels.backprop_input(g, y_edge.data(), w_edge.data(), found, gate);
+             });
   check("backprop_filter", windows.backprop_filter(x64, y64), g.batch * g.out_h * g.out_w,
         [&](T* found) { kernels.backprop_filter(g, x_edge.data(), y_edge.data(), found); });
 }

@@ -85,19 +85,23 @@ class Slots {
 
   bool has(std::size_t position) const { return slot_of_[position] != kNone; }
 
-  void add(std::size_t position, Tensor gradient) {
+  // gated: the gradient is zero where the output of the node at this position is not positive.
+  void add(std::size_t position, Tensor gradient, bool gated = false) {
     std::int32_t& slot = slot_of_[position];
     if (slot == kNone) {
       if (free_.empty()) {
         free_.push_back(static_cast<std::int32_t>(tensors_.size()));
         tensors_.emplace_back();
+        gated_.push_back(0);
         if (recorded_) parts_.emplace_back();
       }
       slot = free_.back();
       free_.pop_back();
       tensors_[static_cast<std::size_t>(slot)] = std::move(gradient);
+      gated_[static_cast<std::size_t>(slot)] = gated ? 1 : 0;
       return;
     }
+    if (!gated) gated_[static_cast<std::size_t>(slot)] = 0;
     settle(slot);
     Tensor& sum = tensors_[static_cast<std::size_t>(slot)];
     if (changeable(position) != nullptr)
@@ -127,11 +131,14 @@ class Slots {
   // sum, it is a copy of it: the parts are added in the same order whoever holds what.
   Tensor* sum_for(std::size_t position, const Edge& edge) {
     Tensor* sum = changeable(position);
+    if (has(position)) gated_[static_cast<std::size_t>(slot_of_[position])] = 0;
     if (sum != nullptr || recorded_ || !has(position) || !edge.rule->reads_back()) return sum;
     sum = &tensors_[static_cast<std::size_t>(slot_of_[position])];
     *sum = TensorAccess::clone(*sum);
     return sum;
   }
+
+  bool gated(std::size_t position) const { return gated_[static_cast<std::size_t>(slot_of_[position])] != 0; }
 
   Tensor take(std::size_t position) {
     const std::int32_t slot = std::exchange(slot_of_[position], kNone);
@@ -150,6 +157,7 @@ class Slots {
   static constexpr std::int32_t kNone = -1;
   BlockVector<std::int32_t> slot_of_, free_;
   BlockVector<Tensor> tensors_;
+  BlockVector<char> gated_;               // by slot: all parts of the sum are
   BlockVector<std::vector<Part>> parts_;  // by slot: what is still to be added to a recorded sum
   bool recorded_;
 };
@@ -209,10 +217,11 @@ class Backward {
     for (index_t i = last_; i >= low_; --i) {
       Node& node = recording_[i];
       if (const std::size_t at = position(node); slots.has(at)) {
+        const bool gated = slots.gated(at);
         const Tensor g = slots.take(at);
         deliver(at, g);
         call_hooks(node, g);
-        run_rules(node, g, slots);
+        run_rules(node, g, gated, slots);
       }
       if (pass_.forget) Recording::forget(node);
     }
@@ -247,6 +256,12 @@ class Backward {
     return {node.edges, static_cast<std::size_t>(node.edge_count)};
   }
 
+  // Whether nobody sees the node's gradient but a rule to which it matters only where the node's output is positive.
+  bool may_be_gated(const Node& node, std::size_t at) const {
+    return node.gates && source_at_[at] == kNone && !pass_.recorded && recording_.hooks.empty() &&
+           !recording_.check_finite;
+  }
+
   // Copies of the hooks: they may give the tape more, or end it.
   void call_hooks(const Node& node, const Tensor& g) const {
     if (recording_.hooks.empty()) return;
@@ -265,8 +280,23 @@ class Backward {
     }
   }
 
-  // Adds to the slots of the node's inputs what its rules make of its gradient g.
-  void run_rules(const Node& node, const Tensor& g, Slots& slots) const {
+  // What a joint rule is asked for, of which `wanted` is a part.
+  JointCall call_of(const Node& node, std::span<const Edge> edges, bool gated,
+                    std::vector<bool>& wanted) const {
+    wanted.resize(static_cast<std::size_t>(node.inputs), false);
+    JointCall call{.wanted = wanted, .gated = gated};
+    for (const Edge& edge : edges) {
+      const bool leads = leads_to_source(*edge.input);
+      wanted[static_cast<std::size_t>(edge.index)] = leads;
+      if (leads && node.takes_call && edge.index < 64 && may_be_gated(*edge.input, position(*edge.input)))
+        call.gate |= std::uint64_t{1} << edge.index;
+    }
+    return call;
+  }
+
+  // Adds to the slots of the node's inputs what its rules make of its gradient g. gated: that is zero where the node's output is
+  // not positive.
+  void run_rules(const Node& node, const Tensor& g, bool gated, Slots& slots) const {
     const auto edges = followed(node);
     if (edges.empty()) return;
     const std::uint64_t version = TensorAccess::storage(g)->version();
@@ -277,10 +307,10 @@ class Backward {
             "the op's gradient rule changed the output gradient (shape {}) in place: others hold it too. Change a copy",
             g.shape());
     };
-    const auto accept = [&](const Edge& edge, std::size_t at, Tensor found) {
+    const auto accept = [&](const Edge& edge, std::size_t at, Tensor found, bool found_gated = false) {
       check(node, *edge.input, g, found);
       require_unchanged();
-      slots.add(at, std::move(found));
+      slots.add(at, std::move(found), found_gated);
     };
     const auto run = [&](auto rule) {
       return run_rule(node, [&] {
@@ -292,6 +322,10 @@ class Backward {
       for (const Edge& edge : edges) {
         const std::size_t at = position(*edge.input);
         if (at == kNowhere || leads_[at] == 0) continue;
+        if (gated) {  // the rule would do nothing more
+          accept(edge, at, g);
+          continue;
+        }
         const bool unseen = recording_.check_finite && !edge.rule->reads_back();  // what add_to() adds
         if (recording_.check_finite && !unseen && slots.has(at))
           check(node, *edge.input, g, run([&](const Tensor& output) { return applied(edge, g, output); }));
@@ -307,16 +341,15 @@ class Backward {
       return;
     }
     KeptList<std::vector<bool>> wanted;
-    wanted->resize(static_cast<std::size_t>(node.inputs), false);
-    for (const Edge& edge : edges)
-      (*wanted)[static_cast<std::size_t>(edge.index)] = leads_to_source(*edge.input);
-    KeptList found(run([&](const Tensor& output) { return node.joint->apply(g, output, *wanted); }));
+    const JointCall call = call_of(node, edges, gated, *wanted);
+    KeptList found(run([&](const Tensor& output) { return node.joint->apply(g, output, call); }));
     if (found->size() != wanted->size())
       fail(node.called, "the op's gradient rule must return one gradient for each of {} inputs, got {}",
            wanted->size(), found->size());
     for (const Edge& edge : edges)
       if (const auto index = static_cast<std::size_t>(edge.index); (*wanted)[index])
-        accept(edge, position(*edge.input), std::move((*found)[index]));
+        accept(edge, position(*edge.input), std::move((*found)[index]),
+               index < 64 && (call.gate >> index & 1) != 0);
   }
 
   static Tensor applied(const Edge& edge, const Tensor& g, const Tensor& output) {

@@ -40,7 +40,9 @@ struct Node {
   int inputs = 0;      // of the op, tracked or not
   Saved* output = nullptr;  // if a rule takes it
   JointRule* joint = nullptr;
-  std::size_t bytes = 0;  // of the tensors that the rules save
+  bool gates = false;       // the gradient matters only where the output is positive
+  bool takes_call = false;  // the joint rule can be asked for more than gradients
+  std::size_t bytes = 0;    // of the tensors that the rules save
 };
 
 /// Memory handed out piece by piece and freed all at once.

@@ -44,6 +44,7 @@ Input::Input(const Tensor& x, detail::SumTo sum_to, const detail::InputClosure& 
   if (resolved_.node == nullptr) return;
   rule_ = rule.move_to(resolved_.recording->arena.take(rule.bytes), rule.closure);
   wants_output_ = rule.takes_output;
+  gates_ = rule.gates;
 }
 
 Input::~Input() {
@@ -150,6 +151,7 @@ void detail::record_result(const char* op, Tensor& output, std::span<const Input
                                      input.shape_ == node.shape ? nullptr : input.sum_to_, index};
     node.bytes += input.resolved_.bytes_saved;
     wants_output |= input.wants_output_;
+    node.gates = input.gates_;
   }
   if (wants_output) keep_output(*recording, node, output);
   trace_result(op, output, inputs.size());
@@ -187,6 +189,8 @@ Tensor detail::record_joint(const char* op, Tensor output, std::span<const Tenso
   node.edge_count = static_cast<int>(edges.size());
   node.inputs = index;
   node.bytes = bytes_saved;
+  node.gates = rule.gates;
+  node.takes_call = rule.takes_call;
   if (rule.takes_output) keep_output(*recording, node, output);
   trace_result(op, output, inputs.size());
   return output;

@@ -83,9 +83,44 @@ class Rule {
   ReadBack read_back_;
   void (*destroy_)(Rule&);
 };
-using InputRule = Rule<Tensor>;
-using JointRule = Rule<std::vector<Tensor>, std::vector<bool>>;
 
+/// What a joint rule is asked for.
+struct JointCall {
+  const std::vector<bool>& wanted;  ///< which inputs need a gradient
+  /// The output gradient is zero already where the op's output is not positive.
+  bool gated = false;
+  /// Bit i: the rule sets the gradient of input i to zero where that input is not positive, as the rule of the op that made the
+  /// input would do next. Only rules that take a JointCall are asked to.
+  std::uint64_t gate = 0;
+};
+using InputRule = Rule<Tensor>;
+using JointRule = Rule<std::vector<Tensor>, JointCall>;
+
+/// A joint rule that takes a list of the wanted inputs.
+template <class F>
+struct OfWanted {
+  F f;
+  std::vector<Tensor> operator()(const Tensor& g,
+                                 const JointCall& call) const requires std::is_invocable_v < const F&,
+      const Tensor&, const std::vector<bool>
+  & > { return f(g, call.wanted); }
+  std::vector<Tensor> operator()(const Tensor& g, const Tensor& output,
+                                 const JointCall& call) const requires std::is_invocable_v < const F&,
+      const Tensor&, const Tensor&, const std::vector<bool>
+  & > { return f(g, output, call.wanted); }
+};
+
+/// Whether a closure says of itself that the output gradient matters to it only where the op's output is positive, as to
+/// relu's rule. A rule of one input is such a gate and nothing else.
+template <class F>
+inline constexpr bool gates = requires {
+  requires F::kGates;
+};
+/// Whether F can be asked for what stands in a JointCall.
+template <class F>
+inline constexpr bool takes_call = true;
+template <class F>
+inline constexpr bool takes_call<OfWanted<F>> = false;
 /// Whether the closure F is a rule that takes the op's output.
 template <class F, class Result = Tensor, class... Wanted>
 inline constexpr bool takes_output =
@@ -145,7 +180,7 @@ struct Closure {
   void* closure;
   Rule* (*move_to)(void* memory, void* closure);
   std::size_t bytes;  // of the memory
-  bool takes_output;
+  bool takes_output, gates, takes_call;
 };
 using InputClosure = Closure<InputRule>;
 using JointClosure = Closure<JointRule>;
@@ -156,10 +191,16 @@ Closure<Rule<Result, Wanted...>> closure_of(F& rule) {
   const auto move_to = [](void* memory, void* closure) -> Rule<Result, Wanted...>* {
     return new (memory) Kept(std::move(*static_cast<F*>(closure)));
   };
-  return {&rule, move_to, sizeof(Kept), takes_output<F, Result, Wanted...>};
+  return {&rule, move_to, sizeof(Kept), takes_output<F, Result, Wanted...>, gates<F>, takes_call<F>};
 }
 
 Tensor record_joint(const char* op, Tensor output, std::span<const Tensor> inputs, const JointClosure& rule);
+
+/// For the library's joint rules, which take a JointCall.
+template <class F>
+Tensor record_joint_call(const char* op, Tensor output, std::span<const Tensor> inputs, F rule) {
+  return record_joint(op, std::move(output), inputs, closure_of<F, std::vector<Tensor>, JointCall>(rule));
+}
 
 /// record(), of the handle that the op will return.
 void record_result(const char* op, Tensor& output, std::span<const Input> inputs);
@@ -195,7 +236,8 @@ class Input {
         shape_(other.shape_),
         rule_(std::exchange(other.rule_, nullptr)),
         sum_to_(other.sum_to_),
-        wants_output_(other.wants_output_) {}
+        wants_output_(other.wants_output_),
+        gates_(other.gates_) {}
   Input& operator=(Input&&) = delete;
   ~Input();
 
@@ -207,7 +249,7 @@ class Input {
   Shape shape_;
   mutable detail::InputRule* rule_ = nullptr;  // record() takes it over
   detail::SumTo sum_to_;
-  bool wants_output_ = false;
+  bool wants_output_ = false, gates_ = false;
 };
 
 /// Returns output, the result of op. When a tape is recording and one of the inputs is tracked, the tape gets a node
@@ -232,7 +274,7 @@ template <class F>
   static_assert(detail::takes_output<F, Found, Wanted> || detail::takes_gradient_only<F, Found, Wanted>,
                 "a joint rule is callable as std::vector<Tensor>(const Tensor& output_gradient, "
                 "const std::vector<bool>& wanted), or with the output in between");
-  return detail::record_joint(op, std::move(output), inputs, detail::closure_of<F, Found, Wanted>(rule));
+  return detail::record_joint_call(op, std::move(output), inputs, detail::OfWanted<F>{std::move(rule)});
 }
 template <class F>
 [[nodiscard]] Tensor record_joint(const char* op, Tensor output, std::initializer_list<Tensor> inputs,

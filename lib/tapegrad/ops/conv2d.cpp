@@ -13,9 +13,19 @@
 namespace tapegrad::inline v0 {
 namespace detail {
 
-Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w) {
-  Tensor y = compute_conv2d(op, g.out_shape(), x, w, [&](auto px, auto pw, auto py) {
-    kernels::conv2d(g, px, pw, py, {}, kept_filter(w));
+namespace {
+
+template <class T>
+kernels::Epilogue<T> only_gate(const Tensor& gate) {
+  return {.gate = gate.defined() ? gate.data<T>() : nullptr};
+}
+
+}  // namespace
+
+Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w,
+                const Tensor& gate) {
+  Tensor y = compute_conv2d(op, g.out_shape(), x, w, [&]<class T>(const T* px, const T* pw, T* py) {
+    kernels::conv2d(g, px, pw, py, only_gate<T>(gate), kept_filter(w));
   });
   note(g);
   return record(op, std::move(y),
@@ -26,9 +36,10 @@ Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const 
                   }}});
 }
 
-Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w) {
-  Tensor dx = compute_conv2d(op, g.in_shape(), dy, w, [&](auto pdy, auto pw, auto pdx) {
-    kernels::conv2d_backprop_input(g, pdy, pw, pdx, {}, kept_filter(w));
+Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w,
+                      const Tensor& gate) {
+  Tensor dx = compute_conv2d(op, g.in_shape(), dy, w, [&]<class T>(const T* pdy, const T* pw, T* pdx) {
+    kernels::conv2d_backprop_input(g, pdy, pw, pdx, only_gate<T>(gate), kept_filter(w));
   });
   note(g);
   return record(op, std::move(dx),

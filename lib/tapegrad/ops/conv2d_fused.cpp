@@ -29,12 +29,74 @@ void check_bias(const char* op, const Tensor& bias, const Tensor& w, index_t cha
   check_conv2d_dtypes(op, bias, "bias", w, "w");
 }
 
+// The gradients of a convolution or its transpose, and of what layers do to the result.
+struct FusedRule {
+  Conv2DGeometry g;
+  Saved x, w;
+  bool transposed;
+
+  // Where the output is not defined, there was no relu.
+  std::vector<Tensor> gradients(const Tensor& gradient, const Tensor& out,
+                                const detail::JointCall& call) const {
+    std::vector<Tensor> found = detail::KeptList<std::vector<Tensor>>().release();
+    found.resize(call.wanted.size());
+    Tensor* const bias = call.wanted.size() == 3 && call.wanted[2] ? &found[2] : nullptr;
+    // Of what relu was applied to. A gradient that was gated has passed relu already.
+    const Tensor gy = through_relu(gradient, call.gated ? Tensor() : out, bias);
+    const Tensor gate = (call.gate & 1) != 0 ? x() : Tensor();
+    if (call.wanted[0])
+      found[0] = transposed ? convolve("conv2d", g, gy, w(), gate)
+                            : backprop_input("conv2d_backprop_input", g, gy, w(), gate);
+    if (call.wanted[1])
+      found[1] = backprop_filter("conv2d_backprop_filter", g, transposed ? gy : x(), transposed ? x() : gy);
+    return found;
+  }
+
+ private:
+  static Tensor through_relu(const Tensor& gradient, const Tensor& out, Tensor* bias) {
+    if (!is_recording() && (out.defined() || bias != nullptr)) return in_one_pass(gradient, out, bias);
+    const Tensor gy = out.defined() ? detail::gate(gradient, out, [](auto v) { return v > 0; }) : gradient;
+    if (bias != nullptr) *bias = sum(gy, {0, 1, 2});
+    return gy;
+  }
+
+  // What the differentiable ops above compute.
+  static Tensor in_one_pass(const Tensor& gradient, const Tensor& out, Tensor* bias) {
+    // Nobody else's: may be written to. The less memory is touched, the more of it stays in the cache.
+    const bool own =
+        TensorAccess::storage(gradient)->use_count() == 1 && TensorAccess::storage(gradient)->owns_memory();
+    Tensor gy = out.defined() && !own ? TensorAccess::empty(gradient.shape(), gradient.dtype()) : gradient;
+    Tensor sums = TensorAccess::empty({gy.shape()[3]}, gy.dtype());
+    const auto run = [&]<class T>(std::type_identity<T>) {
+      kernels::relu_backward(
+          gy.size(), gy.shape()[3], gradient.data<T>(), out.defined() ? out.data<T>() : nullptr,
+          out.defined() ? reinterpret_cast<T*>(TensorAccess::elements(gy)) : nullptr, sums.mutable_data<T>());
+    };
+    dispatch_floating(gy.dtype(), run);
+    if (bias != nullptr) *bias = sums;
+    return gy;
+  }
+};
+
+struct LinearRule : FusedRule {
+  std::vector<Tensor> operator()(const Tensor& gradient, const detail::JointCall& call) const {
+    return gradients(gradient, Tensor(), call);  // without relu, the output need not be kept
+  }
+};
+struct ReluRule : FusedRule {
+  static constexpr bool kGates = true;
+  std::vector<Tensor> operator()(const Tensor& gradient, const Tensor& out,
+                                 const detail::JointCall& call) const {
+    return gradients(gradient, out, call);
+  }
+};
+
 // A convolution or its transpose with what layers do to the result.
 Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
             bool relu, bool transposed) {
   const Shape shape = transposed ? g.in_shape() : g.out_shape();
   Tensor y = compute_conv2d(op, shape, x, w, [&]<class T>(const T* px, const T* pw, T* py) {
-    const kernels::Epilogue<T> epilogue = {bias.defined() ? bias.data<T>() : nullptr, relu};
+    const kernels::Epilogue<T> epilogue = {.bias = bias.defined() ? bias.data<T>() : nullptr, .relu = relu};
     if (transposed)
       kernels::conv2d_backprop_input(g, px, pw, py, epilogue, detail::kept_filter(w));
     else
@@ -43,46 +105,12 @@ Tensor fuse(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tens
   detail::note(g);
   detail::note("transposed", transposed);
   detail::note("relu", relu);
-  const Tensor all[] = {x, w,
-                        bias};  // no vector: a forward pass without a tape takes no memory from the system
+  // No vector: a forward pass without a tape takes no memory from the system.
+  const Tensor all[] = {x, w, bias};
   const std::span<const Tensor> inputs(all, bias.defined() ? 3 : 2);
-  const auto rule = [g, x = Saved(x), w = Saved(w), relu, transposed](
-                        const Tensor& gradient, const Tensor& out, const std::vector<bool>& wanted) {
-    std::vector<Tensor> found = detail::KeptList<std::vector<Tensor>>().release();
-    found.resize(wanted.size());
-    const bool bias_wanted = wanted.size() == 3 && wanted[2];
-    // Nobody else's: may be written to. The less memory is touched, the more of it stays in the cache.
-    const bool own =
-        TensorAccess::storage(gradient)->use_count() == 1 && TensorAccess::storage(gradient)->owns_memory();
-    Tensor gy = gradient;  // of what relu was applied to
-    if (!is_recording() && (relu || bias_wanted)) {
-      // What the differentiable ops below compute, in one pass.
-      Tensor gated = relu && !own ? TensorAccess::empty(gy.shape(), gy.dtype()) : gy;
-      Tensor sums = TensorAccess::empty({gy.shape()[3]}, gy.dtype());
-      const auto run = [&]<class T>(std::type_identity<T>) {
-        kernels::relu_backward(gy.size(), gy.shape()[3], gy.data<T>(), relu ? out.data<T>() : nullptr,
-                               relu ? reinterpret_cast<T*>(TensorAccess::elements(gated)) : nullptr,
-                               sums.mutable_data<T>());
-      };
-      dispatch_floating(gy.dtype(), run);
-      gy = gated;
-      if (bias_wanted) found[2] = sums;
-    } else {
-      if (relu) gy = detail::gate(gy, out, [](auto v) { return v > 0; });
-      if (bias_wanted) found[2] = sum(gy, {0, 1, 2});
-    }
-    if (wanted[0])
-      found[0] =
-          transposed ? convolve("conv2d", g, gy, w()) : backprop_input("conv2d_backprop_input", g, gy, w());
-    if (wanted[1])
-      found[1] = backprop_filter("conv2d_backprop_filter", g, transposed ? gy : x(), transposed ? x() : gy);
-    return found;
-  };
-  if (relu) return record_joint(op, std::move(y), inputs, rule);
-  return record_joint(op, std::move(y), inputs,
-                      [rule](const Tensor& gradient, const std::vector<bool>& wanted) {
-                        return rule(gradient, Tensor(), wanted);  // without relu, the output need not be kept
-                      });
+  const FusedRule rule{g, Saved(x), Saved(w), transposed};
+  return relu ? detail::record_joint_call(op, std::move(y), inputs, ReluRule{rule})
+              : detail::record_joint_call(op, std::move(y), inputs, LinearRule{rule});
 }
 
 }  // namespace

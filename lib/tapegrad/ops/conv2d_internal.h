@@ -9,9 +9,12 @@
 
 namespace tapegrad::inline v0::detail {
 
-// The differentiable triad. Each takes a geometry that was checked against its operands, and so do the rules.
-Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w);
-Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w);
+// The differentiable triad. Each takes a geometry that was checked against its operands, and so do the rules. With a gate, which
+// has the result's shape, the result is zero where that is not positive; then it must not be recorded.
+Tensor convolve(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& w,
+                const Tensor& gate = {});
+Tensor backprop_input(const char* op, const Conv2DGeometry& g, const Tensor& dy, const Tensor& w,
+                      const Tensor& gate = {});
 Tensor backprop_filter(const char* op, const Conv2DGeometry& g, const Tensor& x, const Tensor& dy);
 
 void check_conv2d_dtypes(const char* op, const Tensor& a, const char* a_is, const Tensor& b,

@@ -468,11 +468,21 @@ Tensor detail::bell(const Tensor& x, double a) {
                   }}});
 }
 
+namespace {
+
+struct ReluRule {
+  static constexpr bool kGates = true;
+  Tensor operator()(const Tensor& g, const Tensor& y) const {
+    return gate(g, y, [](auto v) { return v > 0; });
+  }
+};
+
+}  // namespace
+
 Tensor relu(const Tensor& x) {
   // Not std::max, which would turn NaN into 0.
-  return record(
-      "relu", transform_floating("relu", x, [](auto v) { return v < 0 ? decltype(v){0} : v; }),
-      {{x, [](const Tensor& g, const Tensor& y) { return gate(g, y, [](auto v) { return v > 0; }); }}});
+  return record("relu", transform_floating("relu", x, [](auto v) { return v < 0 ? decltype(v){0} : v; }),
+                {{x, ReluRule()}});
 }
 
 Tensor softplus(const Tensor& x) {

@@ -13,6 +13,9 @@ template <class T>
 struct Epilogue {
   const T* bias = nullptr;  ///< is added: one number for each channel of the result
   bool relu = false;        ///< then negative numbers become zero
+  /// Laid out as the result: where this number is not positive, the result becomes zero. The gradient of relu, if this is what relu
+  /// has made, and the result its gradient.
+  const T* gate = nullptr;
 };
 
 // The three convolutions. In <conv(x, w), y> = <x, backprop_input(y, w)> = <w, backprop_filter(x, y)> each is

@@ -39,6 +39,7 @@ void correlate_part(const Correlation& c, const Phase& phase, index_t image, ind
   const auto [first, last] = phase.h.inside(top, c.in_h);
   const index_t in_row = image * c.in_h + (first < last ? top + first * phase.h.dilation : 0);
   const index_t out_row = image * c.out_h + phase.row + a * c.step.height;
+  const index_t begin = (out_row * c.out_w + phase.column + left * c.step.width) * channels;
   correlate_depthwise<T>({.windows = {.columns = part_of(phase.w, left, right),
                                       .width = c.in_w,
                                       .channels = channels,
@@ -51,8 +52,11 @@ void correlate_part(const Correlation& c, const Phase& phase, index_t image, ind
                           .w_step = phase.w.step * channels,
                           .bias = epilogue.bias,
                           .relu = epilogue.relu,
-                          .y = y + (out_row * c.out_w + phase.column + left * c.step.width) * channels,
+                          .y = y + begin,
                           .y_step = c.step.width * channels});
+  if (epilogue.gate == nullptr) return;
+  for (index_t q = left, at = begin; q < right; ++q, at += c.step.width * channels)
+    for (index_t o = 0; o < channels; ++o) y[at + o] = epilogue.gate[at + o] > 0 ? y[at + o] : T{0};
 }
 
 // Adds the products of the rows [begin, end) of dy to the sums.

@@ -180,6 +180,7 @@ void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
       const index_t group = at / p.blocks, block = at % p.blocks;
       job.x = x + x_begin + group * c.group_in;
       job.y = y + y_begin + group * c.group_out + plan.first_of(p, block);
+      if (epilogue.gate != nullptr) job.gate = epilogue.gate + (job.y - y);
       job.weights = weights + p.first_weight + at * p.packed();
       job.bias = biases + p.first_bias + at * p.vectors * p.lanes;
       job.vectors = plan.vectors_of(p, block);

@@ -54,6 +54,7 @@ struct CorrelateJob {
   bool narrow = false;
   index_t group = 1, vectors = 1, channels = 0;
   bool relu = false;
+  const T* gate = nullptr;  ///< laid out as y, if there is one: where it is not positive, y is 0
 };
 template <class T>
 void correlate(const CorrelateJob<T>& job);

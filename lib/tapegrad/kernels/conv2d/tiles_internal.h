@@ -137,25 +137,65 @@ HWY_INLINE void CopyFew(const T* from, index_t count, T* to) {
   }
 }
 
-// Writes pixels whose channels do not fill a vector, and which stand `step` apart in `from`. Before AVX-512, masked stores
-// are slow on some CPUs.
+// Writes pixels whose channels do not fill a vector, and which stand `step` apart in `from`.
 HWY_NOINLINE void WritePixels(const CorrelateJob<T>& job, const T* from, index_t step, index_t pixels, T* y) {
   for (; pixels > 0; --pixels, from += step, y += job.y_pixel)
     CopyFew<std::max<int>(1, kLanes / 2)>(from, job.channels, y);
 }
 
-// Writes the pixels of one segment, whose sums are v.
+// Before AVX-512, masked loads and stores are slow on some CPUs.
+constexpr bool kMaskedStores = HWY_TARGET <= HWY_AVX3;
+
+// Whether vectors of channels are written as they are.
+template <int kGroup, int kVectors>
+HWY_INLINE bool InVectors(const CorrelateJob<T>& job) {
+  return kGroup == 1 && (kVectors > 1 || job.channels == kLanes || kMaskedStores);
+}
+
+// Brings the gate of one segment into the first cache while its sums are made: without that, each of its lines would be waited for.
+template <int kVectors, int kPixels>
+HWY_INLINE void PrefetchGate(const CorrelateJob<T>& job, const T* y) {
+  const T* gate = job.gate + (y - job.y);
+  HWY_UNROLL(7)
+  for (int p = 0; p < kPixels; ++p, gate += job.y_pixel) {
+    HWY_UNROLL(2)
+    for (int i = 0; i < kVectors; ++i) __builtin_prefetch(gate + i * kLanes);
+  }
+}
+
+// What the gate lets through of the pixels of one segment, before they are written.
+template <int kVectors, int kPixels, class V>
+HWY_INLINE void Gate(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], const T* gate) {
+  const hn::DFromV<V> d;
+  const auto let_through = [&](V at, V sum)
+                               HWY_ATTR { return hn::IfThenElseZero(hn::Gt(at, hn::Zero(d)), sum); };
+  const index_t last = job.channels - kLanes;
+  HWY_UNROLL(7)
+  for (int p = 0; p < kPixels; ++p, gate += job.y_pixel) {
+    HWY_UNROLL(2)
+    for (int i = 0; i < kVectors; ++i) {
+      V& sum = v[p * kVectors + i];
+      if constexpr (kMaskedStores && kVectors == 1)
+        sum = let_through(LoadFirst(d, gate, job.channels), sum);
+      else
+        sum = let_through(hn::LoadU(d, gate + (i + 1 < kVectors ? i * kLanes : last)), sum);
+    }
+  }
+}
+
+// The same of pixels that were written.
+HWY_NOINLINE void GateWritten(const CorrelateJob<T>& job, index_t pixels, T* y) {
+  const T* gate = job.gate + (y - job.y);
+  for (; pixels > 0; --pixels, y += job.y_pixel, gate += job.y_pixel)
+    for (index_t o = 0; o < job.channels; ++o) y[o] = gate[o] > 0 ? y[o] : T{0};
+}
+
+// Writes the pixels of one segment, whose results are v.
 template <int kGroup, int kVectors, int kPixels, class V>
-HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T* y) {
+HWY_INLINE void Write(const CorrelateJob<T>& job, const V (&v)[kPixels * kVectors], T* y) {
   const hn::DFromV<V> d;
   constexpr index_t kChannels = kLanes / kGroup;  // of a vector
-  constexpr bool kMaskedStores = HWY_TARGET <= HWY_AVX3;
-  AddNeighbours<kGroup, kPixels>(v);
   constexpr int kResults = kGroup == 1 ? kPixels * kVectors : (kPixels + kGroup - 1) / kGroup;
-  if (job.relu) {
-    HWY_UNROLL(14)
-    for (int i = 0; i < kResults; ++i) v[i] = Relu(v[i]);
-  }
   if constexpr (kGroup == 1) {
     if (kVectors > 1 || job.channels == kLanes) {
       const index_t last = job.channels - kLanes;  // the last vector ends with the last channel
@@ -206,6 +246,22 @@ HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T
   }
 }
 
+// Brings the sums v of one segment to an end, and writes them.
+template <int kGroup, int kVectors, int kPixels, class V>
+HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T* y) {
+  AddNeighbours<kGroup, kPixels>(v);
+  constexpr int kResults = kGroup == 1 ? kPixels * kVectors : (kPixels + kGroup - 1) / kGroup;
+  if (job.relu) {
+    HWY_UNROLL(14)
+    for (int i = 0; i < kResults; ++i) v[i] = Relu(v[i]);
+  }
+  const bool before = job.gate != nullptr && InVectors<kGroup, kVectors>(job);
+  if constexpr (kGroup == 1)
+    if (before) Gate<kVectors, kPixels>(job, v, job.gate + (y - job.y));
+  Write<kGroup, kVectors, kPixels>(job, v, y);
+  if (job.gate != nullptr && !before) GateWritten(job, kPixels, y);
+}
+
 // Two segments at a time.
 template <int kGroup, int kVectors, int kPixels>
 void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
@@ -217,6 +273,10 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
     HWY_UNROLL(2)
     for (int s = 0; s < 2; ++s) HWY_UNROLL(14)
     for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kLanes);
+    if (job.gate != nullptr) {
+      HWY_UNROLL(2)
+      for (int s = 0; s < 2; ++s) PrefetchGate<kVectors, kPixels>(job, segment[s].y);
+    }
 
     for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
       const T* w = job.weights + first * (kVectors * kLanes);
