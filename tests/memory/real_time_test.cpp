@@ -81,9 +81,39 @@ std::vector<Named> layers() {
       layer<LayerNorm>("LayerNorm", image, LayerNormOptions{.shape = {4}}),
       layer<Softmax>("Softmax", image),
       layer<Flatten>("Flatten", image),
+      layer<Dense>("Dense", Shape{20}, DenseOptions{.in_features = 20, .units = 7}),
+      layer<Dense>("Dense, wide", Shape{800},
+                   DenseOptions{.in_features = 800, .units = 120, .activation = relu}),
+      layer<Dense>("Dense of rows", Shape{9, 20}, DenseOptions{.in_features = 20, .units = 7}),
+      layer<GroupNorm>("GroupNorm", image, GroupNormOptions{.groups = 2, .channels = 4}),
+      layer<MaxPooling2D>("MaxPooling2D", image),
+      layer<AveragePooling2D>("AveragePooling2D", image),
+      layer<GlobalMaxPooling2D>("GlobalMaxPooling2D", image),
+      layer<GlobalAveragePooling2D>("GlobalAveragePooling2D", image),
+      layer<UpSampling2D>("UpSampling2D", image),
+      layer<UpSampling2D>("UpSampling2D bilinear", image,
+                          UpSampling2DOptions{.interpolation = Interpolation::Bilinear}),
       layer<ReLU>("ReLU", image),
       layer<GELU>("GELU", image),
       layer<Sigmoid>("Sigmoid", image)};
+}
+
+// Passes of f in a scope: none of them after some asks for anything.
+void expect_nothing_asked(const std::string& name, const std::function<void()>& f) {
+  const auto pass = [&] {
+    const RealTimeScope scope;
+    f();
+  };
+  for (int i = 0; i < 4; ++i) pass();
+  const std::int64_t locked = locks.load(), started = threads.load();
+  begin_refusing(std::int64_t{1} << 60, Refuse::One);  // none: only counted
+  begin_refusing_in_c(std::int64_t{1} << 60);
+  pass();
+  const std::int64_t asked = stop_refusing() + stop_refusing_in_c();
+  const std::int64_t locks_taken = locks.load() - locked, threads_started = threads.load() - started;
+  EXPECT_EQ(asked, 0) << name;
+  EXPECT_EQ(locks_taken, 0) << name;
+  EXPECT_EQ(threads_started, 0) << name;
 }
 
 TEST(RealTime, APassAsksForNoMemoryStartsNoThreadAndTakesNoLock) {
@@ -93,26 +123,98 @@ TEST(RealTime, APassAsksForNoMemoryStartsNoThreadAndTakesNoLock) {
     const std::unique_ptr<Module> net = each.make(generator);
     net->eval();
     for (const index_t batch : {1, 3}) {
+      if (batch > 1 && each.name == "Dense, wide") continue;  // OpenBLAS makes room for such products
       std::vector<index_t> sizes(each.sample.begin(), each.sample.end());
       sizes.insert(sizes.begin(), batch);
       const Tensor x = uniform(Shape(sizes), 0, 1, generator);
-      const auto pass = [&] {
-        const RealTimeScope scope;
-        (void)(*net)(x);
-      };
       const RealTimeScope around(batch == 1 ? std::vector<Tensor>() : net->parameters());
-      for (int i = 0; i < 4; ++i) pass();
-      const std::int64_t locked = locks.load(), started = threads.load();
-      begin_refusing(std::int64_t{1} << 60, Refuse::One);  // none: only counted
-      begin_refusing_in_c(std::int64_t{1} << 60);
-      pass();
-      const std::int64_t asked = stop_refusing() + stop_refusing_in_c();
-      const std::int64_t locks_taken = locks.load() - locked, threads_started = threads.load() - started;
-      EXPECT_EQ(asked, 0) << each.name << ", batch " << batch;
-      EXPECT_EQ(locks_taken, 0) << each.name << ", batch " << batch;
-      EXPECT_EQ(threads_started, 0) << each.name << ", batch " << batch;
+      expect_nothing_asked(each.name + ", batch " + std::to_string(batch), [&] { (void)(*net)(x); });
     }
   }
+}
+
+// Lists in braces are no memory either.
+TEST(RealTime, AFunctionAsksForNoMemoryAndTakesNoLock) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers count by themselves";
+  Generator generator(1);
+  const Tensor x = uniform({2, 6, 6, 4}, -1, 1, generator), m = uniform({6, 5}, -1, 1, generator);
+  const Tensor row = uniform({6}, -1, 1, generator), more = uniform({2, 6, 6, 3}, -1, 1, generator);
+  const std::vector<Tensor> pair = {x, more}, same = {x, x};
+  const std::vector<int> order = {0, 3, 1, 2};
+  const Tensor at = randint({7}, 0, 6, generator), wide = uniform({3, 6, 5}, -1, 1, generator);
+  const Tensor row5 = uniform({5}, -1, 1, generator), columns = uniform({5, 9}, -1, 1, generator);
+  const std::vector<std::pair<std::string, std::function<void()>>> all = {
+      {"concat",
+       [&] {
+         (void)concat({x, more}, 3);
+       }},
+      {"concat of a list", [&] { (void)concat(pair, 3); }},
+      {"stack",
+       [&] {
+         (void)stack({x, x}, 1);
+       }},
+      {"stack of a list", [&] { (void)stack(same, 1); }},
+      {"slice",
+       [&] {
+         (void)slice(x, {{0, 2}, {1, 5}, {0, 6, 2}});
+       }},
+      {"slice of rows", [&] { (void)slice(x, 1, 2); }},
+      {"row", [&] { (void)tapegrad::row(x, 1); }},
+      {"permute",
+       [&] {
+         (void)permute(x, {0, 3, 1, 2});
+       }},
+      {"permute by a list", [&] { (void)permute(x, order); }},
+      {"transpose", [&] { (void)transpose(m); }},
+      {"pad",
+       [&] {
+         (void)pad(x, {{0, 0}, {1, 1}, {1, 1}, {0, 0}});
+       }},
+      {"zero_insert",
+       [&] {
+         (void)zero_insert(x, {0, 1, 1, 0});
+       }},
+      {"reshape",
+       [&] {
+         (void)reshape(x, {2, -1});
+       }},
+      {"squeeze", [&] { (void)squeeze(slice(x, 0, 1), 0); }},
+      {"expand_dims", [&] { (void)expand_dims(x, 1); }},
+      {"flip", [&] { (void)flip(x, 1); }},
+      {"roll", [&] { (void)roll(x, 2, 1); }},
+      {"repeat", [&] { (void)repeat(x, 2, 1); }},
+      {"tile",
+       [&] {
+         (void)tile(x, {1, 2, 2, 1});
+       }},
+      {"broadcast_to",
+       [&] {
+         (void)broadcast_to(row, {3, 6});
+       }},
+      {"cast", [&] { (void)cast(x, DType::Float64); }},
+      {"where", [&] { (void)where(greater(x, 0), x, 0.0); }},
+      {"gather", [&] { (void)gather(x, at, 1); }},
+      {"embedding", [&] { (void)embedding(m, at); }},
+      {"argmax", [&] { (void)argmax(x, -1); }},
+      {"max",
+       [&] {
+         (void)max(x, {1, 2});
+       }},
+      {"mean",
+       [&] {
+         (void)mean(x, {1, 2}, {.keepdims = true});
+       }},
+      {"var", [&] { (void)var(x, 3); }},
+      {"logsumexp", [&] { (void)logsumexp(x, 3); }},
+      {"cumsum", [&] { (void)cumsum(x, 1); }},
+      {"clamp", [&] { (void)clamp(x, -0.5, 0.5); }},
+      {"layer_norm", [&] { (void)layer_norm(x, 1); }},
+      {"matmul of a row", [&] { (void)matmul(row, m); }},
+      {"matmul of a column", [&] { (void)matmul(m, row5); }},
+      {"matmul", [&] { (void)matmul(wide, columns); }},
+      {"matmul of many", [&] { (void)matmul(wide, wide, {.transpose_b = true}); }},
+  };
+  for (const auto& [name, f] : all) expect_nothing_asked(name, f);
 }
 
 // The counters count: without the scope, a large pass starts a thread, and hands it work under a lock.

@@ -386,20 +386,30 @@ void add_linear(std::vector<OpRow>& rows) {
   linear("reshape", "braces", {2, 6}, [](const Tensor& x) { return reshape(x, {-1, 2, 2}); });
   linear("reshape", "one size", {2, 6}, [](const Tensor& x) { return reshape(x, -1); });
   linear("permute", "", {2, 3, 4}, [](const Tensor& x) { return permute(x, {2, 0, 1}); });
+  linear("permute", "a vector", {2, 3, 4}, [](const Tensor& x) {
+    return permute(x, std::vector<int>{2, 0, 1});
+  });
   linear("transpose", "", {2, 3, 4}, [](const Tensor& x) { return transpose(x); });
   linear("slice", "first axis, a view", {5, 2}, [](const Tensor& x) { return slice(x, {{1, 4}}); });
   linear("slice", "inner, a copy", {3, 5}, [](const Tensor& x) { return slice(x, {{0, 2}, {1, -1}}); });
   linear("slice", "steps", {5, 6}, [](const Tensor& x) { return slice(x, {{1, 5, 3}, {0, 6, 2}}); });
+  linear("slice", "a vector", {3, 5}, [](const Tensor& x) {
+    return slice(x, std::vector<Range>{{0, 2}, {1, -1}});
+  });
   linear("slice", "begin and end", {5, 2}, [](const Tensor& x) { return slice(x, -3, -1); });
   linear("row", "", {3, 4}, [](const Tensor& x) { return row(x, -2); });
   linear("flip", "", {2, 3, 2}, [](const Tensor& x) { return flip(x, {0, -1}); });
   linear("pad", "", {2, 3}, [](const Tensor& x) { return pad(x, {{1, 0}, {2, 3}}); });
   linear("pad", "a value", {2, 3}, [](const Tensor& x) { return pad(x, {{1, 0}, {2, 3}}, 1.5); });
+  linear("pad", "a vector", {2, 3}, [](const Tensor& x) {
+    return pad(x, std::vector<Margin>{{1, 0}, {2, 3}});
+  });
   linear("squeeze", "an axis", {2, 1, 3, 1}, [](const Tensor& x) { return squeeze(x, {-1}); });
   linear("squeeze", "all", {2, 1, 3, 1}, [](const Tensor& x) { return squeeze(x); });
   linear("expand_dims", "", {2, 3}, [](const Tensor& x) { return expand_dims(x, -2); });
   linear("repeat", "", {2, 3}, [](const Tensor& x) { return repeat(x, 3, -1); });
   linear("tile", "", {2, 3}, [](const Tensor& x) { return tile(x, {2, 3}); });
+  linear("tile", "a vector", {2, 3}, [](const Tensor& x) { return tile(x, std::vector<index_t>{2, 3}); });
   linear("cumsum", "", {2, 3, 2}, [](const Tensor& x) { return cumsum(x, 1); });
   linear("cumsum", "from the end", {2, 3}, [](const Tensor& x) { return cumsum(x, -1, {.reverse = true}); });
   linear("cumsum", "exclusive", {2, 3, 2}, [](const Tensor& x) { return cumsum(x, 1, {.exclusive = true}); });
@@ -453,6 +463,21 @@ void add_linear(std::vector<OpRow>& rows) {
   rows.push_back(
       {"stack", "", {numbers({2, 3}), numbers({2, 3})}, [](Inputs in) { return stack(in, -1); }, kExact});
   linear("zero_insert", "", {2, 3}, [](const Tensor& x) { return zero_insert(x, {1, 2}); });
+  linear("zero_insert", "a vector", {2, 3}, [](const Tensor& x) {
+    return zero_insert(x, std::vector<index_t>{1, 2});
+  });
+  rows.push_back({"concat",
+                  "a vector",
+                  {numbers({2, 1, 3}), numbers({2, 2, 3})},
+                  [](Inputs in) { return concat(in, 1); },
+                  kExact});
+  rows.push_back({"stack",
+                  "braces",
+                  {numbers({2, 3}), numbers({2, 3})},
+                  [](Inputs in) {
+                    return stack({in[1], in[0]}, 0);
+                  },
+                  kExact});
   linear("cast", "same type", {2, 3}, [](const Tensor& x) { return cast(x, DType::Float64); });
   linear("copy", "", {2, 3}, [](const Tensor& x) { return copy(x); });
   // Eighths are exact in Float32; the output gradient is not.

@@ -23,11 +23,11 @@ class TAPEGRAD_INTERNAL ConstantFilters;
 ///   for (const tg::Tensor& x : blocks) play(net(x));
 ///
 /// After some passes with the same shapes on the same thread, such a pass starts no thread, and takes neither a lock nor memory
-/// from the system: the memory of its results goes round. So do convolutions of all kinds, BatchNorm, LayerNorm, Flatten,
-/// activations, softmax, reductions, and arithmetic with tensors. Poolings, GroupNorm, concat(), slice(), permute() and pad() make
-/// a few small lists; Dense and matmul() take OpenBLAS' locks (a library that was built with -DTAPEGRAD_BLAS=OFF has none); and
-/// memory is taken where an error is thrown, and after release_memory(). Scopes of this kind end on the thread that made them, the
-/// last one first.
+/// from the system: the memory of its results goes round. So do the layers, and the functions whose results have sizes that are
+/// known beforehand. Not so: what returns a std::vector (split(), chunk()), or is given one that the caller makes anew (lists in
+/// braces are not); Dense and matmul() of several rows, which take OpenBLAS' locks and work space (a library that was built with
+/// -DTAPEGRAD_BLAS=OFF has none); sort() and topk(); and what throws an error, or comes first after release_memory(). Scopes of
+/// this kind end on the thread that made them, the last one first.
 class [[nodiscard]] RealTimeScope {
  public:
   [[nodiscard]] RealTimeScope() : RealTimeScope(std::vector<Tensor>()) {}

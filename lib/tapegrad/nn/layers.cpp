@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "tapegrad/autograd/services.h"
@@ -87,9 +88,11 @@ Tensor Dense::forward(const Tensor& x) {
     return bias.defined() ? product + bias : product;
   });
   if (x.rank() != 2) {
-    std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
-    sizes.back() = options_.units;
-    y = reshape(y, Shape(sizes));
+    index_t sizes[Shape::kMaxRank];
+    std::ranges::copy(x.shape(), sizes);
+    const std::span all(sizes, static_cast<std::size_t>(x.rank()));
+    all.back() = options_.units;
+    y = reshape(y, Shape(all));
   }
   return options_.activation(y);
 }

@@ -38,7 +38,7 @@ index_t size_sum(const char* op, index_t a, index_t b) {
   return sum;
 }
 
-Shape result_shape(const char* op, const std::vector<index_t>& sizes) {
+Shape result_shape(const char* op, std::span<const index_t> sizes) {
   try {
     return Shape(sizes);
   } catch (const Error& error) {
@@ -66,8 +66,8 @@ Around around(const Shape& shape, int axis) {
   return found;
 }
 
-Shape with_sizes(const char* op, const Shape& shape, int axis, int count, const std::vector<index_t>& sizes) {
-  std::vector<index_t> made(shape.begin(), shape.end());
+Shape with_sizes(const char* op, const Shape& shape, int axis, int count, std::span<const index_t> sizes) {
+  Sizes made(shape.begin(), shape.end());
   made.erase(made.begin() + axis, made.begin() + axis + count);
   made.insert(made.begin() + axis, sizes.begin(), sizes.end());
   return result_shape(op, made);

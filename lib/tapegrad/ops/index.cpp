@@ -21,8 +21,9 @@
 namespace tapegrad::inline v0 {
 namespace {
 
-// Throws unless all are in [0, size).
-void check_indices(const char* op, const Tensor& indices, index_t size, const char* what) {
+// Throws unless all are in [0, size). what() says in an error what size is.
+template <class What>
+void check_indices(const char* op, const Tensor& indices, index_t size, What what) {
   detail::require_defined(op, indices);
   if (indices.dtype() != DType::Int32)
     fail(op, "the indices are {} {} but must be Int32: convert with cast()", indices.dtype(),
@@ -33,7 +34,7 @@ void check_indices(const char* op, const Tensor& indices, index_t size, const ch
   for (std::size_t i = 0; wrong != 0 && i < values.size(); ++i) {
     if (values[i] >= 0 && values[i] < size) continue;
     fail(op, "index {} at [{}] of the indices (shape {}) is out of range: {} {}, so indices are 0 to {}",
-         values[i], join(indices.shape().position(static_cast<index_t>(i)), ", "), indices.shape(), what,
+         values[i], join(indices.shape().position(static_cast<index_t>(i)), ", "), indices.shape(), what(),
          size, size - 1);
   }
 }
@@ -83,8 +84,8 @@ struct Scatter {
 // The shape of x with as many elements along the axis as indices has; an Error of op unless that is the shape
 // of indices.
 void check_along(const char* op, const Tensor& x, const Tensor& indices, int axis) {
-  const std::string what = fmt::format("axis {} of x: {} has size", axis, x.shape());
-  check_indices(op, indices, x.shape()[axis], what.c_str());
+  check_indices(op, indices, x.shape()[axis],
+                [&] { return fmt::format("axis {} of x: {} has size", axis, x.shape()); });
   if (indices.rank() != x.rank() ||
       detail::with_sizes(op, x.shape(), axis, 1, {indices.shape()[axis]}) != indices.shape())
     fail(op, "the indices must have x's shape except along axis {}, got {} for x {}", axis, indices.shape(),
@@ -190,7 +191,7 @@ Tensor scatter(const Tensor& x, const Tensor& indices, const Tensor& values, int
 
 Tensor detail::gather_from(const char* op, const Tensor& x, const Tensor& indices, int axis,
                            const IndexParts& parts, const Shape& seen) {
-  const std::vector<index_t> sizes(indices.shape().begin(), indices.shape().end());
+  const std::span sizes(indices.shape().begin(), indices.shape().end());
   Tensor y = TensorAccess::empty(with_sizes(op, seen, axis, 1, sizes), x.dtype(), op);
   const Around x_is = around(seen, axis);
   dispatch(x.dtype(), [&](auto type) {
@@ -218,7 +219,7 @@ Tensor gather(const Tensor& x, const Tensor& indices, int axis) {
   detail::require_defined("gather", x);
   const int at = detail::checked_axis("gather", x.shape(), axis);
   check_indices("gather", indices, x.shape()[at],
-                fmt::format("axis {} of x: {} has size", axis, x.shape()).c_str());
+                [&] { return fmt::format("axis {} of x: {} has size", axis, x.shape()); });
   return detail::gather_from("gather", x, indices, at);
 }
 
@@ -227,13 +228,13 @@ Tensor embedding(const Tensor& table, const Tensor& indices) {
   if (table.rank() < 2)
     fail("embedding", "the table has shape {} but must be [count, features...]", table.shape());
   check_indices("embedding", indices, table.shape()[0],
-                fmt::format("the number of rows of the table (shape {}) is", table.shape()).c_str());
+                [&] { return fmt::format("the number of rows of the table (shape {}) is", table.shape()); });
   return detail::gather_from("embedding", table, indices, 0);
 }
 
 Tensor one_hot(const Tensor& indices, index_t depth, DType dtype) {
   if (depth < 0) fail("one_hot", "depth must be at least 0, got {} (indices: {})", depth, indices.shape());
-  check_indices("one_hot", indices, depth, "the depth is");
+  check_indices("one_hot", indices, depth, [] { return "the depth is"; });
   const detail::CalledOp called("one_hot", {&indices});
   Tensor y = zeros(detail::with_sizes("one_hot", indices.shape(), indices.rank(), 0, {depth}), dtype);
   dispatch(dtype, [&](auto type) {

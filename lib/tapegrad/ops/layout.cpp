@@ -1,9 +1,11 @@
 #include "tapegrad/ops/layout.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "tapegrad/autograd/rules.h"
 #include "tapegrad/autograd/trace_internal.h"
@@ -18,6 +20,7 @@
 namespace tapegrad::inline v0 {
 namespace {
 
+using detail::Sizes;
 using kernels::Strides;
 
 // A regular pattern of places in a tensor of shape `whole`: it starts at element `offset` and walks with
@@ -70,7 +73,8 @@ Tensor place(const char* op, const Tensor& x, const Pattern& at, double around) 
 struct Walk {
   index_t first = 0, step = 1;
 };
-Pattern pattern(const Shape& whole, const Shape& part, const std::vector<Walk>& walks) {
+using Walks = detail::BlockVector<Walk>;
+Pattern pattern(const Shape& whole, const Shape& part, const Walks& walks) {
   Pattern at{whole, part, kernels::strides_of(whole), 0};
   if (part.size() == 0) return at;  // nothing is read or written, and a step may be of any length
   index_t* stride = at.strides.along;
@@ -93,10 +97,29 @@ bool fits_in(double v) {
 constexpr index_t kMostZeros = std::numeric_limits<std::int32_t>::max();
 
 template <class T>
-void require_one_per_axis(const char* op, const Tensor& x, const std::vector<T>& given) {
+void require_one_per_axis(const char* op, const Tensor& x, std::span<const T> given) {
   if (static_cast<int>(given.size()) != x.rank())
     fail(op, "there must be one entry for each of the {} axes of shape {}, got {} entries", x.rank(),
          x.shape(), given.size());
+}
+
+template <class T>
+std::span<const T> list(std::initializer_list<T> given) {
+  return {given.begin(), given.size()};
+}
+
+// What the functions of these names do, with lists in braces as with vectors.
+Tensor reshaped(const Tensor& x, std::span<const index_t> sizes);
+Tensor permuted(const Tensor& x, std::span<const int> order);
+Tensor sliced(const Tensor& x, std::span<const Range> ranges);
+Tensor padded(const Tensor& x, std::span<const Margin> margins, double value);
+Tensor joined(std::span<const Tensor> xs, int axis);
+Tensor tiled(const Tensor& x, std::span<const index_t> counts);
+
+Tensor slice_along(const Tensor& x, int axis, const Range& range) {
+  std::array<Range, Shape::kMaxRank> ranges;
+  ranges[static_cast<std::size_t>(axis)] = range;
+  return sliced(x, std::span(ranges).first(static_cast<std::size_t>(axis) + 1));
 }
 
 }  // namespace
@@ -110,10 +133,20 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 }
 
 Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
+  return reshaped(x, sizes);
+}
+
+Tensor reshape(const Tensor& x, std::initializer_list<index_t> sizes) {
+  return reshaped(x, list(sizes));
+}
+
+namespace {
+
+Tensor reshaped(const Tensor& x, std::span<const index_t> sizes) {
   detail::require_defined("reshape", x);
   if (std::ranges::count(sizes, -1) > 1)
     fail("reshape", "only one size of [{}] may be -1 (shape {})", join(sizes, ", "), x.shape());
-  std::vector<index_t> filled = sizes;
+  Sizes filled(sizes.begin(), sizes.end());
   const auto open = std::ranges::find(filled, -1);
   if (open != filled.end()) {
     *open = 1;
@@ -134,10 +167,23 @@ Tensor reshape(const Tensor& x, const std::vector<index_t>& sizes) {
   return reshape(x, detail::result_shape("reshape", filled));
 }
 
+}  // namespace
+
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
+  return permuted(x, order);
+}
+
+Tensor permute(const Tensor& x, std::initializer_list<int> order) {
+  return permuted(x, list(order));
+}
+
+namespace {
+
+Tensor permuted(const Tensor& x, std::span<const int> order) {
   detail::require_defined("permute", x);
-  std::vector<int> inverse(order.size(), -1);
-  std::vector<index_t> sizes;
+  std::array<int, Shape::kMaxRank> inverse;
+  inverse.fill(-1);
+  Sizes sizes;
   const Strides own = kernels::strides_of(x.shape());
   Strides strides;
   for (std::size_t i = 0; i < order.size(); ++i) {
@@ -155,27 +201,43 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
   const Shape shape(sizes);
   Tensor y = TensorAccess::empty(shape, x.dtype(), "permute");
   detail::copy_strided(shape, y, 0, kernels::strides_of(shape), x, 0, strides);
-  detail::note("order", std::span(order));
-  return record("permute", std::move(y), {{x, [inverse](const Tensor& g) { return permute(g, inverse); }}});
+  detail::note("order", order);
+  return record("permute", std::move(y),
+                {{x, [inverse](const Tensor& g) {
+                    return permuted(g, std::span(inverse).first(static_cast<std::size_t>(g.rank())));
+                  }}});
 }
+
+}  // namespace
 
 Tensor transpose(const Tensor& x) {
   const detail::CalledOp called("transpose", {&x});
   detail::require_defined("transpose", x);
   if (x.rank() < 2) fail("transpose", "x must have at least two axes, got shape {}", x.shape());
-  std::vector<int> order(static_cast<std::size_t>(x.rank()));
+  std::array<int, Shape::kMaxRank> all;
+  const std::span order = std::span(all).first(static_cast<std::size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
   std::swap(order[order.size() - 1], order[order.size() - 2]);
-  return called.result(permute(x, order));
+  return called.result(permuted(x, order));
 }
 
 Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
+  return sliced(x, ranges);
+}
+
+Tensor slice(const Tensor& x, std::initializer_list<Range> ranges) {
+  return sliced(x, list(ranges));
+}
+
+namespace {
+
+Tensor sliced(const Tensor& x, std::span<const Range> ranges) {
   detail::require_defined("slice", x);
   if (static_cast<int>(ranges.size()) > x.rank())
     fail("slice", "there must be at most one range for each of the {} axes of shape {}, got {} ranges",
          x.rank(), x.shape(), ranges.size());
-  std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
-  std::vector<Walk> walks(sizes.size());
+  Sizes sizes(x.shape().begin(), x.shape().end());
+  Walks walks(sizes.size());
   for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
     const auto [begin, end, step] = ranges[axis];
     const index_t size = sizes[axis];
@@ -194,6 +256,8 @@ Tensor slice(const Tensor& x, const std::vector<Range>& ranges) {
   return shares ? detail::view("slice", x, part, at.offset) : take("slice", x, at);
 }
 
+}  // namespace
+
 Tensor row(const Tensor& x, index_t index) {
   detail::require_defined("row", x);
   const index_t rows = x.rank() == 0 ? 0 : x.shape()[0];
@@ -208,7 +272,7 @@ Tensor row(const Tensor& x, index_t index) {
 Tensor flip(const Tensor& x, const Axes& axes) {
   detail::require_defined("flip", x);
   const detail::AxisMask flipped = detail::marked_axes("flip", x.shape(), axes);
-  std::vector<Walk> walks(static_cast<std::size_t>(x.rank()));
+  Walks walks(static_cast<std::size_t>(x.rank()));
   for (std::size_t axis = 0; axis < walks.size(); ++axis)
     if (flipped[axis]) walks[axis] = {x.shape()[static_cast<int>(axis)] - 1, -1};
   return take("flip", x, pattern(x.shape(), x.shape(), walks));
@@ -219,21 +283,27 @@ Tensor roll(const Tensor& x, index_t shift, int axis) {
   detail::require_defined("roll", x);
   const int at = detail::checked_axis("roll", x.shape(), axis);
   const index_t size = std::max<index_t>(1, x.shape()[at]), first = (size - shift % size) % size;
-  const auto part = [&](index_t begin, index_t end) {
-    std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
-    ranges.back() = {begin, end};
-    return slice(x, ranges);
-  };
+  const auto part = [&](index_t begin, index_t end) { return slice_along(x, at, {begin, end}); };
   return called.result(concat({part(first, Range::kToEnd), part(0, first)}, at));
 }
 
 Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
+  return padded(x, margins, value);
+}
+
+Tensor pad(const Tensor& x, std::initializer_list<Margin> margins, double value) {
+  return padded(x, list(margins), value);
+}
+
+namespace {
+
+Tensor padded(const Tensor& x, std::span<const Margin> margins, double value) {
   const detail::CalledOp called("pad", {&x});
   detail::require_defined("pad", x);
   require_one_per_axis("pad", x, margins);
   (void)detail::number_like("pad", x, value);  // an error is that of pad
-  std::vector<index_t> sizes;
-  std::vector<Walk> walks;
+  Sizes sizes;
+  Walks walks;
   for (const auto [before, after] : margins) {
     if (before < 0 || after < 0)
       fail("pad", "margins must not be negative, got {} and {}: use slice() to crop", before, after);
@@ -247,12 +317,12 @@ Tensor pad(const Tensor& x, const std::vector<Margin>& margins, double value) {
   return called.result(place("pad", x, pattern(detail::result_shape("pad", sizes), x.shape(), walks), value));
 }
 
-Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
+Tensor zeros_inserted(const Tensor& x, std::span<const index_t> counts) {
   const detail::CalledOp called("zero_insert", {&x});
   detail::require_defined("zero_insert", x);
   require_one_per_axis("zero_insert", x, counts);
-  std::vector<index_t> sizes;
-  std::vector<Walk> walks;
+  Sizes sizes;
+  Walks walks;
   for (const index_t count : counts) {
     const index_t size = x.shape()[static_cast<int>(sizes.size())];
     if (count < 0 || count > kMostZeros)
@@ -268,11 +338,21 @@ Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
       place("zero_insert", x, pattern(detail::result_shape("zero_insert", sizes), x.shape(), walks)));
 }
 
+}  // namespace
+
+Tensor zero_insert(const Tensor& x, const std::vector<index_t>& counts) {
+  return zeros_inserted(x, counts);
+}
+
+Tensor zero_insert(const Tensor& x, std::initializer_list<index_t> counts) {
+  return zeros_inserted(x, list(counts));
+}
+
 Tensor squeeze(const Tensor& x, const Axes& axes) {
   const detail::CalledOp called("squeeze", {&x});
   detail::require_defined("squeeze", x);
   const detail::AxisMask removed = detail::marked_axes("squeeze", x.shape(), axes);
-  std::vector<index_t> sizes;
+  Sizes sizes;
   for (int axis = 0; axis < x.rank(); ++axis) {
     const index_t size = x.shape()[axis];
     if (!removed[static_cast<std::size_t>(axis)])
@@ -287,7 +367,7 @@ Tensor squeeze(const Tensor& x, const Axes& axes) {
 Tensor squeeze(const Tensor& x) {
   const detail::CalledOp called("squeeze", {&x});
   detail::require_defined("squeeze", x);
-  std::vector<index_t> sizes(x.shape().begin(), x.shape().end());
+  Sizes sizes(x.shape().begin(), x.shape().end());
   std::erase(sizes, 1);
   return called.result(reshape(x, Shape(sizes)));
 }
@@ -303,6 +383,16 @@ Tensor expand_dims(const Tensor& x, int axis) {
 }
 
 Tensor concat(const std::vector<Tensor>& xs, int axis) {
+  return joined(xs, axis);
+}
+
+Tensor concat(std::initializer_list<Tensor> xs, int axis) {
+  return joined(list(xs), axis);
+}
+
+namespace {
+
+Tensor joined(std::span<const Tensor> xs, int axis) {
   if (xs.empty()) fail("concat", "there must be at least one tensor, got none");
   for (const Tensor& x : xs) detail::require_defined("concat", x);
   const Shape& first = xs.front().shape();
@@ -319,11 +409,11 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
   }
   const Shape whole = detail::with_sizes("concat", first, at, 1, {size});
   Tensor y = TensorAccess::empty(whole, xs.front().dtype(), "concat");
-  std::vector<Input> inputs;
+  detail::BlockVector<Input> inputs;
   inputs.reserve(xs.size());
   index_t before = 0;
   for (const Tensor& x : xs) {
-    std::vector<Walk> walks(static_cast<std::size_t>(whole.rank()));
+    Walks walks(static_cast<std::size_t>(whole.rank()));
     walks[static_cast<std::size_t>(at)].first = before;
     before += x.shape()[at];
     const Pattern part = pattern(whole, x.shape(), walks);
@@ -334,8 +424,8 @@ Tensor concat(const std::vector<Tensor>& xs, int axis) {
   return record("concat", std::move(y), inputs);
 }
 
-Tensor stack(const std::vector<Tensor>& xs, int axis) {
-  std::vector<const Tensor*> inputs;
+Tensor stacked(std::span<const Tensor> xs, int axis) {
+  detail::BlockVector<const Tensor*> inputs;
   for (const Tensor& x : xs) inputs.push_back(&x);
   const detail::CalledOp called("stack", inputs);
   if (xs.empty()) fail("stack", "there must be at least one tensor, got none");
@@ -347,10 +437,10 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
   if (first.rank() == Shape::kMaxRank)
     fail("stack", "tensors of shape {} already have the most axes that a tensor can have: use concat()",
          first.shape());
-  std::vector<index_t> sizes(first.shape().begin(), first.shape().end());
+  Sizes sizes(first.shape().begin(), first.shape().end());
   sizes.insert(sizes.begin() + (axis < 0 ? axis + first.rank() + 1 : axis), static_cast<index_t>(xs.size()));
   (void)detail::result_shape("stack", sizes);
-  std::vector<Tensor> expanded;
+  detail::BlockVector<Tensor> expanded;
   for (const Tensor& x : xs) {
     if (x.shape() != first.shape()) fail("stack", "shapes {} and {} differ", first.shape(), x.shape());
     if (x.dtype() != first.dtype())
@@ -358,7 +448,17 @@ Tensor stack(const std::vector<Tensor>& xs, int axis) {
            x.dtype(), x.shape());
     expanded.push_back(expand_dims(x, axis));
   }
-  return called.result(concat(expanded, axis));
+  return called.result(joined(expanded, axis));
+}
+
+}  // namespace
+
+Tensor stack(const std::vector<Tensor>& xs, int axis) {
+  return stacked(xs, axis);
+}
+
+Tensor stack(std::initializer_list<Tensor> xs, int axis) {
+  return stacked(list(xs), axis);
 }
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, int axis) {
@@ -377,13 +477,11 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<index_t>& sizes, in
         "split",
         "sizes must not be negative and must add up to {}, the size of axis {} of a tensor of shape {}, got [{}]",
         whole, axis, x.shape(), join(sizes, ", "));
-  std::vector<Range> ranges(static_cast<std::size_t>(at) + 1);
   std::vector<Tensor> parts;
   parts.reserve(sizes.size());
   index_t begin = 0;
   for (const index_t size : sizes) {
-    ranges.back() = {begin, begin + size};
-    parts.push_back(called.result(slice(x, ranges)));
+    parts.push_back(called.result(slice_along(x, at, {begin, begin + size})));
     begin += size;
   }
   return parts;
@@ -419,10 +517,20 @@ Tensor repeat(const Tensor& x, index_t count, int axis) {
 }
 
 Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
+  return tiled(x, counts);
+}
+
+Tensor tile(const Tensor& x, std::initializer_list<index_t> counts) {
+  return tiled(x, list(counts));
+}
+
+namespace {
+
+Tensor tiled(const Tensor& x, std::span<const index_t> counts) {
   const detail::CalledOp called("tile", {&x});
   detail::require_defined("tile", x);
   require_one_per_axis("tile", x, counts);
-  std::vector<index_t> sizes;
+  Sizes sizes;
   for (const index_t count : counts) {
     if (count < 0)
       fail("tile", "the number of times must be at least 0, got {} (shape {})", count, x.shape());
@@ -442,8 +550,6 @@ Tensor tile(const Tensor& x, const std::vector<index_t>& counts) {
   }
   return called.result(y);
 }
-
-namespace {
 
 // The first element that the dtype does not have, for an error.
 [[noreturn]] void refuse_cast(const Tensor& x, DType dtype, bool (*fits)(double), double low, double high) {

@@ -25,15 +25,15 @@ Shape batch_of(const Tensor& x) {
 }
 
 // Where each matrix of x begins when x's batch is broadcast to this one.
-std::vector<index_t> offsets(const Tensor& x, const Shape& batch) {
-  const Shape own = batch_of(x);
+detail::BlockVector<index_t> offsets(const Tensor& x, const Shape& batch) {
   const index_t matrix = x.shape()[-1] * x.shape()[-2];
-  const kernels::Strides strides = kernels::broadcast_strides(own, batch);
-  std::vector<index_t> found(static_cast<std::size_t>(batch.size()));
-  for (index_t i = 0; i < batch.size(); ++i) {
-    const std::vector<index_t> position = batch.position(i);
-    for (std::size_t axis = 0; axis < position.size(); ++axis)
-      found[static_cast<std::size_t>(i)] += position[axis] * strides.along[axis] * matrix;
+  const kernels::Strides strides = kernels::broadcast_strides(batch_of(x), batch);
+  detail::BlockVector<index_t> found(static_cast<std::size_t>(batch.size()));
+  index_t number = 0;
+  for (index_t& offset : found) {
+    index_t rest = number++;
+    for (int axis = batch.rank(); axis-- > 0; rest /= batch[axis])
+      offset += rest % batch[axis] * strides.along[axis] * matrix;
   }
   return found;
 }
@@ -74,7 +74,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
     fail("matmul", "the inner sizes must be equal, got {} and {} (a: {}{}, b: {}{})", k, k_of_b, a.shape(),
          ta ? " transposed" : "", b.shape(), tb ? " transposed" : "");
   const Shape batch = broadcast("matmul", batch_of(a), batch_of(b));
-  std::vector<index_t> sizes(batch.begin(), batch.end());
+  detail::Sizes sizes(batch.begin(), batch.end());
   sizes.insert(sizes.end(), {m, n});
   // A batch times one matrix is one tall product, and so are its gradients.
   if (a.rank() > 2 && b.rank() == 2 && !ta)
@@ -87,8 +87,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
     const kernels::Product<T> first = {
         {a.data<T>(), a.shape()[-1], ta}, {b.data<T>(), b.shape()[-1], tb}, {y.mutable_data<T>(), n}};
     if (batch.size() == 1) return kernels::matmul<T>(m, n, k, {&first, 1});
-    const std::vector<index_t> in_a = offsets(a, batch), in_b = offsets(b, batch);
-    std::vector<kernels::Product<T>> products(in_a.size(), first);
+    const auto in_a = offsets(a, batch), in_b = offsets(b, batch);
+    detail::BlockVector<kernels::Product<T>> products(in_a.size(), first);
     for (std::size_t i = 0; i < products.size(); ++i) {
       products[i].a.data += in_a[i];
       products[i].b.data += in_b[i];

@@ -166,8 +166,8 @@ Tensor first_best(const char* op, const Tensor& x, int axis, const ReduceOptions
     fail(op, "x must have elements to choose from along axis {}, got shape {}", axis, x.shape());
   if (x_is.count > std::numeric_limits<std::int32_t>::max())
     fail(op, "axis {} of a tensor of shape {} is too long for indices of Int32", axis, x.shape());
-  std::vector<index_t> left;
-  if (options.keepdims) left.push_back(1);
+  const index_t kept[] = {1};
+  const std::span left(kept, options.keepdims ? 1 : 0);
   Tensor y = TensorAccess::empty(detail::with_sizes(op, x.shape(), at, 1, left), DType::Int32, op);
   dispatch(x.dtype(), [&](auto type) {
     using T = typename decltype(type)::type;

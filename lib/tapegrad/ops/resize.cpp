@@ -35,7 +35,7 @@ Tensor stretched(const Tensor& x, index_t factor, int axis) {
   if (factor == 1 || size == 0) return x;
   Tensor below = TensorAccess::empty({large}, DType::Int32),
          above = TensorAccess::empty({large}, DType::Int32);
-  std::vector<index_t> sizes(static_cast<std::size_t>(x.rank() - axis), 1);
+  detail::Sizes sizes(static_cast<std::size_t>(x.rank() - axis), 1);
   sizes.front() = large;
   Tensor weight = TensorAccess::empty(Shape(sizes), DType::Float64);
   const auto low_pixel = below.mutable_values<std::int32_t>(),
