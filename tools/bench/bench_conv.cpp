@@ -17,11 +17,14 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <optional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "command_line/command_line.h"
+#include "tapegrad/autograd/constant_filters_internal.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -69,7 +72,7 @@ Timing time_of(const std::function<tg::Tensor()>& f, double seconds) {
   return {times.front(), times[times.size() / 2]};
 }
 
-void run(const Row& r, tg::DType dtype, int threads, double seconds) {
+void run(const Row& r, tg::DType dtype, int threads, double seconds, bool keep_filter) {
   const tg::Padding padding = r.padding == "SAME" ? tg::Padding::Same : tg::Padding::Valid;
   const tg::Conv2DOptions options = {
       .strides = r.stride, .padding = padding, .dilations = r.dilation, .groups = r.groups};
@@ -79,6 +82,8 @@ void run(const Row& r, tg::DType dtype, int threads, double seconds) {
   const tg::Shape filter = transpose ? tg::Shape{r.kh, r.kw, r.c_out / r.groups, r.c_in}
                                      : tg::Shape{r.kh, r.kw, r.c_in / r.groups, r.c_out};
   const tg::Tensor w = tg::uniform(filter, -1, 1, generator, dtype);
+  std::optional<tg::detail::ConstantFilters> kept;
+  if (keep_filter) kept.emplace(std::span(&w, 1));
   const auto forward = [&] {
     return transpose
                ? tg::conv2d_transpose(
@@ -113,20 +118,22 @@ int main(int argc, char** argv) {
   std::string only;
   int threads = tg::thread_count();
   double seconds = 0.1;
-  bool doubles = false;
+  bool doubles = false, keep_filters = false;
   cli::Program program("bench_conv", "Times conv2d, its transpose and their gradients.");
   program.add_path("--shapes", shapes, "FILE", "the shapes");
   program.require("--shapes");
   program.add_whole("--threads", threads, 1, "threads to compute with", 1024);
   program.add_number("--seconds", seconds, "for each row");
   program.add_flag("--float64", doubles, "in Float64");
+  program.add_flag("--keep-filters", keep_filters,
+                   "packed once, as in a batch_gradient() or a RealTimeScope");
   program.add_text("--only", only, "TEXT", "only shapes with this in their names");
   return program.run(argc, argv, [&] {
     const tg::ThreadCountScope scope(threads);
     fmt::print("name,op,threads,ms_min,ms_median,gflops\n");
     for (const Row& row : read_shapes(shapes))
       if (row.name.find(only) != std::string::npos)
-        run(row, doubles ? tg::DType::Float64 : tg::DType::Float32, threads, seconds);
+        run(row, doubles ? tg::DType::Float64 : tg::DType::Float32, threads, seconds, keep_filters);
     return 0;
   });
 }

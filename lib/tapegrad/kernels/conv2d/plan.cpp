@@ -26,18 +26,20 @@ PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> co
   p.columns = std::move(columns);
   p.first_column = first;
   p.column_taps = last - first;
-  p.narrow = traits.narrow_lanes < traits.lanes && c.group_out <= traits.narrow_lanes &&
-             2 * c.group_out > traits.narrow_lanes;
-  p.lanes = p.narrow ? traits.narrow_lanes : traits.lanes;
   const bool whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
   p.length = whole_rows ? p.column_taps * c.in_channels : c.group_in;
   // At the sides of the image a run may be a part of a row.
   const bool parts = p.columns.size() > 1 || p.columns[0].taps() < p.column_taps;
   const index_t least = parts ? c.group_in : p.length;
-  p.group = 1;
-  while (p.group < p.lanes && p.lanes / (2 * p.group) >= c.group_out && least % (2 * p.group) == 0)
-    p.group *= 2;
-  if (c.group_out == 1 && !parts && p.length > 2 * p.group) p.group = p.lanes;
+  const auto group_of = [&](index_t lanes) {
+    index_t group = 1;
+    while (group < lanes && lanes / (2 * group) >= c.group_out && least % (2 * group) == 0) group *= 2;
+    return c.group_out == 1 && !parts && p.length > 2 * group ? lanes : group;
+  };
+  p.narrow = traits.narrow_lanes < traits.lanes && c.group_out <= traits.narrow_lanes &&
+             (2 * c.group_out > traits.narrow_lanes || group_of(traits.lanes) == 1);
+  p.lanes = p.narrow ? traits.narrow_lanes : traits.lanes;
+  p.group = p.narrow ? 1 : group_of(p.lanes);
   p.taps_in_row = whole_rows ? p.taps_in_run() : p.column_taps * p.taps_in_run();
   p.taps = phase.h.taps * p.taps_in_row;
   p.vectors = c.group_out > p.lanes ? kMostVectors : 1;
@@ -167,12 +169,13 @@ CorrelationPlan plan_correlation(const Conv2DGeometry& g, bool transposed, Famil
   for (std::size_t at = 0; at < c.phases.size(); ++at)
     plan_phase(c, static_cast<index_t>(at), traits, plan.phases);
   index_t tap_count = 0;
-  for (PhasePlan& p : plan.phases) {
-    p.first_weight = plan.weights;
-    p.first_bias = plan.biases;
+  const auto aligned = [&](index_t numbers) { return divide_up(numbers, traits.lanes) * traits.lanes; };
+  for (PhasePlan& p : plan.phases) {  // of which some may be narrow
+    p.first_weight = aligned(plan.weights);
+    p.first_bias = aligned(plan.biases);
     p.first_tap = tap_count;
-    plan.weights += g.groups * p.blocks * p.packed();
-    plan.biases += g.groups * p.blocks * p.vectors * p.lanes;
+    plan.weights = p.first_weight + g.groups * p.blocks * p.packed();
+    plan.biases = p.first_bias + g.groups * p.blocks * p.vectors * p.lanes;
     tap_count += std::max<index_t>(1, p.taps);
   }
   plan.taps.resize(static_cast<std::size_t>(tap_count));

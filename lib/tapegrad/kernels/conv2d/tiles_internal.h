@@ -190,6 +190,31 @@ HWY_NOINLINE void GateWritten(const CorrelateJob<T>& job, index_t pixels, T* y) 
     for (index_t o = 0; o < job.channels; ++o) y[o] = gate[o] > 0 ? y[o] : T{0};
 }
 
+// Writes the pixels of one segment, whose channels do not fill a vector each. Without masked stores, where pixels are neighbours, what
+// a whole vector writes behind its pixel is overwritten by the next ones, but for the last pixels of the segment.
+template <int kPixels, class V>
+HWY_INLINE void WriteOneByOne(const CorrelateJob<T>& job, const V (&v)[kPixels], T* y) {
+  const hn::DFromV<V> d;
+  if constexpr (kMaskedStores) {
+    const auto channels = hn::FirstN(d, static_cast<std::size_t>(job.channels));
+    HWY_UNROLL(7)
+    for (int p = 0; p < kPixels; ++p, y += job.y_pixel) hn::BlendedStore(v[p], channels, d, y);
+  } else {
+    const index_t whole = job.y_pixel == job.channels ? kPixels * job.channels - kLanes : -1;
+    HWY_UNROLL(7)
+    for (int p = 0; p < kPixels; ++p) {
+      T* const to = y + p * job.y_pixel;
+      if (p * job.y_pixel <= whole) {
+        hn::StoreU(v[p], d, to);
+        continue;
+      }
+      HWY_ALIGN T lanes[kLanes];
+      hn::Store(v[p], d, lanes);
+      CopyFew<std::max<int>(1, kLanes / 2)>(lanes, job.channels, to);
+    }
+  }
+}
+
 // Writes the pixels of one segment, whose results are v.
 template <int kGroup, int kVectors, int kPixels, class V>
 HWY_INLINE void Write(const CorrelateJob<T>& job, const V (&v)[kPixels * kVectors], T* y) {
@@ -207,10 +232,8 @@ HWY_INLINE void Write(const CorrelateJob<T>& job, const V (&v)[kPixels * kVector
       }
       return;
     }
-    if constexpr (kMaskedStores && kVectors == 1) {
-      const auto channels = hn::FirstN(d, static_cast<std::size_t>(job.channels));
-      HWY_UNROLL(7)
-      for (int p = 0; p < kPixels; ++p, y += job.y_pixel) hn::BlendedStore(v[p], channels, d, y);
+    if constexpr (kVectors == 1) {
+      WriteOneByOne<kPixels>(job, v, y);
       return;
     }
   } else if (job.channels == kChannels && job.y_pixel == kChannels) {
