@@ -24,6 +24,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 static_assert(!HWY_HAVE_SCALABLE,
               "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
+#include "tapegrad/kernels/conv2d/relu_internal.h"
+
 namespace of_float {
 using T = float;
 #include "tapegrad/kernels/conv2d/depthwise_tiles_internal.h"

@@ -16,7 +16,7 @@ HWY_INLINE index_t ChannelAt(D, index_t channel, index_t channels) {
 
 template <class V>
 HWY_INLINE V Finish(V sum, bool relu) {
-  return relu ? hn::Max(hn::Zero(hn::DFromV<V>()), sum) : sum;  // in this order a NaN stays
+  return relu ? Relu(sum) : sum;
 }
 
 // ---- small windows

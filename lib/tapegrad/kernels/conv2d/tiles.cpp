@@ -9,10 +9,6 @@
 #include "hwy/highway.h"
 // clang-format on
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -20,6 +16,7 @@
 #include <utility>
 
 #include "tapegrad/kernels/conv2d/tiles.h"
+#include "tapegrad/kernels/cpu_internal.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapegrad::inline v0::kernels {
@@ -29,6 +26,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 static_assert(!HWY_HAVE_SCALABLE,
               "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
+#include "tapegrad/kernels/conv2d/relu_internal.h"
 #include "tapegrad/kernels/transpose_internal.h"
 
 namespace of_float {

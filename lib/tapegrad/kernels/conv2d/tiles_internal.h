@@ -9,18 +9,9 @@ constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : HWY_TARGET <= HWY_AV
 constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : HWY_TARGET <= HWY_AVX2 ? 12 : 6;
 constexpr int kMostPixels = 7;
 
-// Some CPUs have 512-bit registers but a data path of 256 bits: there, vectors of half the width are as fast, and the
-// tiles of AVX2 take them. AMD's CPUs tell the width of the data path; others are taken to be as wide as their
-// registers.
+// Where vectors of half the width are as fast, the tiles of AVX2 take them.
 inline bool NarrowIsAsFast() {
-#if HWY_TARGET <= HWY_AVX3 && (HWY_TARGETS & HWY_AVX2) != 0
-  constexpr unsigned kOptimizations = 0x8000001A, kPath256 = 1U << 2, kPath512 = 1U << 3;
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid(kOptimizations, &eax, &ebx, &ecx, &edx) != 0 &&
-         (eax & (kPath256 | kPath512)) == kPath256;
-#else
-  return false;
-#endif
+  return HWY_TARGET <= HWY_AVX3 && (HWY_TARGETS & HWY_AVX2) != 0 && halves_vectors_of_512_bits();
 }
 
 VectorTraits Traits() {
@@ -116,11 +107,6 @@ HWY_INLINE void AddNeighbours(V (&v)[kSize]) {
     }
     AddNeighbours<kGroup / 2, kLeft>(v);
   }
-}
-
-template <class V>
-HWY_INLINE V Relu(V v) {
-  return hn::Max(hn::Zero(hn::DFromV<V>()), v);  // in this order a NaN stays
 }
 
 // Copies count numbers, at most 2 * kPiece, as two pieces that may overlap.
