@@ -1,7 +1,5 @@
 #include "tapegrad/show/metrics.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include "tapegrad/base/json_internal.h"
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/io/text_internal.h"
+#include "tapegrad/show/system_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -59,17 +58,15 @@ Metrics::Value::Value(double value)
 
 Metrics::Metrics(std::filesystem::path path, const MetricsOptions& options)
     : path_(std::move(path)),
-      file_(std::fopen(detail::require_path("metrics", path_).c_str(), options.keep ? "ae" : "we")),
+      file_(detail::system::open_log(detail::require_path("metrics", path_).string().c_str(), options.keep)),
       more_(options.keep) {
   if (!file_) fail_to_write(path_);
   std::setvbuf(file_.get(), nullptr, _IONBF, 0);  // what could not be written must not be written later
 }
 
 void Metrics::cut_off() {
-  const int file = ::fileno(file_.get());
   // A pipe or a terminal has nothing to cut off.
-  if (::ftruncate(file, static_cast<off_t>(bytes_)) != 0 && errno != EINVAL) fail_to_write(path_);
-  ::lseek(file, 0, SEEK_END);
+  if (!detail::system::cut_off(file_.get(), bytes_) && errno != EINVAL) fail_to_write(path_);
   more_ = false;
 }
 
@@ -93,8 +90,7 @@ void Metrics::write(std::span<const Entry> values) {
     lines_.pop_back();
     std::clearerr(file_.get());
     // Cuts the piece of a line off now, or in the next write().
-    more_ = ::ftruncate(::fileno(file_.get()), static_cast<off_t>(bytes_)) != 0;
-    ::lseek(::fileno(file_.get()), 0, SEEK_END);
+    more_ = !detail::system::cut_off(file_.get(), bytes_);
     errno = error;
     fail_to_write(path_);
   }
@@ -102,7 +98,7 @@ void Metrics::write(std::span<const Entry> values) {
 }
 
 State Metrics::state() const {
-  if (::fsync(::fileno(file_.get())) != 0 && errno != EINVAL) fail_to_write(path_);
+  if (!detail::system::write_to_disk(file_.get()) && errno != EINVAL) fail_to_write(path_);
   return {.integers = {{"lines", lines_.size()}}};
 }
 

@@ -1,8 +1,6 @@
 #include "tapegrad/show/progress.h"
 
 #include <fmt/core.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "tapegrad/base/fail_internal.h"
+#include "tapegrad/show/system_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace detail {
@@ -97,7 +96,7 @@ std::string bar(double share, int length) {
 Progress::Progress(std::FILE* out, ProgressOptions options)
     : out_(out),
       options_(std::move(options)),
-      terminal_(options_.terminal.value_or(::isatty(::fileno(out)) == 1)),
+      terminal_(options_.terminal.value_or(detail::system::is_terminal(out))),
       epoch_(options_.epochs_done) {
   if (options_.epochs < 1 || options_.samples < 1)
     fail("progress", "epochs and samples must be at least 1, got {} epochs of {} samples", options_.epochs,
@@ -116,8 +115,8 @@ Progress::~Progress() {
 
 int Progress::columns() const {
   if (options_.columns > 0) return options_.columns;
-  winsize size{};
-  return ::ioctl(::fileno(out_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kDefaultColumns;
+  const int found = detail::system::columns(out_);
+  return found > 0 ? found : kDefaultColumns;
 }
 
 void Progress::begin_epoch() {

@@ -1,20 +1,17 @@
 #include "tapegrad/show/report.h"
 
-#include <sys/utsname.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <ctime>
 #include <exception>
-#include <fstream>
 
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/show/chart_internal.h"
 #include "tapegrad/show/report_style_internal.h"
 #include "tapegrad/show/sheet.h"
+#include "tapegrad/show/system_internal.h"
 
 namespace tapegrad::inline v0 {
 namespace {
@@ -451,48 +448,26 @@ void Report::write(const std::filesystem::path& path) const {
   detail::write_file("report", path, {&part, 1});
 }
 
-namespace {
-
-// The value of the first line "key<separators>value" of a file, empty when there is none.
-std::string value_in(const char* path, std::string_view key, std::string_view separators) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(key)) continue;
-    const auto begin = line.find_first_not_of(separators, key.size());
-    if (begin == key.size() || begin == std::string::npos) continue;
-    return line.substr(begin, line.find_last_not_of("\" \t") + 1 - begin);
-  }
-  return {};
-}
-
-}  // namespace
-
 Report::Facts machine_facts() {
-  utsname system{};
-  ::uname(&system);
-  std::string processor = value_in("/proc/cpuinfo", "model name", "\t :");
-  if (processor.empty()) processor = system.machine;
-  std::string name = value_in("/etc/os-release", "PRETTY_NAME", "=\"");
-  if (name.empty()) name = system.sysname;
-  const double memory =
-      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
-#ifdef __clang__
+  const detail::system::Machine machine = detail::system::machine();
+#if defined(__clang__)
   const std::string compiler = fmt::format("Clang {}.{}", __clang_major__, __clang_minor__);
-#else
+#elif defined(__GNUC__)
   const std::string compiler = fmt::format("GCC {}.{}", __GNUC__, __GNUC_MINOR__);
+#else
+  const std::string compiler = "another";
 #endif
   const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
+  const std::tm utc = detail::system::utc(now);
   char date[] = "2000-01-01 00:00 UTC";
   std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
   return {{"Date", date},
           {"tapegrad",
            fmt::format("{}.{}.{}", TAPEGRAD_VERSION_MAJOR, TAPEGRAD_VERSION_MINOR, TAPEGRAD_VERSION_PATCH)},
-          {"Processor", processor},
+          {"Processor", machine.processor},
           {"Threads", fmt::format("{} in use", thread_count())},
-          {"Memory", fmt::format("{:.1f} GB", memory / 1e9)},
-          {"System", fmt::format("{}, {} {}", name, system.sysname, system.release)},
+          {"Memory", fmt::format("{:.1f} GB", machine.memory / 1e9)},
+          {"System", machine.system},
           {"Compiler", compiler}};
 }
 
