@@ -1,6 +1,5 @@
 #include "tapegrad/base/background.h"
 
-#include <cfenv>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -24,7 +23,7 @@ struct Background::Shared {
       stage = Stage::Running;
       std::function<void()> now = std::exchange(task, nullptr);
       lock.unlock();
-      std::fesetenv(&environment);
+      environment.use_on_this_thread();
       std::exception_ptr thrown = run(std::move(now));
       lock.lock();
       error = std::move(thrown);
@@ -53,7 +52,7 @@ struct Background::Shared {
   Stage stage = Stage::Idle;
   bool stopping = false;
   std::function<void()> task;
-  std::fenv_t environment{};
+  detail::FloatingPoint environment;
   std::exception_ptr error;
   std::thread thread;
   std::uint32_t process = detail::process_number();  // the one that has the thread
@@ -111,7 +110,7 @@ void Background::start(std::function<void()> task) {
     return;
   }
   if (!shared_->thread.joinable()) shared_->thread = std::thread([shared = shared_] { shared->loop(); });
-  std::fegetenv(&shared_->environment);
+  shared_->environment.take_from_this_thread();
   shared_->task = std::move(task);
   shared_->stage = Shared::Stage::Waiting;
   shared_->changed.notify_all();

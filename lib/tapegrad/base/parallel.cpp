@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cfenv>
 #include <condition_variable>
 #include <exception>
 #include <limits>
@@ -48,7 +47,7 @@ class Job {
     for (index_t s = 0; s < shares_; ++s) share(s).next.store(begin_of(s), std::memory_order_relaxed);
   }
 
-  std::fenv_t environment{};
+  detail::FloatingPoint environment;
   detail::Context context;
 
   /// The work of thread number `own`.
@@ -122,12 +121,16 @@ constexpr int kSpins = 2000;  // some 50 microseconds: loops follow each other c
 
 // A thread that sleeps until it is offered a job. An offer that it has not taken can be withdrawn: nobody waits for
 // a thread to wake up only to find nothing left to do.
-class Worker {
+class Worker : public std::enable_shared_from_this<Worker> {
  public:
-  ~Worker() {
+  // Ends the thread.
+  void end() {
     if (!thread_.joinable()) return;
     change(State::Ending);
-    thread_.join();
+    if (detail::kEndingThreadsMayWait)
+      thread_.join();
+    else
+      thread_.detach();  // the thread holds the worker
     worker_count.fetch_sub(1, std::memory_order_relaxed);
   }
 
@@ -135,7 +138,8 @@ class Worker {
   bool start(int most) {
     if (!detail::kThreads || !count_worker(most)) return false;
     try {
-      thread_ = std::thread([this] { loop(); });
+      auto holds = detail::kEndingThreadsMayWait ? nullptr : shared_from_this();
+      thread_ = std::thread([this, holds = std::move(holds)] { loop(); });
     } catch (...) {
       worker_count.fetch_sub(1, std::memory_order_relaxed);
       throw;
@@ -195,7 +199,7 @@ class Worker {
       if (each_ != nullptr) {
         each_();
       } else {
-        std::fesetenv(&job_->environment);
+        job_->environment.use_on_this_thread();
         detail::context() = job_->context;
         job_->work(number_);
         detail::context() = {};  // which may hold a tape's memory
@@ -217,12 +221,15 @@ class Worker {
 // threads that both run loops, and a program that never runs a large loop never starts one.
 class Workers {
  public:
+  ~Workers() {
+    for (const auto& worker : workers_) worker->end();
+  }
   bool in_this_process() const { return owner_ == detail::process_number(); }
 
   void run(Job& job, int helpers) {
     try {
       while (static_cast<int>(workers_.size()) < helpers) {
-        auto added = std::make_unique<Worker>();
+        auto added = std::make_shared<Worker>();
         if (!added->start(std::max(helpers, kMostWorkers))) break;
         workers_.push_back(std::move(added));
       }
@@ -242,7 +249,7 @@ class Workers {
   }
 
  private:
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::shared_ptr<Worker>> workers_;
   const std::uint32_t owner_ = detail::process_number();
 };
 
@@ -312,7 +319,7 @@ void run_pieces(index_t count, index_t piece, RangeFunction f) {
   Workers* const all = alone ? nullptr : workers();
   if (all != nullptr) {
     job.context = own;
-    std::fegetenv(&job.environment);
+    job.environment.take_from_this_thread();
     all->run(job, helpers);
   } else {
     job.work(0);

@@ -22,6 +22,17 @@ std::uint32_t process_number() {
 #endif
 }
 
+#if defined(__MINGW32__) && defined(__GNUC__) && !defined(__clang__)
+// GCC for Windows keeps variables of threads in memory of its own, and frees that memory at the end of a thread: before the
+// destructors of the variables run, unless those were the first to ask to be called. They ask here, ahead of all else.
+extern "C" int __cxa_thread_atexit(void (*function)(void*), void* object, void* library);
+namespace {
+[[gnu::constructor(101)]] void destroy_variables_of_threads_while_they_are_there() {
+  __cxa_thread_atexit([](void*) {}, nullptr, nullptr);
+}
+}  // namespace
+#endif
+
 int cpus_of_process() {
   if constexpr (!kThreads) return 1;
 #if defined(__linux__)

@@ -2,6 +2,11 @@
 
 // Internal: what base/ asks of the operating system and of the processor, beside the standard library.
 
+#if defined(__MINGW32__) && defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+#include <cfenv>
 #include <cstdint>
 
 namespace tapegrad::inline v0::detail {
@@ -12,6 +17,37 @@ inline constexpr bool kThreads = false;
 #else
 inline constexpr bool kThreads = true;
 #endif
+
+/// Whether what ends with a thread may wait for the end of another thread. The threads of GCC for Windows (winpthreads) all need
+/// one lock to end, which an ending one holds.
+#if defined(__MINGW32__) && !defined(__clang__)
+inline constexpr bool kEndingThreadsMayWait = false;
+#else
+inline constexpr bool kEndingThreadsMayWait = true;
+#endif
+
+/// How a thread rounds, and what it does with tiny numbers.
+class FloatingPoint {
+ public:
+  void take_from_this_thread() {
+    std::fegetenv(&environment_);
+#if defined(__MINGW32__) && defined(__SSE__)
+    vectors_ = _mm_getcsr();  // which fegetenv() leaves out there
+#endif
+  }
+  void use_on_this_thread() const {
+    std::fesetenv(&environment_);
+#if defined(__MINGW32__) && defined(__SSE__)
+    _mm_setcsr(vectors_);
+#endif
+  }
+
+ private:
+  std::fenv_t environment_{};
+#if defined(__MINGW32__) && defined(__SSE__)
+  unsigned vectors_ = 0;
+#endif
+};
 
 /// The number of the process. What fork() copies has another.
 std::uint32_t process_number();
