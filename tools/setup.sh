@@ -15,7 +15,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 missing=
 for package in $(cat "$here/packages.txt") "$@"; do
-  if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$'; then
+  case $package in
+    *:*) architecture=${package#*:} ;;
+    *) architecture=$(dpkg --print-architecture) ;; # of several that are installed
+  esac
+  if ! dpkg-query -W -f '${db:Status-Status} ${Architecture}\n' "$package" 2>/dev/null |
+    grep -Eqx "installed ($architecture|all)"; then
     missing="$missing $package"
   fi
 done

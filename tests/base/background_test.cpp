@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#if !defined(_WIN32)  // which has no fork()
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include <atomic>
 #include <cfenv>
@@ -135,7 +137,7 @@ TEST(Background, ATaskMayEndIt) {
   while (!ended) std::this_thread::yield();
 }
 
-#if !TAPEGRAD_THREAD_SANITIZER
+#if !TAPEGRAD_THREAD_SANITIZER && !defined(_WIN32)
 // What f returns in a child process; -1 if the child did not end by itself.
 template <class F>
 int result_in_child(const F& f) {

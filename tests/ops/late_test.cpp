@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "emulated.h"
 #include "sanitizers.h"
 #include "tapegrad/tapegrad.h"
 
@@ -12,6 +13,9 @@
 
 namespace tapegrad::testing {
 namespace {
+
+// A program under an emulator can copy itself, but not start itself.
+constexpr const char* kDeathTestStyle = kEmulated ? "fast" : "threadsafe";
 
 // Large enough for two threads. Ends the process with 1 where the numbers are wrong.
 struct ComputesWhenDestroyed {
@@ -29,7 +33,7 @@ struct ComputesWhenDestroyed {
 
 TEST(LateDestructorsDeathTest, OfAGlobalObject) {
   if (TAPEGRAD_THREAD_SANITIZER) GTEST_SKIP() << "it does not support threads after a fork()";
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  GTEST_FLAG_SET(death_test_style, kDeathTestStyle);
   EXPECT_EXIT(
       {
         static const ComputesWhenDestroyed last;
@@ -41,7 +45,7 @@ TEST(LateDestructorsDeathTest, OfAGlobalObject) {
 
 TEST(LateDestructorsDeathTest, OfAnObjectOfAThread) {
   if (TAPEGRAD_THREAD_SANITIZER) GTEST_SKIP() << "it does not support threads after a fork()";
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  GTEST_FLAG_SET(death_test_style, kDeathTestStyle);
   EXPECT_EXIT(
       {
         std::thread([] {

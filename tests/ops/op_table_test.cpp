@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -48,26 +49,59 @@ TEST_P(OpTable, SecondOrderGradcheck) {
   EXPECT_GT(largest, 1e-3) << "nothing was compared";
 }
 
-TEST_P(OpTable, Float32GivesTheSameGradientsUpToRounding) {
-  const OpRow& row = GetParam();
-  std::vector<std::vector<Tensor>> results;
-  for (const DType dtype : {DType::Float64, DType::Float32}) {
-    std::vector<Tensor> xs;
-    Tape tape;
-    for (const Tensor& x : row.draw()) xs.push_back(tape.watch(cast(x, dtype)));
-    const Tensor y = row.f(xs);
-    results.push_back(tape.gradient(
-        y, xs, {.zeros_for_unreached = true, .output_gradient = full(y.shape(), 0.75, y.dtype())}));
-    results.back().push_back(y);
+Tensor random_like(const Tensor& x, std::uint64_t stream) {
+  Generator generator(5, stream);
+  return normal(x.shape(), 0, 1, generator, x.dtype());
+}
+
+// The result of a row and its gradients of this order, with its inputs in `dtype`.
+std::vector<Tensor> gradients_in(const OpRow& row, DType dtype, int order) {
+  const auto drawn_like = [](const Tensor& t, std::uint64_t seed) {
+    return cast(random_like(zeros(t.shape(), DType::Float64), seed), t.dtype());
+  };
+  std::vector<Tensor> xs;
+  Tape tape;
+  for (const Tensor& x : row.draw()) xs.push_back(tape.watch(cast(x, dtype)));
+  const Tensor y = row.f(xs);
+  Tensor target = y, seed = full(y.shape(), 0.75, y.dtype());
+  if (order == 2) {
+    const auto first =
+        tape.gradient(y, xs, {.create_graph = true, .zeros_for_unreached = true, .output_gradient = seed});
+    target = sum(seed * y);
+    for (std::size_t i = 0; i < first.size(); ++i)
+      target = target + cast(sum(first[i] * drawn_like(first[i], i)), target.dtype());
+    seed = ones({}, target.dtype());
   }
-  for (std::size_t i = 0; i < results[0].size(); ++i) {
-    const Tensor single = cast(results[1][i], DType::Float64);
-    ASSERT_EQ(single.shape().str(), results[0][i].shape().str());
+  std::vector<Tensor> found =
+      tape.gradient(target, xs, {.zeros_for_unreached = true, .output_gradient = seed});
+  found.push_back(y);
+  return found;
+}
+
+// `share`: of the largest number of a tensor, or of 1.
+void expect_the_same_in_float32(const OpRow& row, int order, double share) {
+  const std::vector<Tensor> exact = gradients_in(row, DType::Float64, order),
+                            found = gradients_in(row, DType::Float32, order);
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const Tensor single = cast(found[i], DType::Float64);
+    ASSERT_EQ(single.shape().str(), exact[i].shape().str());
+    double largest = 1;
+    if (order == 2)
+      for (const double v : exact[i].values<double>()) largest = std::max(largest, std::abs(v));
     for (index_t k = 0; k < single.size(); ++k) {
-      const double exact = results[0][i].data<double>()[k];
-      EXPECT_NEAR(single.data<double>()[k], exact, 5e-6 * std::max(1.0, std::abs(exact)));
+      const double right = exact[i].data<double>()[k];
+      EXPECT_NEAR(single.data<double>()[k], right, share * std::max(largest, std::abs(right)))
+          << "of input " << i;
     }
   }
+}
+
+TEST_P(OpTable, Float32GivesTheSameGradientsUpToRounding) {
+  expect_the_same_in_float32(GetParam(), 1, 5e-6);
+}
+
+TEST_P(OpTable, Float32GivesTheSameSecondGradientsUpToRounding) {
+  expect_the_same_in_float32(GetParam(), 2, 5e-6);
 }
 
 // Whole numbers: an op takes them, or says so in its own name.
@@ -93,11 +127,6 @@ TEST_P(OpTable, RefusesUndefinedTensors) {
 
 // A forgotten Saved. Each input is changed in place between the forward pass and gradient(): the result must
 // be that of the unchanged input, bit for bit, or an error; never a third number.
-
-Tensor random_like(const Tensor& x, std::uint64_t stream) {
-  Generator generator(5, stream);
-  return normal(x.shape(), 0, 1, generator, x.dtype());
-}
 
 // One run over a row: the forward pass, then gradients of this order, with input `changed` overwritten before
 // the last call of gradient() (none, if it is -1).

@@ -14,4 +14,4 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(fmt_DIR ${CMAKE_CURRENT_LIST_DIR}/packages/fmt)
 set(hwy_DIR ${CMAKE_CURRENT_LIST_DIR}/packages/hwy)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static") # a program brings GCC's libraries along
-set(CMAKE_CROSSCOMPILING_EMULATOR wine64)
+set(CMAKE_CROSSCOMPILING_EMULATOR wine)
