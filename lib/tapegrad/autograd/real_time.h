@@ -25,8 +25,8 @@ class TAPEGRAD_INTERNAL ConstantFilters;
 /// After some passes with the same shapes on the same thread, such a pass starts no thread, and takes neither a lock nor memory
 /// from the system: the memory of its results goes round. So do the layers, and the functions whose results have sizes that are
 /// known beforehand. Not so: what returns a std::vector (split(), chunk()), or is given one that the caller makes anew (lists in
-/// braces are not); Dense and matmul() of several rows, which take OpenBLAS' locks and work space (a library that was built with
-/// -DTAPEGRAD_BLAS=OFF has none); sort() and topk(); and what throws an error, or comes first after release_memory(). Scopes of
+/// braces are not); Dense and matmul() of more than one row, which take OpenBLAS' locks and work space (a library that was built
+/// with -DTAPEGRAD_BLAS=OFF has none); sort() and topk(); and what throws an error, or comes first after release_memory(). Scopes of
 /// this kind end on the thread that made them, the last one first.
 class [[nodiscard]] RealTimeScope {
  public:

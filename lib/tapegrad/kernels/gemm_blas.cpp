@@ -10,6 +10,7 @@
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/grain.h"
+#include "tapegrad/kernels/row_product.h"
 
 namespace tapegrad::inline v0::kernels {
 namespace {
@@ -107,6 +108,10 @@ void gemm(index_t m, index_t n, index_t k, Matrix<const T> a, Matrix<const T> b,
           bool accumulate) {
   if (m == 0 || n == 0) return;
   if (k == 0) return gemm_of_nothing(m, n, c, accumulate);
+  // Our own takes neither a lock nor work space, as OpenBLAS does, which is faster only where many sums over lanes are short.
+  constexpr index_t kLongSum = 512;
+  if (m == 1 && (!b.transposed || k >= kLongSum))
+    return row_product(n, k, a.data, a.transposed ? a.step : 1, b, c.data, accumulate);
   if (m > largest_product() / n / k) {
     // The longest axis is cut in two, in the middle or at a multiple of what micro-kernels like.
     const auto half = [](index_t size) { return size >= 64 ? size / 2 / 32 * 32 : size / 2; };
