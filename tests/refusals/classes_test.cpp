@@ -562,6 +562,7 @@ TEST(WrongClasses, TapesAndTransforms) {
   rows.refuse("gradcheck", [&] { gradcheck_parameters(nullptr, {.tensors = {{"p", x64}}}); });
   rows.refuse("ThreadCountScope", [] { ThreadCountScope scope(0); });
   rows.refuse("ThreadCountScope", [] { ThreadCountScope scope(1025); });
+  rows.refuse("RealTimeScope", [] { RealTimeScope scope({Tensor()}); });
   rows.refuse("parallel_for", [] { parallel_for(2, 0, [](index_t, index_t) {}); });
 }
 
