@@ -1,4 +1,4 @@
-"""Convolutions beside oneDNN's: each shape in turns, the best of all rounds of either."""
+"""Convolutions beside oneDNN's: each shape in turns, the best of all rounds of either, whose filters are packed before."""
 import csv
 import os
 
@@ -35,7 +35,7 @@ def measure(options, context, name, thread_counts):
                 file.write(head + "\n" + shape + "\n")
             context.peak.measure()
             for threads in thread_counts:
-                add("ours", run([ours, "--shapes", one, "--threads", str(threads), "--seconds", seconds]))
+                add("ours", run([ours, "--keep-filters", "--shapes", one, "--threads", str(threads), "--seconds", seconds]))
             for text in context.onednn().run(one, max(thread_counts)):
                 add("onednn", text)
     return best
