@@ -10,19 +10,35 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <locale>
 #include <numeric>
 #include <optional>
 #include <span>
+#include <sstream>
 #include <string_view>
+#include <type_traits>
 
 namespace cli {
 namespace {
 
+#if defined(__cpp_lib_to_chars)
+constexpr bool kReadsAnyNumber = true;
+#else  // LLVM's standard library before version 20
+constexpr bool kReadsAnyNumber = false;
+#endif
+
 template <class T>
 std::optional<T> parsed(const std::string& text) {
   T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if constexpr (std::is_integral_v<T> || kReadsAnyNumber) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  } else {  // no infinities and no NaN
+    std::istringstream in(text);
+    in.imbue(std::locale::classic());
+    if (!(in >> std::noskipws >> value) || in.peek() != std::istringstream::traits_type::eof())
+      return std::nullopt;
+  }
   return value;
 }
 
