@@ -73,6 +73,18 @@ TEST_F(ConstantFilter, IsNeitherItsViewNorAnother) {
     expect_same(results(w), results(copy(w)));
 }
 
+TEST_F(ConstantFilter, IsNotPackedForNoImages) {
+  const auto right = results(w_);
+  const ConstantFilters filters(std::vector{w_});
+  const Tensor none = zeros({0, 6, 6, 5});
+  for (const auto padding : {Padding::Same, Padding::Valid}) {
+    const Tensor y = conv2d(none, w_, {.padding = padding});
+    EXPECT_EQ(y.size(), 0);
+    EXPECT_EQ(conv2d_transpose(y, w_, {.padding = padding}).size(), 0);
+  }
+  expect_same(results(w_), right);
+}
+
 TEST_F(ConstantFilter, MayBeOneInAnother) {
   const ConstantFilters outer(std::vector{w_});
   const auto right = results(copy(w_));

@@ -90,6 +90,44 @@ TEST_P(Gates, AreNotSeenBySourcesHooksAndHigherOrders) {
   }
 }
 
+// Only the gradient of the first input is made by a kernel that can pass a mask: one that relu made may be any of them, or several.
+TEST_P(Gates, AreOfAnyInputThatReluMade) {
+  for (const bool transposed : {false, true})
+    for (const bool relu_after : {false, true})
+      for (int made_by_relu = 1; made_by_relu < 8; ++made_by_relu) {
+        const Tensor x = parameter(x_),
+                     w = parameter(numbers(transposed ? Shape{3, 3, 6, 4} : Shape{3, 3, 4, 6}));
+        const std::vector<Tensor> all = {x, w, parameter(numbers({6}))};
+        const auto gradients = [&](bool listens) {
+          Tape tape;
+          std::vector<Tensor> inputs = all;
+          for (std::size_t i = 0; i < inputs.size(); ++i)
+            if ((made_by_relu >> i & 1) != 0) inputs[i] = relu(inputs[i]);
+          const FusedOptions options = {.relu = relu_after};
+          const Tensor y = transposed ? fused_conv2d_transpose(inputs[0], inputs[1], inputs[2], options)
+                                      : fused_conv2d(inputs[0], inputs[1], inputs[2], options);
+          const Tensor loss = mean(square(y));
+          if (listens) tape.on_gradient(y, [](const Tensor&) {});
+          return tape.gradient(loss, all);
+        };
+        SCOPED_TRACE(made_by_relu);
+        expect_equal(gradients(false), gradients(true));
+      }
+}
+
+// One tensor as image and filter: one part of its gradient is gated, the other is not.
+TEST_P(Gates, AreOfOneInputOfTwoThatAreTheSame) {
+  const Tensor p = parameter(numbers({4, 4, 4, 4}));
+  const auto gradient = [&](bool listens) {
+    Tape tape;
+    const Tensor x = relu(p);
+    const Tensor y = fused_conv2d(x, x, Tensor(), {}, {.padding = Padding::Same});
+    if (listens) tape.on_gradient(y, [](const Tensor&) {});
+    return tape.gradient(mean(square(y)), p);
+  };
+  EXPECT_TRUE(equal(gradient(false), gradient(true)));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Gates, ::testing::Values(DType::Float32, DType::Float64), [](const auto& each) {
   return std::string(each.param == DType::Float32 ? "Float32" : "Float64");
 });

@@ -288,8 +288,8 @@ class Backward {
     for (const Edge& edge : edges) {
       const bool leads = leads_to_source(*edge.input);
       wanted[static_cast<std::size_t>(edge.index)] = leads;
-      if (leads && node.takes_call && edge.index < 64 && may_be_gated(*edge.input, position(*edge.input)))
-        call.gate |= std::uint64_t{1} << edge.index;
+      if (leads && node.takes_call && edge.index == 0)
+        call.gate_first = may_be_gated(*edge.input, position(*edge.input));
     }
     return call;
   }
@@ -348,8 +348,7 @@ class Backward {
            wanted->size(), found->size());
     for (const Edge& edge : edges)
       if (const auto index = static_cast<std::size_t>(edge.index); (*wanted)[index])
-        accept(edge, position(*edge.input), std::move((*found)[index]),
-               index < 64 && (call.gate >> index & 1) != 0);
+        accept(edge, position(*edge.input), std::move((*found)[index]), call.gate_first && index == 0);
   }
 
   static Tensor applied(const Edge& edge, const Tensor& g, const Tensor& output) {

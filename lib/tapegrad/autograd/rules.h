@@ -89,9 +89,9 @@ struct JointCall {
   const std::vector<bool>& wanted;  ///< which inputs need a gradient
   /// The output gradient is zero already where the op's output is not positive.
   bool gated = false;
-  /// Bit i: the rule sets the gradient of input i to zero where that input is not positive, as the rule of the op that made the
+  /// The rule sets the gradient of its first input to zero where that input is not positive, as the rule of the op that made the
   /// input would do next. Only rules that take a JointCall are asked to.
-  std::uint64_t gate = 0;
+  bool gate_first = false;
 };
 using InputRule = Rule<Tensor>;
 using JointRule = Rule<std::vector<Tensor>, JointCall>;

@@ -43,7 +43,7 @@ struct FusedRule {
     Tensor* const bias = call.wanted.size() == 3 && call.wanted[2] ? &found[2] : nullptr;
     // Of what relu was applied to. A gradient that was gated has passed relu already.
     const Tensor gy = through_relu(gradient, call.gated ? Tensor() : out, bias);
-    const Tensor gate = (call.gate & 1) != 0 ? x() : Tensor();
+    const Tensor gate = call.gate_first ? x() : Tensor();
     if (call.wanted[0])
       found[0] = transposed ? convolve("conv2d", g, gy, w(), gate)
                             : backprop_input("conv2d_backprop_input", g, gy, w(), gate);

@@ -165,6 +165,8 @@ const T* packed_biases(const CorrelationPlan& plan, const T* bias) {
 template <class T>
 void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y, const Epilogue<T>& epilogue,
                       PackedFilter* kept) {
+  if (plan.phases.empty())
+    return;  // a result without elements; what is kept must not be packed by such a plan
   const Correlation& c = plan.c;
   const T* const weights = packed_weights(plan, w, kept);
   const T* const biases = packed_biases(plan, epilogue.bias);
