@@ -228,6 +228,7 @@ class Workers {
 
   void run(Job& job, int helpers) {
     try {
+      workers_.reserve(static_cast<std::size_t>(helpers));  // before there is a thread to end
       while (static_cast<int>(workers_.size()) < helpers) {
         auto added = std::make_shared<Worker>();
         if (!added->start(std::max(helpers, kMostWorkers))) break;
