@@ -58,6 +58,26 @@ TEST_P(RowProduct, IsThatOfItsDefinitionAndTouchesItsArraysAlone) {
               }
 }
 
+TEST_P(RowProduct, IsThatOfItsDefinitionWhereSumsAreLong) {
+  for (const index_t n : {1, 3, 9, 40})
+    for (const index_t k : {1024, 1025, 2500})
+      for (const bool transposed : {false, true})
+        for (const bool accumulate : {false, true}) check<float>({n, k, 1, 3, transposed, accumulate}, false);
+}
+
+// One by one, so many numbers add up to one that is off by a hundredth.
+TEST_P(RowProduct, KeepsTheDigitsOfLongSums) {
+  constexpr index_t k = 1 << 20;
+  const std::vector<float> x(k, 1.0F);
+  for (const index_t n : {1, 3, 8})
+    for (const bool transposed : {false, true}) {
+      const std::vector<float> b(static_cast<std::size_t>(n * k), 0.1F);
+      std::vector<float> y(static_cast<std::size_t>(n));
+      row_product<float>(n, k, x.data(), 1, {b.data(), transposed ? k : n, transposed}, y.data(), false);
+      for (const float sum : y) EXPECT_NEAR(sum / k, 0.1F, 1e-3F * 0.1F) << n << transposed;
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, RowProduct, testing::kTargets, testing::target_name);
 
 }  // namespace

@@ -128,6 +128,11 @@ void row_product(index_t n, index_t k, const T* x, index_t step, Matrix<const T>
     x = row;
   }
   if (n == 1 && b.step == 1) b.transposed = true;  // a column without gaps: the same numbers as a row
+  constexpr index_t kLongSum = 1024;               // a sum of many more, one by one, loses digits
+  for (; k > kLongSum; k -= kLongSum, x += kLongSum, b.data += kLongSum * (b.transposed ? 1 : b.step)) {
+    row_product(n, kLongSum, x, 1, b, y, accumulate);
+    accumulate = true;
+  }
   if constexpr (sizeof(T) == sizeof(float)) {
     if (b.transposed)
       HWY_DYNAMIC_DISPATCH(RowTransposedFloat)(n, k, x, b.data, b.step, y, accumulate);
