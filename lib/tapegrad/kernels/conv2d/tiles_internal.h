@@ -132,10 +132,11 @@ HWY_NOINLINE void WritePixels(const CorrelateJob<T>& job, const T* from, index_t
 // Before AVX-512, masked loads and stores are slow on some CPUs.
 constexpr bool kMaskedStores = HWY_TARGET <= HWY_AVX3;
 
-// Whether vectors of channels are written as they are.
+// Whether the gate is applied to vectors before they are written. A gradient in float is worth the 30 kB.
 template <int kGroup, int kVectors>
-HWY_INLINE bool InVectors(const CorrelateJob<T>& job) {
-  return kGroup == 1 && (kVectors > 1 || job.channels == kLanes || kMaskedStores);
+HWY_INLINE bool GatesVectors(const CorrelateJob<T>& job) {
+  constexpr bool kWorthIt = sizeof(T) == sizeof(float) && HWY_TARGET <= HWY_AVX2;
+  return kWorthIt && kGroup == 1 && (kVectors > 1 || job.channels == kLanes || kMaskedStores);
 }
 
 // Brings the gate of one segment into the first cache while its sums are made: without that, each of its lines would be waited for.
@@ -264,7 +265,7 @@ HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T
     HWY_UNROLL(14)
     for (int i = 0; i < kResults; ++i) v[i] = Relu(v[i]);
   }
-  const bool before = job.gate != nullptr && InVectors<kGroup, kVectors>(job);
+  const bool before = job.gate != nullptr && GatesVectors<kGroup, kVectors>(job);
   if constexpr (kGroup == 1)
     if (before) Gate<kVectors, kPixels>(job, v, job.gate + (y - job.y));
   Write<kGroup, kVectors, kPixels>(job, v, y);
@@ -282,7 +283,7 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
     HWY_UNROLL(2)
     for (int s = 0; s < 2; ++s) HWY_UNROLL(14)
     for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kLanes);
-    if (job.gate != nullptr) {
+    if (job.gate != nullptr && GatesVectors<kGroup, kVectors>(job)) {
       HWY_UNROLL(2)
       for (int s = 0; s < 2; ++s) PrefetchGate<kVectors, kPixels>(job, segment[s].y);
     }
