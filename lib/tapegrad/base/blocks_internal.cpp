@@ -17,7 +17,7 @@ struct Kept {
   Kept* next;
   int size_class;
 };
-constinit Kept closed{};  // in the place of a list: nobody takes from it any more
+constinit Kept closed_list{};  // in the place of a list: nobody takes from it any more
 
 // Where blocks of a thread that others free wait for it: otherwise the one that frees would keep more and more, and the other ask
 // the system in each step. It outlives its thread for as long as one of its blocks is in use.
@@ -110,7 +110,7 @@ struct Blocks final : ThreadMemory {
   // At the end of the thread: from now on its blocks go to the system.
   void close() {
     if (home == nullptr) return;
-    for (Kept* block = home->returned.exchange(&closed, std::memory_order_acquire); block != nullptr; --out) {
+    for (Kept* block = home->returned.exchange(&closed_list, std::memory_order_acquire); block != nullptr; --out) {
       Kept* const next = block->next;
       ::operator delete(block, kAlign);
       block = next;
@@ -179,7 +179,7 @@ Blocks::~Blocks() {
     home->returned_bytes.fetch_add(bytes, std::memory_order_relaxed);
     Kept* before = home->returned.load(std::memory_order_relaxed);
     Kept* const own = new (block) Kept{before, size_class};
-    while (before != &closed) {
+    while (before != &closed_list) {
       own->next = before;
       if (home->returned.compare_exchange_weak(before, own, std::memory_order_release,
                                                std::memory_order_relaxed))
