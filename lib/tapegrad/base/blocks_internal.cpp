@@ -110,7 +110,8 @@ struct Blocks final : ThreadMemory {
   // At the end of the thread: from now on its blocks go to the system.
   void close() {
     if (home == nullptr) return;
-    for (Kept* block = home->returned.exchange(&closed_list, std::memory_order_acquire); block != nullptr; --out) {
+    for (Kept* block = home->returned.exchange(&closed_list, std::memory_order_acquire); block != nullptr;
+         --out) {
       Kept* const next = block->next;
       ::operator delete(block, kAlign);
       block = next;
