@@ -18,13 +18,11 @@
 #include <fstream>
 #include <functional>
 #include <optional>
-#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "command_line/command_line.h"
-#include "tapegrad/autograd/constant_filters_internal.h"
 #include "tapegrad/tapegrad.h"
 
 namespace tg = tapegrad;
@@ -82,8 +80,9 @@ void run(const Row& r, tg::DType dtype, int threads, double seconds, bool keep_f
   const tg::Shape filter = transpose ? tg::Shape{r.kh, r.kw, r.c_out / r.groups, r.c_in}
                                      : tg::Shape{r.kh, r.kw, r.c_in / r.groups, r.c_out};
   const tg::Tensor w = tg::uniform(filter, -1, 1, generator, dtype);
-  std::optional<tg::detail::ConstantFilters> kept;
-  if (keep_filter) kept.emplace(std::span(&w, 1));
+  std::optional<tg::RealTimeScope> kept;
+  if (keep_filter) kept.emplace(std::vector{w});
+  const tg::ThreadCountScope scope(threads);  // not the one thread of a RealTimeScope
   const auto forward = [&] {
     return transpose
                ? tg::conv2d_transpose(
