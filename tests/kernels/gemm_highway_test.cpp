@@ -205,9 +205,15 @@ TEST_P(GemmOfOurOwn, KeepsNanAndInfinity) {
 // x x - round(x x) is what rounding has lost, if the product is rounded once with the sum; and zero if it is rounded twice.
 TEST_P(GemmOfOurOwn, FusesWhereTheInstructionSetDoes) {
   const float x = 1 + 0x1p-12F, squared = x * x;
-  // A build for one instruction set alone has no code for SSE4; of x86-64-v2, Highway calls that SSSE3.
-  constexpr auto kWithout = HWY_SSE4 | HWY_SSSE3 | HWY_WASM;
-  const bool fused = (GetParam().bit & kWithout) == 0 || (HWY_TARGETS & kWithout) == 0;
+#if HWY_ARCH_X86 && defined(HWY_COMPILE_ONLY_STATIC)  // a build for one instruction set alone
+#if defined(__FMA__)
+  constexpr bool fused = true;
+#else
+  constexpr bool fused = false;
+#endif
+#else
+  const bool fused = (GetParam().bit & (HWY_SSE4 | HWY_WASM)) == 0;
+#endif
   for (const index_t n : {1, 16, 48, 65}) {
     std::vector<float> b(static_cast<std::size_t>(2 * n), x), c(static_cast<std::size_t>(n));
     std::fill_n(b.begin(), n, -squared);
