@@ -39,7 +39,7 @@ Home*& home_of(void* block, int size_class) {
 }
 
 void* new_block(int size_class, Home* home) {
-  void* block = ::operator new(block_bytes(size_class) + sizeof(Home*), kAlign, std::nothrow);
+  void* block = ::operator new(block_bytes(size_class) + sizeof(void*), kAlign, std::nothrow);
   if (block != nullptr) ::new (&home_of(block, size_class)) Home*(home);
   return block;
 }
