@@ -99,15 +99,17 @@ using JointRule = Rule<std::vector<Tensor>, JointCall>;
 /// A joint rule that takes a list of the wanted inputs.
 template <class F>
 struct OfWanted {
+  using Wanted = std::vector<bool>;
+  static constexpr bool kTakesOutput =
+      std::is_invocable_v<const F&, const Tensor&, const Tensor&, const Wanted&>;
   F f;
-  std::vector<Tensor> operator()(const Tensor& g,
-                                 const JointCall& call) const requires std::is_invocable_v < const F&,
-      const Tensor&, const std::vector<bool>
-  & > { return f(g, call.wanted); }
-  std::vector<Tensor> operator()(const Tensor& g, const Tensor& output,
-                                 const JointCall& call) const requires std::is_invocable_v < const F&,
-      const Tensor&, const Tensor&, const std::vector<bool>
-  & > { return f(g, output, call.wanted); }
+  std::vector<Tensor> operator()(const Tensor& g, const JointCall& call) const requires(!kTakesOutput) {
+    return f(g, call.wanted);
+  }
+  std::vector<Tensor> operator()(const Tensor& g, const Tensor& output, const JointCall& call) const
+      requires(kTakesOutput) {
+    return f(g, output, call.wanted);
+  }
 };
 
 /// Whether a closure says of itself that the output gradient matters to it only where the op's output is positive, as to
