@@ -77,4 +77,8 @@ int cpu_quota(const std::string& groups, const std::string& root) {
   return found;
 }
 
+int cpu_quota() {
+  return cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+}
+
 }  // namespace tapegrad::inline v0::detail

@@ -11,4 +11,7 @@ namespace tapegrad::inline v0::detail {
 /// cpu.cfs_quota_us and cpu.cfs_period_us of version 1.
 int cpu_quota(const std::string& groups, const std::string& root);
 
+/// That of the files of this system. Linux has them: others set no limit.
+int cpu_quota();
+
 }  // namespace tapegrad::inline v0::detail

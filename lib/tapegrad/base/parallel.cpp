@@ -13,23 +13,18 @@
 #include <thread>
 #include <vector>
 
+#include "tapegrad/base/compiler_internal.h"  // refuses fast math: all sources are compiled alike
 #include "tapegrad/base/context.h"
 #include "tapegrad/base/cpu_quota_internal.h"
 #include "tapegrad/base/fail_internal.h"
 #include "tapegrad/base/system_internal.h"
 #include "tapegrad/base/thread_memory.h"
 
-// Results are the same bits for any number of threads, NaN stays NaN, and sums keep their order. All sources
-// are compiled alike, so it is enough to look here.
-#if defined(__FAST_MATH__)
-#error "tapegrad cannot be compiled with -ffast-math or -Ofast"
-#endif
-
 namespace tapegrad::inline v0 {
 namespace {
 
 int available_cpus() {
-  static const int quota = detail::cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+  static const int quota = detail::cpu_quota();
   return std::clamp(std::min(detail::cpus_of_process(), quota), 1, 64);
 }
 

@@ -2,7 +2,9 @@
 
 // Internal: what base/ asks of the operating system and of the processor, beside the standard library.
 
-#if defined(__MINGW32__) && defined(__SSE__)
+#if defined(_MSC_VER)
+#include <intrin.h>
+#elif defined(_WIN32) && defined(__SSE__)
 #include <xmmintrin.h>
 #endif
 
@@ -18,9 +20,9 @@ inline constexpr bool kThreads = false;
 inline constexpr bool kThreads = true;
 #endif
 
-/// Whether what ends with a thread may wait for the end of another thread. The threads of GCC for Windows (winpthreads) all need
-/// one lock to end, which an ending one holds.
-#if defined(__MINGW32__) && !defined(__clang__)
+/// Whether what ends with a thread may wait for the end of another thread. Under Windows all threads need one lock to end (that of
+/// the loader; of winpthreads, with GCC), which an ending one holds.
+#if defined(_WIN32)
 inline constexpr bool kEndingThreadsMayWait = false;
 #else
 inline constexpr bool kEndingThreadsMayWait = true;
@@ -31,20 +33,20 @@ class FloatingPoint {
  public:
   void take_from_this_thread() {
     std::fegetenv(&environment_);
-#if defined(__MINGW32__) && defined(__SSE__)
+#if defined(_WIN32) && (defined(__SSE__) || defined(_M_X64))
     vectors_ = _mm_getcsr();  // which fegetenv() leaves out there
 #endif
   }
   void use_on_this_thread() const {
     std::fesetenv(&environment_);
-#if defined(__MINGW32__) && defined(__SSE__)
+#if defined(_WIN32) && (defined(__SSE__) || defined(_M_X64))
     _mm_setcsr(vectors_);
 #endif
   }
 
  private:
   std::fenv_t environment_{};
-#if defined(__MINGW32__) && defined(__SSE__)
+#if defined(_WIN32) && (defined(__SSE__) || defined(_M_X64))
   unsigned vectors_ = 0;
 #endif
 };
@@ -59,8 +61,12 @@ int cpus_of_process();
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
-#elif defined(__aarch64__) && defined(__GNUC__)
+#elif defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__)
   asm volatile("yield");
+#elif defined(_M_ARM64)
+  __yield();
 #endif
 }
 

@@ -28,7 +28,7 @@ std::ptrdiff_t again_after_signals(Call call) {
 Status told_by(const struct stat& from) {
   return {.regular = S_ISREG(from.st_mode),
           .size = static_cast<std::uint64_t>(from.st_size),
-          .permissions = from.st_mode & 0777};
+          .permissions = static_cast<unsigned>(from.st_mode) & 0777};
 }
 
 const char* name_of(const std::filesystem::path& folder) {
@@ -81,6 +81,9 @@ bool set_permissions(int file, unsigned permissions) {
 }
 
 bool sync(int file) {
+#if defined(F_FULLFSYNC)  // of macOS, where fsync() leaves bytes in the disk's own memory
+  if (::fcntl(file, F_FULLFSYNC) == 0) return true;
+#endif
   return ::fsync(file) == 0;
 }
 

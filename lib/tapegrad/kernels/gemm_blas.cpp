@@ -1,7 +1,6 @@
 #include "tapegrad/kernels/gemm.h"
 
 #include <cblas.h>
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <limits>
@@ -11,6 +10,7 @@
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/kernels/grain.h"
 #include "tapegrad/kernels/row_product.h"
+#include "tapegrad/kernels/system_internal.h"
 
 namespace tapegrad::inline v0::kernels {
 namespace {
@@ -50,13 +50,13 @@ void call_blas(CBLAS_TRANSPOSE tb, int n, int k, const double* x, int step, cons
 //   time.
 enum class Flavour { OpenMP, Pthread, Serial };
 
-using GetThreads = int (*)();
-using SetThreads = void (*)(int);
+using GetThreads = int();
+using SetThreads = void(int);
 
 struct Blas {
   Flavour flavour;
-  GetThreads get_threads = nullptr;
-  SetThreads set_threads = nullptr;
+  GetThreads* get_threads = nullptr;
+  SetThreads* set_threads = nullptr;
 };
 
 const Blas& blas() {
@@ -65,8 +65,8 @@ const Blas& blas() {
     if (parallel == OPENBLAS_SEQUENTIAL) return Blas{.flavour = Flavour::Serial};
     // OpenBLAS brought its OpenMP runtime along; what it calls is what the dynamic linker finds first.
     Blas openmp{.flavour = Flavour::OpenMP,
-                .get_threads = reinterpret_cast<GetThreads>(dlsym(RTLD_DEFAULT, "omp_get_max_threads")),
-                .set_threads = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))};
+                .get_threads = function_of_program<GetThreads>("omp_get_max_threads"),
+                .set_threads = function_of_program<SetThreads>("omp_set_num_threads")};
     const bool usable = openmp.get_threads != nullptr && openmp.set_threads != nullptr;
     return parallel == OPENBLAS_OPENMP && usable ? openmp : Blas{.flavour = Flavour::Pthread};
   }();

@@ -1,10 +1,13 @@
 #include "tapegrad/ops/axis_internal.h"
 
 #include <array>
+#include <limits>
 #include <numeric>
 #include <span>
 
 namespace tapegrad::inline v0::detail {
+
+constexpr index_t kLargest = std::numeric_limits<index_t>::max();
 
 int checked_axis(const char* op, const Shape& shape, int axis) {
   const int rank = shape.rank();
@@ -25,17 +28,14 @@ AxisMask marked_axes(const char* op, const Shape& shape, const Axes& axes) {
 }
 
 index_t size_product(const char* op, index_t a, index_t b) {
-  index_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product))
+  if (b != 0 && a > kLargest / b)
     fail(op, "the result is too large: an axis would have size {} times {}", a, b);
-  return product;
+  return a * b;
 }
 
 index_t size_sum(const char* op, index_t a, index_t b) {
-  index_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum))
-    fail(op, "the result is too large: an axis would have size {} plus {}", a, b);
-  return sum;
+  if (a > kLargest - b) fail(op, "the result is too large: an axis would have size {} plus {}", a, b);
+  return a + b;
 }
 
 Shape result_shape(const char* op, std::span<const index_t> sizes) {

@@ -21,7 +21,7 @@ int checked_axis(const char* op, const Shape& shape, int axis);
 using AxisMask = std::array<bool, Shape::kMaxRank>;
 AxisMask marked_axes(const char* op, const Shape& shape, const Axes& axes);
 
-/// a * b of sizes. Throws an Error of op when that is no number of elements.
+/// a * b of sizes, which are not negative. Throws an Error of op when that is no number of elements.
 index_t size_product(const char* op, index_t a, index_t b);
 /// a + b of sizes.
 index_t size_sum(const char* op, index_t a, index_t b);

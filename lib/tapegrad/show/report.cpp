@@ -6,6 +6,7 @@
 #include <ctime>
 #include <exception>
 
+#include "tapegrad/base/compiler_internal.h"
 #include "tapegrad/base/parallel.h"
 #include "tapegrad/io/file_internal.h"
 #include "tapegrad/show/chart_internal.h"
@@ -450,13 +451,7 @@ void Report::write(const std::filesystem::path& path) const {
 
 Report::Facts machine_facts() {
   const detail::system::Machine machine = detail::system::machine();
-#if defined(__clang__)
-  const std::string compiler = fmt::format("Clang {}.{}", __clang_major__, __clang_minor__);
-#elif defined(__GNUC__)
-  const std::string compiler = fmt::format("GCC {}.{}", __GNUC__, __GNUC_MINOR__);
-#else
-  const std::string compiler = "another";
-#endif
+  const detail::Compiler compiler = detail::kCompiler;
   const std::time_t now = std::time(nullptr);
   const std::tm utc = detail::system::utc(now);
   char date[] = "2000-01-01 00:00 UTC";
@@ -468,7 +463,7 @@ Report::Facts machine_facts() {
           {"Threads", fmt::format("{} in use", thread_count())},
           {"Memory", fmt::format("{:.1f} GB", machine.memory / 1e9)},
           {"System", machine.system},
-          {"Compiler", compiler}};
+          {"Compiler", fmt::format("{} {}.{}", compiler.name, compiler.major, compiler.minor)}};
 }
 
 }  // namespace tapegrad::inline v0

@@ -14,6 +14,9 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 #endif
 
 #include <cerrno>
@@ -83,6 +86,17 @@ std::string value_in(const char* path, std::string_view key, std::string_view se
   return {};
 }
 
+// "AMD EPYC"; empty when nobody tells.
+std::string processor_name() {
+#if defined(__APPLE__)
+  char name[256] = {};
+  std::size_t size = sizeof name - 1;
+  return ::sysctlbyname("machdep.cpu.brand_string", name, &size, nullptr, 0) == 0 ? name : "";
+#else
+  return value_in("/proc/cpuinfo", "model name", "\t :");
+#endif
+}
+
 }  // namespace
 
 std::FILE* open_log(const char* path, bool keep) {
@@ -119,7 +133,7 @@ std::tm utc(std::time_t time) {
 Machine machine() {
   utsname system{};
   ::uname(&system);
-  std::string processor = value_in("/proc/cpuinfo", "model name", "\t :");
+  std::string processor = processor_name();
   if (processor.empty()) processor = system.machine;
   std::string name = value_in("/etc/os-release", "PRETTY_NAME", "=\"");
   if (name.empty()) name = system.sysname;

@@ -14,7 +14,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "tapegrad/base/compiler_internal.h"
 #include "tapegrad/kernels/conv2d/depthwise_tiles.h"
+#include "tapegrad/kernels/cpu_internal.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tapegrad::inline v0::kernels {

@@ -36,16 +36,14 @@ HWY_INLINE bool Inside(index_t column, index_t width) {
 // GCC would load a vector again for each of its uses.
 HWY_INLINE hn::Vec<Full> LoadOnce(const T* x) {
   auto v = hn::LoadU(Full(), x);
-#if HWY_ARCH_X86
-  __asm__("" : "+v"(v.raw));
-#endif
+  TAPEGRAD_HOLD(v);
   return v;
 }
 
 // For the next rows, which the processor does not foresee: into the second cache, since the first one is
 // full. An address outside of the array does no harm.
 HWY_INLINE void Prefetch(const T* x) {
-  __builtin_prefetch(x, 0, 2);
+  TAPEGRAD_PREFETCH_INTO_SECOND_CACHE(x);
 }
 
 // Outputs [kFrom, kTo) of those that are open: j - kFrom, ..., j - kTo + 1.
@@ -55,10 +53,10 @@ struct Opens {};
 // Calls step() for each step of a pass over `outputs` outputs, with those of the open outputs that exist.
 template <int kLast, class Step>
 HWY_INLINE void PassOver(index_t outputs, Step step) {
-  const auto begin = [&]<int... k>(std::integer_sequence<int, k...>) HWY_ATTR __attribute__((always_inline)) {
+  const auto begin = [&]<int... k>(std::integer_sequence<int, k...>) HWY_ATTR TAPEGRAD_INLINE_LAMBDA {
     (step(Opens<0, k + 1>()), ...);
   };
-  const auto end = [&]<int... k>(std::integer_sequence<int, k...>) HWY_ATTR __attribute__((always_inline)) {
+  const auto end = [&]<int... k>(std::integer_sequence<int, k...>) HWY_ATTR TAPEGRAD_INLINE_LAMBDA {
     (step(Opens<k + 1, kLast + 1>()), ...);
   };
   using Ends = std::make_integer_sequence<int, kLast>;
@@ -86,7 +84,7 @@ void CorrelateWindow(const DepthwiseCorrelateJob<T>& job, index_t channel) {
   T* y = job.y + channel;
   index_t column = -in.columns.pad;
   // Adds the products of the outputs j - k, of those k that are in [kFrom, kTo).
-  const auto step = [&]<int kFrom, int kTo>(Opens<kFrom, kTo>) HWY_ATTR __attribute__((always_inline)) {
+  const auto step = [&]<int kFrom, int kTo>(Opens<kFrom, kTo>) HWY_ATTR TAPEGRAD_INLINE_LAMBDA {
     HWY_UNROLL(2)
     for (int u = 0; u < kStride; ++u, ++column) {
       if (!Inside(column, in.width)) continue;
@@ -131,7 +129,7 @@ void AccumulateWindow(const DepthwiseAccumulateJob<T>& job, index_t row, index_t
     index_t column = -in.columns.pad;
     // The products of outputs that do not exist are left out, for a dy of zero would not do: zero times the infinity or
     // NaN of a pixel that no tap reads is NaN.
-    const auto step = [&]<int kFrom, int kTo>(Opens<kFrom, kTo>) HWY_ATTR __attribute__((always_inline)) {
+    const auto step = [&]<int kFrom, int kTo>(Opens<kFrom, kTo>) HWY_ATTR TAPEGRAD_INLINE_LAMBDA {
       HWY_UNROLL(8)
       for (int k = kLast; k > 0; --k) dy[k] = dy[k - 1];
       if constexpr (kFrom == 0) {

@@ -86,10 +86,10 @@ std::array<Axis, 2> checked_axes(std::string_view op, const Shape& x, std::strin
           axis(w[1], options.strides.width, options.dilations.width, 1)};
 }
 
-// The largest number in place of one that is larger: nobody has so many channels.
+// Of numbers that are not negative. The largest one in place of one that is larger: nobody has so many channels.
 index_t times(index_t a, index_t b) {
-  index_t product = 0;
-  return __builtin_mul_overflow(a, b, &product) ? (std::numeric_limits<index_t>::max)() : product;
+  constexpr index_t kLargest = std::numeric_limits<index_t>::max();
+  return b != 0 && a > kLargest / b ? kLargest : a * b;
 }
 
 // The way out where channels do not fit but would if the image, the filter or both were in PyTorch's layout:

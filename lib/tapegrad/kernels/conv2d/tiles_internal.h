@@ -146,7 +146,7 @@ HWY_INLINE void PrefetchGate(const CorrelateJob<T>& job, const T* y) {
   HWY_UNROLL(7)
   for (int p = 0; p < kPixels; ++p, gate += job.y_pixel) {
     HWY_UNROLL(2)
-    for (int i = 0; i < kVectors; ++i) __builtin_prefetch(gate + i * kLanes);
+    for (int i = 0; i < kVectors; ++i) TAPEGRAD_PREFETCH(gate + i * kLanes);
   }
 }
 
@@ -471,8 +471,8 @@ void PrefetchSums(const FilterJob<T>& job) {
   for (index_t t = 0; t < job.tap_count; ++t)
     for (index_t a = 0; a < job.scalar_count; ++a) {
       const T* to = job.sums + t * job.tap_sums_step + a * job.scalar_sums_step;
-      __builtin_prefetch(to, 1);
-      __builtin_prefetch(to + job.vector_count * kLanes - 1, 1);
+      TAPEGRAD_PREFETCH_TO_WRITE(to);
+      TAPEGRAD_PREFETCH_TO_WRITE(to + job.vector_count * kLanes - 1);
     }
 }
 
