@@ -15,6 +15,28 @@ static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may not 
 
 }  // namespace
 
+#if defined(_WIN32)
+
+struct InterruptScope::Before {
+  void (*action)(int) = SIG_DFL;
+};
+
+InterruptScope::InterruptScope() : before_(std::make_unique<Before>()) {
+  if (scope_open.exchange(true))
+    throw tapegrad::Error("interrupt", "there is an InterruptScope already, and only one SIGINT");
+  signal_came = false;
+  // The second one finds the default action, to which Windows returns by itself.
+  before_->action = ::signal(SIGINT, [](int) { signal_came = true; });
+  if (before_->action == SIG_IGN) ::signal(SIGINT, SIG_IGN);
+}
+
+InterruptScope::~InterruptScope() {
+  ::signal(SIGINT, before_->action);
+  scope_open = false;
+}
+
+#else
+
 struct InterruptScope::Before {
   struct sigaction action {};
 };
@@ -34,6 +56,8 @@ InterruptScope::~InterruptScope() {
   ::sigaction(SIGINT, &before_->action, nullptr);
   scope_open = false;
 }
+
+#endif
 
 bool InterruptScope::requested() const {
   return signal_came;

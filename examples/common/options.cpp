@@ -1,16 +1,14 @@
 #include "common/options.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <limits>
 #include <stdexcept>
 #include <system_error>
 #include <tuple>
 
+#include "common/system.h"
 #include "tapegrad/ops/reduce.h"
 
 namespace common {
@@ -39,14 +37,11 @@ std::string for_others(const std::string& value) {
 std::error_code refusal_to_write(const fs::path& file) {
   std::error_code none;
   const fs::file_status status = fs::status(file, none);
-  const auto last = [] { return std::error_code(errno, std::generic_category()); };
   // A pipe that is opened and closed again would have an end for its reader.
   if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status))
-    return ::access(file.c_str(), W_OK) == 0 ? std::error_code() : last();
+    return system::refusal_to_access(file);
   const bool missing = !fs::exists(fs::symlink_status(file, none));
-  const int opened = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  if (opened < 0) return last();
-  ::close(opened);
+  if (const std::error_code refusal = system::refusal_to_open(file)) return refusal;
   if (missing) fs::remove(file, none);
   return {};
 }
@@ -88,8 +83,7 @@ std::vector<std::string> runs_near(const fs::path& out) {
 
 fs::path default_data() {
   std::error_code none;
-  const fs::path program = fs::read_symlink("/proc/self/exe", none);
-  for (fs::path folder = program; folder.has_relative_path(); folder = folder.parent_path())
+  for (fs::path folder = system::program(); folder.has_relative_path(); folder = folder.parent_path())
     if (has_digits(folder / "data")) return fs::proximate(folder / "data", none);
   return "data";
 }
@@ -119,7 +113,8 @@ void make_folder(const fs::path& folder, const std::string& option) {
         fmt::format("{} must be a folder that is there or can be made, and '{}' cannot: {}", option,
                     folder.string(), error.message()));
   }
-  if (const std::error_code refusal = refusal_to_write(folder / fmt::format(".{}.tmp", ::getpid())))
+  if (const std::error_code refusal =
+          refusal_to_write(folder / fmt::format(".{}.tmp", system::process_number())))
     throw std::invalid_argument(
         fmt::format("{} must be a folder to which files can be written, and to '{}' they cannot: {}", option,
                     folder.string(), refusal.message()));

@@ -150,7 +150,8 @@ void TrainingRun::interrupt() const {
 void TrainingRun::train(const std::function<Values(const tg::Batch&)>& step,
                         const std::function<Values()>& end_epoch) {
   restore();
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> nowhere(std::fopen("/dev/null", "w"), std::fclose);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> nowhere(std::fopen(system::nowhere(), "w"),
+                                                                std::fclose);
   tg::Progress progress(is_first() ? stdout : nowhere.get(),
                         {.epochs = static_cast<int>(std::max(epochs(), epoch_)),
                          .samples = loader_ != nullptr ? loader_->samples() : length_.per_epoch,

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "common/exercise_system.h"
+
 namespace exercise_22 {
 namespace {
 
@@ -316,7 +318,7 @@ void step_part(Check& check, const Answers& answers) {
 
 // data/ of the tree that the current folder or the program lies in.
 fs::path data_folder() {
-  for (fs::path start : {fs::current_path(), fs::read_symlink("/proc/self/exe")})
+  for (fs::path start : {fs::current_path(), exercises::system::program()})
     for (; start.has_relative_path(); start = start.parent_path())
       if (fs::exists(start / "data" / "train-images-idx3-ubyte.gz")) return start / "data";
   throw std::runtime_error(

@@ -1,7 +1,6 @@
 // What the program of an exercise does.
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -10,6 +9,7 @@
 #include <string_view>
 
 #include "common/exercise.h"
+#include "common/exercise_system.h"
 
 namespace exercises {
 namespace {
@@ -19,8 +19,7 @@ void say_crash(int) {
   constexpr std::string_view text =
       "FAILED: the program read or wrote memory that is not its own, or called itself without an end. at(), set() "
       "and add_to() say which index is wrong; data() and values() do not.\n";
-  [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
-  _exit(1);
+  system::end_saying(text);
 }
 
 }  // namespace
@@ -42,7 +41,7 @@ int run(const Exercise& exercise, void (*judge)(Check&), int argc, char** argv) 
   std::signal(SIGABRT, say_crash);
   Check check;
   judge(check);
-  fmt::print("{}", text_of(exercise, check, isatty(STDOUT_FILENO) != 0));
+  fmt::print("{}", text_of(exercise, check, system::is_terminal()));
   if (json != nullptr) {
     std::FILE* file = std::fopen(json, "w");
     if (file == nullptr) {
