@@ -24,7 +24,8 @@
 // which exports what is declared in that block; other files write namespace tapegrad::inline v0. The inline
 // namespace keeps two versions of the library in one program apart.
 // A class that is only named there, and declared in an internal header, is a TAPEGRAD_INTERNAL one.
-#if defined(__GNUC__)
+// Windows exports functions, not namespaces: there CMake has a DLL export all of them (WINDOWS_EXPORT_ALL_SYMBOLS).
+#if defined(__GNUC__) && !defined(_WIN32)
 #define TAPEGRAD_API __attribute__((visibility("default")))
 #define TAPEGRAD_INTERNAL __attribute__((visibility("hidden")))
 #else

@@ -26,7 +26,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(TAPEGRAD_C_EXPORTS) /* the library itself, as a DLL */
+#define TAPEGRAD_C_API __declspec(dllexport)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define TAPEGRAD_C_API __attribute__((visibility("default")))
 #else
 #define TAPEGRAD_C_API
