@@ -188,7 +188,7 @@ if [ -n "$report" ]; then
   {
     echo "# Where the library was built and tested"
     echo
-    echo "Written by \`tools/run_everywhere.sh\`. Not run, as there is no such machine: macOS, MSVC; real arm64 and Windows."
+    echo "Written by \`tools/run_everywhere.sh\`. Written for but not run, as there is no such machine: macOS and MSVC; nor was real arm64 and Windows."
     echo
     table
     echo
