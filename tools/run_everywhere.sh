@@ -1,14 +1,15 @@
 #!/bin/bash
 # Builds the library for every platform and with every compiler that Debian 12 and 13 have, and runs the tests there.
 #   tools/run_everywhere.sh [--report FILE] [WHAT[=ROOM,ROOM...]]...   (default: all of them, with their results in tests/EVERYWHERE.md)
-#   x86        the tests with the kernels of x86-64-v2, v3 and v4, each forced, as far as this CPU has them
+#   x86        the tests with the kernels of x86-64-v2, v3 and v4, each forced, as far as this CPU has them: of all rooms but examples,
+#              mpi and tools, whose tests start other programs, in which nothing is forced
 #   arm64      NEON, by g++-aarch64-linux-gnu, with Debian's arm64 packages, under qemu-user: no speed of it is worth telling
 #   wasm       WebAssembly, by emscripten in a Debian 13 (tools/cross/debian13.sh), with its vectors, under node
 #   windows    by mingw-w64, under wine
 #   compilers  g++-12 clang++-14 clang++-16 clang++-19 libc++ (Clang 19 with that library); in a Debian 13 g++-13 g++-14: each of
 #              these names is one of WHAT, too
 #   results    the last results alone
-# Needs root, for Debian's packages. Of the rooms of tests/cross only the named ones are built and run. The report tells the last
+# Needs root, for Debian's packages. With rooms only these are built and run; without, those of tests/cross. The report tells the last
 # results of all, each with its commit: what takes an hour can be run in pieces.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -74,12 +75,21 @@ report() { # what it is, rooms, log, status
   echo "| $1 | ${2//,/, } | $passed | $skipped | $([ "$status" -eq 0 ] && echo passed || echo FAILED) | $(date -u +%F), $commit |" |
     tee -a "$results"
 }
+# Rooms whose tests call the library in their own process.
+rooms_here() {
+  printf '%s\n' tests/*/*_test.cpp | cut -d/ -f2 | sort -u | grep -Evx 'examples|mpi|tools' | paste -sd,
+}
+# Tests that choose an instruction set themselves are run where it is the forced one.
 run_here() { # what it is, instruction set, rooms: the release build's own programs
-  local log=$build/$2.log status=0
-  : >"$log"
-  for room in ${3//,/ }; do
-    TAPEGRAD_TEST_TARGET=$2 build/release/tests/test_"$room" >>"$log" 2>&1 || status=1
-  done
+  local log=$build/$2.log logs=$build/$2 status=0 others
+  others=$(printf '%s\n' AVX512 AVX2 SSE4 | grep -vx "$2" | sed 's|^|Targets/*/|' | paste -sd:)
+  rm -rf "$logs"
+  mkdir -p "$logs"
+  # shellcheck disable=SC2016  # the inner shell expands
+  tr , '\n' <<<"$3" | TAPEGRAD_TEST_TARGET=$2 xargs -P "$CMAKE_BUILD_PARALLEL_LEVEL" -I{} \
+    bash -c 'build/release/tests/test_"$1" --gtest_filter="$3" >"$2/$1.log" 2>&1 || { echo "test_$1: FAILED" >>"$2/$1.log"; exit 1; }' \
+    sh {} "$logs" "*:-$others" || status=1
+  cat "$logs"/*.log >"$log"
   report "$1" "$3" "$log" $status
 }
 run() { # what it is, folder, rooms, and a command that runs in front of all
@@ -92,6 +102,7 @@ programs() { tr , '\n' <<<"$rooms" | sed 's/^/cross_/'; }
 
 for check in "${checks[@]}"; do
   rooms=base,tensor,kernels,autograd,ops,nn
+  [ "$check" != x86 ] || rooms=$(rooms_here)
   case $check in
     *=*) rooms=${check#*=} check=${check%%=*} ;;
   esac
