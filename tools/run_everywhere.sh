@@ -95,7 +95,7 @@ run_here() { # what it is, instruction set, rooms: the release build's own progr
 run() { # what it is, folder, rooms, and a command that runs in front of all
   local what=$1 folder=$2 rooms=$3 log=$2/run.log status=0
   "${@:4}" ctest --test-dir "$folder" --parallel "$CMAKE_BUILD_PARALLEL_LEVEL" -R "^cross\.(${rooms//,/|})(\.[0-9]+)?\$" \
-    --output-on-failure --verbose --no-tests=error >"$log" 2>&1 || status=$?
+    --verbose --no-tests=error >"$log" 2>&1 || status=$?
   report "$what" "$rooms" "$log" $status
 }
 programs() { tr , '\n' <<<"$rooms" | sed 's/^/cross_/'; }

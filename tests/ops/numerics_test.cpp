@@ -5,10 +5,10 @@
 #include <functional>
 #include <limits>
 #include <memory>
-#include <numbers>
 #include <string>
 #include <vector>
 
+#include "ops/long_constants.h"
 #include "oracle.h"
 #include "refuses.h"
 #include "tapegrad/nn/losses.h"
@@ -73,11 +73,9 @@ Real silu_slope(Real x) {
   return sigmoid_of(x) * (1 + x * sigmoid_of(-x));
 }
 Real gelu_slope(Real x) {
-  constexpr Real kPi = std::numbers::pi_v<Real>;
   return std::erfc(-x / std::sqrt(Real{2})) / 2 + x * std::exp(-x * x / 2) / std::sqrt(2 * kPi);
 }
 Real gelu_tanh_slope(Real x) {
-  constexpr Real kPi = std::numbers::pi_v<Real>;
   const Real scale = 2 * std::sqrt(2 / kPi), u = scale * (x + Real{0.044715} * x * x * x);
   return sigmoid_of(u) * (1 + x * scale * (1 + 3 * Real{0.044715} * x * x) * sigmoid_of(-u));
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/targets.h"
+#include "ops/long_constants.h"
 #include "tapegrad/tapegrad.h"
 
 // How far each differentiable elementwise op, its slope and its second derivative are from what they are on paper, in units
@@ -33,8 +34,6 @@ static_assert(std::numeric_limits<Quad>::digits == 113);
 #endif
 using Function = std::function<Tensor(const Tensor&)>;
 using Exact = Real (*)(Real);
-
-constexpr Real kPi = std::numbers::pi_v<Real>;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The reference
@@ -188,15 +187,15 @@ void add_functions(std::vector<Curve>& all) {
   all.push_back({"log2",
                  log2,
                  [](Real x) { return std::log2(x); },
-                 [](Real x) { return 1 / (std::numbers::ln2_v<Real> * x); },
-                 [](Real x) { return -1 / (std::numbers::ln2_v<Real> * x * x); },
+                 [](Real x) { return 1 / (kLn2 * x); },
+                 [](Real x) { return -1 / (kLn2 * x * x); },
                  {1, 2},
                  0});
   all.push_back({"log10",
                  log10,
                  [](Real x) { return std::log10(x); },
-                 [](Real x) { return 1 / (std::numbers::ln10_v<Real> * x); },
-                 [](Real x) { return -1 / (std::numbers::ln10_v<Real> * x * x); },
+                 [](Real x) { return 1 / (kLn10 * x); },
+                 [](Real x) { return -1 / (kLn10 * x * x); },
                  {1, 10},
                  0});
   all.push_back({"sqrt",
