@@ -19,7 +19,7 @@ VectorTraits Traits() {
   return {kLanes, narrow ? kLanes / 2 : kLanes, kFilterAccumulators, sizeof(T)};
 }
 
-// In a segment of a line; a tile is two segments.
+// In a segment of a line; a tile is two segments, or four.
 constexpr index_t MostPixels(index_t vectors) {
   return std::min<index_t>(kMostPixels, kAccumulators / 2 / vectors);
 }
@@ -150,31 +150,52 @@ HWY_INLINE void PrefetchGate(const CorrelateJob<T>& job, const T* y) {
   }
 }
 
-// What the gate lets through of the pixels of one segment, before they are written.
+// What the gate lets through: the sums where it is positive, else 0.
+template <class V>
+HWY_INLINE V LetThrough(V gate, V sum) {
+  return hn::IfThenElseZero(hn::Gt(gate, hn::Zero(hn::DFromV<V>())), sum);
+}
+
+// The same of the pixels of one segment, before they are written.
 template <int kVectors, int kPixels, class V>
 HWY_INLINE void Gate(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], const T* gate) {
   const hn::DFromV<V> d;
-  const auto let_through = [&](V at, V sum)
-                               HWY_ATTR { return hn::IfThenElseZero(hn::Gt(at, hn::Zero(d)), sum); };
-  const index_t last = job.channels - kLanes;
-  HWY_UNROLL(7)
-  for (int p = 0; p < kPixels; ++p, gate += job.y_pixel) {
-    HWY_UNROLL(2)
-    for (int i = 0; i < kVectors; ++i) {
-      V& sum = v[p * kVectors + i];
-      if constexpr (kMaskedStores && kVectors == 1)
-        sum = let_through(LoadFirst(d, gate, job.channels), sum);
-      else
-        sum = let_through(hn::LoadU(d, gate + (i + 1 < kVectors ? i * kLanes : last)), sum);
+  if constexpr (kMaskedStores && kVectors == 1) {
+    const auto channels = hn::FirstN(d, static_cast<std::size_t>(job.channels));
+    HWY_UNROLL(7)
+    for (int p = 0; p < kPixels; ++p, gate += job.y_pixel)
+      v[p] = LetThrough(hn::MaskedLoad(channels, d, gate), v[p]);
+  } else {
+    const index_t last = job.channels - kLanes;
+    HWY_UNROLL(7)
+    for (int p = 0; p < kPixels; ++p, gate += job.y_pixel) {
+      HWY_UNROLL(2)
+      for (int i = 0; i < kVectors; ++i) {
+        V& sum = v[p * kVectors + i];
+        sum = LetThrough(hn::LoadU(d, gate + (i + 1 < kVectors ? i * kLanes : last)), sum);
+      }
     }
   }
 }
 
-// The same of pixels that were written.
+// The same of pixels that were written. Pixels that are neighbours are one line of numbers.
 HWY_NOINLINE void GateWritten(const CorrelateJob<T>& job, index_t pixels, T* y) {
+  const Full d;
+  const bool neighbours = job.y_pixel == job.channels;
+  const index_t lines = neighbours ? 1 : pixels, count = neighbours ? pixels * job.channels : job.channels;
   const T* gate = job.gate + (y - job.y);
-  for (; pixels > 0; --pixels, y += job.y_pixel, gate += job.y_pixel)
-    for (index_t o = 0; o < job.channels; ++o) y[o] = gate[o] > 0 ? y[o] : T{0};
+  for (index_t line = 0; line < lines; ++line, y += job.y_pixel, gate += job.y_pixel) {
+    index_t i = 0;
+    for (; i + kLanes <= count; i += kLanes)
+      hn::StoreU(LetThrough(hn::LoadU(d, gate + i), hn::LoadU(d, y + i)), d, y + i);
+    if constexpr (kMaskedStores) {
+      const auto rest = hn::FirstN(d, static_cast<std::size_t>(count - i));
+      hn::BlendedStore(LetThrough(hn::MaskedLoad(rest, d, gate + i), hn::MaskedLoad(rest, d, y + i)), rest, d,
+                       y + i);
+    } else {
+      for (; i < count; ++i) y[i] = gate[i] > 0 ? y[i] : T{0};
+    }
+  }
 }
 
 // Writes the pixels of one segment, whose channels do not fill a vector each. Without masked stores, where pixels are neighbours, what
@@ -272,20 +293,20 @@ HWY_INLINE void Finish(const CorrelateJob<T>& job, V (&v)[kPixels * kVectors], T
   if (job.gate != nullptr && !before) GateWritten(job, kPixels, y);
 }
 
-// Two segments at a time.
-template <int kGroup, int kVectors, int kPixels>
+// Some segments at a time.
+template <int kSegments, int kGroup, int kVectors, int kPixels>
 void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
   using V = hn::Vec<Full>;
   const Full d;
   const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
-  for (; times > 0; --times, segment += 2) {
-    V sum[2][kPixels * kVectors];
-    HWY_UNROLL(2)
-    for (int s = 0; s < 2; ++s) HWY_UNROLL(14)
+  for (; times > 0; --times, segment += kSegments) {
+    V sum[kSegments][kPixels * kVectors];
+    HWY_UNROLL(4)
+    for (int s = 0; s < kSegments; ++s) HWY_UNROLL(14)
     for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kLanes);
-    if (job.gate != nullptr && GatesVectors<kGroup, kVectors>(job)) {
-      HWY_UNROLL(2)
-      for (int s = 0; s < 2; ++s) PrefetchGate<kVectors, kPixels>(job, segment[s].y);
+    if (job.gate != nullptr) {
+      HWY_UNROLL(4)
+      for (int s = 0; s < kSegments; ++s) PrefetchGate<kVectors, kPixels>(job, segment[s].y);
     }
 
     for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
@@ -296,8 +317,8 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
         V channels[kVectors];
         HWY_UNROLL(2)
         for (int v = 0; v < kVectors; ++v) channels[v] = hn::Load(d, w + v * kLanes);
-        HWY_UNROLL(2)
-        for (int s = 0; s < 2; ++s) {
+        HWY_UNROLL(4)
+        for (int s = 0; s < kSegments; ++s) {
           const T* x = segment[s].x + at;
           HWY_UNROLL(7)
           for (int p = 0; p < kPixels; ++p) {
@@ -312,26 +333,40 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
         if (job.tail == 0) continue;
         const index_t at = *tap - origin;
         const auto channels = hn::Load(d, w);
-        HWY_UNROLL(2)
-        for (int s = 0; s < 2; ++s) HWY_UNROLL(7)
+        HWY_UNROLL(4)
+        for (int s = 0; s < kSegments; ++s) HWY_UNROLL(7)
         for (int p = 0; p < kPixels; ++p)
           sum[s][p] = hn::MulAdd(LoadFirst(d, segment[s].x + at + p * step, job.tail), channels, sum[s][p]);
       }
     }
 
-    HWY_UNROLL(2)
-    for (int s = 0; s < 2; ++s) Finish<kGroup, kVectors, kPixels>(job, sum[s], segment[s].y);
+    HWY_UNROLL(4)
+    for (int s = 0; s < kSegments; ++s) Finish<kGroup, kVectors, kPixels>(job, sum[s], segment[s].y);
   }
 }
 
 using TileFunction = void (*)(const CorrelateJob<T>&, const Segment*, index_t);
-using Tiles = std::array<TileFunction, kMostPixels>;  // [pixels - 1]
+struct Tiles {
+  std::array<TileFunction, kMostPixels> two,
+      four;  // segments at a time: [pixels - 1]. Not all have a tile of four
+};
+
+// A product of one vector has a load of its own. Four segments share those of the filter, and what is done once a tile.
+template <int kGroup, int kVectors, int kPixels>
+constexpr TileFunction TileOfFour() {
+  if constexpr (sizeof(T) == sizeof(float) && kGroup == 1 && kVectors == 1 && kPixels >= 4 &&
+                4 * kPixels <= kAccumulators)
+    return &Tile<4, kGroup, kVectors, kPixels>;
+  else
+    return nullptr;
+}
 
 template <int kGroup, int kVectors, int... kPixelsMinusOne>
 constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
-  return {(kPixelsMinusOne < MostPixels(kVectors)
-               ? &Tile<kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
-               : nullptr)...};
+  return {{(kPixelsMinusOne < MostPixels(kVectors)
+                ? &Tile<2, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
+                : nullptr)...},
+          {TileOfFour<kGroup, kVectors, kPixelsMinusOne + 1>()...}};
 }
 template <int kGroup, int kVectors>
 constexpr Tiles kTiles = MakeTiles<kGroup, kVectors>(std::make_integer_sequence<int, kMostPixels>());
@@ -351,36 +386,45 @@ const Tiles& ChooseTiles(index_t group, index_t vectors) {
   }
 }
 
+// Up to kTogether segments of one size.
+constexpr index_t kTogether = 32;
+void RunTiles(const CorrelateJob<T>& job, const Tiles& tiles, index_t pixels,
+              std::array<Segment, kTogether + 1>& segments, index_t count) {
+  const auto at = static_cast<std::size_t>(pixels - 1);
+  index_t done = 0;
+  if (tiles.four[at] != nullptr) {
+    tiles.four[at](job, segments.data(), count / 4);
+    done = count / 4 * 4;
+  }
+  if (count % 2 == 1)  // the last one is computed twice
+    segments[static_cast<std::size_t>(count)] = segments[static_cast<std::size_t>(count - 1)];
+  if (done < count) tiles.two[at](job, segments.data() + done, (count - done + 1) / 2);
+}
+
 // Lines are cut into segments that are as equal as can be: some of one size, and some of the next smaller
 // one.
 void Correlate(const CorrelateJob<T>& job) {
   const Tiles& tiles = ChooseTiles(job.group, job.vectors);
   const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
   const index_t size = job.pixels / count, longer = job.pixels % count;
-  constexpr index_t kTogether = 32;  // an even number
-  std::array<Segment, kTogether> segments;
+  std::array<Segment, kTogether + 1> segments;
   for (index_t pixels = size; pixels <= size + 1; ++pixels) {
     const index_t in_line = pixels == size ? count - longer : longer;
     if (in_line == 0) continue;
     const index_t begin = pixels == size ? longer * (size + 1) : 0;
-    const TileFunction tile = tiles[static_cast<std::size_t>(pixels - 1)];
+    const index_t x_step = pixels * job.x_pixel, y_step = pixels * job.y_pixel;
     index_t gathered = 0;
     for (index_t image = 0, x_image = begin * job.x_pixel, y_image = begin * job.y_pixel; image < job.images;
          ++image, x_image += job.x_image, y_image += job.y_image)
-      for (index_t line = 0, x = x_image, y = y_image; line < job.lines;
-           ++line, x += job.x_line, y += job.y_line)
-        for (index_t s = 0, right = 0; s < in_line; ++s, right += pixels) {
-          segments[static_cast<std::size_t>(gathered++)] = {job.x + (x + right * job.x_pixel),
-                                                            job.y + (y + right * job.y_pixel)};
+      for (index_t line = 0, x_line = x_image, y_line = y_image; line < job.lines;
+           ++line, x_line += job.x_line, y_line += job.y_line)
+        for (index_t s = 0, x = x_line, y = y_line; s < in_line; ++s, x += x_step, y += y_step) {
+          segments[static_cast<std::size_t>(gathered++)] = {job.x + x, job.y + y};
           if (gathered < kTogether) continue;
-          tile(job, segments.data(), kTogether / 2);
+          RunTiles(job, tiles, pixels, segments, gathered);
           gathered = 0;
         }
-    if (gathered % 2 == 1) {  // the last one is computed twice
-      segments[static_cast<std::size_t>(gathered)] = segments[static_cast<std::size_t>(gathered - 1)];
-      ++gathered;
-    }
-    tile(job, segments.data(), gathered / 2);
+    RunTiles(job, tiles, pixels, segments, gathered);
   }
 }
 
