@@ -131,11 +131,14 @@ void plan_direct_filter(FilterPlan& p) {
   const Phase& phase = p.c.phases.front();
   p.rows = phase.h.stretches(g.in_h);
   p.columns = phase.w.stretches(g.in_w);
-  // Of a few chunks an even number, for two threads.
-  const index_t work = g.out_shape().size() * g.window();
-  const index_t chunks = std::clamp<index_t>(work / kFilterGradientWork, 1,
-                                             std::clamp<index_t>(kMostSums / p.size, 1, kMostChunks));
-  const index_t even = chunks == 1 ? 1 : divide_up(chunks, 2) * 2;
+  // A chunk's sums are set to zero and added up, which takes as long as the products of some 30 pixels. Of a few chunks an even
+  // number, for two threads.
+  constexpr index_t kChunkPixels = 160;
+  const index_t work = g.out_shape().size() * g.window(), pixels = g.batch * g.out_h * g.out_w;
+  const index_t most =
+      std::clamp<index_t>(std::min(kMostSums / p.size, pixels / kChunkPixels), 1, kMostChunks);
+  const index_t chunks = std::clamp<index_t>(work / kFilterGradientWork, 1, most);
+  const index_t even = chunks == 1 ? 1 : chunks / 2 * 2;
   p.strips = Strips(g.batch, g.out_h, std::min(rows_together(p), divide_up(g.batch * g.out_h, even)));
   p.chunk = divide_up(p.strips.count(), even);
   p.chunks = divide_up(p.strips.count(), p.chunk);
