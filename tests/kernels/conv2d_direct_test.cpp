@@ -104,6 +104,23 @@ TEST_P(DirectConv2D, IsTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
+// One image has too few rows for several threads: they share blocks of channels, unless the last block begins within the one before.
+TEST_P(DirectConv2D, OfOneImageThreadsShareTheChannels) {
+  Draw draw(9);
+  const auto shares = [&](const Conv2DGeometry& g, bool transposed) {
+    return plan_correlation(g, transposed, Family::Direct, vector_traits<float>()).by_blocks(3);
+  };
+  for (const index_t channels : {64, 65, 128})
+    for (const index_t stride : {1, 2}) {
+      const Conv2DGeometry g = resolve_conv2d("test", Shape{1, 7, 9, 48}, Shape{3, 3, 48, channels},
+                                              {.strides = stride, .padding = Padding::Same});
+      EXPECT_EQ(shares(g, false), channels != 65);
+      EXPECT_TRUE(shares(g, true)) << channels;  // 48 channels: one block and a half
+      testing::expect_the_same_bits_for_any_number_of_threads(kDirect<float>, g, draw);
+      testing::expect_the_same_bits_for_any_number_of_threads(kDirect<double>, g, draw);
+    }
+}
+
 // Sums of neighbouring pixels share vectors; none may see what belongs to another one.
 TEST_P(DirectConv2D, ANaNReachesOnlyTheSumsItIsIn) {
   for (const index_t channels : {1, 2, 3, 8, 16, 20}) {

@@ -18,10 +18,13 @@ inline constexpr index_t kSearchPiece = 32768;       ///< elements that a search
 inline constexpr index_t kSoftmaxPiece = 8192;       ///< elements of rows that softmax takes
 inline constexpr index_t kMatmulWork = 1 << 20;      ///< multiplications; fewer would pack b again and again
 inline constexpr index_t kConvolutionWork = 1 << 17;  ///< multiplications of a convolution
-inline constexpr index_t kPackedWeights = 1 << 13;    ///< numbers of a filter that are packed
-inline constexpr index_t kAdditionsPiece = 1 << 16;   ///< additions of partial sums
-inline constexpr index_t kSortPiece = 4096;           ///< elements of lanes that are sorted
-inline constexpr index_t kMaskPiece = 8192;           ///< elements of a dropout's mask, which cost more each
+/// Multiplications of a convolution that is shared at all: of a smaller one, half of the input and of the output would go from one
+/// core's cache to another's for nothing.
+inline constexpr index_t kSharedConvolution = 1 << 19;
+inline constexpr index_t kPackedWeights = 1 << 13;   ///< numbers of a filter that are packed
+inline constexpr index_t kAdditionsPiece = 1 << 16;  ///< additions of partial sums
+inline constexpr index_t kSortPiece = 4096;          ///< elements of lanes that are sorted
+inline constexpr index_t kMaskPiece = 8192;          ///< elements of a dropout's mask, which cost more each
 
 inline constexpr index_t kReducePiece = 32768;           ///< elements that one partial result joins
 inline constexpr index_t kReluBackwardPiece = 32768;     ///< elements that one partial sum adds

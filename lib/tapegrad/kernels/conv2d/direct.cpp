@@ -139,17 +139,6 @@ void pack_all(const CorrelationPlan& plan, const T* w, T* packed) {
 }
 
 template <class T>
-const T* packed_weights(const CorrelationPlan& plan, const T* w, PackedFilter* kept) {
-  const auto pack_into = [&](T* memory) { pack_all(plan, w, memory); };
-  if (kept != nullptr)
-    if (const T* packed = kept->get<T>(plan, pack_into); packed != nullptr) return packed;
-  struct Weights;
-  T* packed = scratch<T, Weights>(plan.weights);
-  pack_into(packed);
-  return packed;
-}
-
-template <class T>
 const T* packed_biases(const CorrelationPlan& plan, const T* bias) {
   struct Biases;
   T* packed = scratch<T, Biases>(plan.biases);
@@ -160,6 +149,59 @@ const T* packed_biases(const CorrelationPlan& plan, const T* bias) {
   return packed;
 }
 
+// All arrays of a correlation.
+template <class T>
+struct Arrays {
+  const T *x, *weights, *biases;
+  T* y;
+  const Epilogue<T>& epilogue;
+};
+
+// The results of some blocks of channels in a strip: blocks [first, last) of all groups.
+template <class T>
+void compute(const CorrelationPlan& plan, const Arrays<T>& a, const PhasePlan& p, const Strip& strip,
+             index_t first, index_t last) {
+  const Correlation& c = plan.c;
+  for (const Stretch& all_rows : p.rows)
+    for (const Stretch& columns : p.columns) {
+      const Stretch rows = clip(all_rows, strip);
+      if (rows.size() <= 0) continue;
+      auto [job, x_begin, y_begin] = rectangle<T>(c, p, strip, rows, columns);
+      job.taps = plan.taps.data() + p.first_tap;
+      job.narrow = p.narrow;
+      job.group = p.group;
+      job.relu = a.epilogue.relu;
+      for (index_t at = first; at < last; ++at) {
+        const index_t group = at / p.blocks, block = at % p.blocks;
+        job.x = a.x + x_begin + group * c.group_in;
+        job.y = a.y + y_begin + group * c.group_out + plan.first_of(p, block);
+        if (a.epilogue.gate != nullptr) job.gate = a.epilogue.gate + (job.y - a.y);
+        job.weights = a.weights + p.first_weight + at * p.packed();
+        job.bias = a.biases + p.first_bias + at * p.vectors * p.lanes;
+        job.vectors = plan.vectors_of(p, block);
+        job.channels = plan.channels_of(p, block);
+        correlate(job);
+      }
+    }
+}
+
+// Threads share the blocks of all phases. Each packs its own, unless w is nullptr.
+template <class T>
+void compute_by_blocks(const CorrelationPlan& plan, const Arrays<T>& a, const T* w, T* packed) {
+  const Strips strips = plan.strips(1);
+  parallel_for(plan.separate_blocks, 1, [&](index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) {
+      auto p = plan.phases.begin();
+      index_t at = i;
+      for (; at >= plan.c.g.groups * p->blocks; ++p) at -= plan.c.g.groups * p->blocks;
+      if (w != nullptr)
+        pack(plan, *p, at / p->blocks, at % p->blocks, w, packed + p->first_weight + at * p->packed());
+      for (index_t strip = 0; strip < strips.count(); ++strip)
+        compute(plan, a, *p, strips[strip], at, at + 1);
+    }
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -167,35 +209,22 @@ void direct_correlate(const CorrelationPlan& plan, const T* x, const T* w, T* y,
                       PackedFilter* kept) {
   if (plan.phases.empty())
     return;  // a result without elements; what is kept must not be packed by such a plan
-  const Correlation& c = plan.c;
-  const T* const weights = packed_weights(plan, w, kept);
-  const T* const biases = packed_biases(plan, epilogue.bias);
-  const auto compute = [&](const PhasePlan& p, const Strip& strip, const Stretch& rows,
-                           const Stretch& columns) {
-    if (rows.size() <= 0) return;
-    auto [job, x_begin, y_begin] = rectangle<T>(c, p, strip, rows, columns);
-    job.taps = plan.taps.data() + p.first_tap;
-    job.narrow = p.narrow;
-    job.group = p.group;
-    job.relu = epilogue.relu;
-    for (index_t at = 0; at < c.g.groups * p.blocks; ++at) {
-      const index_t group = at / p.blocks, block = at % p.blocks;
-      job.x = x + x_begin + group * c.group_in;
-      job.y = y + y_begin + group * c.group_out + plan.first_of(p, block);
-      if (epilogue.gate != nullptr) job.gate = epilogue.gate + (job.y - y);
-      job.weights = weights + p.first_weight + at * p.packed();
-      job.bias = biases + p.first_bias + at * p.vectors * p.lanes;
-      job.vectors = plan.vectors_of(p, block);
-      job.channels = plan.channels_of(p, block);
-      correlate(job);
-    }
-  };
-  const Strips strips = plan.strips(detail::loop_depth() > 0 ? 1 : thread_count());
+  const int threads = detail::loop_depth() > 0 ? 1 : thread_count();
+  const bool by_blocks = plan.by_blocks(threads);
+  Arrays<T> a{x, nullptr, packed_biases(plan, epilogue.bias), y, epilogue};
+  if (kept != nullptr) a.weights = kept->get<T>(plan, [&](T* memory) { pack_all(plan, w, memory); });
+  if (a.weights == nullptr) {
+    struct Weights;
+    T* const packed = scratch<T, Weights>(plan.weights);
+    a.weights = packed;
+    if (by_blocks) return compute_by_blocks(plan, a, w, packed);
+    pack_all(plan, w, packed);
+  }
+  if (by_blocks) return compute_by_blocks<T>(plan, a, nullptr, nullptr);
+  const Strips strips = plan.strips(threads);
   parallel_for(strips.count(), 1, [&](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
-      for (const PhasePlan& p : plan.phases)
-        for (const Stretch& rows : p.rows)
-          for (const Stretch& columns : p.columns) compute(p, strips[i], clip(rows, strips[i]), columns);
+      for (const PhasePlan& p : plan.phases) compute(plan, a, p, strips[i], 0, plan.c.g.groups * p.blocks);
   });
 }
 

@@ -181,6 +181,11 @@ CorrelationPlan plan_correlation(const Conv2DGeometry& g, bool transposed, Famil
     plan.biases = p.first_bias + g.groups * p.blocks * p.vectors * p.lanes;
     tap_count += std::max<index_t>(1, p.taps);
   }
+  const bool separate = std::ranges::all_of(plan.phases, [&](const PhasePlan& p) {
+    return plan.first_of(p, p.blocks - 1) == (p.blocks - 1) * p.block;
+  });
+  for (const PhasePlan& p : plan.phases)
+    if (separate) plan.separate_blocks += g.groups * p.blocks;
   plan.taps.resize(static_cast<std::size_t>(tap_count));
   for (const PhasePlan& p : plan.phases) list_taps(c, p, plan.taps.data() + p.first_tap);
   plan.rows = divide_up(c.out_h, c.step.height);
@@ -193,7 +198,7 @@ Strips CorrelationPlan::strips(int threads) const {
   constexpr index_t kPixels = 64, kCachedWeights = 128 * 1024;
   if (phases.empty()) return {};
   index_t together = rows_in_cache;
-  if (threads > 1) {
+  if (threads > 1 && c.g.batch * rows * row_work >= kSharedConvolution) {
     // Some strips for each thread, so that none waits long for the last one. But each strip has borders, and reads all of the
     // filter, from the last cache if that is large.
     const index_t for_each = weights > kCachedWeights ? 4 : 8;
@@ -203,6 +208,12 @@ Strips CorrelationPlan::strips(int threads) const {
                                      divide_up(kConvolutionWork, std::max<index_t>(1, row_work))}));
   }
   return Strips(c.g.batch, rows, together);
+}
+
+bool CorrelationPlan::by_blocks(int threads) const {
+  const index_t count = strips(threads).count();
+  return threads > 1 && c.g.batch * rows * row_work >= kSharedConvolution && count < 2 * threads &&
+         count < separate_blocks;
 }
 
 FilterPlan plan_filter(const Conv2DGeometry& g, Family family, const VectorTraits& traits) {

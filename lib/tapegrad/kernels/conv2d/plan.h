@@ -58,9 +58,13 @@ struct CorrelationPlan {
   index_t rows = 0;                 ///< of an image, in the phase that has most
   index_t rows_in_cache = 0;        ///< rows whose inputs stay in the second cache
   index_t row_work = 0;             ///< multiplications of a row
+  /// Blocks of all phases and groups, if they have no channels in common; else 0.
+  index_t separate_blocks = 0;
 
   /// How the rows are shared by this many threads: each output is the same sum however they are.
   Strips strips(int threads) const;
+  /// Whether these threads share the blocks instead, as there are too few rows: of the filter, each reads its own blocks only.
+  bool by_blocks(int threads) const;
 
   /// The first channel of a block, the number of its channels, and of the vectors that the channels need: the last block of
   /// a group may have fewer. Vectors of single inputs are always full if a group has that many channels: its last block may
