@@ -208,7 +208,9 @@ if [ -n "$report" ]; then
     echo "Left out in WebAssembly, which has no threads here: the tests that start some, and \`Ulps.*\`, whose reference is no more exact"
     echo "than the library there; under Windows: what needs fork(), /proc or counts of the kernel, and \`Ulps.OfFunctions\` and"
     echo "\`Ulps.OfPowers\`, as the C library's tan(), erfc() and pow() are less exact. A minimal library (these two, and libc++) has no"
-    echo "tests of npz files and of PyTorch's. Skipped: rows of the op table that call other ops, as nothing is refused in one name there."
+    echo "tests of npz files and of PyTorch's. At a level of x86-64: examples, mpi and tools, whose tests start other programs, in which"
+    echo "nothing is forced; a test that chooses an instruction set itself runs at the level of that one. Skipped: rows of the op table"
+    echo "that call other ops, as nothing is refused in one name there."
   } >"$report"
 fi
 exit $failed
