@@ -132,11 +132,13 @@ HWY_NOINLINE void WritePixels(const CorrelateJob<T>& job, const T* from, index_t
 // Before AVX-512, masked loads and stores are slow on some CPUs.
 constexpr bool kMaskedStores = HWY_TARGET <= HWY_AVX3;
 
-// Whether the gate is applied to vectors before they are written. A gradient in float is worth the 30 kB.
+// A gradient in float is worth the 30 kB that gates in vectors take.
+constexpr bool kGatesVectors = sizeof(T) == sizeof(float) && HWY_TARGET <= HWY_AVX2;
+
+// Whether the gate is applied to vectors before they are written.
 template <int kGroup, int kVectors>
 HWY_INLINE bool GatesVectors(const CorrelateJob<T>& job) {
-  constexpr bool kWorthIt = sizeof(T) == sizeof(float) && HWY_TARGET <= HWY_AVX2;
-  return kWorthIt && kGroup == 1 && (kVectors > 1 || job.channels == kLanes || kMaskedStores);
+  return kGatesVectors && kGroup == 1 && (kVectors > 1 || job.channels == kLanes || kMaskedStores);
 }
 
 // Brings the gate of one segment into the first cache while its sums are made: without that, each of its lines would be waited for.
@@ -304,9 +306,11 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
     HWY_UNROLL(4)
     for (int s = 0; s < kSegments; ++s) HWY_UNROLL(14)
     for (int i = 0; i < kPixels * kVectors; ++i) sum[s][i] = hn::Load(d, job.bias + i % kVectors * kLanes);
-    if (job.gate != nullptr) {
-      HWY_UNROLL(4)
-      for (int s = 0; s < kSegments; ++s) PrefetchGate<kVectors, kPixels>(job, segment[s].y);
+    if constexpr (kGatesVectors && kGroup <= (kMaskedStores ? 2 : 1)) {
+      if (job.gate != nullptr) {
+        HWY_UNROLL(4)
+        for (int s = 0; s < kSegments; ++s) PrefetchGate<kVectors, kPixels>(job, segment[s].y);
+      }
     }
 
     for (index_t run = 0, first = job.first_tap; run < job.tap_runs; ++run, first += job.next_run) {
@@ -354,7 +358,7 @@ struct Tiles {
 // A product of one vector has a load of its own. Four segments share those of the filter, and what is done once a tile.
 template <int kGroup, int kVectors, int kPixels>
 constexpr TileFunction TileOfFour() {
-  if constexpr (sizeof(T) == sizeof(float) && kGroup == 1 && kVectors == 1 && kPixels >= 4 &&
+  if constexpr (sizeof(T) == sizeof(float) && kGroup == 1 && kVectors == 1 && kPixels >= 6 &&
                 4 * kPixels <= kAccumulators)
     return &Tile<4, kGroup, kVectors, kPixels>;
   else
