@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "common/interrupt.h"
+#include "common/system.h"
 #include "tapegrad/io/image.h"
 
 namespace common {
