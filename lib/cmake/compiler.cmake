@@ -1,4 +1,9 @@
 # The options of compilers, by what they are for: of GCC and Clang; and of MSVC, with which nobody has tried them.
+# What a compiler has no option for is empty, whatever a project that includes this one has in a variable of that name.
+foreach(purpose warnings warnings_as_errors no_warnings language optimize optimize_most optimize_for_size optimize_little optimize_not
+                sections rtti no_errno no_fused_products no_traps unused_results no_unique vectorize vectorize_less)
+  set(${purpose} "")
+endforeach()
 if(MSVC)
   set(warnings /W4 /wd5030) # 5030: attributes of GCC, which MSVC passes over
   set(warnings_as_errors /WX)
@@ -16,7 +21,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 set(warnings_as_errors -Werror)
 set(no_warnings -w)
-set(language)
 set(optimize -O2)
 set(optimize_most -O3)
 set(optimize_for_size -Os)

@@ -1,0 +1,26 @@
+# The options of a compiler are those that lib/cmake/compiler.cmake names, whatever variables the project has that includes tapegrad:
+#   cmake -DFILE=.../lib/cmake/compiler.cmake -P compiler_options.cmake
+file(STRINGS ${FILE} lines REGEX "set\\([a-z_]+ ")
+string(REGEX MATCHALL "set\\([a-z_]+" names "${lines}")
+list(TRANSFORM names REPLACE "set\\(" "")
+list(REMOVE_DUPLICATES names)
+
+function(check CMAKE_CXX_COMPILER_ID)
+  string(COMPARE EQUAL ${CMAKE_CXX_COMPILER_ID} MSVC MSVC)
+  set(CMAKE_CXX_COMPILER_VERSION 14)
+  foreach(name IN LISTS names)
+    set(${name} of_the_host)
+  endforeach()
+  include(${FILE})
+  foreach(name IN LISTS names)
+    if(NOT DEFINED ${name} OR "${${name}}" MATCHES of_the_host)
+      message(SEND_ERROR "${CMAKE_CXX_COMPILER_ID}: ${name} is '${${name}}'")
+    endif()
+  endforeach()
+  if(NOT optimize MATCHES "O2$") # the names were found
+    message(SEND_ERROR "${CMAKE_CXX_COMPILER_ID}: optimize is '${optimize}'")
+  endif()
+endfunction()
+foreach(compiler GNU Clang MSVC)
+  check(${compiler})
+endforeach()
