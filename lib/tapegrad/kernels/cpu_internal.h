@@ -32,7 +32,7 @@ inline bool halves_vectors_of_512_bits() {
 
 }  // namespace tapegrad::inline v0::kernels
 
-// Macros, as GCC allocates registers of a tile otherwise around a function, however small.
+// Macros: where these stand in inline functions, GCC gives the vectors of a tile other registers.
 
 /// Brings what stands at an address into the first cache; an address outside of all arrays does no harm.
 #if !HWY_COMPILER_MSVC

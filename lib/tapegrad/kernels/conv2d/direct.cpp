@@ -157,7 +157,7 @@ struct Arrays {
   const Epilogue<T>& epilogue;
 };
 
-// The results of some blocks of channels in a strip: blocks [first, last) of all groups.
+// The results of the blocks [first, last) of channels in a strip; blocks are numbered through all groups.
 template <class T>
 void compute(const CorrelationPlan& plan, const Arrays<T>& a, const PhasePlan& p, const Strip& strip,
              index_t first, index_t last) {
@@ -185,7 +185,7 @@ void compute(const CorrelationPlan& plan, const Arrays<T>& a, const PhasePlan& p
     }
 }
 
-// Threads share the blocks of all phases. Each packs its own, unless w is nullptr.
+// Threads share the blocks of all phases. Each packs the filters of its own, unless all are packed already: then w is nullptr.
 template <class T>
 void compute_by_blocks(const CorrelationPlan& plan, const Arrays<T>& a, const T* w, T* packed) {
   const Strips strips = plan.strips(1);

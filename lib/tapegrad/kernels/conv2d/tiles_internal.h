@@ -350,12 +350,13 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
 }
 
 using TileFunction = void (*)(const CorrelateJob<T>&, const Segment*, index_t);
+// Tiles for two and for four segments at a time: [pixels - 1]. Those of four may be nullptr.
 struct Tiles {
-  std::array<TileFunction, kMostPixels> two,
-      four;  // segments at a time: [pixels - 1]. Not all have a tile of four
+  std::array<TileFunction, kMostPixels> two, four;
 };
 
-// A product of one vector has a load of its own. Four segments share those of the filter, and what is done once a tile.
+// For one vector of channels each pixel is loaded for a single product: there it pays that four segments share the loads of the
+// filter, and what is done once a tile.
 template <int kGroup, int kVectors, int kPixels>
 constexpr TileFunction TileOfFour() {
   if constexpr (sizeof(T) == sizeof(float) && kGroup == 1 && kVectors == 1 && kPixels >= 6 &&
