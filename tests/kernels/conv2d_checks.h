@@ -87,22 +87,29 @@ inline std::string describe(const Conv2DGeometry& g) {
 template <class T>
 struct ConvKernels {
   kernels::Family family;
+  bool narrow =
+      false;  // whether few channels take vectors of half the width, as on CPUs where these are as fast
 
   void conv2d(const Conv2DGeometry& g, const T* x, const T* w, T* y,
               const kernels::Epilogue<T>& epilogue) const {
-    correlate(kernels::plan_correlation(g, false, family, kernels::vector_traits<T>()), x, w, y, epilogue);
+    correlate(kernels::plan_correlation(g, false, family, traits()), x, w, y, epilogue);
   }
   void backprop_input(const Conv2DGeometry& g, const T* dy, const T* w, T* dx,
                       const kernels::Epilogue<T>& epilogue) const {
-    correlate(kernels::plan_correlation(g, true, family, kernels::vector_traits<T>()), dy, w, dx, epilogue);
+    correlate(kernels::plan_correlation(g, true, family, traits()), dy, w, dx, epilogue);
   }
   void backprop_filter(const Conv2DGeometry& g, const T* x, const T* dy, T* dw) const {
-    const kernels::FilterPlan plan = kernels::plan_filter(g, family, kernels::vector_traits<T>());
+    const kernels::FilterPlan plan = kernels::plan_filter(g, family, traits());
     family == kernels::Family::Direct ? kernels::direct_filter_gradient(plan, x, dy, dw)
                                       : kernels::depthwise_filter_gradient(plan, x, dy, dw);
   }
 
  private:
+  kernels::VectorTraits traits() const {
+    kernels::VectorTraits found = kernels::vector_traits<T>();
+    if (narrow) found.narrow_lanes = found.lanes / 2;
+    return found;
+  }
   void correlate(const kernels::CorrelationPlan& plan, const T* x, const T* w, T* y,
                  const kernels::Epilogue<T>& epilogue) const {
     family == kernels::Family::Direct ? kernels::direct_correlate(plan, x, w, y, epilogue)

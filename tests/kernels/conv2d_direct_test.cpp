@@ -7,6 +7,7 @@
 
 #include "conv2d_checks.h"
 #include "tapegrad/base/error.h"
+#include "tapegrad/kernels/conv2d/packed_filter.h"
 #include "targets.h"
 
 namespace tapegrad::kernels {
@@ -118,6 +119,44 @@ TEST_P(DirectConv2D, OfOneImageThreadsShareTheChannels) {
       EXPECT_TRUE(shares(g, true)) << channels;  // 48 channels: one block and a half
       testing::expect_the_same_bits_for_any_number_of_threads(kDirect<float>, g, draw);
       testing::expect_the_same_bits_for_any_number_of_threads(kDirect<double>, g, draw);
+    }
+}
+
+// The same with groups, with all that is done to a sum, with filters that are kept, and in memory around which nothing is touched.
+TEST_P(DirectConv2D, SharedChannelsAreWhatTheMatrixOfWindowsGives) {
+  Draw draw(10);
+  const ThreadCountScope scope(3);
+  for (const index_t groups : {1, 2, 5})
+    for (const index_t stride : {1, 2}) {
+      const Conv2DGeometry g =
+          resolve_conv2d("test", Shape{1, 7, 9, 80 * groups}, Shape{3, 3, 80, 48 * groups},
+                         {.strides = stride, .padding = Padding::Same, .groups = groups});
+      for (const bool transposed : {false, true})
+        EXPECT_TRUE(plan_correlation(g, transposed, Family::Direct, vector_traits<float>()).by_blocks(3));
+      testing::expect_what_the_matrix_of_windows_gives(kDirect<float>, g, draw);
+      testing::expect_what_the_matrix_of_windows_gives(kDirect<double>, g, draw);
+      const std::vector<float> x = draw.numbers<float>(g.in_shape().size()),
+                               w = draw.numbers<float>(g.filter_shape().size());
+      std::vector<float> y(static_cast<std::size_t>(g.out_shape().size())), dx(x.size()), y2(y), dx2(dx);
+      conv2d(g, x.data(), w.data(), y.data());
+      conv2d_backprop_input(g, y.data(), w.data(), dx.data());
+      PackedFilter kept;
+      for (int call = 0; call < 2; ++call) {  // the second one finds the filter packed
+        conv2d(g, x.data(), w.data(), y2.data(), {}, &kept);
+        conv2d_backprop_input(g, y.data(), w.data(), dx2.data(), {}, &kept);
+        EXPECT_TRUE(y == y2 && dx == dx2) << testing::describe(g);
+      }
+    }
+}
+
+// Some CPUs compute with halves of the widest vectors as fast: there, few channels take halves, by the tiles of AVX2.
+TEST_P(DirectConv2D, HalvesOfVectorsGiveWhatTheMatrixOfWindowsGives) {
+  if (vector_traits<float>().lanes != 16 || (HWY_TARGETS & HWY_AVX2) == 0) return;
+  Draw draw(31);
+  for (int i = 0; i < 200 && !HasFailure(); ++i)
+    if (const auto g = draw_direct_geometry(draw)) {
+      testing::expect_what_the_matrix_of_windows_gives<float>({Family::Direct, true}, *g, draw);
+      testing::expect_what_the_matrix_of_windows_gives<double>({Family::Direct, true}, *g, draw);
     }
 }
 
