@@ -15,7 +15,8 @@ namespace tapegrad::inline v0::kernels {
 /// Whether the CPU has registers of 512 bits, and a data path of 256. AMD's tell the width of the data path; others are taken
 /// to be as wide as their registers.
 inline bool halves_vectors_of_512_bits() {
-  constexpr unsigned kOptimizations = 0x8000001A, kPath256 = 1U << 2, kPath512 = 1U << 3;
+  [[maybe_unused]] constexpr unsigned kOptimizations = 0x8000001A;
+  constexpr unsigned kPath256 = 1U << 2, kPath512 = 1U << 3;
   unsigned eax = 0;
 #if HWY_ARCH_X86 && !HWY_COMPILER_MSVC
   unsigned ebx = 0, ecx = 0, edx = 0;

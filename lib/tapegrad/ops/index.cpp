@@ -96,13 +96,13 @@ void check_along(const char* op, const Tensor& x, const Tensor& indices, int axi
 Tensor places_along(const char* op, const Shape& shape, const Tensor& indices, int axis) {
   if (shape.size() > std::numeric_limits<std::int32_t>::max())
     fail(op, "x must have fewer elements than Int32 can number, got shape {}", shape);
-  const auto [outer, size, inner] = detail::around(shape, axis);
-  const index_t count = indices.shape()[axis];
+  const detail::Around whole = detail::around(shape, axis);
+  const index_t count = indices.shape()[axis], size = whole.count, inner = whole.inner;
   Tensor places = TensorAccess::empty(indices.shape(), DType::Int32, op);
   const std::int32_t* from = indices.data<std::int32_t>();
   std::int32_t* to = places.mutable_data<std::int32_t>();
-  parallel_for(outer * count, kernels::units_in_piece(kernels::kElementwisePiece, inner),
-               [=, size = size, inner = inner](index_t begin, index_t end) {
+  parallel_for(whole.outer * count, kernels::units_in_piece(kernels::kElementwisePiece, inner),
+               [=](index_t begin, index_t end) {
                  for (index_t row = begin; row < end; ++row) {
                    const index_t first = row / count * size;
                    for (index_t at = row * inner, i = 0; i < inner; ++i, ++at)
