@@ -160,23 +160,35 @@ TEST_P(DirectConv2D, HalvesOfVectorsGiveWhatTheMatrixOfWindowsGives) {
     }
 }
 
-// Sums of neighbouring pixels share vectors; none may see what belongs to another one.
-TEST_P(DirectConv2D, ANaNReachesOnlyTheSumsItIsIn) {
-  for (const index_t channels : {1, 2, 3, 8, 16, 20}) {
-    const Conv2DGeometry g =
-        resolve_conv2d("test", Shape{1, 5, 9, 4}, Shape{3, 3, 4, channels}, {.padding = Padding::Same});
-    std::vector<float> x(static_cast<std::size_t>(g.in_shape().size()), 1.0F);
-    const std::vector<float> w(static_cast<std::size_t>(g.filter_shape().size()), 1.0F);
-    std::vector<float> y(static_cast<std::size_t>(g.out_shape().size()));
-    x[(2 * 9 + 4) * 4 + 1] = std::numeric_limits<float>::quiet_NaN();
-    kDirect<float>.conv2d(g, x.data(), w.data(), y.data(), {nullptr, true});
-    for (index_t p = 0; p < 5; ++p)
-      for (index_t q = 0; q < 9; ++q)
-        for (index_t o = 0; o < channels; ++o)
-          ASSERT_EQ(std::isnan(y[static_cast<std::size_t>((p * 9 + q) * channels + o)]),
-                    std::abs(p - 2) <= 1 && std::abs(q - 4) <= 1)
-              << p << ", " << q << ", " << o << " of " << channels;
-  }
+// Sums of neighbouring pixels share vectors, and a run of inputs may end within a group of lanes: none may see what belongs to
+// another one, nor multiply it by zero, which would make NaN of an infinity.
+TEST_P(DirectConv2D, NaNAndInfinityReachOnlyTheSumsTheyAreIn) {
+  for (const index_t in : {2, 3, 4, 5, 7})
+    for (const index_t out : {1, 2, 3, 4, 5, 6, 8, 16, 20})
+      for (const float bad :
+           {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        const Conv2DGeometry g =
+            resolve_conv2d("test", Shape{1, 5, 9, in}, Shape{3, 3, in, out}, {.padding = Padding::Same});
+        std::vector<float> x(static_cast<std::size_t>(g.in_shape().size()), 1.0F);
+        const std::vector<float> w(static_cast<std::size_t>(g.filter_shape().size()), 1.0F);
+        std::vector<float> y(static_cast<std::size_t>(g.out_shape().size()));
+        for (index_t channel = 0; channel < in; ++channel) {
+          const auto at = static_cast<std::size_t>((2 * 9 + 4) * in + channel);
+          x[at] = bad;
+          kDirect<float>.conv2d(g, x.data(), w.data(), y.data(), {nullptr, true});
+          x[at] = 1;
+          for (index_t p = 0; p < 5; ++p)
+            for (index_t q = 0; q < 9; ++q)
+              for (index_t o = 0; o < out; ++o) {
+                const float found = y[static_cast<std::size_t>((p * 9 + q) * out + o)];
+                const bool reached = std::abs(p - 2) <= 1 && std::abs(q - 4) <= 1;
+                ASSERT_TRUE(!reached          ? std::isfinite(found)
+                            : std::isnan(bad) ? std::isnan(found)
+                                              : found == bad)
+                    << found << " at " << p << ", " << q << ", " << o << " of " << in << " -> " << out;
+              }
+        }
+      }
 }
 
 // F5: a tap on padding is no product, in both precisions, in all three kernels and both families.

@@ -20,7 +20,7 @@ inline constexpr index_t kMatmulWork = 1 << 20;      ///< multiplications; fewer
 inline constexpr index_t kConvolutionWork = 1 << 17;  ///< multiplications of a convolution
 /// Multiplications of a convolution that is shared at all: of a smaller one, half of the input and of the output would go from one
 /// core's cache to another's for nothing.
-inline constexpr index_t kSharedConvolution = 1 << 19;
+inline constexpr index_t kSharedConvolution = 1 << 18;
 inline constexpr index_t kPackedWeights = 1 << 13;   ///< numbers of a filter that are packed
 inline constexpr index_t kAdditionsPiece = 1 << 16;  ///< additions of partial sums
 inline constexpr index_t kSortPiece = 4096;          ///< elements of lanes that are sorted

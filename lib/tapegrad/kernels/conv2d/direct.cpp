@@ -27,14 +27,13 @@ void pack(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_
   // In the filter of conv2d the channels that are read are its inputs; in that of the transpose, its outputs.
   const index_t from_step = c.transposed ? 1 : w_out, to_step = c.transposed ? w_out : 1;
   const index_t origin = group * c.g.group_out() + first * to_step;
-  const bool whole_rows = p.taps_in_row == p.taps_in_run();
   const index_t back = shared_channels(p, channels, width);
   if ((channels + back) * apart < width || p.length % p.group != 0) std::fill_n(packed, p.taps * width, T{0});
   const auto copy = [&](const T* from, index_t count, T* to) {
     if (c.transposed) return transpose(count, c.group_in, from, to_step, to, width);
     for (index_t k = 0; k < c.group_in; ++k) std::copy_n(from + k * from_step, count, to + k * width);
   };
-  index_t lane = 0;  // of the group that is being filled
+  index_t lane = 0, in_run = 0;  // of the group that is being filled, and numbers of the run before
   for (index_t i = 0; i < phase.h.taps; ++i)
     for (index_t j = p.first_column; j < p.first_column + p.column_taps; ++j) {
       const index_t row = phase.h.first + i * phase.h.step, column = phase.w.first + j * phase.w.step;
@@ -46,15 +45,13 @@ void pack(const CorrelationPlan& plan, const PhasePlan& p, index_t group, index_
         continue;
       }
       for (index_t k = 0; k < c.group_in; ++k, from += from_step) {
+        if (lane == 0) lane = p.first_lane(in_run);
         for (index_t o = 0; o < channels; ++o) packed[o * apart + lane] = from[o * to_step];
-        if (++lane < apart) continue;
+        in_run = in_run + 1 == p.length ? 0 : in_run + 1;
+        if (++lane < apart && in_run > 0) continue;
         lane = 0;
         packed += width;
       }
-      const bool run_ends = !whole_rows || j + 1 == p.first_column + p.column_taps;
-      if (lane == 0 || !run_ends) continue;
-      lane = 0;
-      packed += width;
     }
 }
 
@@ -69,6 +66,35 @@ void pack_bias(const CorrelationPlan& plan, const PhasePlan& p, index_t group, i
   for (index_t o = 0; o < channels; ++o) packed[o * p.group] = bias[o];
   if (const index_t back = shared_channels(p, channels, width); back > 0)
     std::copy_n(bias + (channels - p.lanes), p.lanes, packed + (width - p.lanes));
+}
+
+// One way to go through the pixels of a rectangle.
+struct Way {
+  index_t count, x, y;  // and the steps from one to the next
+
+  // Whether this many steps of `inner` are one of this.
+  bool continues(const Way& inner) const { return x == inner.count * inner.x && y == inner.count * inner.y; }
+};
+
+// Long lines are computed faster: ways of which one continues the other become one, and lines go the longer way of an image; if
+// that has few pixels, as in a corner, they go from image to image.
+template <class T>
+void lengthen_lines(CorrelateJob<T>& job) {
+  constexpr index_t kFew = 6;
+  Way images = {job.images, job.x_image, job.y_image}, lines = {job.lines, job.x_line, job.y_line},
+      pixels = {job.pixels, job.x_pixel, job.y_pixel};
+  if (lines.count > pixels.count) std::swap(lines, pixels);
+  for (Way* outer : {&lines, &images})
+    if (outer->continues(pixels)) {
+      pixels.count *= outer->count;
+      outer->count = 1;
+    } else if (outer->count > 1) {
+      break;
+    }
+  if (pixels.count < kFew && images.count > pixels.count) std::swap(images, pixels);
+  job.images = images.count, job.x_image = images.x, job.y_image = images.y;
+  job.lines = lines.count, job.x_line = lines.x, job.y_line = lines.y;
+  job.pixels = pixels.count, job.x_pixel = pixels.x, job.y_pixel = pixels.y;
 }
 
 // Everything about a rectangle of pixels but the channels: x and y are counted from the arrays' beginnings.
@@ -118,11 +144,7 @@ Rectangle<T> rectangle(const Correlation& c, const PhasePlan& p, const Strip& st
       r.job.next_run = p.taps_in_row;
     }
   }
-  if (r.job.pixels < r.job.lines) {  // long lines are computed faster
-    std::swap(r.job.pixels, r.job.lines);
-    std::swap(r.job.x_pixel, r.job.x_line);
-    std::swap(r.job.y_pixel, r.job.y_line);
-  }
+  lengthen_lines(r.job);
   return r;
 }
 

@@ -16,6 +16,24 @@ index_t fitting(index_t floats, const VectorTraits& traits) {
   return floats * static_cast<index_t>(sizeof(float)) / traits.bytes;
 }
 
+// Whether all taps of a row of the window are one run, and how many numbers a run has.
+bool whole_rows(const Correlation& c, const TapAxis& w) {
+  return w.dilation == 1 && c.g.groups == 1;
+}
+index_t run_length(const Correlation& c, const TapAxis& w, index_t column_taps) {
+  return whole_rows(c, w) ? column_taps * c.in_channels : c.group_in;
+}
+
+// How many inputs of a run a vector holds of each channel: as many as leave room for all channels. If a run is always all of the
+// window's row, it may end with a group that has fewer.
+index_t group_in_vector(const Correlation& c, index_t length, bool parts, bool tails, index_t lanes) {
+  const index_t least = parts ? c.group_in : length;
+  index_t group = 1;
+  for (index_t wider = 2; wider <= lanes && lanes / wider >= c.group_out; wider *= 2)
+    if (least % wider == 0 || (tails && !parts && c.group_out > 1 && length >= wider)) group = wider;
+  return c.group_out == 1 && !parts && length > 2 * group ? lanes : group;
+}
+
 // The columns use the taps [first, last) of the window's rows, or some of them.
 PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> columns, index_t first,
                        index_t last, const VectorTraits& traits) {
@@ -26,21 +44,17 @@ PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> co
   p.columns = std::move(columns);
   p.first_column = first;
   p.column_taps = last - first;
-  const bool whole_rows = phase.w.dilation == 1 && c.g.groups == 1;
-  p.length = whole_rows ? p.column_taps * c.in_channels : c.group_in;
+  p.length = run_length(c, phase.w, p.column_taps);
   // At the sides of the image a run may be a part of a row.
   const bool parts = p.columns.size() > 1 || p.columns[0].taps() < p.column_taps;
-  const index_t least = parts ? c.group_in : p.length;
   const auto group_of = [&](index_t lanes) {
-    index_t group = 1;
-    while (group < lanes && lanes / (2 * group) >= c.group_out && least % (2 * group) == 0) group *= 2;
-    return c.group_out == 1 && !parts && p.length > 2 * group ? lanes : group;
+    return group_in_vector(c, p.length, parts, traits.tails, lanes);
   };
   p.narrow = traits.narrow_lanes < traits.lanes && c.group_out <= traits.narrow_lanes &&
              (2 * c.group_out > traits.narrow_lanes || group_of(traits.lanes) == 1);
   p.lanes = p.narrow ? traits.narrow_lanes : traits.lanes;
   p.group = p.narrow ? 1 : group_of(p.lanes);
-  p.taps_in_row = whole_rows ? p.taps_in_run() : p.column_taps * p.taps_in_run();
+  p.taps_in_row = whole_rows(c, phase.w) ? p.taps_in_run() : p.column_taps * p.taps_in_run();
   p.taps = phase.h.taps * p.taps_in_row;
   p.vectors = c.group_out > p.lanes ? kMostVectors : 1;
   p.block = p.vectors * p.lanes / p.group;
@@ -48,13 +62,16 @@ PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> co
   return p;
 }
 
-// For a single output channel each stretch of columns has a filter of its own: its vectors are neighbours in
-// a run, counted from where the run begins.
+// Vectors of several neighbours in a run are counted from where the run begins: if a run of the whole window ends with a vector
+// that has fewer, each stretch of columns has a filter of its own, as it always has for a single channel.
 void plan_phase(const Correlation& c, index_t at, const VectorTraits& traits, std::vector<PhasePlan>& plans) {
   const TapAxis& w = c.phases[static_cast<std::size_t>(at)].w;
   const std::vector<Stretch> columns = w.stretches(c.in_w);
   if (columns.empty()) return;
-  if (c.group_out > 1) {
+  const auto group = [&](bool parts) {
+    return group_in_vector(c, run_length(c, w, w.taps), parts, traits.tails, traits.lanes);
+  };
+  if (c.group_out > 1 && group(true) == group(false)) {
     plans.push_back(plan_columns(c, at, columns, 0, w.taps, traits));
     return;
   }
@@ -190,7 +207,10 @@ CorrelationPlan plan_correlation(const Conv2DGeometry& g, bool transposed, Famil
   for (const PhasePlan& p : plan.phases) list_taps(c, p, plan.taps.data() + p.first_tap);
   plan.rows = divide_up(c.out_h, c.step.height);
   plan.rows_in_cache = rows_in_cache(c, plan.rows, traits);
-  plan.row_work = g.out_shape().size() * g.window() / (g.batch * plan.rows);
+  for (const PhasePlan& p : plan.phases)
+    for (const Stretch& columns :
+         p.columns)  // with what multiplies lanes that hold nothing; and each result is written
+      plan.row_work += columns.size() * g.groups * p.blocks * (p.taps + 1) * p.vectors * p.lanes;
   return plan;
 }
 
@@ -198,7 +218,7 @@ Strips CorrelationPlan::strips(int threads) const {
   constexpr index_t kPixels = 64, kCachedWeights = 128 * 1024;
   if (phases.empty()) return {};
   index_t together = rows_in_cache;
-  if (threads > 1 && c.g.batch * rows * row_work >= kSharedConvolution) {
+  if (threads > 1 && shared()) {
     // Some strips for each thread, so that none waits long for the last one. But each strip has borders, and reads all of the
     // filter, from the last cache if that is large.
     const index_t for_each = weights > kCachedWeights ? 4 : 8;
@@ -211,9 +231,9 @@ Strips CorrelationPlan::strips(int threads) const {
 }
 
 bool CorrelationPlan::by_blocks(int threads) const {
+  if (threads == 1 || !shared()) return false;
   const index_t count = strips(threads).count();
-  return threads > 1 && c.g.batch * rows * row_work >= kSharedConvolution && count < 2 * threads &&
-         count < separate_blocks;
+  return count < 2 * threads && count < separate_blocks;
 }
 
 FilterPlan plan_filter(const Conv2DGeometry& g, Family family, const VectorTraits& traits) {

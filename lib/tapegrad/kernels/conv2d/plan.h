@@ -2,6 +2,7 @@
 
 // Plans of convolutions: how their work is cut for the tiles.
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -35,15 +36,20 @@ struct PhasePlan {
   bool narrow;                         ///< whether vectors have half of the width
   index_t lanes;                       ///< numbers in a vector
   index_t length;                      ///< numbers, neighbours in memory, that one run of taps reads
-  index_t group;  ///< numbers of one tap; if a tap fills all lanes, the last tap of a run may have fewer
-  index_t taps_in_row, taps;  ///< taps in a row of the window, and in the whole window
-  index_t block;              ///< channels in a full block
-  index_t blocks;             ///< blocks in a group of channels
-  index_t vectors;            ///< vectors in a full block
+  index_t group;                       ///< numbers of one tap; the last tap of a run may have fewer
+  index_t taps_in_row, taps;           ///< taps in a row of the window, and in the whole window
+  index_t block;                       ///< channels in a full block
+  index_t blocks;                      ///< blocks in a group of channels
+  index_t vectors;                     ///< vectors in a full block
   /// Where this phase begins in the arrays that all phases share.
   index_t first_weight, first_bias, first_tap;
 
   index_t taps_in_run() const { return divide_up(length, group); }
+  /// Where a tap's numbers begin in its group, if the tap begins with this number of the run: fewer than a group are the last
+  /// of the group, unless the group fills a vector.
+  index_t first_lane(index_t in_run) const {
+    return group == lanes ? 0 : std::max<index_t>(0, group - (length - in_run));
+  }
   index_t packed() const { return taps * vectors * lanes; }  ///< numbers in the packed filter of a block
 };
 
@@ -57,10 +63,12 @@ struct CorrelationPlan {
   index_t weights = 0, biases = 0;  ///< numbers in the packed filter
   index_t rows = 0;                 ///< of an image, in the phase that has most
   index_t rows_in_cache = 0;        ///< rows whose inputs stay in the second cache
-  index_t row_work = 0;             ///< multiplications of a row
+  index_t row_work = 0;             ///< multiplications of a row, of all lanes
   /// Blocks of all phases and groups, if they have no channels in common; else 0.
   index_t separate_blocks = 0;
 
+  /// Whether there is so much to do that a second thread pays.
+  bool shared() const { return c.g.batch * rows * row_work >= kSharedConvolution; }
   /// How the rows are shared by this many threads: each output is the same sum however they are.
   Strips strips(int threads) const;
   /// Whether these threads share the blocks instead, as there are too few rows: of the filter, each reads its own blocks only.

@@ -19,6 +19,7 @@ struct VectorTraits {
   index_t narrow_lanes;
   index_t filter_sums;  ///< vectors of sums that a FilterJob may ask for
   index_t bytes;        ///< size of a number
+  bool tails;           ///< whether a CorrelateJob may have a tail if its group does not fill a vector
 
   friend bool operator==(const VectorTraits&, const VectorTraits&) = default;
 };
@@ -36,8 +37,9 @@ VectorTraits vector_traits();
 ///
 /// A vector holds `group` inputs of each of lanes / group channels, so that few channels fill it as well:
 /// lane o * group + k of packed vector t is w[t][k][o]. Group is 1 when there is more than one vector; then the last
-/// vector holds the last channels, and may begin within the one before. If group is lanes, each run may end with one
-/// more tap that has only `tail` inputs. The bias has the same layout: bias[o] in lane o * group, and zeros in the others.
+/// vector holds the last channels, and may begin within the one before. If group is not 1, each run may end with one
+/// more tap that has only `tail` inputs: they are the first of a group that fills all lanes, and the last of a smaller one,
+/// of which a run has a whole one at least. The bias has the same layout: bias[o] in lane o * group, and zeros in the others.
 template <class T>
 struct CorrelateJob {
   const T* x = nullptr;  ///< the first tap of the first pixel

@@ -7,7 +7,11 @@ constexpr index_t kLanes = hn::MaxLanes(Full());
 // Processors without AVX2 add once a cycle, with a latency of 3: there, half of the accumulators are enough.
 constexpr int kAccumulators = HWY_TARGET <= HWY_AVX3 ? 28 : HWY_TARGET <= HWY_AVX2 ? 12 : 8;
 constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : HWY_TARGET <= HWY_AVX2 ? 12 : 6;
+constexpr int kRegisters = HWY_TARGET <= HWY_AVX3 ? 32 : 16;
 constexpr int kMostPixels = 7;
+
+// Few channels of floats are worth the 30 kB that tails of groups within a vector take.
+constexpr bool kTails = sizeof(T) == sizeof(float) && HWY_TARGET <= HWY_AVX2;
 
 // Where vectors of half the width are as fast, the tiles of AVX2 take them.
 inline bool NarrowIsAsFast() {
@@ -16,7 +20,7 @@ inline bool NarrowIsAsFast() {
 
 VectorTraits Traits() {
   static const bool narrow = NarrowIsAsFast();
-  return {kLanes, narrow ? kLanes / 2 : kLanes, kFilterAccumulators, sizeof(T)};
+  return {kLanes, narrow ? kLanes / 2 : kLanes, kFilterAccumulators, sizeof(T), kTails};
 }
 
 // In a segment of a line; a tile is two segments, or four.
@@ -60,6 +64,26 @@ HWY_INLINE hn::Vec<D> LoadFirst(D d, const T* x, index_t count) {
     HWY_ALIGN T lanes[hn::MaxLanes(d)] = {};
     std::copy_n(x, count, lanes);
     return hn::Load(d, lanes);
+  }
+}
+
+// The lanes of each group that LoadTail() keeps: the last `tail`.
+template <int kGroup, class D>
+HWY_INLINE hn::Mask<D> KeptOfTail(D d, index_t tail) {
+  const hn::RebindToSigned<D> integers;
+  using I = hn::TFromD<hn::RebindToSigned<D>>;
+  const auto in_group = hn::And(hn::Iota(integers, 0), hn::Set(integers, I{kGroup - 1}));
+  return hn::RebindMask(d, hn::Gt(in_group, hn::Set(integers, static_cast<I>(kGroup - 1 - tail))));
+}
+
+// x[0 .. tail), which end a run, as a group with zeros: in front of them, if a vector has several groups. Then what is read
+// there is of the same run, as a run has a whole group at least; nothing is read behind the run.
+template <int kGroup, class D>
+HWY_INLINE hn::Vec<D> LoadTail(D d, const T* x, index_t tail, hn::Mask<D> kept) {
+  if constexpr (kGroup == hn::MaxLanes(D())) {
+    return LoadFirst(d, x, tail);
+  } else {
+    return hn::IfThenElseZero(kept, LoadGroup<kGroup>(d, x + tail - kGroup));
   }
 }
 
@@ -123,10 +147,17 @@ HWY_INLINE void CopyFew(const T* from, index_t count, T* to) {
   }
 }
 
-// Writes pixels whose channels do not fill a vector, and which stand `step` apart in `from`.
-HWY_NOINLINE void WritePixels(const CorrelateJob<T>& job, const T* from, index_t step, index_t pixels, T* y) {
-  for (; pixels > 0; --pixels, from += step, y += job.y_pixel)
-    CopyFew<std::max<int>(1, kLanes / 2)>(from, job.channels, y);
+// Writes pixels that stand kChannels apart in `from`. Where pixels are neighbours, what is written behind one is overwritten by
+// the next one, but for the last.
+template <int kChannels>
+HWY_NOINLINE void WritePixels(const CorrelateJob<T>& job, const T* from, index_t pixels, T* y) {
+  const hn::CappedTag<T, kChannels> d;
+  const index_t whole = job.y_pixel == job.channels ? pixels * job.channels - kChannels : -1;
+  index_t at = 0;
+  for (; pixels > 0 && at <= whole; --pixels, from += kChannels, at += job.y_pixel)
+    hn::StoreU(hn::LoadU(d, from), d, y + at);
+  for (; pixels > 0; --pixels, from += kChannels, at += job.y_pixel)
+    CopyFew<std::max<int>(1, kChannels / 2)>(from, job.channels, y + at);
 }
 
 // Before AVX-512, masked loads and stores are slow on some CPUs.
@@ -275,7 +306,7 @@ HWY_INLINE void Write(const CorrelateJob<T>& job, const V (&v)[kPixels * kVector
     HWY_UNROLL(7)
     for (int p = 0; p < kPixels; ++p, y += job.y_pixel) *y = lanes[p];
   } else {
-    WritePixels(job, lanes, kChannels, kPixels, y);
+    WritePixels<kChannels>(job, lanes, kPixels, y);
   }
 }
 
@@ -301,6 +332,7 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
   using V = hn::Vec<Full>;
   const Full d;
   const index_t step = job.x_pixel, origin = job.taps[job.first_tap];
+  const auto kept = KeptOfTail<kGroup>(d, job.tail);
   for (; times > 0; --times, segment += kSegments) {
     V sum[kSegments][kPixels * kVectors];
     HWY_UNROLL(4)
@@ -333,14 +365,16 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
           }
         }
       }
-      if constexpr (kGroup == kLanes && kGroup > 1) {
+      if constexpr (kGroup > 1 && (kTails || kGroup == kLanes)) {
         if (job.tail == 0) continue;
         const index_t at = *tap - origin;
         const auto channels = hn::Load(d, w);
         HWY_UNROLL(4)
         for (int s = 0; s < kSegments; ++s) HWY_UNROLL(7)
-        for (int p = 0; p < kPixels; ++p)
-          sum[s][p] = hn::MulAdd(LoadFirst(d, segment[s].x + at + p * step, job.tail), channels, sum[s][p]);
+        for (int p = 0; p < kPixels; ++p) {
+          const T* x = segment[s].x + at + p * step;
+          sum[s][p] = hn::MulAdd(LoadTail<kGroup>(d, x, job.tail, kept), channels, sum[s][p]);
+        }
       }
     }
 
@@ -452,19 +486,36 @@ void FilterTile(const FilterJob<T>& job, T* HWY_RESTRICT to) {
     for (int t = 0; t < kVectorRows; ++t)
       v[t] = line->vectors + (job.vector_offset + (kScalarsAreX ? 0 : job.taps[t]));
     for (index_t q = 0; q < job.pixels; ++q) {
-      V row[kVectorRows * kVectors];
-      HWY_UNROLL(3)
-      for (int t = 0; t < kVectorRows; ++t) HWY_UNROLL(3)
-      for (int i = 0; i < kVectors; ++i)
-        row[t * kVectors + i] = hn::LoadU(d, v[t] + q * job.vector_step + i * kLanes);
-      HWY_UNROLL(3)
-      for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
-      for (int a = 0; a < kScalars; ++a) {
-        const V scalar = hn::Set(d, s[kScalarsAreX ? t : 0][q * job.scalar_step + a]);
+      if constexpr (kScalarsAreX) {
+        V row[kVectors];
         HWY_UNROLL(3)
+        for (int i = 0; i < kVectors; ++i) row[i] = hn::LoadU(d, v[0] + q * job.vector_step + i * kLanes);
+        HWY_UNROLL(3)
+        for (int t = 0; t < kTaps; ++t) HWY_UNROLL(12)
+        for (int a = 0; a < kScalars; ++a) {
+          const V scalar = hn::Set(d, s[t][q * job.scalar_step + a]);
+          HWY_UNROLL(3)
+          for (int i = 0; i < kVectors; ++i) {
+            V& into = sum[(t * kScalars + a) * kVectors + i];
+            into = hn::MulAdd(scalar, row[i], into);
+          }
+        }
+      } else {
+        V scalar[kScalars];
+        HWY_UNROLL(12)
+        for (int a = 0; a < kScalars; ++a) scalar[a] = hn::Set(d, s[0][q * job.scalar_step + a]);
+        HWY_UNROLL(3)
+        for (int t = 0; t < kTaps; ++t) HWY_UNROLL(3)
         for (int i = 0; i < kVectors; ++i) {
-          V& into = sum[(t * kScalars + a) * kVectors + i];
-          into = hn::MulAdd(scalar, row[(kScalarsAreX ? 0 : t) * kVectors + i], into);
+          V row = hn::LoadU(d, v[t] + q * job.vector_step + i * kLanes);
+          // Loaded once, not for each product: half of the vectors of x lie in two cache lines.
+          if constexpr (kScalars > 1 && kTaps * kScalars * kVectors + kScalars < kRegisters)
+            TAPEGRAD_HOLD(row);
+          HWY_UNROLL(12)
+          for (int a = 0; a < kScalars; ++a) {
+            V& into = sum[(t * kScalars + a) * kVectors + i];
+            into = hn::MulAdd(scalar[a], row, into);
+          }
         }
       }
     }
