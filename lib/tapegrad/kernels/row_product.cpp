@@ -15,6 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace tapegrad::inline v0::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+static_assert(!HWY_HAVE_SCALABLE,
+              "loops step by MaxLanes: scalable vectors with fewer lanes would skip elements");
 
 // kVectors vectors of y from b's columns there on: each sum goes through b from the first row to the last.
 template <int kVectors, class D, class T = hn::TFromD<D>>
