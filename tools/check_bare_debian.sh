@@ -2,9 +2,10 @@
 # Runs the README's two commands as a newcomer does: on a Debian 12 that holds nothing but its minimal system,
 # ca-certificates and git, in a fresh clone of HEAD. Fails if a command fails, and if a test is skipped for want of a
 # package that tools/run_tests.sh could have installed.
-#   tools/check_bare_debian.sh [--cache FILE] [--release NAME] [ARGUMENTS OF CTEST]
+#   tools/check_bare_debian.sh [--cache FILE] [--release NAME] [--then COMMAND] [ARGUMENTS OF CTEST]
 #   tools/check_bare_debian.sh [--cache FILE] [--release NAME] --package [OPTIONS OF CMAKE]
 #   --cache FILE   a tar archive of the minimal system: used if it exists, else written
+#   --then COMMAND a line for sh, run in that clone after the tests: all that the two commands have built is there
 #   --package      builds the .deb, with these options (-DBUILD_SHARED_LIBS=ON), installs it instead of the clone, and there
 #                  builds and runs the programs of tests/consumers/find_package and tests/consumers/c
 #   --release NAME bookworm (Debian 12) or trixie (13). A package for another release than this machine's is built there
@@ -16,6 +17,7 @@ usage() { sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; }
 
 cache=
 package=
+then=
 release=bookworm
 while [ $# -gt 0 ]; do
   case $1 in
@@ -23,9 +25,11 @@ while [ $# -gt 0 ]; do
     --cache) [ $# -ge 2 ] || { say "--cache needs a file"; exit 2; }; cache=$(realpath -m "$2"); shift 2 ;;
     --package) package=yes; shift ;;
     --release) [ $# -ge 2 ] || { say "--release needs a name"; exit 2; }; release=$2; shift 2 ;;
+    --then) [ $# -ge 2 ] || { say "--then needs a command"; exit 2; }; then=$2; shift 2 ;;
     *) break ;;
   esac
 done
+[ -z "$package" ] || [ -z "$then" ] || { say "--then is for the clone, and with --package there is none"; exit 2; }
 [ "$(id -u)" -eq 0 ] || { say "must be run as root: debootstrap and chroot need it"; exit 1; }
 for program in debootstrap unshare git; do
   command -v $program >/dev/null || { say "$program is missing: apt-get install debootstrap util-linux git"; exit 1; }
@@ -51,7 +55,7 @@ if [ -z "${BARE_DEBIAN_ROOT:-}" ]; then
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   BARE_DEBIAN_ROOT=$scratch/root unshare --mount --pid --fork --kill-child --propagation private \
-    "$0" ${cache:+--cache "$cache"} --release "$release" ${package:+--package} "$@" &
+    "$0" ${cache:+--cache "$cache"} --release "$release" ${package:+--package} ${then:+--then "$then"} "$@" &
   inner=$!
   status=0
   wait "$inner" || status=$?
@@ -170,5 +174,9 @@ if [ -n "$skipped" ]; then
   say "these tests were skipped, and tools/run_tests.sh must install what they need:"
   echo "$skipped" >&2
   exit 1
+fi
+if [ -n "$then" ]; then
+  step "then $then"
+  in_clone sh -c "$then"
 fi
 step "done"

@@ -3,6 +3,7 @@
 #   tools/run_everywhere.sh [--report FILE] [WHAT[=ROOM,ROOM...]]...   (default: all of them, with their results in tests/EVERYWHERE.md)
 #   x86        the tests with the kernels of x86-64-v2, v3 and v4, each forced, as far as this CPU has them: of all rooms but examples,
 #              mpi and tools, whose tests start other programs, in which nothing is forced
+#   x86-lower  the same without the best level that this CPU has, which tests have that nothing is forced in
 #   arm64      NEON, by g++-aarch64-linux-gnu, with Debian's arm64 packages, under qemu-user: no speed of it is worth telling
 #   wasm       WebAssembly, by emscripten in a Debian 13 (tools/cross/debian13.sh), with its vectors, under node
 #   windows    by mingw-w64, under wine
@@ -79,18 +80,30 @@ report() { # what it is, rooms, log, status
 rooms_here() {
   printf '%s\n' tests/*/*_test.cpp | cut -d/ -f2 | sort -u | grep -Evx 'examples|mpi|tools' | paste -sd,
 }
+# The processes that run rooms, "room, how many run a part of it, which part" a line: what takes longest comes first, and in parts,
+# so that all cores are busy to the end.
+processes() { # rooms
+  local long=(kernels gradcheck ops memory io data exchange autograd base) room parts part
+  for room in $(printf '%s\n' "${long[@]}" | grep -xF "${1//,/$'\n'}") $(tr , '\n' <<<"$1" | grep -vxF "$(printf '%s\n' "${long[@]}")"); do
+    case $room in kernels | gradcheck | ops) parts=4 ;; memory | io | data) parts=2 ;; *) parts=1 ;; esac
+    for ((part = 0; part < parts; ++part)); do echo "$room $parts $part"; done
+  done
+}
 # Tests that choose an instruction set themselves are run where it is the forced one.
 run_here() { # what it is, instruction set, rooms: the release build's own programs
-  local log=$build/$2.log logs=$build/$2 status=0 others
+  local log=$build/$2.log logs=$build/$2 status=0 others began=$SECONDS
   others=$(printf '%s\n' AVX512 AVX2 SSE4 | grep -vx "$2" | sed 's|^|Targets/*/|' | paste -sd:)
   rm -rf "$logs"
   mkdir -p "$logs"
   # shellcheck disable=SC2016  # the inner shell expands
-  tr , '\n' <<<"$3" | TAPEGRAD_TEST_TARGET=$2 xargs -P "$CMAKE_BUILD_PARALLEL_LEVEL" -I{} \
-    bash -c 'build/release/tests/test_"$1" --gtest_filter="$3" >"$2/$1.log" 2>&1 || { echo "test_$1: FAILED" >>"$2/$1.log"; exit 1; }' \
-    sh {} "$logs" "*:-$others" || status=1
+  processes "$3" | TAPEGRAD_TEST_TARGET=$2 xargs -P "$CMAKE_BUILD_PARALLEL_LEVEL" -L 1 bash -c '
+    export GTEST_TOTAL_SHARDS=$4 GTEST_SHARD_INDEX=$5
+    log=$1/$3.$5.log
+    build/release/tests/test_"$3" --gtest_filter="$2" >"$log" 2>&1 || { echo "test_$3: FAILED" >>"$log"; exit 1; }' \
+    sh "$logs" "*:-$others" || status=1
   cat "$logs"/*.log >"$log"
   report "$1" "$3" "$log" $status
+  echo "$((SECONDS - began)) s"
 }
 run() { # what it is, folder, rooms, and a command that runs in front of all
   local what=$1 folder=$2 rooms=$3 log=$2/run.log status=0
@@ -102,7 +115,7 @@ programs() { tr , '\n' <<<"$rooms" | sed 's/^/cross_/'; }
 
 for check in "${checks[@]}"; do
   rooms=base,tensor,kernels,autograd,ops,nn
-  [ "$check" != x86 ] || rooms=$(rooms_here)
+  case $check in x86 | x86-lower) rooms=$(rooms_here) ;; esac
   case $check in
     *=*) rooms=${check#*=} check=${check%%=*} ;;
   esac
@@ -110,18 +123,22 @@ for check in "${checks[@]}"; do
   results=$build/results/$check
   : >"$results"
   case $check in
-    x86)
+    x86 | x86-lower)
       step "x86-64"
       tools/setup.sh
       cmake --preset release >/dev/null
       # shellcheck disable=SC2046  # one word a target
       cmake --build --preset release --target $(tr , '\n' <<<"$rooms" | sed 's/^/test_/')
+      best=$check
       for set in "AVX512 v4 avx512f" "AVX2 v3 avx2" "SSE4 v2 sse4_2"; do
         read -r name version flag <<<"$set"
-        if grep -qw "$flag" /proc/cpuinfo; then
-          run_here "x86-64-$version ($name)" "$name" "$rooms"
-        else
+        if ! grep -qw "$flag" /proc/cpuinfo; then
           echo "| x86-64-$version ($name) | | | | not run: this CPU has no $name | |" | tee -a "$results"
+        elif [ "$best" = x86-lower ]; then
+          echo "| x86-64-$version ($name) | | | | not forced: the best of this CPU | |" | tee -a "$results"
+          best=
+        else
+          run_here "x86-64-$version ($name)" "$name" "$rooms"
         fi
       done
       ;;
@@ -192,8 +209,12 @@ step "Results"
 table() {
   echo "| where | rooms of tests/ | tests passed | skipped | | of |"
   echo "|---|---|---|---|---|---|"
-  for check in x86 arm64 wasm windows g++-12 g++-13 g++-14 clang++-14 clang++-16 clang++-19 libc++; do
-    if [ -s "$build/results/$check" ]; then cat "$build/results/$check"; else echo "| $check | | | | not run | |"; fi
+  for check in x86 x86-lower arm64 wasm windows g++-12 g++-13 g++-14 clang++-14 clang++-16 clang++-19 libc++; do
+    if [ -s "$build/results/$check" ]; then
+      cat "$build/results/$check"
+    elif [ "$check" != x86-lower ]; then
+      echo "| $check | | | | not run | |"
+    fi
   done
 }
 table
