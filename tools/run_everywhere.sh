@@ -231,7 +231,8 @@ if [ -n "$report" ]; then
     echo "\`Ulps.OfPowers\`, as the C library's tan(), erfc() and pow() are less exact. A minimal library (these two, and libc++) has no"
     echo "tests of npz files and of PyTorch's. At a level of x86-64: examples, mpi and tools, whose tests start other programs, in which"
     echo "nothing is forced; a test that chooses an instruction set itself runs at the level of that one. Skipped: rows of the op table"
-    echo "that call other ops, as nothing is refused in one name there."
+    echo "that call other ops, as nothing is refused in one name there; tests of an instruction set that the CPU does not have; and what"
+    echo "needs ONNX Runtime, PyTorch, a browser or another flavour of OpenBLAS."
   } >"$report"
 fi
 exit $failed
