@@ -23,9 +23,11 @@ VectorTraits Traits() {
   return {kLanes, narrow ? kLanes / 2 : kLanes, kFilterAccumulators, sizeof(T), kTails};
 }
 
-// In a segment of a line; a tile is two segments, or four.
-constexpr index_t MostPixels(index_t vectors) {
-  return std::min<index_t>(kMostPixels, kAccumulators / 2 / vectors);
+// In a segment of a line; a tile is two segments, or four. Beside 14 sums, 16 registers hold a vector of the filter and a pixel.
+constexpr index_t MostPixels(index_t group, index_t vectors) {
+  constexpr bool kSevenFit = sizeof(T) == sizeof(float) && HWY_TARGET <= HWY_AVX2;
+  return kSevenFit && group * vectors == 1 ? kMostPixels
+                                           : std::min<index_t>(kMostPixels, kAccumulators / 2 / vectors);
 }
 
 struct Segment {
@@ -402,9 +404,9 @@ constexpr TileFunction TileOfFour() {
 
 template <int kGroup, int kVectors, int... kPixelsMinusOne>
 constexpr Tiles MakeTiles(std::integer_sequence<int, kPixelsMinusOne...>) {
-  return {{(kPixelsMinusOne < MostPixels(kVectors)
-                ? &Tile<2, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, MostPixels(kVectors))>
-                : nullptr)...},
+  constexpr int kMost = MostPixels(kGroup, kVectors);
+  return {{(kPixelsMinusOne < kMost ? &Tile<2, kGroup, kVectors, std::min<int>(kPixelsMinusOne + 1, kMost)>
+                                    : nullptr)...},
           {TileOfFour<kGroup, kVectors, kPixelsMinusOne + 1>()...}};
 }
 template <int kGroup, int kVectors>
@@ -444,7 +446,7 @@ void RunTiles(const CorrelateJob<T>& job, const Tiles& tiles, index_t pixels,
 // one.
 void Correlate(const CorrelateJob<T>& job) {
   const Tiles& tiles = ChooseTiles(job.group, job.vectors);
-  const index_t most = MostPixels(job.vectors), count = (job.pixels + most - 1) / most;
+  const index_t most = MostPixels(job.group, job.vectors), count = (job.pixels + most - 1) / most;
   const index_t size = job.pixels / count, longer = job.pixels % count;
   std::array<Segment, kTogether + 1> segments;
   for (index_t pixels = size; pixels <= size + 1; ++pixels) {
