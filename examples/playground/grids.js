@@ -166,7 +166,8 @@ class Matrix {
     this.title = el('div');
     this.canvas = el('canvas');
     this.box = el('div', { className: 'scroll', tabIndex: 0, data: { role: 'application', 'aria-roledescription': 'matrix', id: `matrix-${name}` } }, this.canvas);
-    this.element = el('div', { className: 'matrix' }, this.title, this.box);
+    this.more = el('small', { className: 'more' }); // many screens show no bar where something can be scrolled
+    this.element = el('div', { className: 'matrix' }, this.title, this.box, this.more);
     this.canvas.addEventListener('pointermove', event => this.point(event));
     this.canvas.addEventListener('pointerdown', event => this.point(event));
     this.box.addEventListener('focus', () => this.choose(this.at));
@@ -208,6 +209,9 @@ class Matrix {
     this.lines(context, blocks);
     if (side >= longest * 7.7 + 3) this.print(context, texts, values);
     this.mark(context);
+    const { scrollWidth, clientWidth, scrollHeight, clientHeight } = this.box;
+    const ways = [['to the right', scrollWidth > clientWidth], ['below', scrollHeight > clientHeight]].filter(([, more]) => more);
+    this.more.textContent = ways.length ? `scroll: it goes on ${ways.map(([way]) => way).join(' and ')}` : '';
   }
 
   lines(context, blocks) {

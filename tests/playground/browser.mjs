@@ -98,6 +98,15 @@ export class Browser {
       await this.call('Input.dispatchMouseEvent', { type, ...at, button: 'left', clickCount: 1 });
   }
 
+  // A slider's thumb to one of its ends: pressed in the middle, moved on, and released.
+  async dragTo(slider, end) {
+    const { y } = await this.middle(slider);
+    const [from, to] = await this.value(`(() => { const b = ${slider}.getBoundingClientRect();
+      return [b.left + b.width / 2, ${end === 'right'} ? b.right - 1 : b.left + 1]; })()`);
+    for (const [type, x] of [['mouseMoved', from], ['mousePressed', from], ['mouseMoved', (from + to) / 2], ['mouseMoved', to], ['mouseReleased', to]])
+      await this.call('Input.dispatchMouseEvent', { type, x, y, ...(type === 'mouseMoved' ? {} : { clickCount: 1 }), button: 'left', buttons: 1 });
+  }
+
   // A key by its name, such as Tab, ArrowLeft, Shift+Tab, 5 or +.
   async press(name) {
     const parts = name === '+' ? ['+'] : name.split('+'), key = parts.pop();

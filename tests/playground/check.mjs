@@ -101,6 +101,12 @@ const checkLook = async (browser, width, colours) => {
       const text = [...e.childNodes].some(child => child.nodeType === Node.TEXT_NODE && child.data.trim());
       if (text && parseFloat(getComputedStyle(e).fontSize) < 12) problems.push(name + ' is smaller than 12 pixels');
     }
+    for (const e of document.querySelectorAll('.matrix')) {
+      const box = e.querySelector('.scroll'), said = e.querySelector('.more').textContent;
+      if (!box.offsetParent) continue; // of a setting that is refused
+      if (said.includes('below') !== box.scrollHeight > box.clientHeight || said.includes('right') !== box.scrollWidth > box.clientWidth)
+        problems.push(box.id + ' shows ' + box.clientWidth + ' x ' + box.clientHeight + ' of ' + box.scrollWidth + ' x ' + box.scrollHeight + ', and says "' + said + '"');
+    }
     const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number);
     if ((r + g + b < 384) !== (${JSON.stringify(colours)} === 'dark')) problems.push('the paper does not follow the colour scheme');
     return problems.slice(0, 5); })()`);
@@ -160,6 +166,21 @@ const checkMouse = async browser => {
   await checkShown(browser, transposed, 'conv2d_transpose');
   await browser.hover(cell('y', 14));
   await checkExplanation(browser, 'y[2, 2]', transposed.y.values[14], 'the mouse');
+};
+
+// Each slider, drawn to its ends by the mouse.
+const checkSliders = async browser => {
+  await browser.click(`document.querySelector('[name=function][value="1"]').parentElement`);
+  for (const end of ['right', 'left']) {
+    for (const name of ['size', 'kernel', 'stride', 'padding', 'dilation', 'output_padding']) {
+      await browser.dragTo(byId(name), end);
+      equal(await browser.value(`${byId(name)}.value === ${byId(name)}.${end === 'right' ? 'max' : 'min'}`), true, `${name}, drawn to the ${end}`);
+      const { transpose, size, kernel, stride, padding, dilation, output_padding: extra } = await browser.value('playground.convolution.settings');
+      const scene = native(program, [['fill', 1], ...exampleFields(), ['scene', Number(transpose), size, kernel, stride, padding, dilation, extra]]).at(-1);
+      equal(await browser.value(`${byId('refused')}.hidden`), !scene.error, `${name} at the ${end}: what is refused`);
+      if (!scene.error) await checkShown(browser, scene, `${name} at the ${end}`);
+    }
+  }
 };
 
 // The numbers that the page begins with, over those of seed 1.
@@ -313,6 +334,8 @@ const checkPage = async () => {
     await checkExplanations(browser);
     await open(1280, 900, 'light');
     await checkMouse(browser);
+    await open(1280, 900, 'light');
+    await checkSliders(browser);
     await open(1280, 900, 'light');
     await checkKeyboard(browser);
     await open(390, 844, 'light');
