@@ -26,11 +26,12 @@ index_t run_length(const Correlation& c, const TapAxis& w, index_t column_taps) 
 
 // How many inputs of a run a vector holds of each channel: as many as leave room for all channels. If a run is always all of the
 // window's row, it may end with a group that has fewer.
-index_t group_in_vector(const Correlation& c, index_t length, bool parts, bool tails, index_t lanes) {
+index_t group_in_vector(const Correlation& c, index_t length, bool parts, index_t tail_group, index_t lanes) {
   const index_t least = parts ? c.group_in : length;
   index_t group = 1;
   for (index_t wider = 2; wider <= lanes && lanes / wider >= c.group_out; wider *= 2)
-    if (least % wider == 0 || (tails && !parts && c.group_out > 1 && length >= wider)) group = wider;
+    if (least % wider == 0 || (wider <= tail_group && !parts && c.group_out > 1 && length >= wider))
+      group = wider;
   return c.group_out == 1 && !parts && length > 2 * group ? lanes : group;
 }
 
@@ -48,7 +49,7 @@ PhasePlan plan_columns(const Correlation& c, index_t at, std::vector<Stretch> co
   // At the sides of the image a run may be a part of a row.
   const bool parts = p.columns.size() > 1 || p.columns[0].taps() < p.column_taps;
   const auto group_of = [&](index_t lanes) {
-    return group_in_vector(c, p.length, parts, traits.tails, lanes);
+    return group_in_vector(c, p.length, parts, traits.tail_group, lanes);
   };
   p.narrow = traits.narrow_lanes < traits.lanes && c.group_out <= traits.narrow_lanes &&
              (2 * c.group_out > traits.narrow_lanes || group_of(traits.lanes) == 1);
@@ -69,7 +70,7 @@ void plan_phase(const Correlation& c, index_t at, const VectorTraits& traits, st
   const std::vector<Stretch> columns = w.stretches(c.in_w);
   if (columns.empty()) return;
   const auto group = [&](bool parts) {
-    return group_in_vector(c, run_length(c, w, w.taps), parts, traits.tails, traits.lanes);
+    return group_in_vector(c, run_length(c, w, w.taps), parts, traits.tail_group, traits.lanes);
   };
   if (c.group_out > 1 && group(true) == group(false)) {
     plans.push_back(plan_columns(c, at, columns, 0, w.taps, traits));

@@ -19,7 +19,7 @@ struct VectorTraits {
   index_t narrow_lanes;
   index_t filter_sums;  ///< vectors of sums that a FilterJob may ask for
   index_t bytes;        ///< size of a number
-  bool tails;           ///< whether a CorrelateJob may have a tail if its group does not fill a vector
+  index_t tail_group;   ///< the largest group that may have a tail without filling a vector
 
   friend bool operator==(const VectorTraits&, const VectorTraits&) = default;
 };

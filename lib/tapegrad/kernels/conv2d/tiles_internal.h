@@ -10,8 +10,8 @@ constexpr int kFilterAccumulators = HWY_TARGET <= HWY_AVX3 ? 24 : HWY_TARGET <= 
 constexpr int kRegisters = HWY_TARGET <= HWY_AVX3 ? 32 : 16;
 constexpr int kMostPixels = 7;
 
-// Few channels of floats are worth the 30 kB that tails of groups within a vector take.
-constexpr bool kTails = sizeof(T) == sizeof(float) && HWY_TARGET <= HWY_AVX2;
+// Few channels of floats are worth the code of tails.
+constexpr int kTailGroup = sizeof(T) == sizeof(float) && HWY_TARGET <= HWY_AVX2 ? 4 : 1;
 
 // Where vectors of half the width are as fast, the tiles of AVX2 take them.
 inline bool NarrowIsAsFast() {
@@ -20,7 +20,7 @@ inline bool NarrowIsAsFast() {
 
 VectorTraits Traits() {
   static const bool narrow = NarrowIsAsFast();
-  return {kLanes, narrow ? kLanes / 2 : kLanes, kFilterAccumulators, sizeof(T), kTails};
+  return {kLanes, narrow ? kLanes / 2 : kLanes, kFilterAccumulators, sizeof(T), kTailGroup};
 }
 
 // In a segment of a line; a tile is two segments, or four. Beside 14 sums, 16 registers hold a vector of the filter and a pixel.
@@ -149,6 +149,11 @@ HWY_INLINE void CopyFew(const T* from, index_t count, T* to) {
   }
 }
 
+// Copies fewer numbers than a vector has.
+HWY_NOINLINE void CopyChannels(const T* from, index_t count, T* to) {
+  CopyFew<std::max<int>(1, kLanes / 2)>(from, count, to);
+}
+
 // Writes pixels that stand kChannels apart in `from`. Where pixels are neighbours, what is written behind one is overwritten by
 // the next one, but for the last.
 template <int kChannels>
@@ -253,7 +258,7 @@ HWY_INLINE void WriteOneByOne(const CorrelateJob<T>& job, const V (&v)[kPixels],
       }
       HWY_ALIGN T lanes[kLanes];
       hn::Store(v[p], d, lanes);
-      CopyFew<std::max<int>(1, kLanes / 2)>(lanes, job.channels, to);
+      CopyChannels(lanes, job.channels, to);
     }
   }
 }
@@ -367,7 +372,7 @@ void Tile(const CorrelateJob<T>& job, const Segment* segment, index_t times) {
           }
         }
       }
-      if constexpr (kGroup > 1 && (kTails || kGroup == kLanes)) {
+      if constexpr (kGroup > 1 && (kGroup <= kTailGroup || kGroup == kLanes)) {
         if (job.tail == 0) continue;
         const index_t at = *tap - origin;
         const auto channels = hn::Load(d, w);
