@@ -109,6 +109,10 @@ run() { # what it is, folder, rooms, and a command that runs in front of all
   local what=$1 folder=$2 rooms=$3 log=$2/run.log status=0
   "${@:4}" ctest --test-dir "$folder" --parallel "$CMAKE_BUILD_PARALLEL_LEVEL" -R "^cross\.(${rooms//,/|})(\.[0-9]+)?\$" \
     --verbose --no-tests=error >"$log" 2>&1 || status=$?
+  if [ "$(grep -c 'This is test shard' "$log")" -ne "$(grep -c 'tests\? from .* ran\.' "$log")" ]; then
+    echo "a process ran all tests of its room, and not its part alone"
+    status=1
+  fi
   report "$what" "$rooms" "$log" $status
 }
 programs() { tr , '\n' <<<"$rooms" | sed 's/^/cross_/'; }
@@ -222,7 +226,8 @@ if [ -n "$report" ]; then
   {
     echo "# Where the library was built and tested"
     echo
-    echo "Written by \`tools/run_everywhere.sh\`. Written for but not run, as there is no such machine: macOS and MSVC; nor was real arm64 and Windows."
+    echo "Written by \`tools/run_everywhere.sh\`, row by row: each tells the commit that it is of, and keeps it until it is run anew."
+    echo "Written for but not run, as there is no such machine: macOS and MSVC; nor was real arm64 and Windows."
     echo
     table
     echo
