@@ -208,9 +208,9 @@ CorrelationPlan plan_correlation(const Conv2DGeometry& g, bool transposed, Famil
   for (const PhasePlan& p : plan.phases) list_taps(c, p, plan.taps.data() + p.first_tap);
   plan.rows = divide_up(c.out_h, c.step.height);
   plan.rows_in_cache = rows_in_cache(c, plan.rows, traits);
+  // Lanes that hold nothing are multiplied, too; and each result is written.
   for (const PhasePlan& p : plan.phases)
-    for (const Stretch& columns :
-         p.columns)  // with what multiplies lanes that hold nothing; and each result is written
+    for (const Stretch& columns : p.columns)
       plan.row_work += columns.size() * g.groups * p.blocks * (p.taps + 1) * p.vectors * p.lanes;
   return plan;
 }
