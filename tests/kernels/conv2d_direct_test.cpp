@@ -122,6 +122,19 @@ TEST_P(DirectConv2D, OfOneImageThreadsShareTheChannels) {
     }
 }
 
+// Of few channels each stretch of columns may have a filter of its own: then threads share the stretches.
+TEST_P(DirectConv2D, OfOneImageWithFewChannelsThreadsShareTheColumns) {
+  Draw draw(11);
+  for (const index_t channels : {1, 2, 3, 5})
+    for (const index_t stride : {1, 2}) {
+      const Conv2DGeometry g = resolve_conv2d("test", Shape{1, 9, 14, 101}, Shape{5, 5, 101, channels},
+                                              {.strides = stride, .padding = Padding::Same});
+      testing::expect_the_same_bits_for_any_number_of_threads(kDirect<float>, g, draw);
+      const ThreadCountScope scope(3);
+      testing::expect_what_the_matrix_of_windows_gives(kDirect<float>, g, draw);
+    }
+}
+
 // The same with groups, with all that is done to a sum, with filters that are kept, and in memory around which nothing is touched.
 TEST_P(DirectConv2D, SharedChannelsAreWhatTheMatrixOfWindowsGives) {
   Draw draw(10);
