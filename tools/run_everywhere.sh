@@ -1,9 +1,10 @@
 #!/bin/bash
 # Builds the library for every platform and with every compiler that Debian 12 and 13 have, and runs the tests there.
 #   tools/run_everywhere.sh [--report FILE] [WHAT[=ROOM,ROOM...]]...   (default: all of them, with their results in tests/EVERYWHERE.md)
-#   x86        the tests with the kernels of x86-64-v2, v3 and v4, each forced, as far as this CPU has them: of all rooms but examples,
-#              mpi and tools, whose tests start other programs, in which nothing is forced
-#   x86-lower  the same without the best level that this CPU has, which tests have that nothing is forced in
+#   x86        the tests with the kernels of x86-64-v2, v3 and v4, each forced, as far as this CPU has them, also in the programs that
+#              tests start; those of mpi where build/release has it (-DTAPEGRAD_MPI=ON)
+#   x86-lower  the same without the best level that this CPU has, which tests have that nothing is forced in, and without those of how
+#              programs end and go on: for CI
 #   arm64      NEON, by g++-aarch64-linux-gnu, with Debian's arm64 packages, under qemu-user: no speed of it is worth telling
 #   wasm       WebAssembly, by emscripten in a Debian 13 (tools/cross/debian13.sh), with its vectors, under node
 #   windows    by mingw-w64, under wine
@@ -76,10 +77,29 @@ report() { # what it is, rooms, log, status
   echo "| $1 | ${2//,/, } | $passed | $skipped | $([ "$status" -eq 0 ] && echo passed || echo FAILED) | $(date -u +%F), $commit |" |
     tee -a "$results"
 }
-# Rooms whose tests call the library in their own process.
+# The rooms of build/release.
 rooms_here() {
-  printf '%s\n' tests/*/*_test.cpp | cut -d/ -f2 | sort -u | grep -Evx 'examples|mpi|tools' | paste -sd,
+  local without=''
+  grep -qsx 'TAPEGRAD_MPI:BOOL=ON' build/release/CMakeCache.txt || without=mpi
+  printf '%s\n' tests/*/*_test.cpp | cut -d/ -f2 | sort -u | grep -vx "$without" | paste -sd,
 }
+# The tests of rooms that start programs, as ctest knows them. All are in examples, mpi and tools, and there is no test program to run.
+rooms_of_programs='examples|mpi|tools'
+starting_programs() { # rooms
+  local room
+  for room in ${1//,/ }; do
+    case $room in
+      examples) printf '%s|' '(examples?|exercises)[.]' ;;
+      mpi | tools) printf '%s|' "${room}[.]" ;;
+      process) printf '%s|' 'process[.]loaded_and_dropped$' ;;
+      tapegrad_c) printf '%s|' 'tapegrad_c[.](program|python)$' ;;
+    esac
+  done
+}
+# Those of them that compute nothing, or have programs of their own built. And, left out in CI, whose time is short: those of how programs
+# end and go on, and those that run again what others run or choose an instruction set themselves.
+computing_nothing='[.](help|command_line|unknown_option|untouched|script|report|installed)$|tools[.](fetch_mnist|compare|keras_to_npz|run_everywhere)|[.]playground$'
+left_out_in_ci='[.](continued|moved|score)$|^examples[.]Survival|^mpi[.](killed|stopped)$|^tools[.]check_(determinism|numpy)$'
 # The processes that run rooms, "room, how many run a part of it, which part" a line: what takes longest comes first, and in parts,
 # so that all cores are busy to the end.
 processes() { # rooms
@@ -89,18 +109,40 @@ processes() { # rooms
     for ((part = 0; part < parts; ++part)); do echo "$room $parts $part"; done
   done
 }
-# Tests that choose an instruction set themselves are run where it is the forced one.
+targets_here() { # rooms
+  local room
+  for room in ${1//,/ }; do
+    case $room in
+      mpi) echo test_mpi mpi_waits mnist_autoencoder mnist_classifier sweep forced_target train_hash ;;
+      examples | tools | process | tapegrad_c) echo all ;;
+      *) echo "test_$room" ;;
+    esac
+  done
+}
+# Tests that choose an instruction set themselves are run where it is the forced one. Into programs that tests start it is loaded, and
+# tools.forced_target is the test of whether they use it.
 run_here() { # what it is, instruction set, rooms: the release build's own programs
-  local log=$build/$2.log logs=$build/$2 status=0 others began=$SECONDS
+  local log=$build/$2.log logs=$build/$2 status=0 others here programs left_out=$computing_nothing began=$SECONDS
+  [ "$check" != x86-lower ] || left_out+="|$left_out_in_ci"
   others=$(printf '%s\n' AVX512 AVX2 SSE4 | grep -vx "$2" | sed 's|^|Targets/*/|' | paste -sd:)
   rm -rf "$logs"
   mkdir -p "$logs"
+  here=$(tr , '\n' <<<"$3" | grep -vxE "$rooms_of_programs" | paste -sd,) || true
   # shellcheck disable=SC2016  # the inner shell expands
-  processes "$3" | TAPEGRAD_TEST_TARGET=$2 xargs -P "$CMAKE_BUILD_PARALLEL_LEVEL" -L 1 bash -c '
+  [ -z "$here" ] || processes "$here" | TAPEGRAD_TEST_TARGET=$2 xargs -P "$CMAKE_BUILD_PARALLEL_LEVEL" -L 1 bash -c '
     export GTEST_TOTAL_SHARDS=$4 GTEST_SHARD_INDEX=$5
     log=$1/$3.$5.log
     build/release/tests/test_"$3" --gtest_filter="$2" >"$log" 2>&1 || { echo "test_$3: FAILED" >>"$log"; exit 1; }' \
     sh "$logs" "*:-$others" || status=1
+  programs=$(starting_programs "$3")
+  if [ -n "$programs" ]; then
+    TAPEGRAD_TEST_TARGET=$2 LD_PRELOAD=$PWD/build/release/tests/libforced_target.so ctest --preset release \
+      --parallel "$CMAKE_BUILD_PARALLEL_LEVEL" -R "^(${programs}tools[.]forced_target\$)" -E "$left_out" \
+      >"$logs/programs.log" 2>&1 || status=1
+    grep -Eq 'tools[.]forced_target .*( Passed |Skipped)' "$logs/programs.log" || { echo "nothing was forced on programs"; status=1; }
+    awk '/ Test +#.* Passed /{ passed++ } / Test +#.*[*][*][*]Skipped/{ skipped++ }
+      END { printf "[  PASSED  ] %d tests.\n[  SKIPPED ] %d tests\n", passed, skipped }' "$logs/programs.log" >"$logs/programs.count.log"
+  fi
   cat "$logs"/*.log >"$log"
   report "$1" "$3" "$log" $status
   echo "$((SECONDS - began)) s"
@@ -132,7 +174,7 @@ for check in "${checks[@]}"; do
       tools/setup.sh
       cmake --preset release >/dev/null
       # shellcheck disable=SC2046  # one word a target
-      cmake --build --preset release --target $(tr , '\n' <<<"$rooms" | sed 's/^/test_/')
+      cmake --build --preset release --target $(targets_here "$rooms")
       best=$check
       for set in "AVX512 v4 avx512f" "AVX2 v3 avx2" "SSE4 v2 sse4_2"; do
         read -r name version flag <<<"$set"
@@ -234,10 +276,10 @@ if [ -n "$report" ]; then
     echo "Left out in WebAssembly, which has no threads here: the tests that start some, and \`Ulps.*\`, whose reference is no more exact"
     echo "than the library there; under Windows: what needs fork(), /proc or counts of the kernel, and \`Ulps.OfFunctions\` and"
     echo "\`Ulps.OfPowers\`, as the C library's tan(), erfc() and pow() are less exact. A minimal library (these two, and libc++) has no"
-    echo "tests of npz files and of PyTorch's. At a level of x86-64: examples, mpi and tools, whose tests start other programs, in which"
-    echo "nothing is forced; a test that chooses an instruction set itself runs at the level of that one. Skipped: rows of the op table"
-    echo "that call other ops, as nothing is refused in one name there; tests of an instruction set that the CPU does not have; and what"
-    echo "needs ONNX Runtime, PyTorch, a browser or another flavour of OpenBLAS."
+    echo "tests of npz files and of PyTorch's. At a level of x86-64, which is forced on the programs that tests start as well: the tests of"
+    echo "examples, mpi and tools that compute nothing; a test that chooses an instruction set itself runs at the level of that one. Skipped:"
+    echo "rows of the op table that call other ops, as nothing is refused in one name there; tests of an instruction set that the CPU does"
+    echo "not have; and what needs ONNX Runtime, PyTorch, a browser or another flavour of OpenBLAS."
   } >"$report"
 fi
 exit $failed
