@@ -30,7 +30,7 @@ for room in $rooms; do
   touch "$scratch/tests/$room/some_test.cpp"
   cat >"$scratch/build/release/tests/test_$room" <<END
 #!/bin/bash
-echo "\$TAPEGRAD_TEST_TARGET $room \${GTEST_SHARD_INDEX:-0} \${GTEST_TOTAL_SHARDS:-1}" >>"$scratch/ran"
+echo "\$TAPEGRAD_TEST_TARGET $room \${GTEST_SHARD_INDEX:-0} \${GTEST_TOTAL_SHARDS:-1} \$*" >>"$scratch/ran"
 for type in Float32 Float64; do
   for name in $needed; do echo "[       OK ] \$name/\$type (1 ms)"; done
   printf '[       OK ] %s (1 ms)\n' Conv2DOracle.{PyTorch,TensorFlowJs}\$type
@@ -72,6 +72,7 @@ for level in SSE4:sse4_2 AVX2:avx2 AVX512:avx512f; do
   for tests in 'examples?|exercises' 'tools\[[.]\]|' 'process' 'tapegrad_c' 'tools\[[.]\]forced_target'; do
     grep -q "$tests" <<<"$ctested" || fail "ctest with $name leaves out $tests"
   done
+  if grep -- '-Targets/\*$' <<<"$ran" || ! grep -q 'Targets/' <<<"$ran"; then fail "$name must not be left out with $name"; fi
   if grep -q Survival <<<"$ctested"; then fail "x86 must not leave out how programs end"; fi
   if grep -q 'mpi\[' <<<"$ctested"; then fail "ctest runs tests of mpi, which was not built"; fi
   count=$((3 * $(wc -l <<<"$ran") + 2))
@@ -93,6 +94,7 @@ run x86=mpi || fail "failed with mpi alone"
 
 run x86-lower || fail "x86-lower failed"
 [ "$(cut -d' ' -f1 "$scratch/ran" | sort -u | wc -l)" -eq $((levels - 1)) ] || fail "x86-lower must run all levels but one"
+if grep -v -- '-Targets/\*$' "$scratch/ran"; then fail "x86-lower must leave out what chooses an instruction set itself"; fi
 grep -q Survival "$scratch/ctested" || fail "x86-lower must leave out how programs end"
 if grep -q "^$best " "$scratch/ran" "$scratch/ctested"; then fail "x86-lower must not run the best"; fi
 echo "$levels levels"
