@@ -15,7 +15,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
 
 # All but the tests of the examples, which kill and continue programs for minutes, of memory, which replace operator new as
-# sanitizers do, and of mpi, which mpirun starts: what takes longest comes first.
+# sanitizers do, and of mpi, which mpirun starts.
 all="gradcheck kernels ops refusals autograd base io data process tapegrad_c exchange transforms tensor optim nn show"
 for folder in tests/*/; do # which must not be forgotten when there is one more
   room=$(basename "$folder")
@@ -24,19 +24,6 @@ for folder in tests/*/; do # which must not be forgotten when there is one more
     *) if compgen -G "tests/$room/*_test.cpp" >/dev/null; then echo "check_more.sh: $room is not in the list" >&2; exit 1; fi ;;
   esac
 done
-
-# A program runs all tests of a room: a process for each of some thousand tests would take longer than the tests.
-run_tests() { # a preset, and rooms
-  local preset=$1 failed=0
-  shift
-  # shellcheck disable=SC2016  # the inner shell expands
-  printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -c '
-    program=$1/tests/test_$2 TIMEFORMAT="%R s, %U s of CPU time"
-    { time "$program" --gtest_brief=1 >"$program.log" 2>&1; } 2>"$program.time" ||
-      { cat "$program.log"; echo "test_$2 failed"; exit 1; }
-    echo "$2: $(grep PASSED "$program.log") $(cat "$program.time")"' sh "build/$preset" {} || failed=1
-  return $failed
-}
 
 for check; do
   list=$all
@@ -53,7 +40,7 @@ for check; do
       step "Its tests"
       ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=0:allocator_may_return_null=1
       export ASAN_OPTIONS UBSAN_OPTIONS=print_stacktrace=1
-      run_tests asan "${rooms[@]}"
+      tools/run_test_programs.sh build/asan/tests build/asan/tests/logs '*' "${rooms[@]}"
       build/asan/tests/plugin_host build/asan/tests/libplugin.so
       build/asan/tests/c_program build/asan/tests/c_program.safetensors
       ;;
@@ -63,14 +50,14 @@ for check; do
       cmake --build --preset tsan --target plugin plugin_host "${rooms[@]/#/test_}"
       step "Their tests"
       export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:die_after_fork=0:allocator_may_return_null=1
-      run_tests tsan "${rooms[@]}"
+      tools/run_test_programs.sh build/tsan/tests build/tsan/tests/logs '*' "${rooms[@]}"
       TSAN_OPTIONS=die_after_fork=0 build/tsan/tests/plugin_host build/tsan/tests/libplugin.so # suppressions know no second load
       ;;
     lto)
       step "Optimized at link time"
       cmake --preset lto -DTAPEGRAD_BUILD_TOOLS=OFF -DTAPEGRAD_BUILD_EXAMPLES=OFF
       cmake --build --preset lto --target "${rooms[@]/#/test_}"
-      run_tests lto "${rooms[@]}"
+      tools/run_test_programs.sh build/lto/tests build/lto/tests/logs '*' "${rooms[@]}"
       ;;
     tidy)
       step "clang-tidy, a short list of checks"

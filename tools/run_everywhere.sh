@@ -100,15 +100,6 @@ starting_programs() { # rooms
 # end and go on, and those that run again what others run or choose an instruction set themselves.
 computing_nothing='[.](help|command_line|unknown_option|untouched|script|report|installed)$|tools[.](fetch_mnist|compare|keras_to_npz|run_everywhere)|[.]playground$'
 left_out_in_ci='[.](continued|moved|score)$|^examples[.]Survival|^mpi[.](killed|stopped)$|^tools[.]check_(determinism|numpy)$'
-# The processes that run rooms, "room, how many run a part of it, which part" a line: what takes longest comes first, and in parts,
-# so that all cores are busy to the end.
-processes() { # rooms
-  local long=(kernels gradcheck ops memory io data exchange autograd base) room parts part
-  for room in $(printf '%s\n' "${long[@]}" | grep -xF "${1//,/$'\n'}") $(tr , '\n' <<<"$1" | grep -vxF "$(printf '%s\n' "${long[@]}")"); do
-    case $room in kernels | gradcheck | ops) parts=4 ;; memory | io | data) parts=2 ;; *) parts=1 ;; esac
-    for ((part = 0; part < parts; ++part)); do echo "$room $parts $part"; done
-  done
-}
 targets_here() { # rooms
   local room
   for room in ${1//,/ }; do
@@ -127,15 +118,10 @@ run_here() { # what it is, instruction set, rooms: the release build's own progr
   if [ "$check" = x86-lower ]; then # those that choose an instruction set themselves were run
     left_out+="|$left_out_in_ci" others='Targets/*'
   fi
-  rm -rf "$logs"
+  here=$(tr , '\n' <<<"$3" | grep -vxE "$rooms_of_programs" | paste -sd' ') || true
+  # shellcheck disable=SC2086  # one word a room
+  [ -z "$here" ] || TAPEGRAD_TEST_TARGET=$2 tools/run_test_programs.sh build/release/tests "$logs" "*:-$others" $here >/dev/null || status=1
   mkdir -p "$logs"
-  here=$(tr , '\n' <<<"$3" | grep -vxE "$rooms_of_programs" | paste -sd,) || true
-  # shellcheck disable=SC2016  # the inner shell expands
-  [ -z "$here" ] || processes "$here" | TAPEGRAD_TEST_TARGET=$2 xargs -P "$CMAKE_BUILD_PARALLEL_LEVEL" -L 1 bash -c '
-    export GTEST_TOTAL_SHARDS=$4 GTEST_SHARD_INDEX=$5
-    log=$1/$3.$5.log
-    build/release/tests/test_"$3" --gtest_filter="$2" >"$log" 2>&1 || { echo "test_$3: FAILED" >>"$log"; exit 1; }' \
-    sh "$logs" "*:-$others" || status=1
   programs=$(starting_programs "$3")
   if [ -n "$programs" ]; then
     TAPEGRAD_TEST_TARGET=$2 LD_PRELOAD=$PWD/build/release/tests/libforced_target.so ctest --preset release \

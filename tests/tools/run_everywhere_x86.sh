@@ -8,7 +8,7 @@ scratch=$2
 fail() { echo "run_everywhere_x86.sh: $*" >&2; cat "$scratch/log" >&2; exit 1; }
 rm -rf "$scratch"
 mkdir -p "$scratch"/{bin,tools,build/release/tests,tests}
-cp "$source/tools/run_everywhere.sh" "$scratch/tools"
+cp "$source/tools/"{run_everywhere,run_test_programs}.sh "$scratch/tools"
 # shellcheck disable=SC2016  # the program expands
 for program in bin/cmake bin/git tools/setup.sh; do
   printf '#!/bin/sh\n[ "$1" != rev-parse ] || echo abc1234\n' >"$scratch/$program"
