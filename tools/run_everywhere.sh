@@ -118,6 +118,7 @@ run_here() { # what it is, instruction set, rooms: the release build's own progr
   if [ "$check" = x86-lower ]; then # those that choose an instruction set themselves were run
     left_out+="|$left_out_in_ci" others='Targets/*'
   fi
+  rm -rf "$logs"
   here=$(tr , '\n' <<<"$3" | grep -vxE "$rooms_of_programs" | paste -sd' ') || true
   # shellcheck disable=SC2086  # one word a room
   [ -z "$here" ] || TAPEGRAD_TEST_TARGET=$2 tools/run_test_programs.sh build/release/tests "$logs" "*:-$others" $here >/dev/null || status=1
