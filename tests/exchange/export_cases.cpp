@@ -1,5 +1,6 @@
 #include "exchange/export_cases.h"
 
+#include <array>
 #include <cmath>
 
 #include "common/lenet.h"
@@ -244,18 +245,48 @@ void add_whole_numbers(Cases& to) {
          {3, 4});
 }
 
+constexpr std::array kNetworks = {
+    "tutorial autoencoder", "wide autoencoder",     "LeNet", "VAE's decoder", "VAE", "U-Net",
+    "DCGAN's generator",    "DCGAN's discriminator"};
+
 void add_networks(Cases& to) {
+  std::size_t next = 0;
+  const auto add = [&](auto net, const Shape& shape) { to.add(kNetworks.at(next++), std::move(net), shape); };
   Generator& g = to.generator;
   const Shape digits = {3, 28, 28, 1};
-  to.add("tutorial autoencoder", make_net("tutorial", g), digits);
-  to.add("wide autoencoder", make_net("wide", g), digits);
-  to.add("LeNet", common::make_lenet(g), digits);
+  add(make_net("tutorial", g), digits);
+  add(make_net("wide", g), digits);
+  add(common::make_lenet(g), digits);
   mnist_vae::Vae vae(10, g);
-  to.add("VAE's decoder", std::move(vae.decoder), {3, 10});
-  to.add("VAE", mnist_vae::Vae(10, g), digits);
-  to.add("U-Net", unet_segmentation::UNet({.filters = 4, .levels = 2}, g), {3, 16, 24, 3});
-  to.add("DCGAN's generator", dcgan::make_generator(g), {3, dcgan::kCode});
-  to.add("DCGAN's discriminator", dcgan::make_discriminator(g), digits);
+  add(std::move(vae.decoder), {3, 10});
+  add(mnist_vae::Vae(10, g), digits);
+  add(unet_segmentation::UNet({.filters = 4, .levels = 2}, g), {3, 16, 24, 3});
+  add(dcgan::make_generator(g), {3, dcgan::kCode});
+  add(dcgan::make_discriminator(g), digits);
+}
+
+// All but the networks of the examples.
+const Cases& layers() {
+  static const Cases cases = [] {
+    Cases made;
+    add_convolutions(made);
+    add_other_layers(made);
+    add_mixtures(made);
+    add_sequences(made);
+    add_whole_numbers(made);
+    return made;
+  }();
+  return cases;
+}
+
+const std::vector<ModuleCase>& networks() {
+  static const std::vector<ModuleCase> cases = [] {
+    Cases made;
+    made.generator = layers().generator;
+    add_networks(made);
+    return made.cases;
+  }();
+  return cases;
 }
 
 }  // namespace
@@ -269,15 +300,16 @@ void randomize(Module& module, Generator& generator) {
   module.load_state(state);
 }
 
-std::vector<ModuleCase> module_cases() {
-  Cases made;
-  add_convolutions(made);
-  add_other_layers(made);
-  add_mixtures(made);
-  add_sequences(made);
-  add_whole_numbers(made);
-  add_networks(made);
-  return made.cases;
+std::vector<ModuleName> module_names() {
+  std::vector<ModuleName> names;
+  for (const ModuleCase& c : layers().cases) names.push_back({names.size(), c.name});
+  for (const char* network : kNetworks) names.push_back({names.size(), network});
+  return names;
+}
+
+const ModuleCase& module_case(const ModuleName& named) {
+  const std::vector<ModuleCase>& first = layers().cases;
+  return named.index < first.size() ? first[named.index] : networks().at(named.index - first.size());
 }
 
 Tensor batch_like(const Tensor& x, index_t rows) {

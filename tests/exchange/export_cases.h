@@ -18,10 +18,19 @@ struct ModuleCase {
   std::shared_ptr<Module> module;  ///< in eval mode, its parameters and averages drawn
   Tensor example;                  ///< a batch of three
 };
-inline void PrintTo(const ModuleCase& c, std::ostream* out) {
+
+/// The names of all cases, which parameters of tests are made of: each test is run by a program of its own that registers
+/// all of them, and the networks of the examples take longer to draw than most tests.
+struct ModuleName {
+  std::size_t index;
+  std::string name;
+};
+inline void PrintTo(const ModuleName& c, std::ostream* out) {
   *out << c.name;
 }
-std::vector<ModuleCase> module_cases();
+std::vector<ModuleName> module_names();
+
+const ModuleCase& module_case(const ModuleName& named);
 
 /// Draws all parameters and averages: most layers begin with zeros and ones.
 void randomize(Module& module, Generator& generator);

@@ -42,11 +42,14 @@ std::map<std::string, Tensor> gradients(Module& module, const Tensor& x) {
   return made;
 }
 
-class ExportedModules : public ::testing::TestWithParam<ModuleCase> {};
+class ExportedModules : public ::testing::TestWithParam<ModuleName> {
+ protected:
+  const ModuleCase& tested = module_case(GetParam());
+};
 
 TEST_P(ExportedModules, ComputeAndTrainAsBefore) {
-  Module& net = *GetParam().module;
-  const Tensor& example = GetParam().example;
+  Module& net = *tested.module;
+  const Tensor& example = tested.example;
   for (const int opset : {13, 17}) {
     OnnxModel loaded = load_onnx(onnx_bytes(net, example, {.opset = opset}));
     for (const index_t rows : {1, 3, 8}) {
@@ -63,21 +66,21 @@ TEST_P(ExportedModules, ComputeAndTrainAsBefore) {
 }
 
 TEST_P(ExportedModules, TakeImagesInTheOrderThatIsAskedFor) {
-  Module& net = *GetParam().module;
-  const Tensor& x = GetParam().example;
+  Module& net = *tested.module;
+  const Tensor& x = tested.example;
   const auto turned = [](const Tensor& t) { return t.rank() == 4 ? nhwc_to_nchw(t) : t; };
   OnnxModel loaded = load_onnx(onnx_bytes(net, x, {.dynamic_batch = false, .channels_first = true}));
   EXPECT_LE(largest_difference(loaded(turned(x)), turned(net(x))), 1e-5);
 }
 
 TEST_P(ExportedModules, FoldBatchNorms) {
-  Module& net = *GetParam().module;
-  const Tensor& x = GetParam().example;
+  Module& net = *tested.module;
+  const Tensor& x = tested.example;
   OnnxModel loaded = load_onnx(onnx_bytes(net, x, {.fold_batch_norm = true}));
   EXPECT_LE(largest_difference(loaded(x), net(x)), 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ExportedModules, ::testing::ValuesIn(module_cases()), [](const auto& tested) {
+INSTANTIATE_TEST_SUITE_P(All, ExportedModules, ::testing::ValuesIn(module_names()), [](const auto& tested) {
   std::string name = tested.param.name;
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';

@@ -74,7 +74,8 @@ class ProofFolder {
 };
 
 void add_modules(ProofFolder& to) {
-  for (const ModuleCase& c : module_cases()) {
+  for (const ModuleName& named : module_names()) {
+    const ModuleCase& c = module_case(named);
     const OnnxFunction f = [&](const Tensors& in) { return Tensors{(*c.module)(in[0])}; };
     std::vector<Tensors> runs;
     for (const index_t rows : {1, 3, 8}) runs.push_back({batch_like(c.example, rows)});

@@ -760,4 +760,10 @@ const std::vector<OpRow>& op_table() {
   return table;
 }
 
+std::vector<const OpRow*> op_rows() {
+  std::vector<const OpRow*> rows;
+  for (const OpRow& row : op_table()) rows.push_back(&row);
+  return rows;
+}
+
 }  // namespace tapegrad::testing

@@ -35,11 +35,15 @@ struct OpRow {
 };
 
 /// How GoogleTest prints a row.
-inline void PrintTo(const OpRow& row, std::ostream* out) {
-  *out << row.name();
+inline void PrintTo(const OpRow* row, std::ostream* out) {
+  *out << row->name();
 }
 
 /// All rows.
 const std::vector<OpRow>& op_table();
+
+/// The rows as parameters of tests. GoogleTest copies a parameter several times for each test that it registers, and each
+/// test is run by a program of its own that registers all of them.
+std::vector<const OpRow*> op_rows();
 
 }  // namespace tapegrad::testing
