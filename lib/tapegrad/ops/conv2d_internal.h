@@ -1,6 +1,6 @@
 #pragma once
 
-// Internal: what conv2d.cpp and conv2d_fused.cpp share.
+// Internal: what conv2d.cpp, conv2d_fused.cpp and conv2d_matrix.cpp share.
 
 #include <type_traits>
 
