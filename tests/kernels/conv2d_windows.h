@@ -36,7 +36,9 @@ class Windows {
       kernels::gemm<double>(
           pixels(), g_.window(), g_.group_out(), {dy.data() + group * g_.group_out(), g_.out_channels},
           {w.data() + group * g_.group_out(), g_.out_channels, true}, {columns_.data(), g_.window()});
-      for_columns(group, [&](std::size_t column, std::size_t pixel) { dx[pixel] += columns_[column]; });
+      for_columns(group, [from = columns_.data(), to = dx.data()](index_t column, index_t pixel) {
+        to[pixel] += from[column];
+      });
     }
     finish(dx, g_.in_channels, epilogue);
     return dx;
@@ -63,25 +65,32 @@ class Windows {
 
   void unfold(index_t group, const std::vector<double>& x) {
     std::fill(columns_.begin(), columns_.end(), 0.0);
-    for_columns(group, [&](std::size_t column, std::size_t pixel) { columns_[column] = x[pixel]; });
+    for_columns(group, [from = x.data(), to = columns_.data()](index_t column, index_t pixel) {
+      to[column] = from[pixel];
+    });
   }
 
-  // f(where in the matrix, where in the image) for each tap that lies on a pixel.
+  // f(where in the matrix, where in the image) for each tap that lies on a pixel. What is fixed is computed before the loops:
+  // they are most of the time of the tests.
   template <class F>
   void for_columns(index_t group, F f) const {
+    const index_t channels = g_.group_in(), first = group * channels, row_of_taps = g_.kernel_w * channels;
+    const index_t kernel_w = g_.kernel_w, dilation_w = g_.dilation_w, in_w = g_.in_w,
+                  in_channels = g_.in_channels;
     index_t column = 0;
-    for (index_t r = 0; r < rows(); ++r)
+    for (index_t r = 0, end = rows(); r < end; ++r)
       for (index_t q = 0; q < g_.out_w; ++q)
-        for (index_t i = 0; i < g_.kernel_h; ++i)
-          for (index_t j = 0; j < g_.kernel_w; ++j, column += g_.group_in()) {
-            const index_t row = r % g_.out_h * g_.stride_h + i * g_.dilation_h - g_.pad_top;
-            const index_t at = q * g_.stride_w + j * g_.dilation_w - g_.pad_left;
-            if (row < 0 || row >= g_.in_h || at < 0 || at >= g_.in_w) continue;
-            const index_t pixel =
-                ((r / g_.out_h * g_.in_h + row) * g_.in_w + at) * g_.in_channels + group * g_.group_in();
-            for (index_t c = 0; c < g_.group_in(); ++c)
-              f(static_cast<std::size_t>(column + c), static_cast<std::size_t>(pixel + c));
+        for (index_t i = 0; i < g_.kernel_h; ++i, column += row_of_taps) {
+          const index_t row = r % g_.out_h * g_.stride_h + i * g_.dilation_h - g_.pad_top;
+          if (row < 0 || row >= g_.in_h) continue;
+          const index_t row_of_pixels = (r / g_.out_h * g_.in_h + row) * in_w;
+          index_t at = q * g_.stride_w - g_.pad_left, tap = column;
+          for (index_t j = 0; j < kernel_w; ++j, at += dilation_w, tap += channels) {
+            if (at < 0 || at >= in_w) continue;
+            const index_t pixel = (row_of_pixels + at) * in_channels + first;
+            for (index_t c = 0; c < channels; ++c) f(tap + c, pixel + c);
           }
+        }
   }
 
   static void finish(std::vector<double>& y, index_t channels, const kernels::Epilogue<double>& epilogue) {
