@@ -164,7 +164,8 @@ for check in "${checks[@]}"; do
       cmake --preset release >/dev/null
       # shellcheck disable=SC2046  # one word a target
       cmake --build --preset release --target $(targets_here "$rooms")
-      best=$check
+      best=$check in_ci=
+      [ "$check" = x86 ] || in_ci=", as in CI"
       for set in "AVX512 v4 avx512f" "AVX2 v3 avx2" "SSE4 v2 sse4_2"; do
         read -r name version flag <<<"$set"
         if ! grep -qw "$flag" /proc/cpuinfo; then
@@ -173,7 +174,7 @@ for check in "${checks[@]}"; do
           echo "| x86-64-$version ($name) | | | | not forced: the best of this CPU | |" | tee -a "$results"
           best=
         else
-          run_here "x86-64-$version ($name)" "$name" "$rooms"
+          run_here "x86-64-$version ($name)$in_ci" "$name" "$rooms"
         fi
       done
       ;;
@@ -266,9 +267,10 @@ if [ -n "$report" ]; then
     echo "than the library there; under Windows: what needs fork(), /proc or counts of the kernel, and \`Ulps.OfFunctions\` and"
     echo "\`Ulps.OfPowers\`, as the C library's tan(), erfc() and pow() are less exact. A minimal library (these two, and libc++) has no"
     echo "tests of npz files and of PyTorch's. At a level of x86-64, which is forced on the programs that tests start as well: the tests of"
-    echo "examples, mpi and tools that compute nothing; a test that chooses an instruction set itself runs at the level of that one. Skipped:"
-    echo "rows of the op table that call other ops, as nothing is refused in one name there; tests of an instruction set that the CPU does"
-    echo "not have; and what needs ONNX Runtime, PyTorch, a browser or another flavour of OpenBLAS."
+    echo "examples, mpi and tools that compute nothing (as in CI: those of how programs end and go on, too); a test that chooses an"
+    echo "instruction set itself runs at the level of that one. Skipped: rows of the op table that call other ops, as nothing is refused in"
+    echo "one name there; tests of an instruction set that the CPU does not have; and what needs ONNX Runtime, PyTorch, a browser or another"
+    echo "flavour of OpenBLAS."
   } >"$report"
 fi
 exit $failed
