@@ -1,7 +1,7 @@
 #!/bin/bash
-# Checks beside the README's test command: everything with Clang and warnings as errors, and the tests of its shared library
-# under the address and undefined-behaviour sanitizers; the tests under the thread sanitizer; a build that is optimized at
-# link time; clang-tidy.
+# Checks beside the README's test command: the library and its tests with Clang and warnings as errors, and these tests, with a shared
+# library, under the address and undefined-behaviour sanitizers; the tests under the thread sanitizer; a build that is optimized
+# at link time; clang-tidy.
 #   tools/check_more.sh [asan] [tsan] [lto] [tidy]   (default: all of them; tidy needs what asan has built)
 #   tools/check_more.sh tsan=base,data               (of these rooms alone; asan and lto take such a list as well)
 set -euo pipefail
@@ -36,7 +36,7 @@ for check; do
     asan)
       step "Clang: addresses and undefined behaviour, with a shared library"
       cmake --preset asan -DBUILD_SHARED_LIBS=ON -DTAPEGRAD_WARNINGS_AS_ERRORS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
-      cmake --build --preset asan
+      cmake --build --preset asan --target tapegrad tapegrad_c tapegrad_exchange "${rooms[@]/#/test_}" plugin plugin_host c_program fuzz_targets
       step "Its tests"
       ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=0:allocator_may_return_null=1
       export ASAN_OPTIONS UBSAN_OPTIONS=print_stacktrace=1
