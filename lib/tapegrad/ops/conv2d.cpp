@@ -101,10 +101,8 @@ namespace {
 using detail::backprop_filter;
 using detail::backprop_input;
 using detail::check_conv2d_dtypes;
-using detail::compute_conv2d;
 using detail::conv2d_transpose_geometry;
 using detail::convolve;
-using detail::require_defined;
 
 void check_output_gradient(const char* op, const Conv2DGeometry& g, const Tensor& dy) {
   if (dy.shape() != g.out_shape())
