@@ -13,7 +13,7 @@ shift 3
 processes() { # "room, how many run a part of it, which part" a line
   local long=(kernels gradcheck ops memory io data exchange autograd base) room parts part
   for room in $(printf '%s\n' "${long[@]}" | grep -xF "$1") $(grep -vxF "$(printf '%s\n' "${long[@]}")" <<<"$1"); do
-    case $room in kernels | gradcheck | ops) parts=4 ;; memory | io | data) parts=2 ;; *) parts=1 ;; esac
+    case $room in kernels | gradcheck | ops | autograd) parts=4 ;; memory | io | data | base) parts=2 ;; *) parts=1 ;; esac
     for ((part = 0; part < parts; ++part)); do echo "$room $parts $part"; done
   done
 }
