@@ -3,7 +3,7 @@
 # would take longer than the tests. What takes longest comes first, and in parts, so that all cores are busy to the end.
 #   tools/run_test_programs.sh PROGRAMS LOGS FILTER ROOM...
 # PROGRAMS is the folder with test_ROOM; LOGS gets ROOM.PART.log of each process; FILTER is GoogleTest's. Tells the tests and seconds of
-# each process, and the whole log of one that failed, and fails then.
+# each process, and the whole log of one that failed or ended before its tests did, and fails then; so where no test is left by FILTER.
 set -euo pipefail
 case ${1:-} in
   '' | -*) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; [ "${1:-}" = --help ] && exit 0; exit 2 ;;
@@ -23,5 +23,6 @@ mkdir -p "$logs"
 processes "$(printf '%s\n' "$@")" | xargs -P "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" -L 1 bash -c '
   export GTEST_TOTAL_SHARDS=$5 GTEST_SHARD_INDEX=$6
   log=$2/$4.$6.log TIMEFORMAT="%R s, %U s of CPU time"
-  { time "$1/test_$4" --gtest_filter="$3" >"$log" 2>&1; } 2>"$log.time" || { cat "$log"; echo "test_$4: FAILED" | tee -a "$log"; exit 1; }
+  { time "$1/test_$4" --gtest_filter="$3" >"$log" 2>&1; } 2>"$log.time" && grep -qF "[  PASSED  ]" "$log" || { cat "$log"; echo "test_$4: FAILED" | tee -a "$log"; exit 1; }
   echo "$4: $(grep -F "[  PASSED  ]" "$log") $(cat "$log.time")"' sh "$programs" "$logs" "$filter"
+grep -hE '^\[  PASSED  \] [1-9]' "$logs"/*.log >/dev/null || { echo "run_test_programs.sh: no test of $* is named $filter" >&2; exit 1; }

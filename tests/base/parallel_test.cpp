@@ -8,16 +8,13 @@
 #include <unistd.h>
 #endif
 
-#include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <cfenv>
 #include <chrono>
 #include <cmath>
-#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -31,6 +28,7 @@
 #include <xmmintrin.h>
 #endif
 
+#include "listed_threads.h"
 #include "refuses.h"
 #include "sanitizers.h"
 #include "tapegrad/base/context.h"
@@ -398,26 +396,12 @@ TEST(Workers, ManyThreadsRunLoopsAtOnce) {
 }
 
 #if !defined(_WIN32)  // which does not list its threads as files
-// A thread that was joined may still be listed for a moment: threads are told apart by their names, as a number of them would count
-// those that other tests have left.
-std::set<std::string> threads() {
-  std::set<std::string> names;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
-    names.insert(task.path().filename());
-  return names;
-}
-std::ptrdiff_t started_since(const std::set<std::string>& before) {
-  const std::set<std::string> now = threads();
-  return std::count_if(now.begin(), now.end(),
-                       [&](const std::string& name) { return !before.contains(name); });
-}
-
 // 8 threads that ask for 63 workers each get 256 in all, and those threads that got none compute the same. When they have ended,
 // others get as many.
 TEST(Workers, AreAtMost256InAProcess) {
   const double expected = harmonic(20000, 100);
   for (int again = 0; again < 2; ++again) {
-    const std::set<std::string> before = threads();
+    const std::set<std::string> before = testing::listed_threads();
     std::barrier all_have_computed(9);
     std::atomic<int> wrong{0};
     std::vector<std::thread> hosts;
@@ -429,7 +413,7 @@ TEST(Workers, AreAtMost256InAProcess) {
         all_have_computed.arrive_and_wait();
       });
     all_have_computed.arrive_and_wait();
-    const auto workers = started_since(before) - 8;
+    const auto workers = testing::started_since(before) - 8;
     EXPECT_LE(workers, 256);
     EXPECT_GT(workers, 192)
         << "the number that there may be, but for those that other tests have left on this thread";
@@ -437,9 +421,9 @@ TEST(Workers, AreAtMost256InAProcess) {
       const pid_t child = fork();
       if (child == 0) {
         alarm(60);
-        const std::set<std::string> alone = threads();  // an emulator has a thread of its own
+        const std::set<std::string> alone = testing::listed_threads();  // an emulator has a thread of its own
         const ThreadCountScope scope(4);
-        _exit(harmonic(20000, 100) == expected && started_since(alone) == 3 ? 7 : 1);
+        _exit(harmonic(20000, 100) == expected && testing::started_since(alone) == 3 ? 7 : 1);
       }
       int status = -1;
       waitpid(child, &status, 0);
@@ -448,9 +432,9 @@ TEST(Workers, AreAtMost256InAProcess) {
     all_have_computed.arrive_and_wait();
     for (std::thread& host : hosts) host.join();
     EXPECT_EQ(wrong, 0);
-    for (int i = 0; i < 500 && started_since(before) != 0; ++i)
+    for (int i = 0; i < 500 && testing::started_since(before) != 0; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    EXPECT_EQ(started_since(before), 0);
+    EXPECT_EQ(testing::started_since(before), 0);
   }
 }
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "gemm_operands.h"
+#include "listed_threads.h"
 #include "sanitizers.h"
 
 namespace tapegrad::kernels {
@@ -62,10 +63,6 @@ std::map<std::string, std::uint64_t> work_of_others() {
   }
   ADD_FAILURE() << "other threads did not go to sleep";
   return {};
-}
-
-std::ptrdiff_t count_threads() {
-  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
 }
 
 // A program that told OpenBLAS to use three threads, whatever it told OpenBLAS before.
@@ -122,10 +119,10 @@ TYPED_TEST(GemmOfOpenBlas, KeepsOpenBlasFromStartingThreadsUnderOurs) {
   const auto settings = HostThatUsesThreads::settings();
   const auto idle = work_of_others();
   std::thread([&] {
-    const auto before = count_threads();
+    const auto before = testing::listed_threads();
     const auto own_settings = HostThatUsesThreads::settings();
     multiplied(Operands<TypeParam>(900, 100, 120), 3);
-    EXPECT_EQ(count_threads(), before + 2) << "our workers, and nobody else";
+    EXPECT_EQ(testing::started_since(before), 2) << "our workers, and nobody else";
     EXPECT_EQ(HostThatUsesThreads::settings(), own_settings);
   }).join();
   EXPECT_EQ(work_of_others(), idle);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <filesystem>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "io/temporary.h"
+#include "listed_threads.h"
 #include "tapegrad/tapegrad.h"
 #include "tapegrad_c/nets.h"
 
@@ -313,22 +313,18 @@ TEST(SameAsCpp, OnAnyThreads) {
   for (const std::vector<double>& losses : at_once) EXPECT_EQ(losses, expected);
 }
 
-int threads_of_this_process() {
-  return static_cast<int>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
-}
-
 // The calling thread and its workers compute, as many as the net was told.
 TEST(SameAsCpp, AsManyThreadsAsSet) {
   const Tensor x = ones({1024, 1024});
   std::thread([&] {
     const ThreadCountScope one(1);  // for what the test computes itself
-    const int others = threads_of_this_process() - 1;
+    const auto before = listed_threads();
     const Net net(kSeed);
     ASSERT_OK(net.get(), tapegrad_add_activation(net.get(), TAPEGRAD_TANH));
     for (const std::int32_t threads : {1, 3, 5}) {
       ASSERT_OK(net.get(), tapegrad_set_threads(net.get(), threads));
       run(net.get(), x);
-      EXPECT_EQ(threads_of_this_process(), others + threads);
+      EXPECT_EQ(started_since(before), threads - 1);
     }
   }).join();
 }
